@@ -1,0 +1,4 @@
+-- Statements that belong to no resource.
+
+-- name: ping
+SELECT 1;

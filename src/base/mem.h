@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mem.h - the only door to malloc and free.
+ *
+ * Memory: out of memory on these calls ends the process with a clear text (sizes that a client
+ * controls are checked against a limit before they get here). mem_stats counts live allocations.
+ * Suspends: never; callable from every thread. Tests: tests/unit/base/test_mem.c */
+#ifndef HF_BASE_MEM_H
+#define HF_BASE_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void *mem_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));   /* not cleared */
+void *mem_zalloc(size_t bytes) __attribute__((malloc, returns_nonnull));  /* cleared */
+void *mem_calloc(size_t count, size_t bytes) __attribute__((malloc, returns_nonnull));
+void *mem_realloc(void *p, size_t bytes) __attribute__((returns_nonnull));
+void *mem_dup(const void *p, size_t bytes) __attribute__((malloc, returns_nonnull));
+char *mem_strdup(const char *s) __attribute__((malloc, returns_nonnull));
+void mem_free(void *p); /* NULL is fine */
+
+#define NEW(type) ((type *)mem_zalloc(sizeof(type)))
+
+#endif

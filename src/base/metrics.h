@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* metrics.h - counters, gauges and histograms, written as Prometheus text 0.0.4.
+ *
+ * Units are seconds and bytes only; names start with holdfast_. Metrics register themselves once at
+ * start (fixed table, METRIC_COUNT_MAX) and are updated with relaxed atomics from any thread.
+ * Labels are fixed at registration ('method="GET",status="2xx"'). Suspends: never.
+ * Tests: tests/unit/base/test_metrics.c */
+#ifndef HF_BASE_METRICS_H
+#define HF_BASE_METRICS_H
+
+#include "base/buf.h"
+
+#define METRIC_COUNT_MAX 1024
+
+struct metric;
+/* name, help and labels must be literals or live for ever; labels may be NULL. Registering the same
+ * name and labels again returns the same metric. */
+struct metric *metric_counter(const char *name, const char *help, const char *labels);
+struct metric *metric_gauge(const char *name, const char *help, const char *labels);
+/* Histogram of seconds with fixed buckets 50 us … 60 s (doubling-ish). */
+struct metric *metric_histogram(const char *name, const char *help, const char *labels);
+void metric_add(struct metric *m, int64_t n);      /* counter or gauge */
+void metric_set(struct metric *m, int64_t v);      /* gauge */
+void metric_observe_us(struct metric *m, int64_t us);
+int64_t metric_value(const struct metric *m);      /* counter, gauge; histogram: its count */
+/* Called on each scrape before writing, to refresh gauges. At most 16. */
+void metrics_on_collect(void (*fn)(void *), void *arg);
+void metrics_write_prometheus(struct buf *out);
+void metrics_write_json(struct buf *out); /* {"name{labels}": value, …}; histograms: count, sum, p50, p95, p99 */
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* port.h - the database port: named statements, atomic batches, reads.
+ *
+ * A batch is a list of statements that commits as one transaction or not at all; db_commit returns
+ * only after it is durable (SQLite: after fsync of the WAL with synchronous=FULL). Concurrent
+ * batches share a commit; each keeps its own atomicity (savepoint). Statements are the named ones
+ * of sql/, see db/catalogue.h (generated); C code holds no SQL.
+ *
+ * Memory: parameters are copied by reference: strings must live until the call returns. Rows come
+ * back in the arena given. Errors: ERR_EXISTS (unique key), ERR_INVALID (check, NUL in a key),
+ * ERR_UNAVAILABLE (busy, full disk, closed), ERR_IO, ERR_CORRUPT, ERR_LIMIT (queue full), or the code
+ * that an expectation names. Never an acknowledgement with an error.
+ * Suspends: db_commit and db_read; shielded from cancellation (they finish in bounded time).
+ * Tests: tests/conformance/test_db_port.c, on every driver and behind fault. */
+#ifndef HF_DB_PORT_H
+#define HF_DB_PORT_H
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "db/catalogue.h" /* enum db_stmt { SQL_THREAD_GET, … }, generated from sql/ */
+#include "rt/fiber.h"
+
+enum db_type { DB_NULL, DB_INT, DB_REAL, DB_TEXT, DB_BLOB, DB_ID };
+
+struct db_value {
+    enum db_type type;
+    union {
+        int64_t i;
+        double d;
+        str s;       /* DB_TEXT, DB_BLOB */
+        struct id id; /* DB_ID: parameters only; stored as 32 hex digits of text */
+    };
+};
+#define DB_I(v) ((struct db_value){DB_INT, {.i = (v)}})
+#define DB_D(v) ((struct db_value){DB_REAL, {.d = (v)}})
+#define DB_T(v) db_text(v)
+#define DB_B(v) ((struct db_value){DB_BLOB, {.s = (v)}})
+#define DB_UUID(v) ((struct db_value){DB_ID, {.id = (v)}})
+#define DB_NIL ((struct db_value){DB_NULL, {.i = 0}})
+/* An absent str (p == NULL) binds NULL. */
+static inline struct db_value db_text(str s) {
+    return s.p ? (struct db_value){DB_TEXT, {.s = s}} : DB_NIL;
+}
+/* db_read(db, SQL_X, DB_PARAMS(DB_UUID(id), DB_I(10)), …) */
+#define DB_PARAMS(...)                     \
+    (const struct db_value[]){__VA_ARGS__}, \
+        sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
+#define DB_NO_PARAMS NULL, 0
+
+struct db_rows {
+    const struct db_value *cells; /* row-major; texts are NUL-terminated in the arena */
+    size_t row_count, col_count;
+};
+static inline const struct db_value *db_cell(const struct db_rows *r, size_t row, size_t col) {
+    ASSERT(row < r->row_count && col < r->col_count);
+    return &r->cells[row * r->col_count + col];
+}
+/* Typed looks at a cell: wrong or NULL types give 0, absent, nil. */
+static inline int64_t db_int(const struct db_rows *r, size_t row, size_t col) {
+    const struct db_value *v = db_cell(r, row, col);
+    return v->type == DB_INT ? v->i : 0;
+}
+static inline str db_str(const struct db_rows *r, size_t row, size_t col) {
+    const struct db_value *v = db_cell(r, row, col);
+    return v->type == DB_TEXT || v->type == DB_BLOB ? v->s : STR_NULL;
+}
+struct id db_id(const struct db_rows *r, size_t row, size_t col);
+static inline bool db_is_null(const struct db_rows *r, size_t row, size_t col) {
+    return db_cell(r, row, col)->type == DB_NULL;
+}
+
+/* What a statement of a batch must do; otherwise the batch rolls back with `code`. */
+struct db_expect {
+    enum { DB_ANY, DB_CHANGES, DB_NO_ROW } kind; /* DB_CHANGES: changes or returns at least one row;
+                                                    DB_NO_ROW: returns none */
+    int code;
+};
+#define DB_EXPECT_NONE ((struct db_expect){DB_ANY, 0})
+#define DB_EXPECT_CHANGE(error_code) ((struct db_expect){DB_CHANGES, (error_code)})
+#define DB_EXPECT_NO_ROW(error_code) ((struct db_expect){DB_NO_ROW, (error_code)})
+
+struct db_op {
+    enum db_stmt stmt;
+    const struct db_value *params;
+    size_t param_count;
+    struct db_expect expect;
+    int64_t changed;     /* out: rows changed */
+    struct db_rows rows; /* out: of RETURNING */
+};
+struct db_batch {
+    struct arena *arena; /* ops, copies of parameter arrays (not of strings), result rows */
+    struct db_op *ops;
+    size_t count, cap;
+    size_t failed_at;    /* out: index of the statement that made it fail; SIZE_MAX otherwise */
+};
+void db_batch_init(struct db_batch *b, struct arena *arena);
+/* Returns the index of the statement in the batch (for its result after the commit). */
+size_t db_batch_add(struct db_batch *b, enum db_stmt stmt, const struct db_value *params,
+                    size_t param_count, struct db_expect expect);
+
+struct db;
+MUST_CHECK MAY_SUSPEND int db_commit(struct db *db, struct db_batch *b, struct err *err);
+MUST_CHECK MAY_SUSPEND int db_read(struct db *db, enum db_stmt stmt, const struct db_value *params,
+                                   size_t param_count, struct arena *a, struct db_rows *out,
+                                   struct err *err);
+
+/* --- for drivers and wrappers ---------------------------------------------------------------- */
+struct db_stats {
+    uint64_t batches, commits, statements, reads, errors; /* batches / commits = group size */
+    size_t write_queue, read_queue;
+};
+struct db_vtable {
+    const char *name; /* "sqlite", "fault" */
+    int (*commit)(struct db *db, struct db_batch *b, struct err *err);
+    int (*read)(struct db *db, enum db_stmt stmt, const struct db_value *params, size_t param_count,
+                struct arena *a, struct db_rows *out, struct err *err);
+    int (*ping)(struct db *db, struct err *err);      /* MAY_SUSPEND: is it well? */
+    void (*stats)(struct db *db, struct db_stats *out);
+    void (*close)(struct db *db);                     /* flushes; frees db */
+};
+struct db {
+    const struct db_vtable *vtable;
+};
+MUST_CHECK MAY_SUSPEND int db_ping(struct db *db, struct err *err);
+void db_stats(struct db *db, struct db_stats *out);
+void db_close(struct db *db);
+
+#endif

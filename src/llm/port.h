@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* port.h - the chat-model port: one call, streamed deltas, one result.
+ *
+ * Memory: everything in the request must live until llm_chat returns; the response lives in the
+ * arena given; deltas are valid during the callback. Errors: ERR_MODEL_* with a text that names the
+ * model server's host and status but never a key; err.retry_after_ms when the server said so.
+ * Suspends: llm_chat; cancelling the fiber really cuts the connection. Tests: tests/unit/llm/ */
+#ifndef HF_LLM_PORT_H
+#define HF_LLM_PORT_H
+
+#include "base/arena.h"
+#include "http/client.h"
+#include "model/message.h"
+#include "rt/fiber.h"
+
+struct llm_request {
+    str provider;            /* "openai", "anthropic", "custom" */
+    str model;
+    str base_url;            /* "https://api.openai.com/v1" */
+    str api_key;             /* may be absent */
+    double temperature;
+    bool has_temperature;
+    int max_tokens;          /* 0: not sent */
+    str system_prompt;       /* absent: none */
+    const struct message *messages;
+    size_t message_count;
+    str tools;               /* JSON array of {name, description, parameters}; absent: none */
+    bool stream;
+    int retries_max;         /* of whole attempts that produced no delta */
+};
+
+struct llm_tool_call_delta {
+    int index;
+    str id, name, arguments; /* each may be absent */
+};
+struct llm_delta {
+    str message_id;          /* the response's id, stable within the call */
+    str content;             /* absent: none */
+    const struct llm_tool_call_delta *tool_call; /* NULL: none */
+};
+/* On the calling fiber, in order, as bytes arrive. */
+typedef void (*llm_delta_fn)(void *ctx, const struct llm_delta *delta);
+
+struct llm_tool_call {
+    str id, name;
+    str arguments;           /* the text the model wrote */
+    bool arguments_valid;    /* it is a JSON object */
+};
+struct llm_response {
+    str id, model;
+    str content;
+    struct llm_tool_call *tool_calls;
+    size_t tool_call_count;
+    str finish_reason;       /* "stop", "tool_calls", "length", … */
+    int64_t input_tokens, output_tokens; /* -1 unknown */
+    int64_t first_byte_us, total_us;     /* durations seen by this call */
+    int attempts;
+};
+
+struct llm;
+struct llm *llm_new(struct rt *rt, struct http_client *client);
+void llm_free(struct llm *llm);
+MUST_CHECK MAY_SUSPEND int llm_chat(struct llm *llm, const struct llm_request *request,
+                                    llm_delta_fn on_delta, void *ctx, struct arena *a,
+                                    struct llm_response *out, struct err *err);
+
+#endif
