@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api.h - the HTTP API: dispatch from the one route table (spec/routes.def) to handlers.
+ *
+ * A handler parses, calls and encodes; it returns 0 after it has replied, or an error that the
+ * dispatcher answers ({"detail": text} with the table's status). Memory: the request's arena.
+ * Suspends: handlers run on the request's fiber. Tests: tests/unit/api/, tests/integration/ */
+#ifndef HF_API_API_H
+#define HF_API_API_H
+
+#include "base/json.h"
+#include "http/router.h"
+#include "model/principal.h"
+#include "store/store.h"
+
+struct engine;
+
+struct api_options {
+    bool error_text;          /* --error-format=text */
+    bool debug_api;
+    const char *public_url;   /* for langgraph_api_url in metadata; "" unknown */
+};
+struct api;
+MUST_CHECK int api_open(struct rt *rt, struct store *store, struct engine *engine,
+                        const struct api_options *o, struct api **out, struct err *err);
+void api_free(struct api *api);
+void api_handle(struct http_request *req, void *api); /* the server's handler */
+
+/* --- for handlers ------------------------------------------------------------------------------ */
+struct api_request {
+    struct api *api;
+    struct http_request *http;
+    struct arena *arena;
+    struct principal who;
+    struct http_match match;   /* path parameters in the template's order */
+    struct http_query query;
+    yyjson_val *body;          /* parsed JSON body; NULL when the route has none or it was empty */
+    struct store *store;
+    struct engine *engine;
+};
+typedef int (*api_handler_fn)(struct api_request *r, struct err *err);
+
+/* Replies: JSON from the scratch buffer of the request (api_json → write → api_reply_json). */
+struct json_writer api_json(struct api_request *r);
+int api_reply_json(struct api_request *r, int status); /* 0, or ERR_TOO_LARGE when it overflowed */
+int api_reply_text(struct api_request *r, int status, str json_text);
+int api_reply_empty(struct api_request *r, int status); /* 204, 202 */
+/* Path parameter as an id; `not_found` is the 404 text for a malformed one ("Run not found"). */
+MUST_CHECK int api_param_id(struct api_request *r, size_t index, struct id *out, struct err *err,
+                            const char *not_found_format, ...) PRINTF_LIKE(5, 6);
+MUST_CHECK int api_body_object(struct api_request *r, struct err *err); /* 422 unless body is an object */
+/* 200 with the body {} never empty; error body as configured. */
+void api_reply_error(struct api_request *r, const struct err *err, int code);
+
+/* Handlers, named in spec/routes.def. */
+#define ROUTE(method, path, handler, body, policy, response, summary) \
+    int api_##handler(struct api_request *r, struct err *err);
+#include "routes.def"
+#undef ROUTE
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* principal.h - who is asking: carried by value through every call, never global.
+ *
+ * Without authentication every request acts as the owner "", and what it makes belongs to "".
+ * `all` is for the server's own work (recovery, default assistants): no owner filter. */
+#ifndef HF_MODEL_PRINCIPAL_H
+#define HF_MODEL_PRINCIPAL_H
+
+#include "base/str.h"
+
+struct principal {
+    str owner;
+    bool all;
+};
+/* Bounds for `owner BETWEEN $lo AND $hi` of look-ups by key: exact, or everything for `all`. */
+static inline str principal_owner_low(const struct principal *p) { return p->all ? STR("") : p->owner; }
+static inline str principal_owner_high(const struct principal *p) {
+    return p->all ? STR("\xf4\x8f\xbf\xbf") : p->owner;
+}
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* items.h - the long-term store: values by namespace and key, per owner.
+ * A namespace is 1…n labels without '.', joined by '.'. Tests: tests/unit/store/ */
+#ifndef HF_STORE_ITEMS_H
+#define HF_STORE_ITEMS_H
+
+#include "store/store.h"
+
+struct item {
+    str name_space; /* joined by '.' */
+    str key, value; /* value: JSON object text */
+    int64_t created_at, updated_at;
+    int64_t expires_at; /* 0: never */
+};
+MUST_CHECK int item_put(struct store *s, const struct principal *who, str name_space, str key,
+                        str value, int64_t ttl_minutes /* 0: none */, struct arena *a, struct err *err);
+/* *found tells; expired items are not found. refresh_ttl moves the expiry on. */
+MUST_CHECK int item_get(struct store *s, const struct principal *who, str name_space, str key,
+                        bool refresh_ttl, struct arena *a, bool *found, struct item *out,
+                        struct err *err);
+MUST_CHECK int item_delete(struct store *s, const struct principal *who, str name_space, str key,
+                           struct arena *a, struct err *err); /* a missing one is no error */
+/* prefix: joined by '.', "" everything. filter: JSON object text: {"k": v} or {"k": {"$gt": v}} with
+ * $eq $ne $gt $gte $lt $lte; absent: any. Newest update first. */
+MUST_CHECK int item_search(struct store *s, const struct principal *who, str prefix, str filter,
+                           const struct page *page, struct arena *a, struct item **out,
+                           size_t *out_count, struct err *err);
+/* Distinct namespaces, sorted; prefix and suffix as labels joined by '.', "*" matches one label.
+ * max_depth 0: none; deeper ones are cut to it. */
+MUST_CHECK int item_namespaces(struct store *s, const struct principal *who, str prefix, str suffix,
+                               int max_depth, const struct page *page, struct arena *a, str **out,
+                               size_t *out_count, struct err *err);
+MUST_CHECK int item_sweep(struct store *s, int64_t now_us, struct arena *a, int64_t *out_deleted,
+                          struct err *err); /* removes expired ones, at most 1000 */
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store.h - what all resources share: the handle and paging.
+ * One file per resource: assistants, threads, runs, checkpoints, items. Every state change is one
+ * batch; functions named *_add append statements to a caller's batch instead of committing.
+ * Memory: results in the caller's arena. Suspends: every function with an err, except *_add. */
+#ifndef HF_STORE_STORE_H
+#define HF_STORE_STORE_H
+
+#include "db/port.h"
+#include "model/principal.h"
+
+struct store {
+    struct db *db;
+};
+
+enum sort_order { SORT_DESC, SORT_ASC };
+
+struct page {
+    int64_t limit, offset;
+    enum sort_order order;
+};
+
+#endif
