@@ -27,22 +27,32 @@ struct message {
     enum message_type type;
     str id;
     str json;         /* the flat form, complete */
-    yyjson_val *root; /* json parsed, or NULL: message_parse_flat() fills it */
+    yyjson_val *root; /* json parsed, or NULL: message_parse_flat() and message_load() fill it */
+    str type_name;    /* the word of "type"; for MESSAGE_OTHER the only place that knows it */
 };
 
-MUST_CHECK int message_normalise(struct arena *a, yyjson_val *in, struct message *out, struct err *err);
+#define MESSAGE_BYTES_MAX ((size_t)1 << 30)  /* flat form; past it ERR_TOO_LARGE */
+#define MESSAGE_ARGUMENTS_DEPTH_MAX 256      /* of tool arguments that come as text */
+#define MESSAGE_REMOVE_ALL "__remove_all__"  /* the id that empties the list */
+
+/* root stays NULL; *out is independent of the document of in. */
+MUST_CHECK int message_normalise(struct arena *a, yyjson_val *in, struct message *out,
+                                 struct err *err);
 /* in: one message or an array of them. */
 MUST_CHECK int message_normalise_list(struct arena *a, yyjson_val *in, struct message **out,
                                       size_t *out_count, struct err *err);
 /* A stored flat form back into a struct (json is not copied). ERR_CORRUPT when it is none. */
 MUST_CHECK int message_parse_flat(struct arena *a, str json, struct message *out, struct err *err);
+/* Parses json into root unless that is done; for messages that were normalised or made here. */
+MUST_CHECK int message_load(struct arena *a, struct message *m, struct err *err);
 
-/* Views of a parsed message. */
-str message_text(struct arena *a, const struct message *m);   /* content as plain text; parts joined */
+/* Views. message_text parses when root is NULL; message_tool_calls needs root (message_load). */
+str message_text(struct arena *a, const struct message *m);   /* as plain text; parts joined */
 yyjson_val *message_tool_calls(const struct message *m);      /* array or NULL */
 str message_type_name(const struct message *m);
 
-/* Building. tool_calls: JSON array text of {name, args, id, type:"tool_call"}; absent: []. */
+/* Building. tool_calls: JSON array text of {name, args, id, type:"tool_call"}; absent: []. An
+ * absent id: a new one. Sizes are the caller's duty: past MESSAGE_BYTES_MAX is a bug. */
 struct message_ai {
     str id, content, tool_calls, invalid_tool_calls;
     str response_metadata; /* JSON object or absent */
