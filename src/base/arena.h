@@ -24,11 +24,14 @@ struct arena {
 
 void arena_init(struct arena *a, size_t cap_bytes); /* no memory taken until first use */
 void arena_deinit(struct arena *a);
-void arena_reset(struct arena *a);                  /* keeps one chunk */
+void arena_reset(struct arena *a);                  /* keeps one chunk, unless it is huge */
 
 void *arena_alloc(struct arena *a, size_t bytes) __attribute__((returns_nonnull)); /* 16-aligned */
 void *arena_zalloc(struct arena *a, size_t bytes) __attribute__((returns_nonnull));
 void *arena_try_alloc(struct arena *a, size_t bytes); /* NULL past the cap */
+/* Grows or shrinks the newest allocation where it stands; false when p is not the newest, the chunk
+ * is full or the cap is reached (shrinking the newest always works). */
+bool arena_try_resize(struct arena *a, void *p, size_t old_bytes, size_t new_bytes);
 str arena_dup(struct arena *a, str s);                /* NUL-terminated copy; absent stays absent */
 char *arena_z(struct arena *a, str s);                /* NUL-terminated copy, never NULL */
 str arena_printf(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -2,13 +2,16 @@
 /* buf.h - growable byte buffer with a mandatory cap.
  *
  * Owner: the struct's holder. Memory: one heap block, doubling. Errors: an append that would pass
- * max_bytes is dropped whole and sets `overflow`, which sticks until reset; check buf_ok() once
- * after a series of appends. Suspends: never. Tests: tests/unit/base/test_buf.c */
+ * max_bytes is dropped whole and sets `overflow`, which sticks until reset and drops what follows;
+ * check buf_ok() once after a series of appends. Suspends: never. Tests: tests/unit/base/test_buf.c */
 #ifndef HF_BASE_BUF_H
 #define HF_BASE_BUF_H
 
 #include "base/err.h"
 #include "base/str.h"
+
+/* Every block has this many bytes behind cap, so that writers may store whole words at the end. */
+#define BUF_SLACK 16
 
 struct buf {
     char *p;

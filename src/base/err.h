@@ -7,6 +7,7 @@
 #define HF_BASE_ERR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -32,7 +33,8 @@ struct err {
 /* Fills e (may be NULL) and returns code, so that a function ends with `return err_set(…)`. */
 int err_set(struct err *e, int code, const char *format, ...) PRINTF_LIKE(3, 4);
 int err_set_system(struct err *e, int code, int system, const char *format, ...) PRINTF_LIKE(4, 5);
-/* Puts "prefix: " before the message once; keeps the code, returns it. */
+/* Puts "prefix: " before the message once; keeps the code, returns it (ERR_INTERNAL without e: then
+ * return the code at hand instead). */
 int err_context(struct err *e, const char *format, ...) PRINTF_LIKE(2, 3);
 void err_reset(struct err *e);
 

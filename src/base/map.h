@@ -22,5 +22,7 @@ void *map_put(struct map *m, str key, void *value);     /* returns the replaced 
 void *map_remove(struct map *m, str key);               /* returns the removed value or NULL */
 /* Iteration: start with *at = 0; false at the end. No put or remove while iterating. */
 bool map_next(const struct map *m, size_t *at, str *out_key, void **out_value);
+/* SipHash-1-3 under a key of the caller; for hashes that must not be chosen by an attacker. */
+uint64_t map_siphash13(const uint64_t key[2], str s);
 
 #endif

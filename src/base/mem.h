@@ -2,7 +2,7 @@
 /* mem.h - the only door to malloc and free.
  *
  * Memory: out of memory on these calls ends the process with a clear text (sizes that a client
- * controls are checked against a limit before they get here). mem_stats counts live allocations.
+ * controls are checked against a limit before they get here).
  * Suspends: never; callable from every thread. Tests: tests/unit/base/test_mem.c */
 #ifndef HF_BASE_MEM_H
 #define HF_BASE_MEM_H
@@ -17,6 +17,8 @@ void *mem_realloc(void *p, size_t bytes) __attribute__((returns_nonnull));
 void *mem_dup(const void *p, size_t bytes) __attribute__((malloc, returns_nonnull));
 char *mem_strdup(const char *s) __attribute__((malloc, returns_nonnull));
 void mem_free(void *p); /* NULL is fine */
+/* Blocks allocated and not freed; counted in debug builds only, 0 in others. */
+int64_t mem_live_count(void);
 
 #define NEW(type) ((type *)mem_zalloc(sizeof(type)))
 

@@ -44,5 +44,6 @@ bool str_to_i64(str s, int64_t *out);
 bool str_to_u64(str s, uint64_t *out);
 bool str_to_double(str s, double *out);
 bool str_is_utf8(str s);                     /* well-formed, no surrogates, no overlongs */
+size_t str_utf8_prefix(str s);               /* bytes of the longest well-formed prefix */
 
 #endif
