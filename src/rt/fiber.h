@@ -42,7 +42,15 @@ MAY_SUSPEND void fiber_yield(void);  /* lets other runnable fibers and I/O run *
 void fiber_cancel(struct fiber *f);
 bool fiber_cancelled(void);          /* of the current fiber */
 
-/* Condition with waiting fibers (FIFO). */
+/* A note of a fiber that may have ended since: fiber_ref_get() gives NULL then. */
+struct fiber_ref {
+    const struct fiber *fiber;
+    uint64_t id;
+};
+struct fiber_ref fiber_ref_of(const struct fiber *f);
+struct fiber *fiber_ref_get(struct fiber_ref ref);
+
+/* Condition with waiting fibers (FIFO). A wait returns 0 only for a wake-up of this event. */
 struct fiber_event {
     struct list waiters;
 };
@@ -58,8 +66,8 @@ struct fiber_group {
     struct fiber_event done;
 };
 void fiber_group_init(struct fiber_group *g);
-MUST_CHECK int fiber_group_spawn(struct fiber_group *g, struct rt *rt, const char *name, fiber_fn fn,
-                                 void *arg, struct err *err);
+MUST_CHECK int fiber_group_spawn(struct fiber_group *g, struct rt *rt, const char *name,
+                                 fiber_fn fn, void *arg, struct err *err);
 void fiber_group_cancel(struct fiber_group *g);
 MAY_SUSPEND void fiber_group_wait(struct fiber_group *g); /* shielded */
 

@@ -15,10 +15,12 @@
 struct rt;
 struct uv_loop_s;
 
+/* One loop a thread. Also sets the process to ignore SIGPIPE. */
 MUST_CHECK int rt_open(struct rt **out, struct err *err);
 void rt_run(struct rt *rt);   /* returns after rt_stop */
 void rt_stop(struct rt *rt);
-/* All handles of other modules must be closed; runs the loop until libuv has none left. */
+/* All handles and workers of other modules must be closed; cancels the fibers that are left, lets
+ * them end and runs the loop until libuv has no handle left. */
 void rt_close(struct rt *rt);
 struct uv_loop_s *rt_uv(struct rt *rt); /* for rt, http and pg only */
 
@@ -40,7 +42,8 @@ struct rt_timer {
     size_t slot;        /* position in the heap plus 1; 0 when stopped */
     void (*fn)(struct rt_timer *);
 };
-void rt_timer_start(struct rt *rt, struct rt_timer *t, int64_t after_us, void (*fn)(struct rt_timer *));
+void rt_timer_start(struct rt *rt, struct rt_timer *t, int64_t after_us,
+                    void (*fn)(struct rt_timer *));
 void rt_timer_stop(struct rt *rt, struct rt_timer *t);
 
 /* fn runs on the loop for each delivery of the signal. */

@@ -38,8 +38,12 @@ void rt_worker_reply(struct rt_worker *w, struct list *messages);     /* worker 
 void rt_worker_close(struct rt_worker *w);
 
 /* Runs fn(arg) on the offload pool (rt option, default 2 threads) and returns when it has run.
- * ERR_LIMIT when the pool's queue is full. Shielded: cancellation is seen afterwards. */
+ * ERR_LIMIT when the pool's queue is full or no thread can be had. Shielded: cancellation is seen
+ * afterwards. */
 MUST_CHECK MAY_SUSPEND int rt_offload(struct rt *rt, void (*fn)(void *arg), void *arg);
+
+/* Size of the pool and of its queue; before its first use. */
+void rt_offload_configure(struct rt *rt, size_t threads_count, size_t queue_count_max);
 
 /* Resolves a host name on the pool: numeric addresses come back as text, best first. */
 #define RT_ADDRESS_LEN 46
