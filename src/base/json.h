@@ -38,9 +38,10 @@ str json_merge(struct arena *a, str a_text, str b_text);
 struct json_writer {
     struct buf *b;
     bool comma;
+    int depth; /* open brackets of this writer */
 };
 static inline struct json_writer json_writer(struct buf *b) {
-    return (struct json_writer){b, false};
+    return (struct json_writer){b, false, 0};
 }
 void jw_object(struct json_writer *w);      /* { */
 void jw_object_end(struct json_writer *w);
