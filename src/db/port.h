@@ -9,7 +9,8 @@
  * Memory: parameters are copied by reference: strings must live until the call returns. Rows come
  * back in the arena given. Errors: ERR_EXISTS (unique key), ERR_INVALID (check, NUL in a key),
  * ERR_UNAVAILABLE (busy, full disk, closed), ERR_IO, ERR_CORRUPT, ERR_LIMIT (queue full), or the code
- * that an expectation names. Never an acknowledgement with an error.
+ * that an expectation names, ERR_TOO_LARGE (result past the arena's cap). Never an acknowledgement
+ * with an error. A close while calls are under way is a bug of the caller.
  * Suspends: db_commit and db_read; shielded from cancellation (they finish in bounded time).
  * Tests: tests/conformance/test_db_port.c, on every driver and behind fault. */
 #ifndef HF_DB_PORT_H
@@ -17,6 +18,7 @@
 
 #include "base/arena.h"
 #include "base/id.h"
+#include "base/metrics.h"
 #include "db/catalogue.h" /* enum db_stmt { SQL_THREAD_GET, … }, generated from sql/ */
 #include "rt/fiber.h"
 
@@ -109,19 +111,32 @@ struct db_stats {
     uint64_t batches, commits, statements, reads, errors; /* batches / commits = group size */
     size_t write_queue, read_queue;
 };
+#define DB_DIGEST_LEN 32
 struct db_vtable {
     const char *name; /* "sqlite", "fault" */
     int (*commit)(struct db *db, struct db_batch *b, struct err *err);
     int (*read)(struct db *db, enum db_stmt stmt, const struct db_value *params, size_t param_count,
                 struct arena *a, struct db_rows *out, struct err *err);
     int (*ping)(struct db *db, struct err *err);      /* MAY_SUSPEND: is it well? */
+    int (*digest)(struct db *db, char out[DB_DIGEST_LEN + 1], struct err *err); /* MAY_SUSPEND */
     void (*stats)(struct db *db, struct db_stats *out);
     void (*close)(struct db *db);                     /* flushes; frees db */
 };
+struct db_metrics {
+    struct metric *batches, *commits, *statements, *reads, *errors;
+    struct metric *writes_waiting, *reads_waiting; /* gauges */
+    struct metric *commit_seconds, *read_seconds;  /* as the fiber sees them */
+};
 struct db {
     const struct db_vtable *vtable;
+    struct db_metrics metrics;
 };
+/* Drivers and wrappers call it when they are built. */
+void db_init(struct db *db, const struct db_vtable *vtable);
 MUST_CHECK MAY_SUSPEND int db_ping(struct db *db, struct err *err);
+/* Hex digits over the rows of all tables, whatever their order: equal contents give equal digests
+ * on every driver. Reads everything: for tests and the debug API. */
+MUST_CHECK MAY_SUSPEND int db_digest(struct db *db, char out[DB_DIGEST_LEN + 1], struct err *err);
 void db_stats(struct db *db, struct db_stats *out);
 void db_close(struct db *db);
 

@@ -9,11 +9,13 @@
 #include "db/port.h"
 
 struct db_sqlite_options {
-    const char *path;        /* file; NULL: in memory (one shared cache-less connection) */
+    const char *path;        /* file; NULL: in memory (reads share the writer's connection) */
     bool synchronous_normal; /* default FULL */
     int readers;             /* 2 */
     size_t queue_count_max;  /* 65536 waiting batches or reads, then ERR_LIMIT */
     int64_t cache_bytes;     /* per connection, 8 MiB */
+    int64_t mmap_bytes;      /* of the file, by readers; 0: none */
+    bool log_all;            /* log every statement, not only slow ones */
 };
 void db_sqlite_options_default(struct db_sqlite_options *o);
 /* Opens, migrates to the newest schema, starts the threads. Not on a fiber: may block. Refuses a
