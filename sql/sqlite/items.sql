@@ -1,0 +1,53 @@
+-- The long-term store. A prefix is a range of the primary key: $2 <= namespace < $3, where of the
+-- names between 'a' and 'a.' only 'a' itself belongs to it ($4 is 'a.', and '' for everything).
+
+-- name: item_put
+-- $1 owner, $2 namespace, $3 key, $4 value, $5 ttl in minutes, $6 end of it, $7 now
+INSERT INTO store_items (owner, namespace, key, value, ttl_minutes, expires_at, created_at,
+                         updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+ON CONFLICT (owner, namespace, key) DO UPDATE SET
+  value = excluded.value, ttl_minutes = excluded.ttl_minutes, expires_at = excluded.expires_at,
+  created_at = CASE WHEN store_items.expires_at <= excluded.updated_at THEN excluded.created_at
+               ELSE store_items.created_at END,
+  updated_at = excluded.updated_at;
+
+-- name: item_get
+-- $1 owner, $2 namespace, $3 key, $4 now
+SELECT namespace, key, value, created_at, updated_at, expires_at
+FROM store_items
+WHERE owner = $1 AND namespace = $2 AND key = $3 AND (expires_at IS NULL OR expires_at > $4);
+
+-- name: item_refresh
+-- $1 owner, $2 namespace, $3 key, $4 now
+UPDATE store_items SET expires_at = $4 + ttl_minutes * 60000000
+WHERE owner = $1 AND namespace = $2 AND key = $3 AND expires_at > $4;
+
+-- name: item_delete
+-- $1 owner, $2 namespace, $3 key
+DELETE FROM store_items WHERE owner = $1 AND namespace = $2 AND key = $3;
+
+-- name: item_search
+-- vary: own = mine:= all:>=
+-- vary: dir = desc asc
+-- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 limit, $8 offset
+SELECT namespace, key, value, created_at, updated_at, expires_at
+FROM store_items
+WHERE owner @own $1 AND namespace >= $2 AND namespace < $3 AND (namespace = $2 OR namespace >= $4)
+  AND (expires_at IS NULL OR expires_at > $5) AND hf_filter(value, $6)
+ORDER BY updated_at @dir, namespace, key LIMIT $7 OFFSET $8;
+
+-- name: item_namespaces
+-- vary: own = mine:= all:>=
+-- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 prefix, $7 suffix, $8 depth, $9 limit,
+-- $10 offset
+SELECT DISTINCT hf_labels_cut(namespace, $8) AS name
+FROM store_items
+WHERE owner @own $1 AND namespace >= $2 AND namespace < $3 AND (namespace = $2 OR namespace >= $4)
+  AND (expires_at IS NULL OR expires_at > $5) AND hf_labels_match(namespace, $6, $7)
+ORDER BY name LIMIT $9 OFFSET $10;
+
+-- name: item_sweep
+-- $1 now
+DELETE FROM store_items WHERE (owner, namespace, key) IN
+  (SELECT owner, namespace, key FROM store_items WHERE expires_at <= $1 LIMIT 1000);
