@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.h - the options of `holdfast serve`, from flags, environment and spec/options.def.
+ *
+ * Owner: src/app. Memory: strings live in config.memory until config_deinit. Errors: ERR_INVALID,
+ * ERR_UNSUPPORTED with a text that names the flag or variable at fault. Suspends: never; called
+ * once, before the loop and threads start. Tests: tests/unit/app/test_config.c */
+#ifndef HF_APP_CONFIG_H
+#define HF_APP_CONFIG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+
+/* A key or password: the logger, the JSON writer and printf take no such type. */
+struct secret {
+    str s;
+};
+/* For the one place that hands it to the peer; absent when none is set. */
+static inline str secret_reveal(struct secret secret) { return secret.s; }
+
+/* Values of the CHOICE options, in the order of their lists in spec/options.def. The list of
+ * log_level is that of enum log_level. */
+enum config_error_format { CONFIG_ERROR_JSON, CONFIG_ERROR_TEXT };
+enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_JSON, CONFIG_LOG_PRETTY };
+enum config_synchronous { CONFIG_SYNCHRONOUS_FULL, CONFIG_SYNCHRONOUS_NORMAL };
+enum config_multitask {
+    CONFIG_MULTITASK_ENQUEUE,
+    CONFIG_MULTITASK_REJECT,
+    CONFIG_MULTITASK_INTERRUPT,
+    CONFIG_MULTITASK_ROLLBACK
+};
+
+#define OPT_FIELD_STR(key) str key;
+#define OPT_FIELD_SECRET(key) struct secret key;
+#define OPT_FIELD_BOOL(key) bool key;
+#define OPT_FIELD_INT(key) int64_t key;
+#define OPT_FIELD_BYTES(key) int64_t key;
+#define OPT_FIELD_SECONDS(key) int64_t key##_us;
+#define OPT_FIELD_INDEX(key) int key;
+#define OPT_FIELD_CHOICE(list) OPT_FIELD_INDEX
+
+struct config {
+#define GROUP(title)
+#define OPT(key, kind, env, fallback, min, max, help) OPT_FIELD_##kind(key)
+#include "options.def"
+#undef OPT
+#undef GROUP
+    const char *listen_host; /* of listen; "" all addresses; IPv6 without brackets */
+    int listen_port;         /* of listen and port */
+    bool help_wanted;        /* --help: print config_help() and leave; the rest is set as usual */
+    struct arena memory;
+};
+
+/* argv[0] is skipped. A flag wins over the environment, which wins over the default. An empty
+ * variable counts as unset. Strings are NUL-terminated; an empty one is "" with a length of 0, an
+ * unset secret is absent. */
+MUST_CHECK int config_load(int argc, char **argv, struct config *out, struct err *err);
+void config_deinit(struct config *c);
+/* The text of --help: every option by group. */
+void config_help(struct buf *out);
+
+#endif
