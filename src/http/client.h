@@ -41,6 +41,8 @@ MUST_CHECK MAY_SUSPEND int http_call_open(struct http_client *c, const struct ht
                                           struct http_call **out, struct err *err);
 int http_call_status(const struct http_call *call);
 str http_call_header(const struct http_call *call, str lower_name); /* valid until close; absent */
+/* For the reads to come. */
+void http_call_set_idle_timeout(struct http_call *call, int64_t idle_timeout_us);
 /* Next part of the body; out->len == 0 at its end. */
 MUST_CHECK MAY_SUSPEND int http_call_read(struct http_call *call, str *out, struct err *err);
 /* The rest of the body in the arena; ERR_TOO_LARGE past bytes_max. */

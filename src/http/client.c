@@ -1,0 +1,983 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client.c - the streaming HTTP client: libcurl's multi_socket interface on the loop, fibers above.
+ *
+ * Shape: one CURLM per client. A call is an easy handle with two buffers; it comes from a pool and
+ * goes back to it with its options still set, so that a repeated call to the same URL with the same
+ * headers sets only its body. curl runs on the loop's stack: timers and a deferred "kick" drive
+ * it after a call was added; a fiber only adds, resumes and removes handles.
+ *
+ *   IDLE (pool) -> HEAD (sent, no head yet) -> BODY (head complete) -> OVER (transfer ended)
+ *                    `------------ error before the head -------------^
+ *
+ * Sockets: curl tells which events it wants (want); libuv watches some (have). A watch is widened
+ * at once but narrowed only when a useless event arrives, so that a reused connection costs no
+ * epoll_ctl per request. Sockets that we opened are known by number until curl closes them through
+ * our callback; foreign ones (the resolver's pipe) are dropped the moment curl stops wanting them.
+ *
+ * Names: numeric hosts and localhost are curl's to translate (it starts no thread for them); any
+ * other name is resolved on the offload pool, kept for a minute and loaded into curl's cache with
+ * CURLOPT_RESOLVE. When that fails curl is asked, since a proxy may know the name.
+ *
+ * TLS: only the OpenSSL flavour; CAPATH must stay NULL, or the CA cache is off and each connection
+ * costs 21 ms (measured, see docs). Back-pressure: past buffer_bytes_max the transfer is paused. */
+#include "http/client.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "rt/worker.h"
+
+enum {
+    POOL_COUNT_MAX = 256,
+    HOST_COUNT_MAX = 256,
+    HOST_ADDRESS_MAX = 4,
+    HEAD_BYTES_MAX = 64 * 1024,
+    KEEP_BUFFER_BYTES = 64 * 1024, /* a pooled call gives larger buffers back */
+    HEADERS_TEXT_BYTES_MAX = 64 * 1024,
+    URL_BYTES_MAX = 8 * 1024,
+    KICKS_PER_TURN_MAX = 8
+};
+#define RESOLVED_KEEP_US (60 * 1000000LL)
+#define CONNECT_TIMEOUT_US (10 * 1000000LL)
+#define HEAD_TIMEOUT_US (600 * 1000000LL)
+#define IDLE_TIMEOUT_US (120 * 1000000LL)
+#define CA_FILE_DEFAULT "/etc/ssl/certs/ca-certificates.crt"
+
+struct client_socket {
+    uv_poll_t poll;
+    struct http_client *client;
+    curl_socket_t fd;
+    int have, want; /* UV_READABLE | UV_WRITABLE */
+    bool owned;     /* opened by client_open_socket */
+};
+
+struct client_host {
+    char *key; /* "name:port" */
+    char addresses[HOST_ADDRESS_MAX * (RT_ADDRESS_LEN + 3)];
+    enum { HOST_RESOLVING, HOST_KNOWN, HOST_UNKNOWN } state;
+    bool unloaded; /* curl's cache does not have the addresses yet */
+    int64_t fresh_until_us;
+    struct fiber_event resolved;
+};
+
+struct http_client {
+    struct rt *rt;
+    CURLM *multi;
+    CURLSH *share;
+    char *ca_file; /* NULL: curl's own default */
+    size_t buffer_bytes_max;
+    struct rt_timer timer;
+    struct rt_defer kick;
+    int64_t kick_turn_us;
+    int kicks;
+    struct list pool;
+    size_t pooled, live;
+    struct map hosts;
+    struct buf scratch;
+    VEC(struct client_socket *) by_fd;
+    size_t sockets; /* poll handles not yet closed */
+    enum { CLIENT_OPEN, CLIENT_CLOSING } state;
+    struct rt_defer closed;
+    void (*done)(void *arg);
+    void *done_arg;
+};
+
+enum call_state { CALL_IDLE, CALL_HEAD, CALL_BODY, CALL_OVER };
+
+struct http_call {
+    struct list node; /* in the pool */
+    struct http_client *client;
+    CURL *easy;
+    enum call_state state;
+    bool added, paused, head_too_large;
+    int status;
+    CURLcode result;
+    struct fiber *waiter;
+    struct buf head, in, out;
+    int64_t idle_timeout_us;
+    char host[128]; /* "name:port" for texts */
+    char error_text[CURL_ERROR_SIZE];
+    /* What the handle is set to, so that equal options are not set again. */
+    struct buf url, headers_text, proxy;
+    bool proxy_set, custom_method;
+    int64_t connect_timeout_us;
+    struct curl_slist *headers, *resolve;
+};
+
+/* --- states, waking -------------------------------------------------------------------------- */
+
+static void call_set_state(struct http_call *call, enum call_state next) {
+    static const bool legal[4][4] = {
+        [CALL_IDLE] = {[CALL_HEAD] = true},
+        [CALL_HEAD] = {[CALL_BODY] = true, [CALL_OVER] = true, [CALL_IDLE] = true},
+        [CALL_BODY] = {[CALL_OVER] = true, [CALL_IDLE] = true},
+        [CALL_OVER] = {[CALL_IDLE] = true},
+    };
+    ASSERT(legal[call->state][next]);
+    call->state = next;
+}
+
+static void call_wake(struct http_call *call) {
+    if (call->waiter)
+        fiber_unpark(call->waiter);
+}
+
+static int call_wait(struct http_call *call, int64_t deadline_us) {
+    call->waiter = fiber_self();
+    int rc = fiber_park(deadline_us);
+    call->waiter = NULL;
+    return rc;
+}
+
+/* --- curl's sockets on the loop -------------------------------------------------------------- */
+
+static struct client_socket *socket_find(struct http_client *c, curl_socket_t fd) {
+    return fd >= 0 && (size_t)fd < c->by_fd.count ? c->by_fd.p[fd] : NULL;
+}
+
+static void client_finish_close(struct rt_defer *d);
+
+static void socket_closed(uv_handle_t *h) {
+    struct client_socket *s = h->data;
+    struct http_client *c = s->client;
+    mem_free(s);
+    ASSERT(c->sockets > 0);
+    if (--c->sockets == 0 && c->state == CLIENT_CLOSING)
+        rt_defer(c->rt, &c->closed);
+}
+
+static struct client_socket *socket_add(struct http_client *c, curl_socket_t fd, bool owned) {
+    struct client_socket *s = NEW(struct client_socket);
+    if (uv_poll_init_socket(rt_uv(c->rt), &s->poll, fd) != 0) {
+        mem_free(s);
+        return NULL;
+    }
+    s->poll.data = s;
+    s->client = c;
+    s->fd = fd;
+    s->owned = owned;
+    while (c->by_fd.count <= (size_t)fd)
+        vec_push(&c->by_fd, NULL);
+    ASSERT(!c->by_fd.p[fd]);
+    c->by_fd.p[fd] = s;
+    c->sockets++;
+    return s;
+}
+
+static void socket_drop(struct client_socket *s) {
+    s->client->by_fd.p[s->fd] = NULL;
+    uv_poll_stop(&s->poll);
+    uv_close((uv_handle_t *)&s->poll, socket_closed);
+}
+
+static void client_collect(struct http_client *c);
+static void socket_event(uv_poll_t *p, int status, int events);
+
+static void socket_watch(struct client_socket *s, int events) {
+    s->have = events;
+    if (events == 0)
+        uv_poll_stop(&s->poll);
+    else if (uv_poll_start(&s->poll, events, socket_event) != 0)
+        s->have = 0; /* curl's own timeouts end the transfer */
+}
+
+static void socket_event(uv_poll_t *p, int status, int events) {
+    struct client_socket *s = p->data;
+    struct http_client *c = s->client;
+    if (status < 0) {
+        s->have = 0; /* libuv has stopped the watch */
+        events = s->want;
+    }
+    if ((events & s->want) == 0) {
+        socket_watch(s, s->want);
+        return;
+    }
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+    if (events & UV_READABLE)
+        flags |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        flags |= CURL_CSELECT_OUT;
+    int running;
+    curl_socket_t fd = s->fd;
+    curl_multi_socket_action(c->multi, fd, flags, &running);
+    s = socket_find(c, fd);
+    if (s && status < 0 && s->want != 0 && s->have == 0)
+        socket_watch(s, s->want);
+    client_collect(c);
+}
+
+static int client_on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx) {
+    (void)easy;
+    (void)socket_ctx;
+    struct http_client *c = ctx;
+    struct client_socket *s = socket_find(c, fd);
+    if (what == CURL_POLL_REMOVE) {
+        if (s) {
+            s->want = 0;
+            if (!s->owned)
+                socket_drop(s);
+        }
+        return 0;
+    }
+    if (!s)
+        s = socket_add(c, fd, false);
+    if (!s)
+        return -1;
+    s->want = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    if (s->want & ~s->have)
+        socket_watch(s, s->want);
+    return 0;
+}
+
+static curl_socket_t client_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to) {
+    (void)purpose;
+    struct http_client *c = ctx;
+    int fd = socket(to->family, to->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->protocol);
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    if (!socket_add(c, fd, true)) {
+        close(fd);
+        return CURL_SOCKET_BAD;
+    }
+    return fd;
+}
+
+static int client_close_socket(void *ctx, curl_socket_t fd) {
+    struct http_client *c = ctx;
+    struct client_socket *s = socket_find(c, fd);
+    if (s)
+        socket_drop(s);
+    return close(fd);
+}
+
+/* --- curl's time ----------------------------------------------------------------------------- */
+
+static void client_run_timeouts(struct http_client *c) {
+    int running;
+    curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    client_collect(c);
+}
+
+static void client_on_kick(struct rt_defer *d) {
+    client_run_timeouts(CONTAINER_OF(d, struct http_client, kick));
+}
+
+static void client_on_due(struct rt_timer *t) {
+    client_run_timeouts(CONTAINER_OF(t, struct http_client, timer));
+}
+
+static int client_on_timeout(CURLM *multi, long timeout_ms, void *ctx) {
+    (void)multi;
+    struct http_client *c = ctx;
+    if (timeout_ms < 0) {
+        rt_timer_stop(c->rt, &c->timer);
+        return 0;
+    }
+    if (timeout_ms == 0) {
+        /* At most a few rounds without a poll between them, lest curl starves the loop. */
+        int64_t turn_us = rt_mono_us(c->rt);
+        if (turn_us != c->kick_turn_us) {
+            c->kick_turn_us = turn_us;
+            c->kicks = 0;
+        }
+        if (c->kicks++ < KICKS_PER_TURN_MAX) {
+            rt_timer_stop(c->rt, &c->timer);
+            rt_defer(c->rt, &c->kick);
+            return 0;
+        }
+    }
+    rt_timer_start(c->rt, &c->timer, (int64_t)timeout_ms * 1000, client_on_due);
+    return 0;
+}
+
+static void client_collect(struct http_client *c) {
+    CURLMsg *m;
+    int left;
+    while ((m = curl_multi_info_read(c->multi, &left)) != NULL) {
+        if (m->msg != CURLMSG_DONE)
+            continue;
+        CURLcode result = m->data.result;
+        char *private;
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private);
+        struct http_call *call = (struct http_call *)(void *)private;
+        curl_multi_remove_handle(c->multi, call->easy);
+        call->added = false;
+        call->result = result;
+        if (call->state == CALL_HEAD)
+            call->status = 0; /* no complete head */
+        call_set_state(call, CALL_OVER);
+        call_wake(call);
+    }
+}
+
+/* --- bytes from curl ------------------------------------------------------------------------- */
+
+static size_t call_on_header(char *p, size_t size, size_t count, void *ctx) {
+    struct http_call *call = ctx;
+    str line = str_n(p, size * count);
+    if (call->state != CALL_HEAD)
+        return line.len; /* trailers */
+    if (str_starts(line, STR("HTTP/"))) {
+        buf_reset(&call->head);
+        ptrdiff_t space = str_find_char(line, ' ');
+        uint64_t status = 0;
+        if (space < 0 || !str_to_u64(str_slice(line, space + 1, space + 4), &status))
+            return 0;
+        call->status = (int)status;
+        return line.len;
+    }
+    if (line.len <= 2) {
+        if (call->status >= 200) {
+            call_set_state(call, CALL_BODY);
+            call_wake(call);
+        }
+        return line.len;
+    }
+    buf_str(&call->head, line);
+    if (!buf_ok(&call->head)) {
+        call->head_too_large = true;
+        return 0;
+    }
+    return line.len;
+}
+
+static size_t call_on_body(char *p, size_t size, size_t count, void *ctx) {
+    struct http_call *call = ctx;
+    size_t len = size * count;
+    if (call->in.len > 0 && call->in.len + len > call->client->buffer_bytes_max) {
+        call->paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    buf_append(&call->in, p, len);
+    if (!buf_ok(&call->in))
+        return 0;
+    call_wake(call);
+    return len;
+}
+
+/* --- the pool of calls ----------------------------------------------------------------------- */
+
+static void call_free(struct http_call *call) {
+    curl_easy_cleanup(call->easy);
+    curl_slist_free_all(call->headers);
+    curl_slist_free_all(call->resolve);
+    buf_deinit(&call->head);
+    buf_deinit(&call->in);
+    buf_deinit(&call->out);
+    buf_deinit(&call->url);
+    buf_deinit(&call->headers_text);
+    buf_deinit(&call->proxy);
+    mem_free(call);
+}
+
+static void call_set_fixed_options(struct http_call *call) {
+    struct http_client *c = call->client;
+    CURL *e = call->easy;
+    curl_easy_setopt(e, CURLOPT_PRIVATE, (void *)call);
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->error_text);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, call_on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, (void *)call);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, call_on_body);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, (void *)call);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, client_open_socket);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, (void *)c);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, client_close_socket);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, (void *)c);
+    curl_easy_setopt(e, CURLOPT_SHARE, c->share);
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(e, CURLOPT_USERAGENT, "holdfast/" HF_VERSION);
+    curl_easy_setopt(e, CURLOPT_CAPATH, (char *)NULL);
+    curl_easy_setopt(e, CURLOPT_PROXY_CAPATH, (char *)NULL);
+    if (c->ca_file) {
+        curl_easy_setopt(e, CURLOPT_CAINFO, c->ca_file);
+        curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, c->ca_file);
+    }
+}
+
+static struct http_call *call_take(struct http_client *c) {
+    struct list *n = list_pop_front(&c->pool);
+    struct http_call *call;
+    if (n) {
+        call = LIST_ENTRY(n, struct http_call, node);
+        c->pooled--;
+    } else {
+        CURL *easy = curl_easy_init();
+        if (!easy)
+            return NULL;
+        call = NEW(struct http_call);
+        call->client = c;
+        call->easy = easy;
+        buf_init(&call->head, HEAD_BYTES_MAX);
+        /* One delivery of curl may come on top of a full buffer. */
+        buf_init(&call->in, c->buffer_bytes_max + 2 * CURL_MAX_WRITE_SIZE);
+        buf_init(&call->out, c->buffer_bytes_max + 2 * CURL_MAX_WRITE_SIZE);
+        buf_init(&call->url, URL_BYTES_MAX);
+        buf_init(&call->headers_text, HEADERS_TEXT_BYTES_MAX);
+        buf_init(&call->proxy, URL_BYTES_MAX);
+        call_set_fixed_options(call);
+    }
+    call->status = 0;
+    call->result = CURLE_OK;
+    call->head_too_large = false;
+    call->error_text[0] = '\0';
+    c->live++;
+    return call;
+}
+
+static void buf_trim(struct buf *b) {
+    buf_reset(b);
+    if (b->cap > KEEP_BUFFER_BYTES)
+        buf_deinit(b);
+}
+
+static void call_give_back(struct http_call *call) {
+    struct http_client *c = call->client;
+    ASSERT(c->live > 0);
+    c->live--;
+    if (c->pooled >= POOL_COUNT_MAX) {
+        call_free(call);
+        return;
+    }
+    buf_trim(&call->in);
+    buf_trim(&call->out);
+    buf_reset(&call->head);
+    list_push_front(&c->pool, &call->node);
+    c->pooled++;
+}
+
+/* --- URL and names --------------------------------------------------------------------------- */
+
+struct url_parts {
+    str host; /* without brackets */
+    int port;
+    bool v6;
+};
+
+static bool url_split(str url, struct url_parts *out) {
+    str rest;
+    if (str_starts(url, STR("http://"))) {
+        rest = str_slice(url, 7, url.len);
+        out->port = 80;
+    } else if (str_starts(url, STR("https://"))) {
+        rest = str_slice(url, 8, url.len);
+        out->port = 443;
+    } else {
+        return false;
+    }
+    size_t end = 0;
+    size_t start = 0;
+    for (; end < rest.len && !strchr("/?#", rest.p[end]); end++) {
+        if (rest.p[end] == '\0')
+            return false;
+        if (rest.p[end] == '@')
+            start = end + 1;
+    }
+    str authority = str_slice(rest, start, end);
+    str port = STR_NULL;
+    if (authority.len > 0 && authority.p[0] == '[') {
+        ptrdiff_t close_at = str_find_char(authority, ']');
+        if (close_at < 0)
+            return false;
+        out->host = str_slice(authority, 1, (size_t)close_at);
+        out->v6 = true;
+        if ((size_t)close_at + 1 < authority.len)
+            port = str_slice(authority, (size_t)close_at + 2, authority.len);
+    } else {
+        ptrdiff_t colon = str_find_char(authority, ':');
+        out->v6 = false;
+        out->host = colon < 0 ? authority : str_slice(authority, 0, (size_t)colon);
+        if (colon >= 0)
+            port = str_slice(authority, (size_t)colon + 1, authority.len);
+    }
+    uint64_t number = 0;
+    if (port.p && (!str_to_u64(port, &number) || number == 0 || number > 65535))
+        return false;
+    if (port.p)
+        out->port = (int)number;
+    return out->host.len > 0 && out->host.len < 100;
+}
+
+/* curl translates these without its resolver thread. */
+static bool host_needs_no_resolver(const struct url_parts *u) {
+    if (u->v6 || str_ieq(u->host, STR("localhost")) || str_ends(u->host, STR(".localhost")))
+        return true;
+    for (size_t i = 0; i < u->host.len; i++)
+        if (!strchr("0123456789.", u->host.p[i]))
+            return false;
+    return true;
+}
+
+static int host_resolve(struct http_client *c, struct client_host *h, str name) {
+    struct rt_address list[HOST_ADDRESS_MAX];
+    size_t count = 0;
+    h->state = HOST_RESOLVING;
+    int rc = rt_resolve(c->rt, name, list, HOST_ADDRESS_MAX, &count, NULL);
+    size_t at = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        at += (size_t)snprintf(h->addresses + at, sizeof h->addresses - at,
+                               list[i].v6 ? "%s[%s]" : "%s%s", i > 0 ? "," : "", list[i].text);
+    h->state = rc == 0 && count > 0 ? HOST_KNOWN : HOST_UNKNOWN;
+    h->unloaded = h->state == HOST_KNOWN;
+    h->fresh_until_us = rt_mono_us(c->rt) + RESOLVED_KEEP_US;
+    fiber_event_wake_all(&h->resolved);
+    return rc == ERR_CANCELLED ? rc : 0;
+}
+
+/* Sees to it that curl knows the addresses of the host; 0 also when it has to ask by itself. */
+static int call_prepare_host(struct http_call *call, const struct url_parts *u,
+                             int64_t deadline_us) {
+    struct http_client *c = call->client;
+    str key = str_of(call->host);
+    struct client_host *h = map_get(&c->hosts, key);
+    if (!h) {
+        if (c->hosts.count >= HOST_COUNT_MAX)
+            return 0;
+        h = NEW(struct client_host);
+        h->key = mem_strdup(call->host);
+        h->state = HOST_UNKNOWN;
+        fiber_event_init(&h->resolved);
+        map_put(&c->hosts, str_of(h->key), h);
+    }
+    while (h->state == HOST_RESOLVING) {
+        int rc = fiber_event_wait(&h->resolved, deadline_us);
+        if (rc < 0)
+            return rc;
+    }
+    if (rt_mono_us(c->rt) >= h->fresh_until_us) {
+        int rc = host_resolve(c, h, u->host);
+        if (rc < 0)
+            return rc;
+    }
+    if (h->state != HOST_KNOWN || !h->unloaded)
+        return 0;
+    h->unloaded = false;
+    char line[sizeof h->addresses + sizeof call->host + 2];
+    snprintf(line, sizeof line, "%s:%s", h->key, h->addresses);
+    call->resolve = curl_slist_append(NULL, line);
+    curl_easy_setopt(call->easy, CURLOPT_RESOLVE, call->resolve);
+    return 0;
+}
+
+/* --- setting a call up ----------------------------------------------------------------------- */
+
+static bool header_is_clean(const struct http_header *h) {
+    if (h->name.len == 0)
+        return false;
+    for (size_t i = 0; i < h->name.len; i++) {
+        unsigned char ch = (unsigned char)h->name.p[i];
+        if (ch <= ' ' || ch >= 127 || ch == ':')
+            return false;
+    }
+    for (size_t i = 0; i < h->value.len; i++)
+        if (h->value.p[i] == '\r' || h->value.p[i] == '\n' || h->value.p[i] == '\0')
+            return false;
+    return true;
+}
+
+/* The header lines, each ended by a NUL, in client->scratch. */
+static int headers_write(struct http_client *c, const struct http_call_options *o,
+                         struct err *err) {
+    struct buf *b = &c->scratch;
+    buf_reset(b);
+    bool content_type = false;
+    for (size_t i = 0; i < o->header_count; i++) {
+        const struct http_header *h = &o->headers[i];
+        if (!header_is_clean(h))
+            return err_set(err, ERR_INVALID, "a header of the request holds forbidden bytes");
+        content_type = content_type || str_ieq(h->name, STR("content-type"));
+        buf_str(b, h->name);
+        if (h->value.len > 0) {
+            buf_append(b, ": ", 2);
+            buf_str(b, h->value);
+        } else {
+            buf_char(b, ';'); /* curl's spelling of an empty header */
+        }
+        buf_char(b, '\0');
+    }
+    if (!content_type)
+        buf_append(b, "Content-Type:", sizeof "Content-Type:");
+    buf_append(b, "Expect:", sizeof "Expect:");
+    if (!buf_ok(b))
+        return err_set(err, ERR_TOO_LARGE, "the headers of the request are too large");
+    return 0;
+}
+
+static void call_set_headers(struct http_call *call) {
+    struct buf *wanted = &call->client->scratch;
+    if (str_eq(buf_view(&call->headers_text), buf_view(wanted)))
+        return;
+    curl_slist_free_all(call->headers);
+    call->headers = NULL;
+    for (size_t at = 0; at < wanted->len; at += strlen(wanted->p + at) + 1)
+        call->headers = curl_slist_append(call->headers, wanted->p + at);
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+    buf_reset(&call->headers_text);
+    buf_str(&call->headers_text, buf_view(wanted));
+}
+
+static void call_set_url(struct http_call *call, str url) {
+    if (call->url.len == url.len + 1 && memcmp(call->url.p, url.p, url.len) == 0)
+        return;
+    buf_reset(&call->url);
+    buf_str(&call->url, url);
+    buf_char(&call->url, '\0');
+    curl_easy_setopt(call->easy, CURLOPT_URL, call->url.p);
+}
+
+static void call_set_proxy(struct http_call *call, str proxy) {
+    if (!proxy.p) {
+        if (call->proxy_set)
+            curl_easy_setopt(call->easy, CURLOPT_PROXY, (char *)NULL);
+        call->proxy_set = false;
+        return;
+    }
+    if (call->proxy_set && call->proxy.len == proxy.len + 1 &&
+        memcmp(call->proxy.p, proxy.p, proxy.len) == 0)
+        return;
+    buf_reset(&call->proxy);
+    buf_str(&call->proxy, proxy);
+    buf_char(&call->proxy, '\0');
+    curl_easy_setopt(call->easy, CURLOPT_PROXY, call->proxy.p);
+    call->proxy_set = true;
+}
+
+static void call_set_method(struct http_call *call, enum http_method method, str body) {
+    CURL *e = call->easy;
+    const char *custom = NULL;
+    if (body.len > 0 || method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH) {
+        curl_easy_setopt(e, CURLOPT_POSTFIELDS, body.len > 0 ? body.p : "");
+        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+        curl_easy_setopt(e, CURLOPT_POST, 1L);
+        if (method != HTTP_POST)
+            custom = http_method_name(method).p;
+    } else if (method == HTTP_HEAD) {
+        curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
+    } else {
+        curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+        if (method != HTTP_GET)
+            custom = http_method_name(method).p;
+    }
+    if (custom || call->custom_method)
+        curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, custom);
+    call->custom_method = custom != NULL;
+}
+
+static void call_set_options(struct http_call *call, const struct http_call_options *o) {
+    call_set_url(call, o->url);
+    call_set_headers(call);
+    call_set_proxy(call, o->proxy);
+    call_set_method(call, o->method, o->body);
+    int64_t connect_us = o->connect_timeout_us > 0 ? o->connect_timeout_us : CONNECT_TIMEOUT_US;
+    if (connect_us != call->connect_timeout_us) {
+        curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)((connect_us + 999) / 1000));
+        call->connect_timeout_us = connect_us;
+    }
+    call->idle_timeout_us = o->idle_timeout_us > 0 ? o->idle_timeout_us : IDLE_TIMEOUT_US;
+}
+
+/* --- errors ---------------------------------------------------------------------------------- */
+
+static int call_error_code(const struct http_call *call) {
+    switch (call->result) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PROXY:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_OPERATION_TIMEDOUT: /* the only timeout set in curl is the one of connecting */
+    case CURLE_NO_CONNECTION_AVAILABLE:
+        return ERR_UNAVAILABLE;
+    case CURLE_URL_MALFORMAT:
+        return ERR_INVALID;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP/1 */
+    case CURLE_WEIRD_SERVER_REPLY:
+        return ERR_MALFORMED;
+    case CURLE_OUT_OF_MEMORY:
+        return ERR_INTERNAL;
+    default:
+        return ERR_CLOSED;
+    }
+}
+
+static int call_fail(const struct http_call *call, struct err *err) {
+    if (call->head_too_large)
+        return err_set(err, ERR_TOO_LARGE, "the response head of %s is too large", call->host);
+    int code = call_error_code(call);
+    char text[160];
+    const char *from = call->error_text[0] ? call->error_text : curl_easy_strerror(call->result);
+    snprintf(text, sizeof text, "%.150s", from);
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < ' ')
+            *p = ' ';
+    const char *what = code == ERR_UNAVAILABLE ? "cannot connect to"
+                       : code == ERR_CLOSED    ? "the connection was cut by"
+                                               : "the request failed at";
+    return err_set_system(err, code, (int)call->result, "%s %s: %s", what, call->host, text);
+}
+
+static int call_wait_failed(int rc, const char *what, const struct http_call *call,
+                            struct err *err) {
+    if (rc == ERR_TIMEOUT)
+        return err_set(err, rc, "no %s from %s in time", what, call->host);
+    return err_set(err, rc, "the request to %s was cancelled", call->host);
+}
+
+/* --- public: calls --------------------------------------------------------------------------- */
+
+static int call_start(struct http_call *call, const struct http_call_options *o,
+                      const struct url_parts *u, int64_t deadline_us, struct err *err) {
+    struct http_client *c = call->client;
+    snprintf(call->host, sizeof call->host, u->v6 ? "[%.*s]:%d" : "%.*s:%d", STR_ARG(u->host),
+             u->port);
+    if (!o->proxy.p && !host_needs_no_resolver(u)) {
+        int rc = call_prepare_host(call, u, deadline_us);
+        if (rc < 0)
+            return call_wait_failed(rc, "address", call, err);
+    }
+    int rc = headers_write(c, o, err);
+    if (rc < 0)
+        return rc;
+    call_set_options(call, o);
+    CURLMcode added = curl_multi_add_handle(c->multi, call->easy);
+    if (added != CURLM_OK)
+        return err_set(err, ERR_INTERNAL, "curl: %s", curl_multi_strerror(added));
+    call->added = true;
+    return 0;
+}
+
+int http_call_open(struct http_client *c, const struct http_call_options *o,
+                   struct http_call **out, struct err *err) {
+    fiber_assert_inside();
+    ASSERT(c->state == CLIENT_OPEN);
+    struct url_parts u = {0};
+    if (o->url.len >= URL_BYTES_MAX || o->proxy.len >= URL_BYTES_MAX || !url_split(o->url, &u))
+        return err_set(err, ERR_INVALID, "the URL is not a valid http or https one");
+    int64_t timeout_us = o->head_timeout_us > 0 ? o->head_timeout_us : HEAD_TIMEOUT_US;
+    int64_t deadline_us = rt_mono_us(c->rt) + timeout_us;
+    struct http_call *call = call_take(c);
+    if (!call)
+        return err_set(err, ERR_LIMIT, "curl has no memory for another call");
+    call_set_state(call, CALL_HEAD);
+    int rc = call_start(call, o, &u, deadline_us, err);
+    while (rc == 0 && call->state == CALL_HEAD) {
+        rc = call_wait(call, deadline_us);
+        if (rc < 0)
+            rc = call_wait_failed(rc, "answer", call, err);
+    }
+    if (rc == 0 && call->status == 0)
+        rc = call_fail(call, err);
+    if (rc < 0) {
+        http_call_close(call);
+        return rc;
+    }
+    *out = call;
+    return 0;
+}
+
+int http_call_status(const struct http_call *call) {
+    return call->status;
+}
+
+str http_call_header(const struct http_call *call, str lower_name) {
+    str rest = buf_view(&call->head);
+    str line;
+    while (str_split_next(&rest, '\n', &line)) {
+        if (line.len > lower_name.len && line.p[lower_name.len] == ':' &&
+            str_ieq(str_slice(line, 0, lower_name.len), lower_name))
+            return str_trim(str_slice(line, lower_name.len + 1, line.len));
+    }
+    return STR_NULL;
+}
+
+void http_call_set_idle_timeout(struct http_call *call, int64_t idle_timeout_us) {
+    call->idle_timeout_us = idle_timeout_us;
+}
+
+int http_call_read(struct http_call *call, str *out, struct err *err) {
+    fiber_assert_inside();
+    ASSERT(call->state == CALL_BODY || call->state == CALL_OVER);
+    int64_t deadline_us = rt_mono_us(call->client->rt) + call->idle_timeout_us;
+    while (call->in.len == 0) {
+        if (call->state == CALL_OVER) {
+            if (call->result != CURLE_OK)
+                return call_fail(call, err);
+            *out = STR("");
+            return 0;
+        }
+        int rc = call_wait(call, deadline_us);
+        if (rc < 0)
+            return call_wait_failed(rc, "more of the answer", call, err);
+    }
+    struct buf full = call->in;
+    call->in = call->out;
+    call->out = full;
+    buf_reset(&call->in);
+    if (call->paused) {
+        call->paused = false;
+        if (call->added)
+            curl_easy_pause(call->easy, CURLPAUSE_CONT);
+    }
+    *out = buf_view(&call->out);
+    return 0;
+}
+
+int http_call_read_all(struct http_call *call, struct arena *a, size_t bytes_max, str *out,
+                       struct err *err) {
+    struct buf whole;
+    buf_init(&whole, bytes_max);
+    str part;
+    int rc;
+    while ((rc = http_call_read(call, &part, err)) == 0 && part.len > 0) {
+        /* The common case, a small answer that is here already, is copied once. */
+        if (whole.len == 0 && call->state == CALL_OVER && call->result == CURLE_OK &&
+            call->in.len == 0 && part.len <= bytes_max) {
+            *out = arena_dup(a, part);
+            goto done;
+        }
+        buf_str(&whole, part);
+        if (!buf_ok(&whole)) {
+            rc = err_set(err, ERR_TOO_LARGE, "the answer of %s is larger than %zu bytes",
+                         call->host, bytes_max);
+            goto done;
+        }
+    }
+    if (rc == 0)
+        *out = whole.len > 0 ? arena_dup(a, buf_view(&whole)) : STR("");
+done:
+    buf_deinit(&whole);
+    return rc;
+}
+
+void http_call_close(struct http_call *call) {
+    if (call->added)
+        curl_multi_remove_handle(call->client->multi, call->easy);
+    call->added = false;
+    call->paused = false;
+    if (call->resolve) {
+        curl_easy_setopt(call->easy, CURLOPT_RESOLVE, (struct curl_slist *)NULL);
+        curl_slist_free_all(call->resolve);
+        call->resolve = NULL;
+    }
+    call_set_state(call, CALL_IDLE);
+    call_give_back(call);
+}
+
+/* --- public: the client ---------------------------------------------------------------------- */
+
+static int client_check_curl(struct err *err) {
+    const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
+    str tls = str_of(v->ssl_version);
+    if (!str_starts(tls, STR("OpenSSL/")))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "libcurl is built on \"%.*s\"; the OpenSSL flavour is required",
+                       STR_ARG(tls));
+    return 0;
+}
+
+static void client_set_multi_options(struct http_client *c, const struct http_client_options *o) {
+    long total = (long)(o->connections_max > 0 ? o->connections_max : 1024);
+    long per_host = (long)(o->connections_per_host_max > 0 ? o->connections_per_host_max : 256);
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, client_on_socket);
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, (void *)c);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, client_on_timeout);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, (void *)c);
+    curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, total);
+    curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, total);
+    curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host);
+}
+
+int http_client_open(struct rt *rt, const struct http_client_options *o, struct http_client **out,
+                     struct err *err) {
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return err_set(err, ERR_INTERNAL, "libcurl cannot be initialised");
+    int rc = client_check_curl(err);
+    if (rc < 0) {
+        curl_global_cleanup();
+        return rc;
+    }
+    struct http_client *c = NEW(struct http_client);
+    c->rt = rt;
+    c->multi = curl_multi_init();
+    c->share = curl_share_init();
+    if (!c->multi || !c->share) {
+        curl_multi_cleanup(c->multi);
+        curl_share_cleanup(c->share);
+        mem_free(c);
+        curl_global_cleanup();
+        return err_set(err, ERR_INTERNAL, "libcurl cannot be initialised");
+    }
+    c->buffer_bytes_max = o->buffer_bytes_max > 0 ? o->buffer_bytes_max : 256 * 1024;
+    if (o->ca_file)
+        c->ca_file = mem_strdup(o->ca_file);
+    else if (access(CA_FILE_DEFAULT, R_OK) == 0)
+        c->ca_file = mem_strdup(CA_FILE_DEFAULT);
+    curl_share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    client_set_multi_options(c, o);
+    list_init(&c->pool);
+    map_init(&c->hosts);
+    buf_init(&c->scratch, HEADERS_TEXT_BYTES_MAX);
+    c->kick.fn = client_on_kick;
+    c->closed.fn = client_finish_close;
+    *out = c;
+    return 0;
+}
+
+static void client_finish_close(struct rt_defer *d) {
+    struct http_client *c = CONTAINER_OF(d, struct http_client, closed);
+    void (*done)(void *) = c->done;
+    void *arg = c->done_arg;
+    size_t at = 0;
+    str key;
+    void *value;
+    while (map_next(&c->hosts, &at, &key, &value)) {
+        struct client_host *h = value;
+        mem_free(h->key);
+        mem_free(h);
+    }
+    map_deinit(&c->hosts);
+    buf_deinit(&c->scratch);
+    vec_deinit(&c->by_fd);
+    mem_free(c->ca_file);
+    mem_free(c);
+    curl_global_cleanup();
+    if (done)
+        done(arg);
+}
+
+void http_client_close(struct http_client *c, void (*done)(void *arg), void *arg) {
+    ASSERT(c->live == 0);
+    ASSERT(c->state == CLIENT_OPEN);
+    struct list *n;
+    while ((n = list_pop_front(&c->pool)) != NULL)
+        call_free(LIST_ENTRY(n, struct http_call, node));
+    curl_multi_cleanup(c->multi);
+    curl_share_cleanup(c->share);
+    rt_timer_stop(c->rt, &c->timer);
+    if (list_linked(&c->kick.node))
+        list_remove(&c->kick.node);
+    c->state = CLIENT_CLOSING;
+    c->done = done;
+    c->done_arg = arg;
+    if (c->sockets == 0)
+        rt_defer(c->rt, &c->closed);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* assembler.c - puts the deltas of one answer together.
+ *
+ * The difficult part is to which call a piece belongs, since compatible servers differ:
+ *   index, id, name in the first piece, then index and arguments       (the original)
+ *   no index, but an id in the first piece or in each one               -> by id, else the last
+ *   index 0 for each of several parallel calls, told apart by their ids -> a new id with a name
+ *                                                                          starts a new call
+ *   no index and no id, whole calls one after the other                 -> a name after arguments
+ *                                                                          starts a new call
+ * Calls are numbered in order of appearance; consumers see that number, never the server's index. */
+#include "llm/assembler.h"
+
+#include "base/id.h"
+#include "base/json.h"
+
+void llm_assembler_init(struct llm_assembler *as, struct arena *arena, llm_delta_fn on_delta,
+                        void *ctx) {
+    *as = (struct llm_assembler){.arena = arena,
+                                 .on_delta = on_delta,
+                                 .ctx = ctx,
+                                 .input_tokens = -1,
+                                 .output_tokens = -1};
+    buf_init(&as->content, LLM_CONTENT_BYTES_MAX);
+}
+
+void llm_assembler_deinit(struct llm_assembler *as) {
+    for (size_t i = 0; i < as->calls.count; i++)
+        buf_deinit(&as->calls.p[i].arguments);
+    vec_deinit(&as->calls);
+    buf_deinit(&as->content);
+}
+
+void llm_assembler_set_id(struct llm_assembler *as, str id) {
+    if (as->id.len == 0 && id.len > 0)
+        as->id = arena_dup(as->arena, id);
+}
+
+void llm_assembler_set_model(struct llm_assembler *as, str model) {
+    if (as->model.len == 0 && model.len > 0)
+        as->model = arena_dup(as->arena, model);
+}
+
+void llm_assembler_set_finish_reason(struct llm_assembler *as, str reason) {
+    if (reason.len > 0 && !str_eq(reason, as->finish_reason))
+        as->finish_reason = arena_dup(as->arena, reason);
+}
+
+static str fresh_id(struct arena *a, const char *prefix) {
+    return arena_printf(a, "%s" STR_FMT, prefix, STR_ARG(id_hex(a, id_v7())));
+}
+
+static void emit(struct llm_assembler *as, str content, const struct llm_tool_call_delta *call) {
+    if (!as->on_delta)
+        return;
+    if (as->id.len == 0)
+        as->id = fresh_id(as->arena, "chatcmpl-");
+    struct llm_delta delta = {.message_id = as->id, .content = content, .tool_call = call};
+    as->delta_count++;
+    as->on_delta(as->ctx, &delta);
+}
+
+int llm_assembler_content(struct llm_assembler *as, str text, struct err *err) {
+    if (text.len == 0)
+        return 0;
+    buf_str(&as->content, text);
+    if (!buf_ok(&as->content))
+        return err_set(err, ERR_MODEL_PROTOCOL, "the model's answer is longer than %zu bytes",
+                       LLM_CONTENT_BYTES_MAX);
+    emit(as, text, NULL);
+    return 0;
+}
+
+static struct llm_tool_call_part *find_part(struct llm_assembler *as, int64_t index, str id,
+                                            str name) {
+    struct llm_tool_call_part *found = NULL;
+    for (size_t i = as->calls.count; i-- > 0 && !found;) {
+        struct llm_tool_call_part *p = &as->calls.p[i];
+        if (index >= 0 ? p->key == index : id.len == 0 || str_eq(p->id, id))
+            found = p;
+    }
+    if (!found)
+        return NULL;
+    bool other_id = id.len > 0 && found->id.len > 0 && !str_eq(found->id, id);
+    bool whole_again = index < 0 && id.len == 0 && name.len > 0 && found->arguments.len > 0;
+    return (other_id && name.len > 0) || whole_again ? NULL : found;
+}
+
+int llm_assembler_tool_call(struct llm_assembler *as, int64_t index, str id, str name,
+                            str arguments, struct err *err) {
+    struct llm_tool_call_part *p = find_part(as, index, id, name);
+    if (!p) {
+        if (as->calls.count >= LLM_TOOL_CALL_COUNT_MAX)
+            return err_set(err, ERR_MODEL_PROTOCOL, "the model asked for more than %d tool calls",
+                           LLM_TOOL_CALL_COUNT_MAX);
+        struct llm_tool_call_part fresh = {.key = index};
+        buf_init(&fresh.arguments, LLM_ARGUMENTS_BYTES_MAX);
+        vec_push(&as->calls, fresh);
+        p = &as->calls.p[as->calls.count - 1];
+        /* The id must be known when the first piece is shown, else consumers cannot join them. */
+        p->id = id.len > 0 ? arena_dup(as->arena, id) : fresh_id(as->arena, "call_");
+        id = p->id;
+    }
+    if (p->name.len == 0 && name.len > 0)
+        p->name = arena_dup(as->arena, name);
+    buf_str(&p->arguments, arguments);
+    if (!buf_ok(&p->arguments))
+        return err_set(err, ERR_MODEL_PROTOCOL, "a tool call's arguments are longer than %zu bytes",
+                       LLM_ARGUMENTS_BYTES_MAX);
+    struct llm_tool_call_delta delta = {
+        .index = (int)(p - as->calls.p),
+        .id = id.len > 0 ? id : STR_NULL,
+        .name = name.len > 0 ? name : STR_NULL,
+        .arguments = arguments,
+    };
+    emit(as, STR_NULL, &delta);
+    return 0;
+}
+
+static bool is_json_object(str text) {
+    struct arena scratch;
+    arena_init(&scratch, 16 * text.len + 64 * 1024);
+    yyjson_val *root;
+    bool is = json_parse(&scratch, text, &root, NULL) == 0 && yyjson_is_obj(root);
+    arena_deinit(&scratch);
+    return is;
+}
+
+void llm_assembler_finish(struct llm_assembler *as, struct llm_response *out) {
+    struct arena *a = as->arena;
+    out->id = as->id.len > 0 ? as->id : fresh_id(a, "chatcmpl-");
+    out->model = as->model.p ? as->model : STR("");
+    out->content = as->content.len > 0 ? arena_dup(a, buf_view(&as->content)) : STR("");
+    out->tool_call_count = as->calls.count;
+    out->tool_calls = NULL;
+    if (as->calls.count > 0)
+        out->tool_calls = ARENA_ARRAY(a, struct llm_tool_call, as->calls.count);
+    for (size_t i = 0; i < as->calls.count; i++) {
+        const struct llm_tool_call_part *p = &as->calls.p[i];
+        struct llm_tool_call *call = &out->tool_calls[i];
+        call->id = p->id;
+        call->name = p->name.p ? p->name : STR("");
+        /* Tools without parameters: some servers send no arguments at all. */
+        str text = str_trim(buf_view(&p->arguments));
+        call->arguments = text.len > 0 ? arena_dup(a, text) : STR("{}");
+        call->arguments_valid = is_json_object(call->arguments);
+    }
+    if (as->finish_reason.len > 0)
+        out->finish_reason = as->finish_reason;
+    else
+        out->finish_reason = as->calls.count > 0 ? STR("tool_calls") : STR("stop");
+    out->input_tokens = as->input_tokens;
+    out->output_tokens = as->output_tokens;
+}
