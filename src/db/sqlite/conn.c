@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/sqlite/functions.h"
 #include "db/stmt_log.h"
 
 #define BUSY_TIMEOUT_MS 5000
@@ -81,6 +82,9 @@ int lite_error(sqlite3 *db, const char *what, struct err *err) {
 static int set_up(struct lite_conn *c, const struct lite_conn_options *o, struct err *err) {
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_timeout(c->db, BUSY_TIMEOUT_MS);
+    int rc = db_sqlite_functions_register(c->db);
+    if (rc != SQLITE_OK)
+        return lite_error(c->db, "functions", err);
     int64_t kib = o->cache_bytes / 1024;
     int code = lite_conn_pragma(c, LITE_SET_CACHE_KIB, kib > 0 ? kib : 1, NULL, err);
     if (code == 0)

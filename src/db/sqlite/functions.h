@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* functions.h - the scalar functions that the statements of sql/sqlite use.
+ *
+ *   hf_contains(json, part)      1 when part is contained in json, as Postgres' @>
+ *   hf_filter(json, filter)      1 when the object meets {"k": v, "k": {"$gt": v}, …}
+ *   hf_in(text, csv)             1 when text is one of the list; '' matches everything
+ *   hf_icontains(text, part)     1 when part occurs in text, ASCII letters regardless of case
+ *   hf_merge(json, json)         shallow merge of objects, keys of the second win; NULL counts as {}
+ *   hf_labels_cut(text, n)       the first n labels of 'a.b.c'; n 0: all
+ *   hf_labels_match(text, p, s)  1 when labels begin with p and end with s; '*' is any one label
+ *
+ * All are deterministic. Owner: the connection, which frees them when it closes. Suspends: never.
+ * Tests: tests/unit/db/test_functions.c */
+#ifndef HF_DB_SQLITE_FUNCTIONS_H
+#define HF_DB_SQLITE_FUNCTIONS_H
+
+#include <sqlite3.h>
+
+#include "base/err.h"
+
+/* SQLITE_OK or SQLite's code. */
+MUST_CHECK int db_sqlite_functions_register(sqlite3 *db);
+
+#endif
