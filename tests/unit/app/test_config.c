@@ -199,7 +199,8 @@ static void test_listen(void **state) {
         assert_int_equal(c.listen_port, cases[i].port);
         config_deinit(&c);
     }
-    static const char *const bad[] = {"localhost", "a:65536", "a:-1", "a:", "[::1]", "[::1:80", "::1:80"};
+    static const char *const bad[] = {"localhost", "a:65536", "a:-1",    "a:",
+                                      "[::1]",     "[::1:80", "::1:80"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         assert_refused(ERR_INVALID, "--listen: ", "--listen", bad[i], NULL);
     }
