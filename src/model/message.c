@@ -13,8 +13,8 @@
  *   member as it came.
  *
  * Invariants: the flat form is a fixed point (normalising it gives the same bytes; fuzzed), nests
- * no deeper than its input or MESSAGE_ARGUMENTS_DEPTH_MAX allows, and always has a string "type" and
- * a string "id".
+ * no deeper than its input or MESSAGE_ARGUMENTS_DEPTH_MAX allows, and always has the strings "type"
+ * and "id".
  * A new message type: a row in KINDS, and in write_own() when it has members of its own. */
 #include "model/message.h"
 
@@ -186,13 +186,18 @@ static void view_set_role(struct view *view, str role) {
     }
 }
 
+/* Also of unwrapped members: a free-form role is kept. */
+static int check_role(const struct view *view, struct err *err) {
+    yyjson_val *role = view->slot[SLOT_ROLE];
+    if (missing(role) || !str_empty(json_str(role))) return 0;
+    return err_set(err, ERR_INVALID, "role: must be a string that is not empty");
+}
+
 static int resolve_type(struct view *view, struct err *err) {
     str type = json_str(view->slot[SLOT_TYPE]);
     str role = json_str(view->slot[SLOT_ROLE]);
     if (!missing(view->slot[SLOT_TYPE]) && str_empty(type))
         return err_set(err, ERR_INVALID, "type: must be a string that is not empty");
-    if (!missing(view->slot[SLOT_ROLE]) && str_empty(role))
-        return err_set(err, ERR_INVALID, "role: must be a string that is not empty");
     if (!type.p && !role.p)
         return err_set(err, ERR_INVALID, "must have a \"role\" or a \"type\"");
     const struct kind *kind = type.p ? kind_find(type) : NULL;
@@ -223,7 +228,7 @@ static int open_constructor(struct view *view, struct err *err) {
     sort_members(view, kwargs);
     view->lenient = true;
     view_set_kind(view, kind);
-    return 0;
+    return check_role(view, err);
 }
 
 static int open_pair(struct view *view, yyjson_val *pair, struct err *err) {
@@ -248,15 +253,17 @@ static int open_message(struct view *view, yyjson_val *in, struct err *err) {
         return err_set(err, ERR_INVALID,
                        "must be a message object, a [role, content] pair or a string");
     sort_members(view, in);
+    int rc = check_role(view, err);
+    if (rc < 0) return rc;
     if (yyjson_is_num(view->slot[SLOT_LC]) && !(view->seen & BIT(SLOT_CONTENT)))
         return open_constructor(view, err);
     if (yyjson_is_obj(view->slot[SLOT_DATA]) && !(view->seen & BIT(SLOT_CONTENT))) {
         /* LangChain's stored form {"type": "human", "data": {…}}. */
-        int rc = resolve_type(view, err);
+        rc = resolve_type(view, err);
         if (rc < 0) return rc;
         sort_members(view, view->slot[SLOT_DATA]);
         view->lenient = true;
-        return 0;
+        return check_role(view, err);
     }
     return resolve_type(view, err);
 }
