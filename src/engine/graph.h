@@ -8,6 +8,7 @@
 #ifndef HF_ENGINE_GRAPH_H
 #define HF_ENGINE_GRAPH_H
 
+#include "base/id.h"
 #include "base/json.h"
 #include "model/message.h"
 #include "rt/fiber.h"

@@ -12,6 +12,9 @@ struct assistant {
     str config, context, metadata;
     int64_t version, created_at, updated_at;
 };
+#define ASSISTANT_COLUMN_COUNT 11
+void assistant_from_row(const struct db_rows *r, size_t row, size_t col, struct assistant *out);
+
 enum assistant_sort { ASSISTANT_BY_CREATED, ASSISTANT_BY_UPDATED, ASSISTANT_BY_ID, ASSISTANT_BY_NAME,
                       ASSISTANT_BY_GRAPH };
 struct assistant_filter {
@@ -46,5 +49,11 @@ MUST_CHECK int assistant_search(struct store *s, const struct principal *who,
 MUST_CHECK int assistant_count(struct store *s, const struct principal *who,
                                const struct assistant_filter *f, struct arena *a, int64_t *out,
                                struct err *err);
+/* One assistant per graph, made at start: uuid5 of the graph's id, its name, metadata
+ * {"created_by":"system"}. Those that exist stay as they are. */
+MUST_CHECK int assistant_seed(struct store *s, const char *const *graph_ids, size_t count,
+                              struct arena *a, struct err *err);
+/* The id of a graph's own assistant. */
+struct id assistant_id_of_graph(str graph_id);
 
 #endif

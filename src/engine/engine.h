@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.h - accepts, queues, executes and ends runs.
+ *
+ * A thread has at most one running run (its slot); others wait in order of creation. A run that is
+ * accepted is durable: it stands in the database and is taken up again after a crash, with the next
+ * attempt. The engine is the only one who moves runs and it names the attempt whenever it writes.
+ * Memory: a live run is ref-counted and lives until its last holder lets go. Suspends: as marked.
+ * Errors: typed, with the texts of the API. Tests: tests/unit/engine/, tests/integration, tests/crash */
+#ifndef HF_ENGINE_ENGINE_H
+#define HF_ENGINE_ENGINE_H
+
+#include "engine/hub.h"
+#include "engine/registry.h"
+#include "store/runs.h"
+
+struct engine;
+struct engine_options {
+    size_t running_max;      /* runs executed at once */
+    size_t pending_max;      /* accepted runs that wait; beyond: ERR_LIMIT */
+    int attempts_max;        /* 3: then the run ends in error */
+    int recursion_limit;     /* 25 unless the run says */
+    enum multitask_strategy multitask_default;
+    const char *api_url;     /* for message metadata; "" unknown */
+};
+MUST_CHECK int engine_open(struct rt *rt, struct store *store, struct registry *registry,
+                           const struct graph_services *services, const struct engine_options *o,
+                           struct engine **out, struct err *err);
+/* Takes up what an earlier process left: running runs are queued again. On a fiber, before serving. */
+MUST_CHECK MAY_SUSPEND int engine_recover(struct engine *e, struct err *err);
+/* Starts nothing any more; waits until deadline_us (monotonic) for running runs, then hands the rest
+ * back (pending, attempt not spent) and tells the readers. */
+MAY_SUSPEND void engine_drain(struct engine *e, int64_t deadline_us);
+void engine_close(struct engine *e);
+
+struct hub *engine_hub(struct engine *e);
+struct registry *engine_registry(struct engine *e);
+struct store *engine_store(struct engine *e);
+bool engine_has_graph(struct engine *e, str graph_id);
+
+/* --- runs -------------------------------------------------------------------------------------- */
+struct live_run;
+
+struct run_submit {
+    const struct principal *who;
+    struct id assistant_id;
+    str assistant_name;       /* as the client said it, for error texts */
+    struct id thread_id;      /* nil: stateless, a thread is made */
+    yyjson_val *body;         /* RunCreate, an object */
+    str header_configurable;  /* JSON object text of x-* headers; absent: {} */
+    /* The run is durable, nothing of it was shown yet: attach readers now. Must not suspend. */
+    void (*accepted)(void *ctx, struct live_run *run);
+    void *ctx;
+};
+/* On success *out (may be NULL) is a reference. */
+MUST_CHECK MAY_SUSPEND int engine_submit(struct engine *e, const struct run_submit *s,
+                                         struct live_run **out, struct err *err);
+struct live_run *engine_find(struct engine *e, struct id run_id); /* a reference, or NULL: not live */
+void live_run_ref(struct live_run *run);
+void live_run_unref(struct live_run *run);
+
+struct id live_run_id(const struct live_run *run);
+struct id live_run_thread(const struct live_run *run);
+unsigned live_run_modes(const struct live_run *run);
+bool live_run_temporary(const struct live_run *run);       /* its thread goes with it */
+bool live_run_cancel_on_disconnect(const struct live_run *run);
+bool live_run_done(const struct live_run *run);
+const struct run *live_run_row(const struct live_run *run); /* as created */
+/* 0 when it is done; ERR_TIMEOUT at the deadline (monotonic), ERR_CANCELLED. */
+MUST_CHECK MAY_SUSPEND int live_run_wait(struct live_run *run, int64_t deadline_us);
+/* Of a done run: final values (JSON; absent when there are none) and the error (JSON {"error",
+ * "message"}; absent: none). Valid while the reference is held. */
+str live_run_values(const struct live_run *run);
+str live_run_error(const struct live_run *run);
+enum run_status live_run_status(const struct live_run *run);
+
+/* Cancels a pending or running run; returns when it is durable (pending) or signalled (running);
+ * wait: when it has ended. ERR_NOT_FOUND, ERR_CONFLICT when it is over. */
+MUST_CHECK MAY_SUSPEND int engine_cancel(struct engine *e, const struct principal *who,
+                                         struct id thread_id /* nil: any */, struct id run_id,
+                                         enum cancel_action action, str reason, bool wait,
+                                         struct err *err);
+/* Before a thread is deleted: cancels its runs and waits for their end. */
+MAY_SUSPEND void engine_stop_thread(struct engine *e, struct id thread_id);
+
+struct engine_stats {
+    size_t running, pending, delayed, readers;
+};
+void engine_stats(const struct engine *e, struct engine_stats *out);
+
+#endif

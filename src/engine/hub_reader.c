@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hub_reader.c - readers: replay from the log, hand-over, live.
+ *
+ * Position (seq, k): a durable entry is (its number, 0), a fragment (its base, its number); segments
+ * have no position of their own. Replay pages the log until it has read what is visible, then takes
+ * the fragments that are not durable yet from the topic, all in one turn, and is live. From then on
+ * the hub shows items; whatever is at or before the position was seen.
+ *
+ * The renderer must see a run from its start, so replay begins at the start entry and renders mutely
+ * up to the client's cursor. The frame that the cursor counts last is the first that is left out. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/hub_int.h"
+
+bool hub_cursor_parse(str text, struct hub_cursor *out) {
+    struct hub_cursor c = {.frames = 1};
+    str seq = text, k = STR_NULL, frames = STR_NULL;
+    ptrdiff_t dash = str_find_char(text, '-'), dot = str_find_char(text, '.');
+    if (dash > 0) {
+        frames = str_slice(text, (size_t)dash + 1, text.len);
+        seq = str_slice(text, 0, (size_t)dash);
+    }
+    if (dot > 0 && (dash < 0 || dot < dash)) {
+        k = str_slice(seq, (size_t)dot + 1, seq.len);
+        seq = str_slice(seq, 0, (size_t)dot);
+    }
+    if (!str_to_i64(seq, &c.seq) || c.seq < 0 || (k.p && (!str_to_i64(k, &c.k) || c.k < 1)) ||
+        (frames.p && (!str_to_i64(frames, &c.frames) || c.frames < 1)))
+        return false;
+    *out = c;
+    return true;
+}
+
+size_t hub_cursor_write(const struct hub_cursor *c, char out[HUB_CURSOR_TEXT_MAX]) {
+    struct buf b;
+    buf_init(&b, HUB_CURSOR_TEXT_MAX);
+    buf_i64(&b, c->seq);
+    if (c->k) {
+        buf_char(&b, '.');
+        buf_i64(&b, c->k);
+    }
+    if (c->frames > 1) {
+        buf_char(&b, '-');
+        buf_i64(&b, c->frames);
+    }
+    size_t len = b.len;
+    ASSERT(buf_ok(&b));
+    memcpy(out, b.p, len);
+    buf_deinit(&b);
+    return len;
+}
+
+static int position_cmp(int64_t seq_a, int64_t k_a, int64_t seq_b, int64_t k_b) {
+    if (seq_a != seq_b)
+        return seq_a < seq_b ? -1 : 1;
+    return k_a < k_b ? -1 : k_a > k_b;
+}
+
+static bool on_frame(void *ctx, str event, str data) {
+    struct hub_reader *r = ctx;
+    r->now.frames++;
+    if (r->closed)
+        return false;
+    if (position_cmp(r->now.seq, r->now.k, r->cursor.seq, r->cursor.k) == 0 &&
+        r->now.frames <= r->cursor.frames)
+        return true;
+    char id[HUB_CURSOR_TEXT_MAX];
+    size_t len = hub_cursor_write(&r->now, id);
+    return r->o.frame(r->o.ctx, event, data, str_n(id, len));
+}
+
+/* Only replay asks, on its fiber; live checkpoints carry their values. */
+static str on_values(void *ctx, struct id checkpoint_id) {
+    struct hub_reader *r = ctx;
+    struct checkpoint c;
+    struct err err = {0};
+    if (!fiber_self() || !r->scratch)
+        return STR_NULL;
+    int rc = checkpoint_get(r->hub->store, r->o.thread_id, STR(""), checkpoint_id, r->scratch, &c, &err);
+    if (rc == 0)
+        rc = checkpoint_load_values(r->hub->store, &c, r->scratch, &err);
+    if (rc < 0) {
+        log_event(LOG_WARN, "stream.values.missing", err.message, LOG_Z("code", err_name(rc)));
+        return STR_NULL;
+    }
+    return checkpoint_values_json(r->scratch, &c);
+}
+
+static struct hub_reader *reader_new(struct hub *h, const struct hub_reader_options *o) {
+    struct hub_reader *r = NEW(struct hub_reader);
+    r->hub = h;
+    r->o = *o;
+    r->modes = o->modes;
+    r->refs = 1;
+    r->render = render_new(&(struct render_options){.thread_id = o->thread_id,
+                                                    .modes = o->modes,
+                                                    .api_url = o->api_url,
+                                                    .values = on_values,
+                                                    .frame = on_frame,
+                                                    .ctx = r});
+    r->topic = hub_topic_ref(h, o->thread_id);
+    h->readers++;
+    return r;
+}
+
+static void reader_unref(struct hub_reader *r) {
+    if (--r->refs > 0)
+        return;
+    r->hub->readers--;
+    hub_topic_unref(r->hub, r->topic);
+    render_free(r->render);
+    mem_free(r);
+}
+
+void hub_reader_close(struct hub_reader *r) {
+    if (!r || r->closed)
+        return;
+    r->closed = true;
+    if (list_linked(&r->node))
+        list_remove(&r->node);
+    reader_unref(r);
+}
+
+void hub_reader_show(struct hub_reader *r, const struct stream_item *item) {
+    if (r->closed || r->ended || position_cmp(item->seq, item->k, r->seq, r->k) <= 0)
+        return;
+    r->seq = item->seq;
+    r->k = item->k;
+    if (!id_is_nil(r->o.run_id) && !id_eq(item->run_id, r->o.run_id))
+        return;
+    r->now = (struct hub_cursor){.seq = item->seq, .k = item->k};
+    bool mute = position_cmp(item->seq, item->k, r->cursor.seq, r->cursor.k) < 0;
+    r->refs++; /* the sink may close the reader from inside a frame */
+    render_item(r->render, item, mute);
+    if (item->kind == LOG_END && !id_is_nil(r->o.run_id)) {
+        r->ended = true;
+        if (!r->closed)
+            r->o.finished(r->o.ctx);
+    }
+    reader_unref(r);
+}
+
+struct hub_reader *hub_reader_live(struct hub *h, const struct hub_reader_options *o) {
+    struct hub_reader *r = reader_new(h, o);
+    list_push_back(&r->topic->readers, &r->node);
+    return r;
+}
+
+static int show_segment(struct hub_reader *r, const struct log_entry *e, struct arena *a,
+                        struct err *err) {
+    yyjson_val *root;
+    int rc = json_parse(a, e->data, &root, err);
+    if (rc < 0)
+        return err_set(err, ERR_CORRUPT, "a segment of the log cannot be read");
+    struct stream_item item = {.kind = LOG_FRAGMENTS,
+                               .seq = yyjson_get_sint(json_get(root, "b")),
+                               .k = yyjson_get_sint(json_get(root, "k")),
+                               .run_id = e->run_id,
+                               .at = e->at};
+    yyjson_val *list = json_get(root, "f");
+    yyjson_arr_iter it = yyjson_arr_iter_with(list);
+    for (yyjson_val *v; list && (v = yyjson_arr_iter_next(&it)) != NULL; item.k++) {
+        item.data = json_text(a, v);
+        hub_reader_show(r, &item);
+    }
+    return 0;
+}
+
+static int show_entry(struct hub_reader *r, const struct log_entry *e, struct arena *a,
+                      struct err *err) {
+    if (e->kind == LOG_FRAGMENTS)
+        return show_segment(r, e, a, err);
+    struct stream_item item = {.kind = e->kind, .seq = e->seq, .run_id = e->run_id, .at = e->at,
+                               .data = e->data};
+    hub_reader_show(r, &item);
+    return 0;
+}
+
+/* What is shown but not in the log yet. No suspension from the last page to here. */
+static void go_live(struct hub_reader *r) {
+    struct hub_topic *t = r->topic;
+    struct list *lists[] = {&t->flying, &t->open};
+    for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+        LIST_EACH(lists[i], n) {
+            struct stream_item item = hub_fragment_item(LIST_ENTRY(n, struct fragment, node));
+            hub_reader_show(r, &item);
+        }
+    }
+    if (!r->closed && !r->ended)
+        list_push_back(&t->readers, &r->node);
+}
+
+static int replay(struct hub_reader *r, int64_t after, void (*room)(void *ctx), struct err *err) {
+    struct arena a;
+    arena_init(&a, SIZE_MAX / 2);
+    r->scratch = &a;
+    int rc = 0;
+    for (;;) {
+        struct log_entry *entries;
+        size_t count;
+        rc = log_read(r->hub->store, r->o.thread_id, after, LOG_PAGE_MAX, &a, &entries, &count, err);
+        if (rc < 0)
+            break;
+        for (size_t i = 0; i < count && !r->closed && !r->ended; i++) {
+            after = entries[i].seq;
+            rc = show_entry(r, &entries[i], &a, err);
+            if (rc < 0)
+                break;
+            if (room && !r->closed)
+                room(r->o.ctx);
+        }
+        if (rc < 0 || r->closed || r->ended)
+            break;
+        if (count < LOG_PAGE_MAX && after >= r->topic->visible_seq)
+            break;
+        arena_reset(&a);
+    }
+    r->scratch = NULL;
+    arena_deinit(&a);
+    return rc;
+}
+
+int hub_reader_replay(struct hub *h, const struct hub_reader_options *o, int64_t first_seq,
+                      const struct hub_cursor *cursor, void (*room)(void *ctx),
+                      struct hub_reader **out, struct err *err) {
+    struct hub_reader *r = reader_new(h, o);
+    r->cursor = *cursor;
+    r->refs++;
+    *out = r;
+    int rc = replay(r, first_seq, room, err);
+    if (rc == 0 && !r->closed && !r->ended)
+        go_live(r);
+    if ((rc < 0 || r->ended) && !r->closed)
+        hub_reader_close(r);
+    if (r->closed)
+        *out = NULL;
+    reader_unref(r);
+    return rc;
+}
+
+void hub_finish_readers(struct hub *h, str error_json) {
+    size_t at = 0;
+    str key;
+    void *value;
+    struct list all;
+    list_init(&all);
+    while (map_next(&h->topics, &at, &key, &value))
+        list_splice(&all, &((struct hub_topic *)value)->readers);
+    for (struct list *n; (n = list_pop_front(&all)) != NULL;) {
+        struct hub_reader *r = LIST_ENTRY(n, struct hub_reader, node);
+        r->ended = true;
+        if (r->o.frame(r->o.ctx, STR("error"), error_json, STR_NULL) && !r->closed)
+            r->o.finished(r->o.ctx);
+    }
+}
+
+size_t hub_reader_count(const struct hub *h) { return h->readers; }

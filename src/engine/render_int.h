@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* render_int.h - what render.c and render_messages.c share. */
+#ifndef HF_ENGINE_RENDER_INT_H
+#define HF_ENGINE_RENDER_INT_H
+
+#include "base/json.h"
+#include "engine/render.h"
+
+struct render_task {
+    str id, name, triggers, path; /* in the step arena */
+    str metadata;                 /* of its messages; built on first use */
+};
+struct tool_chunk {
+    int64_t index;
+    struct buf id, name, args;
+};
+/* A message of this run, by id: seen in a stream, or told as complete. */
+struct render_message {
+    str id;
+    bool streamed, complete;
+    struct buf content;
+    VEC(struct tool_chunk) tools;
+};
+struct render {
+    struct render_options o;
+    struct arena run, step;       /* reset at each start, at each checkpoint */
+    struct id run_id;
+    int64_t attempt, step_number;
+    str run_metadata;             /* members without braces, from the start entry */
+    struct render_task *tasks;
+    size_t task_count;
+    struct map messages;          /* id → struct render_message */
+    struct buf out;               /* the frame being written */
+    bool mute, gone;
+    struct id checkpoint_id;
+    str values;                   /* of the last checkpoint when known */
+};
+
+#define RENDER_FRAME_BYTES_MAX ((size_t)256 << 20)
+
+static inline bool render_wants(const struct render *r, unsigned modes) {
+    return (r->o.modes & modes) != 0;
+}
+struct json_writer render_begin(struct render *r);
+void render_end(struct render *r, const char *event); /* hands the frame on unless mute */
+struct render_task *render_task_of(struct render *r, str id);
+str render_task_metadata(struct render *r, struct render_task *t);
+void render_event_head(struct render *r, struct json_writer *w, const char *event, str name,
+                       struct render_task *t); /* {"event": …, "metadata": {…}, of mode events */
+
+void render_messages_reset(struct render *r);
+void render_fragment(struct render *r, const struct stream_item *item);
+/* Messages of a task's result that were not streamed (messages-tuple). */
+void render_task_messages(struct render *r, struct render_task *t, yyjson_val *result);
+/* messages/complete for what the state holds and was not told yet. */
+void render_state_messages(struct render *r, str values);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* state.h - a run's state in memory: channels, reducers, and what of them is not stored yet.
+ *
+ * A value channel is a JSON text; a message channel is a list that knows which prefix of it stands
+ * in the store as which list. Applying writes changes it; state_persist_add writes the difference.
+ * Memory: the arena given at init, for the state's whole life. Suspends: state_load.
+ * Tests: tests/unit/engine/test_state.c */
+#ifndef HF_ENGINE_STATE_H
+#define HF_ENGINE_STATE_H
+
+#include "engine/graph.h"
+#include "store/checkpoints.h"
+
+struct state_channel {
+    const struct channel_def *def;
+    bool present;        /* has it ever been written? */
+    str value, hash;     /* CHANNEL_LAST_VALUE; hash absent until computed */
+    bool value_stored;
+    struct message *messages; /* CHANNEL_MESSAGES */
+    size_t count, cap;
+    int64_t list_id;     /* 0: none yet */
+    size_t stored_count; /* prefix of messages that stands in the list */
+};
+struct graph_view {
+    struct arena *arena;
+    const struct graph_def *graph;
+    struct state_channel *channels; /* parallel to graph->channels */
+    str values_json;                /* cached; absent after a change */
+};
+struct state_write {
+    const char *channel;
+    bool is_message;
+    str value;               /* JSON */
+    struct message message;
+};
+
+void state_init(struct graph_view *s, const struct graph_def *graph, struct arena *a);
+/* Takes over the values of a checkpoint (loaded); channels that the graph lacks are dropped.
+ * shared: somebody else may append to its lists (the checkpoint is not the thread's newest): then
+ * new lists are begun. */
+MUST_CHECK int state_take_checkpoint(struct graph_view *s, const struct checkpoint *c, bool shared,
+                                     struct err *err);
+void state_apply(struct graph_view *s, const struct state_write *w);
+/* Input of a run: an object of channel values; messages in every accepted form. Appends the writes.
+ * ERR_INVALID with the position. */
+MUST_CHECK int state_read_input(const struct graph_view *s, yyjson_val *input,
+                                struct state_write **out, size_t *out_count, struct err *err);
+/* {"channel": value, …} of the output channels; cached until the next change. */
+str state_values_json(struct graph_view *s);
+/* Adds rows for what is not stored and returns the references for checkpoints.channels. */
+str state_persist_add(struct graph_view *s, struct db_batch *b, struct id thread_id);
+void state_mark_stored(struct graph_view *s); /* after that batch committed */
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log.c - the thread's append-only log.
+ *
+ * One statement moves the counter of the thread's row on by n, then each entry is inserted at
+ * counter - (n - 1 - i), so numbers are taken and used in the same transaction: a batch that rolls
+ * back takes none, and no two batches can take the same ones. */
+#include "history/log.h"
+
+size_t log_append_add(struct db_batch *b, struct id thread_id, const struct log_entry *entries,
+                      size_t count) {
+    ASSERT(count > 0);
+    size_t op = db_batch_add(b, SQL_LOG_BUMP, DB_PARAMS(DB_UUID(thread_id), DB_I((int64_t)count)),
+                             DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    for (size_t i = 0; i < count; i++) {
+        const struct log_entry *e = &entries[i];
+        db_batch_add(b, SQL_LOG_INSERT,
+                     DB_PARAMS(DB_UUID(thread_id), DB_I((int64_t)(count - 1 - i)),
+                               DB_UUID(e->run_id), DB_I(e->kind), DB_I(e->at), DB_T(e->data)),
+                     DB_EXPECT_NONE);
+    }
+    return op;
+}
+
+int64_t log_last_seq(const struct db_batch *b, size_t op) {
+    ASSERT(op < b->count && b->ops[op].stmt == SQL_LOG_BUMP && b->ops[op].rows.row_count == 1);
+    return db_int(&b->ops[op].rows, 0, 0);
+}
+
+int log_read(struct store *s, struct id thread_id, int64_t after, int64_t limit, struct arena *a,
+             struct log_entry **out, size_t *out_count, struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_LOG_PAGE,
+                     DB_PARAMS(DB_UUID(thread_id), DB_I(after), DB_I(limit)), a, &rows, err);
+    if (rc < 0)
+        return rc;
+    *out = ARENA_ARRAY(a, struct log_entry, rows.row_count + 1);
+    for (size_t i = 0; i < rows.row_count; i++) {
+        (*out)[i] = (struct log_entry){
+            .seq = db_int(&rows, i, 0),
+            .run_id = db_id(&rows, i, 1),
+            .kind = (enum log_kind)db_int(&rows, i, 2),
+            .at = db_int(&rows, i, 3),
+            .data = db_str(&rows, i, 4),
+        };
+    }
+    *out_count = rows.row_count;
+    return 0;
+}
