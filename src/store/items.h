@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* items.h - the long-term store: values by namespace and key, per owner.
- * A namespace is 1…n labels without '.', joined by '.'. Tests: tests/unit/store/ */
+ * A namespace is 1…n labels without '.', joined by '.'. Functions that name a key act on the items of
+ * who->owner, also for `all`: a key means nothing without its owner. Tests: tests/unit/store/ */
 #ifndef HF_STORE_ITEMS_H
 #define HF_STORE_ITEMS_H
 
@@ -18,6 +19,9 @@ MUST_CHECK int item_put(struct store *s, const struct principal *who, str name_s
 MUST_CHECK int item_get(struct store *s, const struct principal *who, str name_space, str key,
                         bool refresh_ttl, struct arena *a, bool *found, struct item *out,
                         struct err *err);
+/* Moves on the expiry of items that were found (those that never expire stay). */
+MUST_CHECK int item_refresh(struct store *s, const struct principal *who, const struct item *items,
+                            size_t count, struct arena *a, struct err *err);
 MUST_CHECK int item_delete(struct store *s, const struct principal *who, str name_space, str key,
                            struct arena *a, struct err *err); /* a missing one is no error */
 /* prefix: joined by '.', "" everything. filter: JSON object text: {"k": v} or {"k": {"$gt": v}} with

@@ -47,6 +47,10 @@ MUST_CHECK int thread_search(struct store *s, const struct principal *who,
 MUST_CHECK int thread_count(struct store *s, const struct principal *who,
                             const struct thread_filter *f, struct arena *a, int64_t *out,
                             struct err *err);
+/* Ids greater than `after` of threads whose metadata contains `metadata`, in their order. */
+MUST_CHECK int thread_list_ids(struct store *s, const struct principal *who, str metadata,
+                               struct id after, int64_t limit, struct arena *a, struct id **out,
+                               size_t *out_count, struct err *err);
 /* Reads the columns that the statements thread_* select, from column `col` on. */
 #define THREAD_COLUMN_COUNT 12
 void thread_from_row(const struct db_rows *r, size_t row, size_t col, struct thread *out);
