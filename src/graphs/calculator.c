@@ -358,7 +358,9 @@ str calculator_format(struct arena *a, double value) {
     buf_init(&b, 64);
     struct json_writer w = json_writer(&b);
     jw_double(&w, value);
-    str text = arena_dup(a, buf_view(&b));
+    str text = buf_view(&b);
+    if (str_ends(text, STR(".0"))) text.len -= 2;
+    text = arena_dup(a, text);
     buf_deinit(&b);
     return text;
 }

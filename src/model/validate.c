@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* validate.c - typed reading of a request body.
  *
- * Design: faults are appended to one struct err as "key: text", joined by "; ", as long as they fit;
- * the first ones win, since the first is what a person reads. Readers never stop the caller, so
+ * Design: faults are appended to one struct err as "key: text", joined by "; ", as long as they
+ * fit; the first ones win, since the first is what a person reads. Readers never stop the caller, so
  * handlers stay straight-line code. Whole doubles (10.0) count as integers, because some clients'
  * languages know no other numbers; booleans and numbers in strings do not convert.
  * Invariant: a reader returns its fallback, never half a value, whenever it has noted a fault. */

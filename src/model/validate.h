@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* validate.h - typed reading of a request body, with texts that tell the client what to change.
  *
- * Use: body_init(), read the members straight down, body_done() once; in between no checks. A reader
- * that finds a wrong value notes it and returns its fallback. All faults go into one ERR_INVALID:
- * "limit: must be an integer between 1 and 1000; name: must be a string". A member that is missing
- * or null takes the fallback. Unknown members are ignored.
+ * Use: body_init(), read the members straight down, body_done() once; in between no checks. A
+ * reader that finds a wrong value notes it and returns its fallback. All faults go into one
+ * ERR_INVALID: "limit: must be an integer between 1 and 1000; name: must be a string". A member
+ * that is missing or null takes the fallback. Unknown members are ignored.
  * Owner: the caller's stack. Memory: texts point into the body's document or the arena.
  * Suspends: never. Tests: tests/unit/model/test_validate.c */
 #ifndef HF_MODEL_VALIDATE_H
