@@ -29,14 +29,17 @@ void http_router_free(struct http_router *r);
 MUST_CHECK int http_router_match(const struct http_router *r, const struct http_request *req,
                                  struct http_match *out, str *out_allow);
 
-/* Query strings: percent and plus decoding, in the arena; at most 256 pairs (then ERR_TOO_LARGE). */
+/* Query strings: percent and plus decoding, in the arena; at most 256 pairs, then ERR_TOO_LARGE. A
+ * broken escape, NUL or bytes that are not UTF-8: ERR_MALFORMED; in a path: ERR_NOT_FOUND. */
 struct http_query {
     struct http_header *pairs;
     size_t count;
 };
-MUST_CHECK int http_query_parse(struct arena *a, str query, struct http_query *out, struct err *err);
-str http_query_get(const struct http_query *q, const char *name);             /* last one; absent */
-bool http_query_bool(const struct http_query *q, const char *name, bool otherwise); /* 1/0/true/false */
+MUST_CHECK int http_query_parse(struct arena *a, str query, struct http_query *out,
+                                struct err *err);
+str http_query_get(const struct http_query *q, const char *name); /* last one; absent */
+/* 1, 0, true, false; `otherwise` for anything else. */
+bool http_query_bool(const struct http_query *q, const char *name, bool otherwise);
 /* All values of name: repeated keys, one JSON array, or a comma list (when commas is set). */
 MUST_CHECK int http_query_list(struct arena *a, const struct http_query *q, const char *name,
                                bool commas, str **out, size_t *out_count, struct err *err);

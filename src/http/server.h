@@ -14,14 +14,19 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "http/header.h"
 #include "rt/fiber.h"
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS };
-str http_method_name(enum http_method m);
-
-struct http_header {
-    str name, value;
+enum http_method {
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_OPTIONS
 };
+str http_method_name(enum http_method m);
 
 struct http_server;
 struct http_request {
@@ -63,7 +68,9 @@ void http_server_options_default(struct http_server_options *o);
 MUST_CHECK int http_server_open(struct rt *rt, const struct http_server_options *o,
                                 struct http_server **out, struct err *err);
 int http_server_port(const struct http_server *s);
-void http_server_stop_accepting(struct http_server *s); /* idle connections close; others finish with Connection: close */
+/* Idle connections close after 250 ms; requests until then, and those under way, are answered with
+ * Connection: close. */
+void http_server_stop_accepting(struct http_server *s);
 size_t http_server_connections(const struct http_server *s);
 /* Cuts what is left, frees the server; done runs later on the loop. */
 void http_server_close(struct http_server *s, void (*done)(void *arg), void *arg);
@@ -78,26 +85,30 @@ void http_reply_header(struct http_request *req, str name, str value);
 void http_reply(struct http_request *req, int status, str content_type, str body);
 bool http_replied(const struct http_request *req);
 
-/* --- streams -------------------------------------------------------------------------------- */
+/* --- streams --- */
 struct http_stream;
 struct http_stream_ops {
     /* All earlier bytes are in the kernel: produce more now (http_stream_write), or nothing; then
-     * call http_stream_want when there is more. Never called inside write or want. */
+     * call http_stream_want when there is more. Called first after the head, again as long as it
+     * has written something, and after want. Never called inside write or want. */
     void (*writable)(struct http_stream *s, void *ctx);
-    /* Exactly once, later: the peer went away, the bound was passed, or the end was sent. */
+    /* Exactly once, later: the peer went away, the bound was passed, or the end was sent. The
+     * stream is freed when it returns. */
     void (*closed)(struct http_stream *s, void *ctx);
     void *ctx;
-    str heartbeat; /* sent after heartbeat_us of silence, e.g. ": heartbeat\n" or "\n"; absent: none */
+    str heartbeat; /* sent after heartbeat_us of silence, e.g. ": heartbeat\n"; absent: none */
 };
 /* Starts a chunked response; the stream belongs to the connection until closed has run. */
 struct http_stream *http_reply_stream(struct http_request *req, int status, str content_type,
                                       const struct http_stream_ops *ops);
-void http_stream_want(struct http_stream *s);            /* schedules writable for this turn's end */
-/* Copies and sends; false when the stream is closing (bound passed or peer gone): stop producing. */
+void http_stream_want(struct http_stream *s); /* schedules writable for this turn's end */
+/* Copies; sent at the end of the turn. False when the stream is closing (bound passed, peer gone,
+ * end called): stop producing. A write on a stream without unsent bytes is taken whatever its size;
+ * one that would make the unsent bytes pass the bound cuts the stream. */
 bool http_stream_write(struct http_stream *s, str bytes);
 size_t http_stream_pending(const struct http_stream *s); /* unsent bytes */
-void http_stream_end(struct http_stream *s);             /* after the pending bytes */
-void http_stream_abort(struct http_stream *s);           /* cuts the connection without the end mark */
+void http_stream_end(struct http_stream *s);   /* after the pending bytes */
+void http_stream_abort(struct http_stream *s); /* cuts the connection without the end mark */
 
 /* Debug view: JSON with counts per connection state. */
 void http_server_list(const struct http_server *s, struct buf *out);

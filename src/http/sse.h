@@ -7,8 +7,8 @@
 
 #include "base/buf.h"
 
-/* One frame: event, data, id lines and the blank line. data must hold no CR or LF (a JSON text never
- * does); CR and LF in event or id are dropped. id may be absent. */
+/* One frame: event, data, id lines and the blank line. data must hold no CR or LF (a compact JSON
+ * text never does); CR and LF in event or id are dropped. id may be absent. */
 void sse_write(struct buf *out, str event, str data, str id);
 
 struct sse_event {

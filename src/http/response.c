@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* response.c - complete responses: status line, headers, gzip, CORS, preflights.
+ *
+ * Design: a head is composed in one scratch buffer of the server and handed to out.c together with
+ * the caller's body, so a small response costs no allocation and one system call. Date is formatted
+ * once a second. Header lines of the handler collect as text in the exchange.
+ *
+ * Which headers are whose: Date, Content-Length, Transfer-Encoding and Connection are the server's,
+ * a handler's are dropped; CORS lines come from the options. Bodies are compressed whole, with
+ * libdeflate at level 1, between gzip_bytes_min and GZIP_BYTES_MAX (above it the loop would stand
+ * still for milliseconds), when the type is text and the client's q-values allow it.
+ *
+ * Invariants: one reply per request; a value from outside cannot add a header line, since CR, LF
+ * and NUL drop the header. What a new status must also change: status_lines. */
+#include <libdeflate.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/conn_int.h"
+
+#define GZIP_BYTES_MAX  (1024 * 1024)
+#define GZIP_LEVEL      1
+#define HTTP_STATUS_MAX 599
+
+str http_method_name(enum http_method m) {
+    static const str names[] = {
+        [HTTP_GET] = {"GET", 3},         [HTTP_HEAD] = {"HEAD", 4},   [HTTP_POST] = {"POST", 4},
+        [HTTP_PUT] = {"PUT", 3},         [HTTP_PATCH] = {"PATCH", 5}, [HTTP_DELETE] = {"DELETE", 6},
+        [HTTP_OPTIONS] = {"OPTIONS", 7},
+    };
+    ASSERT((unsigned)m < ARRAY_COUNT(names));
+    return names[m];
+}
+
+static const char *reason_of(int status) {
+    static const char *const reasons[HTTP_STATUS_MAX + 1] = {
+        [200] = "OK",
+        [201] = "Created",
+        [202] = "Accepted",
+        [204] = "No Content",
+        [206] = "Partial Content",
+        [207] = "Multi-Status",
+        [301] = "Moved Permanently",
+        [302] = "Found",
+        [303] = "See Other",
+        [304] = "Not Modified",
+        [307] = "Temporary Redirect",
+        [308] = "Permanent Redirect",
+        [400] = "Bad Request",
+        [401] = "Unauthorized",
+        [402] = "Payment Required",
+        [403] = "Forbidden",
+        [404] = "Not Found",
+        [405] = "Method Not Allowed",
+        [406] = "Not Acceptable",
+        [408] = "Request Timeout",
+        [409] = "Conflict",
+        [410] = "Gone",
+        [411] = "Length Required",
+        [412] = "Precondition Failed",
+        [413] = "Content Too Large",
+        [414] = "URI Too Long",
+        [415] = "Unsupported Media Type",
+        [416] = "Range Not Satisfiable",
+        [417] = "Expectation Failed",
+        [422] = "Unprocessable Content",
+        [423] = "Locked",
+        [428] = "Precondition Required",
+        [429] = "Too Many Requests",
+        [431] = "Request Header Fields Too Large",
+        [499] = "Client Closed Request",
+        [500] = "Internal Server Error",
+        [501] = "Not Implemented",
+        [502] = "Bad Gateway",
+        [503] = "Service Unavailable",
+        [504] = "Gateway Timeout",
+        [505] = "HTTP Version Not Supported",
+        [507] = "Insufficient Storage",
+    };
+    ASSERT(status >= 200 && status <= HTTP_STATUS_MAX);
+    return reasons[status] ? reasons[status] : "Status";
+}
+
+static str date_now(struct http_server *s) {
+    int64_t now = rt_now_us(s->rt);
+    if (now / 1000000 != s->date_second) {
+        s->date_second = now / 1000000;
+        time_write_http(now, s->date);
+    }
+    return str_n(s->date, TIME_HTTP_LEN);
+}
+
+str http_response_head(struct http_server *s, const struct response_head *h) {
+    struct buf *b = &s->head;
+    buf_reset(b);
+    if (h->status == 200) {
+        buf_str(b, STR("HTTP/1.1 200 OK\r\nDate: "));
+    } else {
+        buf_str(b, STR("HTTP/1.1 "));
+        buf_i64(b, h->status);
+        buf_char(b, ' ');
+        buf_z(b, reason_of(h->status));
+        buf_str(b, STR("\r\nDate: "));
+    }
+    buf_str(b, date_now(s));
+    if (h->type.p && h->type.len) {
+        buf_str(b, STR("\r\nContent-Type: "));
+        buf_str(b, h->type);
+    }
+    if (h->length >= 0) {
+        buf_str(b, STR("\r\nContent-Length: "));
+        buf_i64(b, h->length);
+    }
+    if (h->chunked)
+        buf_str(b, STR("\r\nTransfer-Encoding: chunked"));
+    if (h->gzip)
+        buf_str(b, STR("\r\nContent-Encoding: gzip"));
+    if (h->vary_encoding)
+        buf_str(b, STR("\r\nVary: Accept-Encoding"));
+    if (h->close)
+        buf_str(b, STR("\r\nConnection: close"));
+    else if (h->keep_alive_1_0)
+        buf_str(b, STR("\r\nConnection: keep-alive"));
+    buf_str(b, STR("\r\n"));
+    buf_str(b, h->lines);
+    buf_str(b, s->cors_lines);
+    buf_str(b, STR("\r\n"));
+    ASSERT(buf_ok(b));
+    return buf_view(b);
+}
+
+/* --- what a handler adds --- */
+
+str http_header(const struct http_request *req, str lower_name) {
+    for (size_t i = 0; i < req->header_count; i++)
+        if (str_ieq(req->headers[i].name, lower_name))
+            return req->headers[i].value;
+    return STR_NULL;
+}
+
+static bool one_line(str s) {
+    for (size_t i = 0; i < s.len; i++)
+        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
+            return false;
+    return true;
+}
+
+void http_reply_header(struct http_request *req, str name, str value) {
+    static const str own[] = {
+        {"date", 4}, {"content-length", 14}, {"transfer-encoding", 17}, {"connection", 10}};
+    struct http_exchange *x = req->conn;
+    bool fits = x->lines.len + name.len + value.len + 4 <= x->lines.max_bytes;
+    bool drop = !fits || name.len == 0 || !one_line(name) || !one_line(value) ||
+                memchr(name.p, ':', name.len) || memchr(name.p, ' ', name.len);
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++)
+        drop = drop || str_ieq(name, own[i]);
+    if (drop) {
+        log_event(LOG_WARN, "http.header.dropped", "a response header cannot be sent",
+                  LOG_INT("name_bytes", name.len), LOG_INT("value_bytes", value.len));
+        return;
+    }
+    if (str_ieq(name, STR("content-encoding")))
+        x->encoded = true;
+    buf_str(&x->lines, name);
+    buf_str(&x->lines, STR(": "));
+    buf_str(&x->lines, value);
+    buf_str(&x->lines, STR("\r\n"));
+}
+
+bool http_replied(const struct http_request *req) {
+    return ((const struct http_exchange *)req->conn)->replied;
+}
+
+/* --- gzip --- */
+
+/* The q-value of one member of Accept-Encoding in thousandths: ";q=0.5" gives 500, none 1000. */
+static int quality(str params) {
+    str part;
+    while (str_split_next(&params, ';', &part)) {
+        part = str_trim(part);
+        if (part.len < 2 || (part.p[0] | 0x20) != 'q' || part.p[1] != '=')
+            continue;
+        double q;
+        if (!str_to_double(str_n(part.p + 2, part.len - 2), &q) || !(q >= 0 && q <= 1))
+            return 0;
+        return (int)(q * 1000);
+    }
+    return 1000;
+}
+
+static bool accepts_gzip(const struct http_request *req) {
+    str all = http_header(req, STR("accept-encoding")), member;
+    int gzip = -1, any = -1;
+    while (all.len && str_split_next(&all, ',', &member)) {
+        str rest = member, coding;
+        if (!str_split_next(&rest, ';', &coding))
+            continue;
+        coding = str_trim(coding);
+        if (str_ieq(coding, STR("gzip")) || str_ieq(coding, STR("x-gzip")))
+            gzip = quality(rest);
+        else if (str_eq(coding, STR("*")))
+            any = quality(rest);
+    }
+    return gzip >= 0 ? gzip > 0 : any > 0;
+}
+
+static bool is_text(str type) {
+    return str_starts(type, STR("text/")) || str_find(type, STR("json")) >= 0 ||
+           str_find(type, STR("javascript")) >= 0 || str_find(type, STR("xml")) >= 0;
+}
+
+/* Replaces *body by its compressed form in the arena when that is shorter. */
+static bool compress(struct http_exchange *x, str *body) {
+    struct http_server *s = x->conn->server;
+    if (!s->gzip && !(s->gzip = libdeflate_alloc_compressor(GZIP_LEVEL)))
+        return false;
+    char *p = arena_try_alloc(&x->arena, body->len);
+    size_t n = p ? libdeflate_gzip_compress(s->gzip, body->p, body->len, p, body->len) : 0;
+    if (n == 0)
+        return false;
+    *body = str_n(p, n);
+    return true;
+}
+
+/* --- replies --- */
+
+/* Nothing more is read from this connection when the server drains. */
+static bool decide_close(struct http_conn *conn) {
+    if (conn->server->state != SERVER_OPEN)
+        conn->keep_alive = false;
+    return !conn->keep_alive;
+}
+
+void http_reply(struct http_request *req, int status, str content_type, str body) {
+    struct http_exchange *x = req->conn;
+    struct http_conn *conn = x->conn;
+    struct http_server *s = conn->server;
+    ASSERT(!x->replied);
+    x->replied = true;
+    if (conn->state >= CONN_LINGER)
+        return;
+    bool bodiless = status == 204 || status == 304;
+    struct response_head h = {.status = status,
+                              .type = content_type,
+                              .length = bodiless ? -1 : (int64_t)body.len,
+                              .lines = buf_view(&x->lines)};
+    bool eligible = s->o.gzip_bytes_min && body.len >= s->o.gzip_bytes_min &&
+                    body.len <= GZIP_BYTES_MAX && !bodiless && status != 206 && !x->encoded &&
+                    is_text(content_type);
+    if (eligible) {
+        h.vary_encoding = true;
+        h.gzip = accepts_gzip(req) && compress(x, &body);
+        h.length = (int64_t)body.len;
+    }
+    h.close = decide_close(conn);
+    h.keep_alive_1_0 = conn->version_minor == 0;
+    str head = http_response_head(s, &h);
+    if (bodiless || req->method == HTTP_HEAD)
+        body = STR("");
+    /* More requests wait: their answers leave together at the end of the turn. */
+    if (conn->in.len > conn->in_at) {
+        http_conn_cork(conn, head);
+        http_conn_cork(conn, body);
+        http_conn_flush_later(conn);
+    } else {
+        http_conn_send(conn, head, body);
+    }
+}
+
+bool http_response_preflight(struct http_exchange *x) {
+    struct http_request *req = &x->req;
+    if (!http_header(req, STR("origin")).p ||
+        !http_header(req, STR("access-control-request-method")).p)
+        return false;
+    str wanted = http_header(req, STR("access-control-request-headers"));
+    http_reply_header(req, STR("Access-Control-Allow-Methods"),
+                      STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    http_reply_header(req, STR("Access-Control-Allow-Headers"), wanted.len ? wanted : STR("*"));
+    http_reply_header(req, STR("Access-Control-Max-Age"), STR("600"));
+    http_reply_header(req, STR("Vary"), STR("Access-Control-Request-Headers"));
+    http_reply(req, 204, STR_NULL, STR(""));
+    return true;
+}
