@@ -34,7 +34,7 @@ enum slot {
     SLOT_TOOL_CALL_ID,
     SLOT_STATUS,
     SLOT_ARTIFACT,
-    SLOT_LC,     /* from here on: outer forms only; a flat message keeps such members as they are */
+    SLOT_LC, /* from here on: outer forms only; a flat message keeps such members as they are */
     SLOT_KWARGS,
     SLOT_DATA,
     SLOT_COUNT
@@ -61,9 +61,9 @@ static const str SLOT_NAMES[SLOT_COUNT] = {
 };
 
 enum spelling {
-    SPELLING_WORD,     /* of "type" or "role" */
+    SPELLING_WORD, /* of "type" or "role" */
     SPELLING_DEVELOPER,
-    SPELLING_CLASS     /* a class name: in lc ids, and as "type" of Python's chunks */
+    SPELLING_CLASS /* a class name: in lc ids, and as "type" of Python's chunks */
 };
 
 /* Accepted words: what they mean, and the word kept. */
@@ -105,11 +105,11 @@ struct view {
     enum message_type type;
     str type_name;
     bool developer;
-    bool lenient;           /* from a constructor, whose defaults may be left out */
-    yyjson_val *object;     /* holds the members; NULL for pairs and strings */
+    bool lenient;       /* from a constructor, whose defaults may be left out */
+    yyjson_val *object; /* holds the members; NULL for pairs and strings */
     yyjson_val *slot[SLOT_COUNT];
-    uint32_t seen;          /* BIT(slot) of the members there */
-    bool extra;             /* members without a slot */
+    uint32_t seen; /* BIT(slot) of the members there */
+    bool extra;    /* members without a slot */
 };
 
 /* Scratch memory of one call. */
@@ -129,25 +129,23 @@ static void scratch_deinit(struct scratch *s) {
     buf_deinit(&s->invalid);
 }
 
-static str key_of(yyjson_val *key) {
-    return str_n(yyjson_get_str(key), yyjson_get_len(key));
-}
+static str key_of(yyjson_val *key) { return str_n(yyjson_get_str(key), yyjson_get_len(key)); }
 
 static const struct kind *kind_find(str word) {
     for (size_t i = 0; i < ARRAY_COUNT(KINDS); i++)
-        if (str_eq(KINDS[i].word, word)) return &KINDS[i];
+        if (str_eq(KINDS[i].word, word))
+            return &KINDS[i];
     return NULL;
 }
 
 static enum slot slot_find(str key) {
     for (enum slot i = 0; i < SLOT_COUNT; i++)
-        if (str_eq(SLOT_NAMES[i], key)) return i;
+        if (str_eq(SLOT_NAMES[i], key))
+            return i;
     return SLOT_COUNT;
 }
 
-static bool missing(yyjson_val *v) {
-    return !v || yyjson_is_null(v);
-}
+static bool missing(yyjson_val *v) { return !v || yyjson_is_null(v); }
 
 /* ---- opening ---- */
 
@@ -189,7 +187,8 @@ static void view_set_role(struct view *view, str role) {
 /* Also of unwrapped members: a free-form role is kept. */
 static int check_role(const struct view *view, struct err *err) {
     yyjson_val *role = view->slot[SLOT_ROLE];
-    if (missing(role) || !str_empty(json_str(role))) return 0;
+    if (missing(role) || !str_empty(json_str(role)))
+        return 0;
     return err_set(err, ERR_INVALID, "role: must be a string that is not empty");
 }
 
@@ -205,7 +204,8 @@ static int resolve_type(struct view *view, struct err *err) {
         view_set_kind(view, kind);
     } else if (!type.p || str_eq(type, STR("message"))) {
         /* OpenAI's newer items are {"type": "message", "role": …}. */
-        if (!role.p) return err_set(err, ERR_INVALID, "role: is required");
+        if (!role.p)
+            return err_set(err, ERR_INVALID, "role: is required");
         view_set_role(view, role);
     } else {
         view->type = MESSAGE_OTHER;
@@ -224,7 +224,8 @@ static int open_constructor(struct view *view, struct err *err) {
     const struct kind *kind = class_name.p ? kind_find(class_name) : NULL;
     if (!kind || kind->spelling != SPELLING_CLASS)
         return err_set(err, ERR_INVALID, "id: must end with the class name of a message");
-    if (!yyjson_is_obj(kwargs)) return err_set(err, ERR_INVALID, "kwargs: must be an object");
+    if (!yyjson_is_obj(kwargs))
+        return err_set(err, ERR_INVALID, "kwargs: must be an object");
     sort_members(view, kwargs);
     view->lenient = true;
     view_set_kind(view, kind);
@@ -248,19 +249,22 @@ static int open_message(struct view *view, yyjson_val *in, struct err *err) {
         view->slot[SLOT_CONTENT] = in;
         return 0;
     }
-    if (yyjson_is_arr(in)) return open_pair(view, in, err);
+    if (yyjson_is_arr(in))
+        return open_pair(view, in, err);
     if (!yyjson_is_obj(in))
         return err_set(err, ERR_INVALID,
                        "must be a message object, a [role, content] pair or a string");
     sort_members(view, in);
     int rc = check_role(view, err);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     if (yyjson_is_num(view->slot[SLOT_LC]) && !(view->seen & BIT(SLOT_CONTENT)))
         return open_constructor(view, err);
     if (yyjson_is_obj(view->slot[SLOT_DATA]) && !(view->seen & BIT(SLOT_CONTENT))) {
         /* LangChain's stored form {"type": "human", "data": {…}}. */
         rc = resolve_type(view, err);
-        if (rc < 0) return rc;
+        if (rc < 0)
+            return rc;
         sort_members(view, view->slot[SLOT_DATA]);
         view->lenient = true;
         return check_role(view, err);
@@ -275,7 +279,8 @@ static bool parts_valid(yyjson_val *parts) {
     size_t i, count;
     yyjson_val *part;
     yyjson_arr_foreach(parts, i, count, part) {
-        if (!yyjson_is_obj(part) && !yyjson_is_str(part)) return false;
+        if (!yyjson_is_obj(part) && !yyjson_is_str(part))
+            return false;
     }
     return true;
 }
@@ -288,17 +293,17 @@ static int write_content(struct scratch *s, struct json_writer *w, const struct 
         jw_str(w, json_str(content));
     } else if (missing(content)) {
         /* An assistant turn that only calls tools, or a removal, has none. */
-        bool optional = view->lenient || view->type == MESSAGE_AI ||
-                        view->type == MESSAGE_REMOVE || view->type == MESSAGE_OTHER;
-        if (!optional) return err_set(err, ERR_INVALID, "content: is required");
+        bool optional = view->lenient || view->type == MESSAGE_AI || view->type == MESSAGE_REMOVE ||
+                        view->type == MESSAGE_OTHER;
+        if (!optional)
+            return err_set(err, ERR_INVALID, "content: is required");
         jw_str(w, STR(""));
     } else if (yyjson_is_arr(content) && parts_valid(content)) {
         jw_val(w, content);
     } else if (view->type == MESSAGE_TOOL) {
         jw_str(w, json_text(s->a, content));
     } else {
-        return err_set(err, ERR_INVALID,
-                       "content: must be a string or an array of content parts");
+        return err_set(err, ERR_INVALID, "content: must be a string or an array of content parts");
     }
     return 0;
 }
@@ -359,7 +364,8 @@ static void write_call(struct json_writer *w, yyjson_val *call, str name, yyjson
     size_t i, count;
     yyjson_val *key, *value;
     yyjson_obj_foreach(call, i, count, key, value) {
-        if (call_key_known(key_of(key))) continue;
+        if (call_key_known(key_of(key)))
+            continue;
         jw_key_str(w, key_of(key));
         jw_val(w, value);
     }
@@ -369,13 +375,15 @@ static void write_call(struct json_writer *w, yyjson_val *call, str name, yyjson
 /* OpenAI's {id, type: "function", function: {name, arguments: "json"}} or {name, args, id}. */
 static int convert_call(struct scratch *s, struct json_writer *w, struct json_writer *invalid,
                         yyjson_val *call, struct err *err) {
-    if (!yyjson_is_obj(call)) return err_set(err, ERR_INVALID, "must be an object");
+    if (!yyjson_is_obj(call))
+        return err_set(err, ERR_INVALID, "must be an object");
     yyjson_val *function = json_get(call, "function");
     yyjson_val *args = function ? json_get(function, "arguments") : json_get(call, "args");
     yyjson_val *id = json_get(call, "id");
     yyjson_val *args_object = NULL;
     str name = json_str(json_get(function ? function : call, "name"));
-    if (!name.p) return err_set(err, ERR_INVALID, "name: must be a string");
+    if (!name.p)
+        return err_set(err, ERR_INVALID, "name: must be a string");
     if (!missing(id) && !yyjson_is_str(id))
         return err_set(err, ERR_INVALID, "id: must be a string");
     const char *reason = NULL;
@@ -398,7 +406,8 @@ static int convert_call(struct scratch *s, struct json_writer *w, struct json_wr
 /* Where the tool calls stand: as a member, or, by older clients, in additional_kwargs only. */
 static yyjson_val *find_calls(const struct view *view) {
     yyjson_val *calls = view->slot[SLOT_TOOL_CALLS];
-    if (!missing(calls) && !(yyjson_is_arr(calls) && yyjson_arr_size(calls) == 0)) return calls;
+    if (!missing(calls) && !(yyjson_is_arr(calls) && yyjson_arr_size(calls) == 0))
+        return calls;
     yyjson_val *older = json_get(view->slot[SLOT_ADDITIONAL_KWARGS], "tool_calls");
     bool told = yyjson_arr_size(view->slot[SLOT_INVALID_TOOL_CALLS]) > 0;
     return !told && yyjson_arr_size(older) > 0 ? older : NULL;
@@ -416,9 +425,7 @@ static int write_tool_calls(struct scratch *s, struct json_writer *w, const stru
     if (!missing(known_invalid) && !yyjson_is_arr(known_invalid))
         return err_set(err, ERR_INVALID, "invalid_tool_calls: must be an array");
     jw_array(&invalid);
-    yyjson_arr_foreach(known_invalid, i, count, call) {
-        jw_val(&invalid, call);
-    }
+    yyjson_arr_foreach(known_invalid, i, count, call) { jw_val(&invalid, call); }
     jw_key(w, "tool_calls");
     jw_array(w);
     yyjson_arr_foreach(calls, i, count, call) {
@@ -480,8 +487,10 @@ static int write_tool_members(struct scratch *s, struct json_writer *w, const st
     str call_id;
     str status = json_str(view->slot[SLOT_STATUS]);
     int rc = id_text(s->a, view->slot[SLOT_TOOL_CALL_ID], "tool_call_id", &call_id, err);
-    if (rc < 0) return rc;
-    if (!call_id.p) return err_set(err, ERR_INVALID, "tool_call_id: is required");
+    if (rc < 0)
+        return rc;
+    if (!call_id.p)
+        return err_set(err, ERR_INVALID, "tool_call_id: is required");
     if (!missing(view->slot[SLOT_STATUS]) && !str_eq(status, STR("success")) &&
         !str_eq(status, STR("error")))
         return err_set(err, ERR_INVALID, "status: must be success or error");
@@ -500,7 +509,8 @@ static int write_tool_members(struct scratch *s, struct json_writer *w, const st
 static uint32_t slots_written(enum message_type type) {
     uint32_t bits = BIT(SLOT_CONTENT) | BIT(SLOT_TYPE) | BIT(SLOT_ID) | BIT(SLOT_NAME) |
                     BIT(SLOT_ADDITIONAL_KWARGS) | BIT(SLOT_RESPONSE_METADATA);
-    if (type != MESSAGE_OTHER) bits |= BIT(SLOT_ROLE);
+    if (type != MESSAGE_OTHER)
+        bits |= BIT(SLOT_ROLE);
     if (type == MESSAGE_AI)
         bits |= BIT(SLOT_TOOL_CALLS) | BIT(SLOT_INVALID_TOOL_CALLS) | BIT(SLOT_USAGE_METADATA);
     if (type == MESSAGE_TOOL)
@@ -519,12 +529,14 @@ static void write_rest(struct json_writer *w, const struct view *view) {
         }
         return;
     }
-    if (!view->extra && !(view->seen & ~written)) return;
+    if (!view->extra && !(view->seen & ~written))
+        return;
     size_t i, count;
     yyjson_val *key, *value;
     yyjson_obj_foreach(view->object, i, count, key, value) {
         enum slot slot = slot_find(key_of(key));
-        if (slot != SLOT_COUNT && (written & BIT(slot))) continue;
+        if (slot != SLOT_COUNT && (written & BIT(slot)))
+            continue;
         jw_key_str(w, key_of(key));
         jw_val(w, value);
     }
@@ -549,8 +561,10 @@ static int write_ai_members(struct scratch *s, struct json_writer *w, const stru
                             struct err *err) {
     yyjson_val *usage = view->slot[SLOT_USAGE_METADATA];
     int rc = write_tool_calls(s, w, view, err);
-    if (rc < 0) return rc;
-    if (missing(usage)) return 0;
+    if (rc < 0)
+        return rc;
+    if (missing(usage))
+        return 0;
     return write_object(w, view, SLOT_USAGE_METADATA, err);
 }
 
@@ -559,14 +573,19 @@ static int write_message(struct scratch *s, const struct view *view, str id, str
     struct json_writer w = json_writer(&s->out);
     jw_object(&w);
     int rc = write_content(s, &w, view, err);
-    if (rc == 0 && view->type == MESSAGE_AI) rc = write_ai_members(s, &w, view, err);
-    if (rc == 0) rc = write_object(&w, view, SLOT_ADDITIONAL_KWARGS, err);
-    if (rc == 0) rc = write_object(&w, view, SLOT_RESPONSE_METADATA, err);
-    if (rc < 0) return rc;
+    if (rc == 0 && view->type == MESSAGE_AI)
+        rc = write_ai_members(s, &w, view, err);
+    if (rc == 0)
+        rc = write_object(&w, view, SLOT_ADDITIONAL_KWARGS, err);
+    if (rc == 0)
+        rc = write_object(&w, view, SLOT_RESPONSE_METADATA, err);
+    if (rc < 0)
+        return rc;
     jw_key(&w, "id");
     jw_str(&w, id);
     rc = write_own(s, &w, view, err);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     write_rest(&w, view);
     jw_object_end(&w);
     if (!buf_ok(&s->out) || !buf_ok(&s->invalid))
@@ -579,25 +598,29 @@ static int normalise_with(struct scratch *s, yyjson_val *in, struct message *out
     struct view view = {0};
     str id;
     int rc = open_message(&view, in, err);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     rc = id_text(s->a, view.slot[SLOT_ID], "id", &id, err);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     if (str_empty(id)) {
-        if (view.type == MESSAGE_REMOVE) return err_set(err, ERR_INVALID, "id: is required");
+        if (view.type == MESSAGE_REMOVE)
+            return err_set(err, ERR_INVALID, "id: is required");
         id = id_dashed(s->a, id_v7());
     }
     rc = write_message(s, &view, id, err);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     char *json = arena_try_alloc(s->a, s->out.len + 1);
-    if (!json) return err_set(err, ERR_TOO_LARGE, "the messages are too large for one request");
+    if (!json)
+        return err_set(err, ERR_TOO_LARGE, "the messages are too large for one request");
     memcpy(json, s->out.p, s->out.len);
     json[s->out.len] = '\0';
     str type_name = view.type_name;
-    if (view.type == MESSAGE_OTHER) type_name = arena_dup(s->a, type_name);
-    *out = (struct message){.type = view.type,
-                            .id = id,
-                            .json = str_n(json, s->out.len),
-                            .type_name = type_name};
+    if (view.type == MESSAGE_OTHER)
+        type_name = arena_dup(s->a, type_name);
+    *out = (struct message){
+        .type = view.type, .id = id, .json = str_n(json, s->out.len), .type_name = type_name};
     return 0;
 }
 
@@ -618,9 +641,11 @@ int message_normalise_list(struct arena *a, yyjson_val *in, struct message **out
     bool many = yyjson_is_arr(in);
     size_t total = many ? yyjson_arr_size(in) : 1;
     struct message *list = arena_try_alloc(a, (total ? total : 1) * sizeof(*list));
-    if (!list) return err_set(err, ERR_TOO_LARGE, "there are too many messages for one request");
+    if (!list)
+        return err_set(err, ERR_TOO_LARGE, "there are too many messages for one request");
     scratch_init(&s, a);
-    if (!many) rc = normalise_with(&s, in, &list[0], err);
+    if (!many)
+        rc = normalise_with(&s, in, &list[0], err);
     yyjson_arr_foreach(in, i, count, item) {
         rc = normalise_with(&s, item, &list[i], err);
         if (rc < 0) {
@@ -629,7 +654,8 @@ int message_normalise_list(struct arena *a, yyjson_val *in, struct message **out
         }
     }
     scratch_deinit(&s);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     *out = list;
     *out_count = total;
     return 0;
@@ -666,7 +692,8 @@ int message_load(struct arena *a, struct message *m, struct err *err) {
 
 /* The text of one part: a plain string, or text by any of the names that model servers use. */
 static str part_text(yyjson_val *part) {
-    if (yyjson_is_str(part)) return json_str(part);
+    if (yyjson_is_str(part))
+        return json_str(part);
     str type = json_str(json_get(part, "type"));
     bool is_text = str_eq(type, STR("text")) || str_eq(type, STR("input_text")) ||
                    str_eq(type, STR("output_text"));
@@ -675,18 +702,20 @@ static str part_text(yyjson_val *part) {
 
 str message_text(struct arena *a, const struct message *m) {
     struct message loaded = *m;
-    if (message_load(a, &loaded, NULL) < 0) return STR("");
+    if (message_load(a, &loaded, NULL) < 0)
+        return STR("");
     yyjson_val *content = json_get(loaded.root, "content"), *part;
-    if (yyjson_is_str(content)) return json_str(content);
+    if (yyjson_is_str(content))
+        return json_str(content);
     size_t i, count, bytes = 0, at = 0;
-    yyjson_arr_foreach(content, i, count, part) {
-        bytes += part_text(part).len;
-    }
-    if (bytes == 0) return STR("");
+    yyjson_arr_foreach(content, i, count, part) { bytes += part_text(part).len; }
+    if (bytes == 0)
+        return STR("");
     char *text = arena_alloc(a, bytes + 1);
     yyjson_arr_foreach(content, i, count, part) {
         str piece = part_text(part);
-        if (piece.len == 0) continue;
+        if (piece.len == 0)
+            continue;
         memcpy(text + at, piece.p, piece.len);
         at += piece.len;
     }
@@ -701,12 +730,18 @@ yyjson_val *message_tool_calls(const struct message *m) {
 
 str message_type_name(const struct message *m) {
     switch (m->type) {
-    case MESSAGE_HUMAN: return STR("human");
-    case MESSAGE_AI: return STR("ai");
-    case MESSAGE_SYSTEM: return STR("system");
-    case MESSAGE_TOOL: return STR("tool");
-    case MESSAGE_REMOVE: return STR("remove");
-    case MESSAGE_OTHER: return m->type_name;
+    case MESSAGE_HUMAN:
+        return STR("human");
+    case MESSAGE_AI:
+        return STR("ai");
+    case MESSAGE_SYSTEM:
+        return STR("system");
+    case MESSAGE_TOOL:
+        return STR("tool");
+    case MESSAGE_REMOVE:
+        return STR("remove");
+    case MESSAGE_OTHER:
+        return m->type_name;
     }
     UNREACHABLE();
 }

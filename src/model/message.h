@@ -19,8 +19,8 @@ enum message_type {
     MESSAGE_AI,
     MESSAGE_SYSTEM,
     MESSAGE_TOOL,
-    MESSAGE_REMOVE,   /* deletes the message of that id from the list; "__remove_all__" all */
-    MESSAGE_OTHER     /* function, chat, developer-defined */
+    MESSAGE_REMOVE, /* deletes the message of that id from the list; "__remove_all__" all */
+    MESSAGE_OTHER   /* function, chat, developer-defined */
 };
 
 struct message {
@@ -31,9 +31,9 @@ struct message {
     str type_name;    /* the word of "type"; for MESSAGE_OTHER the only place that knows it */
 };
 
-#define MESSAGE_BYTES_MAX ((size_t)1 << 30)  /* flat form; past it ERR_TOO_LARGE */
-#define MESSAGE_ARGUMENTS_DEPTH_MAX 256      /* of tool arguments that come as text */
-#define MESSAGE_REMOVE_ALL "__remove_all__"  /* the id that empties the list */
+#define MESSAGE_BYTES_MAX           ((size_t)1 << 30) /* flat form; past it ERR_TOO_LARGE */
+#define MESSAGE_ARGUMENTS_DEPTH_MAX 256               /* of tool arguments that come as text */
+#define MESSAGE_REMOVE_ALL          "__remove_all__"  /* the id that empties the list */
 
 /* root stays NULL; *out is independent of the document of in. */
 MUST_CHECK int message_normalise(struct arena *a, yyjson_val *in, struct message *out,
@@ -47,15 +47,15 @@ MUST_CHECK int message_parse_flat(struct arena *a, str json, struct message *out
 MUST_CHECK int message_load(struct arena *a, struct message *m, struct err *err);
 
 /* Views. message_text parses when root is NULL; message_tool_calls needs root (message_load). */
-str message_text(struct arena *a, const struct message *m);   /* as plain text; parts joined */
-yyjson_val *message_tool_calls(const struct message *m);      /* array or NULL */
+str message_text(struct arena *a, const struct message *m); /* as plain text; parts joined */
+yyjson_val *message_tool_calls(const struct message *m);    /* array or NULL */
 str message_type_name(const struct message *m);
 
 /* Building. tool_calls: JSON array text of {name, args, id, type:"tool_call"}; absent: []. An
  * absent id: a new one. Sizes are the caller's duty: past MESSAGE_BYTES_MAX is a bug. */
 struct message_ai {
     str id, content, tool_calls, invalid_tool_calls;
-    str response_metadata; /* JSON object or absent */
+    str response_metadata;               /* JSON object or absent */
     int64_t input_tokens, output_tokens; /* -1: no usage_metadata */
 };
 void message_make_ai(struct arena *a, const struct message_ai *in, struct message *out);

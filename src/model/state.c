@@ -19,13 +19,14 @@ static const unsigned LEGAL_MOVES[RUN_STATE_COUNT] = {
     [RUN_STATE_QUEUED] = MOVE(RUNNING) | MOVE(FAILED) | MOVE(CANCELLED) | MOVE(TIMED_OUT),
     [RUN_STATE_RUNNING] = MOVE(QUEUED) | MOVE(BLOCKED) | MOVE(SUCCEEDED) | MOVE(FAILED) |
                           MOVE(CANCELLED) | MOVE(TIMED_OUT),
-    [RUN_STATE_BLOCKED] = MOVE(QUEUED) | MOVE(RUNNING) | MOVE(FAILED) | MOVE(CANCELLED) |
-                          MOVE(TIMED_OUT),
+    [RUN_STATE_BLOCKED] =
+        MOVE(QUEUED) | MOVE(RUNNING) | MOVE(FAILED) | MOVE(CANCELLED) | MOVE(TIMED_OUT),
 };
 
-#define WORD(literal, value) {{"" literal, sizeof(literal) - 1}, value}
-#define WORD_SET(SET, ...)                             \
-    static const struct word SET##_LIST[] = {__VA_ARGS__}; \
+#define WORD(literal, value)                                                                       \
+    { {"" literal, sizeof(literal) - 1}, value }
+#define WORD_SET(SET, ...)                                                                         \
+    static const struct word SET##_LIST[] = {__VA_ARGS__};                                         \
     const struct word_set SET = {SET##_LIST, ARRAY_COUNT(SET##_LIST)}
 
 WORD_SET(RUN_STATUS_WORDS, WORD("pending", RUN_PENDING), WORD("running", RUN_RUNNING),
@@ -55,8 +56,7 @@ WORD_SET(ON_DISCONNECT_WORDS, WORD("continue", ON_DISCONNECT_CONTINUE),
          WORD("cancel", ON_DISCONNECT_CANCEL));
 WORD_SET(ON_COMPLETION_WORDS, WORD("delete", ON_COMPLETION_DELETE),
          WORD("keep", ON_COMPLETION_KEEP));
-WORD_SET(IF_EXISTS_WORDS, WORD("raise", IF_EXISTS_RAISE),
-         WORD("do_nothing", IF_EXISTS_DO_NOTHING));
+WORD_SET(IF_EXISTS_WORDS, WORD("raise", IF_EXISTS_RAISE), WORD("do_nothing", IF_EXISTS_DO_NOTHING));
 WORD_SET(IF_NOT_EXISTS_WORDS, WORD("reject", IF_NOT_EXISTS_REJECT),
          WORD("create", IF_NOT_EXISTS_CREATE));
 
@@ -72,25 +72,38 @@ bool run_state_final(enum run_state state) {
 
 enum run_status run_status_of(enum run_state state) {
     switch (state) {
-    case RUN_STATE_QUEUED: return RUN_PENDING;
-    case RUN_STATE_RUNNING: return RUN_RUNNING;
-    case RUN_STATE_BLOCKED: return RUN_INTERRUPTED;
-    case RUN_STATE_SUCCEEDED: return RUN_SUCCESS;
-    case RUN_STATE_FAILED: return RUN_ERROR;
-    case RUN_STATE_CANCELLED: return RUN_INTERRUPTED;
-    case RUN_STATE_TIMED_OUT: return RUN_TIMEOUT;
+    case RUN_STATE_QUEUED:
+        return RUN_PENDING;
+    case RUN_STATE_RUNNING:
+        return RUN_RUNNING;
+    case RUN_STATE_BLOCKED:
+        return RUN_INTERRUPTED;
+    case RUN_STATE_SUCCEEDED:
+        return RUN_SUCCESS;
+    case RUN_STATE_FAILED:
+        return RUN_ERROR;
+    case RUN_STATE_CANCELLED:
+        return RUN_INTERRUPTED;
+    case RUN_STATE_TIMED_OUT:
+        return RUN_TIMEOUT;
     }
     UNREACHABLE();
 }
 
 enum run_state run_state_of(enum run_status status) {
     switch (status) {
-    case RUN_PENDING: return RUN_STATE_QUEUED;
-    case RUN_RUNNING: return RUN_STATE_RUNNING;
-    case RUN_ERROR: return RUN_STATE_FAILED;
-    case RUN_SUCCESS: return RUN_STATE_SUCCEEDED;
-    case RUN_TIMEOUT: return RUN_STATE_TIMED_OUT;
-    case RUN_INTERRUPTED: return RUN_STATE_CANCELLED;
+    case RUN_PENDING:
+        return RUN_STATE_QUEUED;
+    case RUN_RUNNING:
+        return RUN_STATE_RUNNING;
+    case RUN_ERROR:
+        return RUN_STATE_FAILED;
+    case RUN_SUCCESS:
+        return RUN_STATE_SUCCEEDED;
+    case RUN_TIMEOUT:
+        return RUN_STATE_TIMED_OUT;
+    case RUN_INTERRUPTED:
+        return RUN_STATE_CANCELLED;
     }
     UNREACHABLE();
 }
@@ -117,9 +130,11 @@ int stream_modes_read(yyjson_val *v, unsigned fallback, unsigned *out, struct er
         rc = err_set(err, ERR_INVALID, "stream_mode: must be a string or an array of strings");
     }
     yyjson_arr_foreach(v, i, count, item) {
-        if (rc == 0) rc = add_mode(json_str(item), &modes, err);
+        if (rc == 0)
+            rc = add_mode(json_str(item), &modes, err);
     }
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     *out = modes ? modes : fallback;
     return 0;
 }
@@ -129,7 +144,8 @@ int stream_modes_parse(str text, unsigned fallback, unsigned *out, struct err *e
     unsigned modes = 0;
     str rest = str_trim(text), word;
     bool array = str_starts(rest, STR("[")) && str_ends(rest, STR("]")) && rest.len >= 2;
-    if (array) rest = str_trim(str_slice(rest, 1, rest.len - 1));
+    if (array)
+        rest = str_trim(str_slice(rest, 1, rest.len - 1));
     if (str_empty(rest)) {
         *out = fallback;
         return 0;
@@ -139,7 +155,8 @@ int stream_modes_parse(str text, unsigned fallback, unsigned *out, struct err *e
         if (array && word.len >= 2 && word.p[0] == '"' && word.p[word.len - 1] == '"')
             word = str_slice(word, 1, word.len - 1);
         int rc = add_mode(word, &modes, err);
-        if (rc < 0) return rc;
+        if (rc < 0)
+            return rc;
     }
     *out = modes ? modes : fallback;
     return 0;

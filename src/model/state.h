@@ -11,14 +11,7 @@
 #include "model/words.h"
 
 /* What the API calls the state of a run. */
-enum run_status {
-    RUN_PENDING,
-    RUN_RUNNING,
-    RUN_ERROR,
-    RUN_SUCCESS,
-    RUN_TIMEOUT,
-    RUN_INTERRUPTED
-};
+enum run_status { RUN_PENDING, RUN_RUNNING, RUN_ERROR, RUN_SUCCESS, RUN_TIMEOUT, RUN_INTERRUPTED };
 
 enum thread_status { THREAD_IDLE, THREAD_BUSY, THREAD_INTERRUPTED, THREAD_ERROR };
 
@@ -26,7 +19,7 @@ enum thread_status { THREAD_IDLE, THREAD_BUSY, THREAD_INTERRUPTED, THREAD_ERROR 
 enum run_state {
     RUN_STATE_QUEUED,
     RUN_STATE_RUNNING,
-    RUN_STATE_BLOCKED,    /* waits for a gate or an answer from outside; holds no fiber */
+    RUN_STATE_BLOCKED, /* waits for a gate or an answer from outside; holds no fiber */
     RUN_STATE_SUCCEEDED,
     RUN_STATE_FAILED,
     RUN_STATE_CANCELLED,
@@ -36,8 +29,8 @@ enum run_state {
 
 bool run_move_legal(enum run_state from, enum run_state to);
 bool run_state_final(enum run_state state);
-enum run_status run_status_of(enum run_state state);   /* blocked and cancelled: interrupted */
-enum run_state run_state_of(enum run_status status);   /* interrupted: cancelled */
+enum run_status run_status_of(enum run_state state); /* blocked and cancelled: interrupted */
+enum run_state run_state_of(enum run_status status); /* interrupted: cancelled */
 
 /* A set of modes is the OR of these. */
 enum stream_mode {
@@ -75,17 +68,16 @@ enum if_exists { IF_EXISTS_RAISE, IF_EXISTS_DO_NOTHING };
 enum if_not_exists { IF_NOT_EXISTS_REJECT, IF_NOT_EXISTS_CREATE };
 
 /* For each: extern const struct word_set SET; object_parse() false for an unknown word. */
-#define WORDS_OF(object, SET)                                             \
-    extern const struct word_set SET;                                     \
-    static inline bool object##_parse(str text, enum object *out) {       \
-        int value;                                                        \
-        if (!word_parse(&SET, text, &value)) return false;                \
-        *out = (enum object)value;                                        \
-        return true;                                                      \
-    }                                                                     \
-    static inline str object##_name(enum object value) {                  \
-        return word_text(&SET, (int)value);                               \
-    }
+#define WORDS_OF(object, SET)                                                                      \
+    extern const struct word_set SET;                                                              \
+    static inline bool object##_parse(str text, enum object *out) {                                \
+        int value;                                                                                 \
+        if (!word_parse(&SET, text, &value))                                                       \
+            return false;                                                                          \
+        *out = (enum object)value;                                                                 \
+        return true;                                                                               \
+    }                                                                                              \
+    static inline str object##_name(enum object value) { return word_text(&SET, (int)value); }
 WORDS_OF(run_status, RUN_STATUS_WORDS)
 WORDS_OF(thread_status, THREAD_STATUS_WORDS)
 WORDS_OF(run_state, RUN_STATE_WORDS)

@@ -2,9 +2,9 @@
 /* validate.c - typed reading of a request body.
  *
  * Design: faults are appended to one struct err as "key: text", joined by "; ", as long as they
- * fit; the first ones win, since the first is what a person reads. Readers never stop the caller, so
- * handlers stay straight-line code. Whole doubles (10.0) count as integers, because some clients'
- * languages know no other numbers; booleans and numbers in strings do not convert.
+ * fit; the first ones win, since the first is what a person reads. Readers never stop the caller,
+ * so handlers stay straight-line code. Whole doubles (10.0) count as integers, because some
+ * clients' languages know no other numbers; booleans and numbers in strings do not convert.
  * Invariant: a reader returns its fallback, never half a value, whenever it has noted a fault. */
 #include "model/validate.h"
 
@@ -19,7 +19,8 @@ void body_init(struct body *b, struct arena *a, yyjson_val *root) {
 }
 
 int body_done(const struct body *b, struct err *err) {
-    if (b->faults.code == 0) return 0;
+    if (b->faults.code == 0)
+        return 0;
     return err_set(err, b->faults.code, "%s", b->faults.message);
 }
 
@@ -34,13 +35,12 @@ void body_fault(struct body *b, const char *key, const char *format, ...) {
     int need = snprintf(joined, sizeof(joined), "%s%s%s: %s", first ? "" : b->faults.message,
                         first ? "" : "; ", key, text);
     ASSERT(need >= 0);
-    if (!first && need >= ERR_MESSAGE_BYTES) return;
+    if (!first && need >= ERR_MESSAGE_BYTES)
+        return;
     err_set(&b->faults, ERR_INVALID, "%s", joined);
 }
 
-bool body_has(const struct body *b, const char *key) {
-    return b->root && json_has(b->root, key);
-}
+bool body_has(const struct body *b, const char *key) { return b->root && json_has(b->root, key); }
 
 yyjson_val *body_get(const struct body *b, const char *key) {
     yyjson_val *v = json_get(b->root, key);
@@ -49,8 +49,10 @@ yyjson_val *body_get(const struct body *b, const char *key) {
 
 str body_str(struct body *b, const char *key, str fallback) {
     yyjson_val *v = body_get(b, key);
-    if (!v) return fallback;
-    if (yyjson_is_str(v)) return json_str(v);
+    if (!v)
+        return fallback;
+    if (yyjson_is_str(v))
+        return json_str(v);
     body_fault(b, key, "must be a string");
     return fallback;
 }
@@ -61,7 +63,8 @@ str body_str_required(struct body *b, const char *key) {
         body_fault(b, key, "is required");
         return STR("");
     }
-    if (yyjson_is_str(v) && yyjson_get_len(v) > 0) return json_str(v);
+    if (yyjson_is_str(v) && yyjson_get_len(v) > 0)
+        return json_str(v);
     body_fault(b, key, "must be a string that is not empty");
     return STR("");
 }
@@ -69,17 +72,21 @@ str body_str_required(struct body *b, const char *key) {
 str body_str_sized(struct body *b, const char *key, size_t bytes_min, size_t bytes_max,
                    str fallback) {
     yyjson_val *v = body_get(b, key);
-    if (!v) return fallback;
+    if (!v)
+        return fallback;
     str s = json_str(v);
-    if (s.p && s.len >= bytes_min && s.len <= bytes_max) return s;
+    if (s.p && s.len >= bytes_min && s.len <= bytes_max)
+        return s;
     body_fault(b, key, "must be a string of %zu to %zu bytes", bytes_min, bytes_max);
     return fallback;
 }
 
 bool body_id(struct body *b, const char *key, struct id *out) {
     yyjson_val *v = body_get(b, key);
-    if (!v) return false;
-    if (yyjson_is_str(v) && id_parse(json_str(v), out)) return true;
+    if (!v)
+        return false;
+    if (yyjson_is_str(v) && id_parse(json_str(v), out))
+        return true;
     body_fault(b, key, "must be a UUID");
     return false;
 }
@@ -104,9 +111,11 @@ static bool whole_number(yyjson_val *v, int64_t *out) {
         *out = (int64_t)u;
         return u <= INT64_MAX;
     }
-    if (!yyjson_is_real(v)) return false;
+    if (!yyjson_is_real(v))
+        return false;
     double d = yyjson_get_real(v);
-    if (!(d >= -0x1p63 && d < 0x1p63) || floor(d) != d) return false;
+    if (!(d >= -0x1p63 && d < 0x1p63) || floor(d) != d)
+        return false;
     *out = (int64_t)d;
     return true;
 }
@@ -114,8 +123,10 @@ static bool whole_number(yyjson_val *v, int64_t *out) {
 int64_t body_int(struct body *b, const char *key, struct body_range range) {
     yyjson_val *v = body_get(b, key);
     int64_t value;
-    if (!v) return range.fallback;
-    if (whole_number(v, &value) && value >= range.min && value <= range.max) return value;
+    if (!v)
+        return range.fallback;
+    if (whole_number(v, &value) && value >= range.min && value <= range.max)
+        return value;
     if (range.max == INT64_MAX && range.min == INT64_MIN)
         body_fault(b, key, "must be an integer");
     else if (range.max == INT64_MAX)
@@ -128,24 +139,29 @@ int64_t body_int(struct body *b, const char *key, struct body_range range) {
 
 double body_double(struct body *b, const char *key, double min, double max, double fallback) {
     yyjson_val *v = body_get(b, key);
-    if (!v) return fallback;
+    if (!v)
+        return fallback;
     double value = yyjson_get_num(v);
-    if (yyjson_is_num(v) && value >= min && value <= max) return value;
+    if (yyjson_is_num(v) && value >= min && value <= max)
+        return value;
     body_fault(b, key, "must be a number between %g and %g", min, max);
     return fallback;
 }
 
 bool body_bool(struct body *b, const char *key, bool fallback) {
     yyjson_val *v = body_get(b, key);
-    if (!v) return fallback;
-    if (yyjson_is_bool(v)) return yyjson_get_bool(v);
+    if (!v)
+        return fallback;
+    if (yyjson_is_bool(v))
+        return yyjson_get_bool(v);
     body_fault(b, key, "must be true or false");
     return fallback;
 }
 
 yyjson_val *body_object_val(struct body *b, const char *key) {
     yyjson_val *v = body_get(b, key);
-    if (!v || yyjson_is_obj(v)) return v;
+    if (!v || yyjson_is_obj(v))
+        return v;
     body_fault(b, key, "must be an object");
     return NULL;
 }
@@ -157,7 +173,8 @@ str body_object(struct body *b, const char *key) {
 
 yyjson_val *body_array(struct body *b, const char *key) {
     yyjson_val *v = body_get(b, key);
-    if (!v || yyjson_is_arr(v)) return v;
+    if (!v || yyjson_is_arr(v))
+        return v;
     body_fault(b, key, "must be an array");
     return NULL;
 }
@@ -166,10 +183,9 @@ yyjson_val *body_str_array(struct body *b, const char *key) {
     yyjson_val *v = body_get(b, key), *item;
     size_t i, count;
     bool valid = !v || yyjson_is_arr(v);
-    yyjson_arr_foreach(v, i, count, item) {
-        valid = valid && yyjson_is_str(item);
-    }
-    if (valid) return v;
+    yyjson_arr_foreach(v, i, count, item) { valid = valid && yyjson_is_str(item); }
+    if (valid)
+        return v;
     body_fault(b, key, "must be an array of strings");
     return NULL;
 }
@@ -183,8 +199,10 @@ int body_enum(struct body *b, const char *key, const struct word_set *words, int
     yyjson_val *v = body_get(b, key);
     int value;
     struct err refused = {0};
-    if (!v) return fallback;
-    if (yyjson_is_str(v) && word_parse(words, json_str(v), &value)) return value;
+    if (!v)
+        return fallback;
+    if (yyjson_is_str(v) && word_parse(words, json_str(v), &value))
+        return value;
     (void)word_refuse(words, &refused); /* wanted for its text */
     body_fault(b, key, "%s", refused.message);
     return fallback;

@@ -46,7 +46,7 @@ int64_t body_int(struct body *b, const char *key, struct body_range range);
 double body_double(struct body *b, const char *key, double min, double max, double fallback);
 bool body_bool(struct body *b, const char *key, bool fallback);
 
-str body_object(struct body *b, const char *key);            /* compact text; fallback "{}" */
+str body_object(struct body *b, const char *key);             /* compact text; fallback "{}" */
 yyjson_val *body_object_val(struct body *b, const char *key); /* NULL when missing */
 yyjson_val *body_array(struct body *b, const char *key);      /* NULL when missing */
 yyjson_val *body_str_array(struct body *b, const char *key);  /* of strings only */

@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena a;
     struct err err = {0};
     double value, again;
-    if (size > CALCULATOR_BYTES_MAX + 10) return 0;
+    if (size > CALCULATOR_BYTES_MAX + 10)
+        return 0;
     str text = str_n((const char *)data, size);
     arena_init(&a, 1 << 20);
     int rc = calculator_eval(text, &value, &err);
@@ -24,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (size + 2 <= CALCULATOR_BYTES_MAX) {
             str wrapped = arena_printf(&a, "(" STR_FMT ")", STR_ARG(text));
             int wrapped_rc = calculator_eval(wrapped, &again, NULL);
-            ASSERT(wrapped_rc == ERR_INVALID || again == value); /* one level deeper may be refused */
+            /* One level deeper may be one too many. */
+            ASSERT(wrapped_rc == ERR_INVALID || again == value);
         }
     } else {
         ASSERT(rc == ERR_INVALID && err.code == rc && err.message[0]);

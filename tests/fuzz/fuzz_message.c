@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_message.c - message_normalise_list() on any JSON.
  *
- * Checks: whatever is accepted becomes a flat form that can be read back, keeps its type and id, and
- * is a fixed point: normalising the flat form gives the same bytes. */
+ * Checks: whatever is accepted becomes a flat form that can be read back, keeps its type and id,
+ * and is a fixed point: normalising the flat form gives the same bytes. */
 #include "base/json.h"
 #include "model/message.h"
 
@@ -27,12 +27,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct message *list;
     size_t count;
     struct err err = {0};
-    if (size > 1 << 16) return 0;
+    if (size > 1 << 16)
+        return 0;
     arena_init(&a, (size_t)256 << 20);
     if (json_parse(&a, str_n((const char *)data, size), &root, NULL) == 0) {
         int rc = message_normalise_list(&a, root, &list, &count, &err);
         if (rc == 0) {
-            for (size_t i = 0; i < count; i++) check_message(&a, &list[i]);
+            for (size_t i = 0; i < count; i++)
+                check_message(&a, &list[i]);
         } else {
             ASSERT(rc == ERR_INVALID && err.code == rc && err.message[0]);
         }

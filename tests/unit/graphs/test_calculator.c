@@ -117,10 +117,12 @@ static int eval_nested(size_t depth, const char *prefix, const char *suffix, dou
     char text[CALCULATOR_BYTES_MAX * 2];
     size_t at = 0;
     for (size_t i = 0; i < depth; i++)
-        for (const char *p = prefix; *p; p++) text[at++] = *p;
+        for (const char *p = prefix; *p; p++)
+            text[at++] = *p;
     text[at++] = '1';
     for (size_t i = 0; i < depth; i++)
-        for (const char *p = suffix; *p; p++) text[at++] = *p;
+        for (const char *p = suffix; *p; p++)
+            text[at++] = *p;
     return calculator_eval(str_n(text, at), out, err);
 }
 

@@ -30,7 +30,8 @@ static yyjson_val *parse(const char *text) {
     yyjson_val *root = NULL;
     struct err err = {0};
     int rc = json_parse(&arena, str_of(text), &root, &err);
-    if (rc < 0) fail_msg("test input is not JSON: %s: %s", text, err.message);
+    if (rc < 0)
+        fail_msg("test input is not JSON: %s: %s", text, err.message);
     return root;
 }
 
@@ -70,7 +71,7 @@ static void expect_refused(const char *in, const char *message) {
     assert_int_equal(m.type, MESSAGE_TOOL); /* outputs only on success */
 }
 
-#define TAIL "\"additional_kwargs\":{},\"response_metadata\":{},\"id\":"
+#define TAIL     "\"additional_kwargs\":{},\"response_metadata\":{},\"id\":"
 #define NO_CALLS "\"tool_calls\":[],\"invalid_tool_calls\":[],"
 
 static void test_roles_and_types(void **state) {
@@ -91,7 +92,8 @@ static void test_roles_and_types(void **state) {
            "{\"content\":\"s\"," TAIL "\"@\",\"type\":\"chat\",\"role\":\"critic\"}");
     expect("{\"type\":\"mine\",\"content\":[]}",
            "{\"content\":[]," TAIL "\"@\",\"type\":\"mine\"}");
-    expect("{\"type\":\"remove\",\"id\":\"m\"}", "{\"content\":\"\"," TAIL "\"m\",\"type\":\"remove\"}");
+    expect("{\"type\":\"remove\",\"id\":\"m\"}",
+           "{\"content\":\"\"," TAIL "\"m\",\"type\":\"remove\"}");
 }
 
 static void test_developer_is_marked_system(void **state) {
@@ -155,8 +157,8 @@ static void test_openai_tool_calls(void **state) {
     expect("{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"c\",\"type\":"
            "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"[1]\"}}]}",
            "{\"content\":\"\",\"tool_calls\":[],\"invalid_tool_calls\":[{\"name\":\"f\",\"args\":"
-           "\"[1]\",\"id\":\"c\",\"error\":\"The arguments of the call are not valid: must be a JSON "
-           "object\",\"type\":\"invalid_tool_call\"}]," TAIL "\"@\",\"type\":\"ai\"}");
+           "\"[1]\",\"id\":\"c\",\"error\":\"The arguments of the call are not valid: must be a "
+           "JSON object\",\"type\":\"invalid_tool_call\"}]," TAIL "\"@\",\"type\":\"ai\"}");
     /* Older clients repeat the calls in additional_kwargs only. */
     expect("{\"type\":\"ai\",\"content\":\"\",\"tool_calls\":[],\"additional_kwargs\":"
            "{\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}",
@@ -255,8 +257,8 @@ static void test_result_outlives_its_input(void **state) {
     struct message m;
     yyjson_val *in = NULL;
     arena_init(&other, 1 << 20);
-    assert_int_equal(json_parse(&other, STR("{\"type\":\"mine\",\"id\":\"i\",\"content\":\"c\"}"), &in,
-                                NULL), 0);
+    str text = STR("{\"type\":\"mine\",\"id\":\"i\",\"content\":\"c\"}");
+    assert_int_equal(json_parse(&other, text, &in, NULL), 0);
     assert_int_equal(message_normalise(&arena, in, &m, NULL), 0);
     arena_deinit(&other);
     assert_string_equal(m.id.p, "i");
@@ -279,7 +281,8 @@ static void test_full_arena_is_refused(void **state) {
     arena_deinit(&small);
     arena_init(&small, 4096);
     char many[4098] = "[";
-    for (size_t i = 1; i < 4096; i++) many[i] = i % 2 ? '0' : ',';
+    for (size_t i = 1; i < 4096; i++)
+        many[i] = i % 2 ? '0' : ',';
     many[4096] = ']';
     in = parse(many);
     assert_int_equal(message_normalise_list(&small, in, &list, &count, NULL), ERR_TOO_LARGE);
@@ -290,9 +293,9 @@ static void test_parse_flat(void **state) {
     (void)state;
     struct message m;
     struct err err = {0};
-    str flat = STR("{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image_url\"},\"b\","
-                   "{\"type\":\"output_text\",\"text\":\"c\"}],\"tool_calls\":[{\"name\":\"f\"}],"
-                   "\"id\":\"1\",\"type\":\"ai\"}");
+    str flat = STR("{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image_url\"},"
+                   "\"b\",{\"type\":\"output_text\",\"text\":\"c\"}],"
+                   "\"tool_calls\":[{\"name\":\"f\"}],\"id\":\"1\",\"type\":\"ai\"}");
     assert_int_equal(message_parse_flat(&arena, flat, &m, &err), 0);
     assert_int_equal(m.type, MESSAGE_AI);
     assert_ptr_equal(m.json.p, flat.p);

@@ -139,7 +139,8 @@ static void test_modes_of_queries(void **state) {
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         unsigned out = 0;
         int rc = stream_modes_parse(str_of(CASES[i].text), STREAM_VALUES, &out, NULL);
-        if (out != CASES[i].modes) fail_msg("%s gave %u", CASES[i].text, out);
+        if (out != CASES[i].modes)
+            fail_msg("%s gave %u", CASES[i].text, out);
         assert_int_equal(rc, CASES[i].modes ? 0 : ERR_INVALID);
     }
 }
@@ -157,9 +158,12 @@ static void test_modes_written(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_moves),          cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_words),          cmocka_unit_test(test_modes_of_bodies),
-        cmocka_unit_test(test_modes_of_queries), cmocka_unit_test(test_modes_written),
+        cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_modes_of_bodies),
+        cmocka_unit_test(test_modes_of_queries),
+        cmocka_unit_test(test_modes_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

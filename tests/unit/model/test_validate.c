@@ -36,7 +36,8 @@ static struct body open_body(const char *text) {
 
 static void expect_ok(const struct body *b) {
     struct err err = {0};
-    if (body_done(b, &err) < 0) fail_msg("refused: %s", err.message);
+    if (body_done(b, &err) < 0)
+        fail_msg("refused: %s", err.message);
 }
 
 static void expect_fault(const struct body *b, const char *message) {
@@ -143,10 +144,12 @@ static void test_number_faults(void **state) {
     (void)state;
     const struct body_range range = {1, 1000, 10};
     const char *text = "limit: must be an integer between 1 and 1000";
-    const char *const WRONG[] = {"0",    "1001", "-1",   "1.5",  "true",
+    const char *const WRONG[] = {"0",     "1001", "-1",   "1.5",   "true",
                                  "\"5\"", "[]",   "1e30", "-1e30", "9223372036854775808"};
-    for (size_t i = 0; i < ARRAY_COUNT(WRONG); i++) refuse_int(WRONG[i], range, text);
-    refuse_int("-1", (struct body_range){0, INT64_MAX, 3}, "limit: must be an integer of at least 0");
+    for (size_t i = 0; i < ARRAY_COUNT(WRONG); i++)
+        refuse_int(WRONG[i], range, text);
+    refuse_int("-1", (struct body_range){0, INT64_MAX, 3},
+               "limit: must be an integer of at least 0");
     refuse_int("1e300", (struct body_range){INT64_MIN, INT64_MAX, 3}, "limit: must be an integer");
     struct body b = open_body("{\"a\":9223372036854775807,\"b\":-9223372036854775808,\"d\":2}");
     assert_true(body_int(&b, "a", (struct body_range){0, INT64_MAX, 0}) == INT64_MAX);
@@ -171,7 +174,7 @@ static void test_other_faults(void **state) {
     assert_null(body_str_array(&b, "x"));
     expect_fault(&b, "x: must be an array of strings");
     b = open_body("{\"if_exists\":\"replace\"}");
-    assert_int_equal(body_enum(&b, "if_exists", &IF_EXISTS_WORDS, IF_EXISTS_RAISE), IF_EXISTS_RAISE);
+    assert_int_equal(body_enum(&b, "if_exists", &IF_EXISTS_WORDS, 77), 77);
     expect_fault(&b, "if_exists: must be one of raise, do_nothing");
 }
 
@@ -183,7 +186,8 @@ static void test_faults_are_collected(void **state) {
     body_fault(&b, "c", "is %d too many", 3);
     expect_fault(&b, "a: must be a string; b: must be true or false; c: is 3 too many");
     struct err first = b.faults;
-    for (int i = 0; i < 100; i++) body_fault(&b, "again", "is a fault with a text of some length");
+    for (int i = 0; i < 100; i++)
+        body_fault(&b, "again", "is a fault with a text of some length");
     assert_true(strlen(b.faults.message) < ERR_MESSAGE_BYTES);
     assert_memory_equal(b.faults.message, first.message, strlen(first.message));
     assert_string_equal(b.faults.message + strlen(b.faults.message) - 6, "length");
