@@ -13,25 +13,40 @@
 
 #include "base/json_int.h"
 
-static void *alc_malloc(void *ctx, size_t bytes) {
-    return arena_try_alloc(ctx, bytes);
+/* yyjson's allocator on an arena. It remembers the newest block, to give back its unused end. */
+struct arena_source {
+    struct arena *arena;
+    void *newest;
+    size_t newest_bytes;
+};
+
+static void *source_malloc(void *ctx, size_t bytes) {
+    struct arena_source *source = ctx;
+    source->newest = arena_try_alloc(source->arena, bytes);
+    source->newest_bytes = bytes;
+    return source->newest;
 }
 
-static void *alc_realloc(void *ctx, void *p, size_t old_bytes, size_t bytes) {
-    if (arena_try_resize(ctx, p, old_bytes, bytes))
+static void *source_realloc(void *ctx, void *p, size_t old_bytes, size_t bytes) {
+    struct arena_source *source = ctx;
+    if (arena_try_resize(source->arena, p, old_bytes, bytes)) {
+        source->newest_bytes = bytes;
         return p;
-    void *q = arena_try_alloc(ctx, bytes);
+    }
+    void *q = source_malloc(ctx, bytes);
     if (q)
         memcpy(q, p, old_bytes < bytes ? old_bytes : bytes);
     return q;
 }
 
-static void alc_free(void *ctx, void *p) {
+static void source_free(void *ctx, void *p) {
     (void)ctx, (void)p;
 }
 
-static yyjson_alc arena_alc(struct arena *a) {
-    return (yyjson_alc){alc_malloc, alc_realloc, alc_free, a};
+static void source_trim(struct arena_source *source, const void *end) {
+    size_t used = (size_t)((const char *)end - (const char *)source->newest);
+    if (used <= source->newest_bytes)
+        (void)arena_try_resize(source->arena, source->newest, source->newest_bytes, used);
 }
 
 /* Index of the closing quote of a string whose content starts at i, or len. */
@@ -145,11 +160,15 @@ int json_parse(struct arena *a, str text, yyjson_val **out_root, struct err *err
         if (!source)
             return err_set(err, ERR_TOO_LARGE, "the JSON text does not fit into its memory limit");
     }
-    yyjson_alc alc = arena_alc(a);
+    struct arena_source memory = {.arena = a};
+    yyjson_alc alc = {source_malloc, source_realloc, source_free, &memory};
     yyjson_read_err failure = {0};
     yyjson_doc *doc = yyjson_read_opts(source, text.len, flags, &alc, &failure);
     if (!doc)
         return parse_failed(&failure, err);
+    /* yyjson guesses the number of values from the length of the text and guesses high. */
+    if (memory.newest == (void *)doc)
+        source_trim(&memory, doc->root + doc->val_read);
     *out_root = doc->root;
     return ERR_OK;
 }
@@ -182,11 +201,14 @@ str json_str(yyjson_val *v) {
 str json_text(struct arena *a, yyjson_val *v) {
     if (!v)
         return STR("null");
-    yyjson_alc alc = arena_alc(a);
+    struct arena_source memory = {.arena = a};
+    yyjson_alc alc = {source_malloc, source_realloc, source_free, &memory};
     size_t len = 0;
     yyjson_write_err failure = {0};
     char *p = yyjson_val_write_opts(v, YYJSON_WRITE_INF_AND_NAN_AS_NULL, &alc, &len, &failure);
     ASSERT(p != NULL); /* values come from json_parse; an arena too small is a bug of the caller */
+    if (memory.newest == (void *)p)
+        source_trim(&memory, p + len + 1);
     return str_n(p, len);
 }
 

@@ -73,6 +73,11 @@ static bool int_equals_real(yyjson_val *i, double d) {
     return d >= -0x1p63 && d < 0x1p63 && d == floor(d) && (int64_t)d == yyjson_get_sint(i);
 }
 
+/* -0 is a signed integer that is not negative. */
+static bool int_is_negative(yyjson_val *i) {
+    return yyjson_is_sint(i) && yyjson_get_sint(i) < 0;
+}
+
 static bool number_equal(yyjson_val *a, yyjson_val *b) {
     if (yyjson_is_real(a) && yyjson_is_real(b))
         return yyjson_get_real(a) == yyjson_get_real(b);
@@ -80,8 +85,7 @@ static bool number_equal(yyjson_val *a, yyjson_val *b) {
         return int_equals_real(b, yyjson_get_real(a));
     if (yyjson_is_real(b))
         return int_equals_real(a, yyjson_get_real(b));
-    /* Negative integers are sint, all others uint: two subtypes never mean one value. */
-    return yyjson_get_subtype(a) == yyjson_get_subtype(b) && yyjson_get_uint(a) == yyjson_get_uint(b);
+    return int_is_negative(a) == int_is_negative(b) && yyjson_get_uint(a) == yyjson_get_uint(b);
 }
 
 static bool scalar_equal(yyjson_val *a, yyjson_val *b) {

@@ -66,6 +66,8 @@ static void seeded_bytes(uint8_t *out, size_t bytes) {
 
 void rand_bytes(void *out, size_t bytes) {
     uint8_t *to = out;
+    if (bytes == 0)
+        return;
     if (state.seeded) {
         seeded_bytes(to, bytes);
         return;
