@@ -60,7 +60,11 @@ DELETE FROM runs WHERE id = $2 AND thread_id = $1;
 DELETE FROM events WHERE thread_id = $1 AND run_id = $2;
 
 -- name: thread_begin
-UPDATE threads SET status = 'busy', metadata = $2, config = $3, updated_at = $4 WHERE id = $1;
+UPDATE threads SET
+  status = 'busy', metadata = $2, config = $3, updated_at = $4,
+  checkpoint_id = coalesce($5, checkpoint_id),
+  state_updated_at = CASE WHEN $5 IS NULL THEN state_updated_at ELSE $4 END
+WHERE id = $1;
 
 -- name: thread_settle
 UPDATE threads SET

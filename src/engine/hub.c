@@ -274,3 +274,23 @@ int hub_commit(struct hub *h, struct id thread_id, struct db_batch *b,
     hub_topic_unref(h, t);
     return rc;
 }
+
+int hub_commit_gone(struct hub *h, struct id thread_id, struct db_batch *b,
+                    const struct hub_entry *entries, size_t count, struct err *err) {
+    struct hub_topic *t = hub_topic_ref(h, thread_id);
+    t->pending++;
+    int rc = db_commit(h->store->db, b, err);
+    t->pending--;
+    if (rc == 0) {
+        fragments_free(&t->open);
+        t->open_bytes = 0;
+        rt_timer_stop(h->rt, &t->flush_timer);
+        int64_t seq = (t->visible_seq > t->base ? t->visible_seq : t->base) + (int64_t)count;
+        t->visible_seq = t->base = seq;
+        t->k = 0;
+        show_entries(t, entries, count, seq);
+    }
+    release_held(t);
+    hub_topic_unref(h, t);
+    return rc;
+}

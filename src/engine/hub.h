@@ -41,6 +41,11 @@ struct hub_entry {
 MUST_CHECK MAY_SUSPEND int hub_commit(struct hub *h, struct id thread_id, struct db_batch *b,
                                       const struct hub_entry *entries, size_t count,
                                       void (*after_commit)(void *ctx), void *ctx, struct err *err);
+/* For a batch that deletes the thread: nothing is logged, open fragments are dropped, the entries are
+ * shown under the numbers they would have had. */
+MUST_CHECK MAY_SUSPEND int hub_commit_gone(struct hub *h, struct id thread_id, struct db_batch *b,
+                                           const struct hub_entry *entries, size_t count,
+                                           struct err *err);
 /* A token or custom value of a run: JSON object (see render_messages.c), copied. */
 void hub_fragment(struct hub *h, struct hub_topic *t, struct id run_id, str json);
 /* Does any reader of the thread show one of these modes? */

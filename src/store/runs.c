@@ -160,9 +160,10 @@ void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id)
 }
 
 void thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config,
-                      int64_t now_us) {
+                      struct id checkpoint_id, int64_t now_us) {
+    struct db_value checkpoint = id_is_nil(checkpoint_id) ? DB_NIL : DB_UUID(checkpoint_id);
     db_batch_add(b, SQL_THREAD_BEGIN,
-                 DB_PARAMS(DB_UUID(thread_id), DB_T(metadata), DB_T(config), DB_I(now_us)),
+                 DB_PARAMS(DB_UUID(thread_id), DB_T(metadata), DB_T(config), DB_I(now_us), checkpoint),
                  DB_EXPECT_CHANGE(ERR_NOT_FOUND));
 }
 

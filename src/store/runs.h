@@ -55,7 +55,8 @@ void run_delete_add(struct db_batch *b, struct id thread_id, struct id run_id);
 /* Removes the run with its events and checkpoints; the thread goes back to the newest that is left. */
 void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id);
 /* Thread side of a run's start and end. The status is derived: busy while live runs remain. */
-void thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config, int64_t now_us);
+void thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config,
+                      struct id checkpoint_id /* nil: keep */, int64_t now_us);
 void thread_settle_add(struct db_batch *b, struct id thread_id, enum thread_status otherwise,
                        str interrupts, str error, struct id checkpoint_id /* nil: keep */,
                        int64_t now_us);

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.c - live runs: slots, places, cancelling, recovery, drain.
+ *
+ *   accepted ─▶ delayed ─▶ pending (in its thread's slot) ─▶ running ─▶ done
+ *        └───────────────────────▲    └──────────────────────▲
+ *                     thread taken        thread free and a place free
+ *
+ * A slot runs one run at a time; engine->ready holds the slots that could start but for a place. The
+ * engine holds one reference on every live run, from live_run_enter to live_run_end. Slots exist only
+ * while they have runs. Everything here runs on the loop thread. */
+#include "engine/engine_int.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define RECOVER_PAGE 500
+
+/* --- slots ------------------------------------------------------------------------------------- */
+
+struct slot *slot_of(struct engine *e, struct id thread_id) {
+    return map_get(&e->slots, id_key(&thread_id));
+}
+
+struct slot *slot_take(struct engine *e, struct id thread_id) {
+    struct slot *s = slot_of(e, thread_id);
+    if (s)
+        return s;
+    s = NEW(struct slot);
+    s->thread_id = thread_id;
+    list_init(&s->queue);
+    map_put(&e->slots, id_key(&s->thread_id), s);
+    return s;
+}
+
+bool engine_has_place(const struct engine *e) {
+    return !e->draining && e->running < e->o.running_max;
+}
+
+static void start_next(struct engine *e, struct slot *s) {
+    struct live_run *run = LIST_ENTRY(list_pop_front(&s->queue), struct live_run, node);
+    ASSERT(run->state == LIVE_PENDING);
+    e->pending--;
+    e->running++;
+    s->running = run;
+    run->state = LIVE_RUNNING;
+    struct err err = {0};
+    if (!fiber_spawn(e->rt, "run", live_run_start_pending, run, &err)) {
+        log_event(LOG_ERROR, "run.start.failed", err.message, LOG_Z("code", err_name(err.code)));
+        s->running = NULL;
+        e->running--;
+        live_run_delay(run, rt_now_us(e->rt) + 1000000);
+    }
+}
+
+void slot_settle(struct engine *e, struct slot *s) {
+    if (s->running)
+        return;
+    if (!list_empty(&s->queue)) {
+        if (engine_has_place(e))
+            start_next(e, s);
+        else if (!list_linked(&s->ready))
+            list_push_back(&e->ready, &s->ready);
+        return;
+    }
+    if (s->arriving)
+        return;
+    if (list_linked(&s->ready))
+        list_remove(&s->ready);
+    map_remove(&e->slots, id_key(&s->thread_id));
+    mem_free(s);
+}
+
+static void use_places(struct engine *e) {
+    while (engine_has_place(e) && !list_empty(&e->ready)) {
+        struct slot *s = LIST_ENTRY(list_pop_front(&e->ready), struct slot, ready);
+        slot_settle(e, s);
+    }
+}
+
+/* --- live runs --------------------------------------------------------------------------------- */
+
+struct live_run *live_run_new(struct engine *e) {
+    struct live_run *run = NEW(struct live_run);
+    run->engine = e;
+    run->refs = 1;
+    arena_init(&run->arena, RUN_ARENA_BYTES_MAX);
+    fiber_event_init(&run->done);
+    return run;
+}
+
+void live_run_ref(struct live_run *run) { run->refs++; }
+
+void live_run_unref(struct live_run *run) {
+    if (!run)
+        return;
+    ASSERT(run->refs > 0);
+    if (--run->refs > 0)
+        return;
+    if (run->compiled)
+        compiled_graph_unref(run->compiled);
+    if (run->topic)
+        hub_topic_unref(run->engine->hub, run->topic);
+    arena_deinit(&run->arena);
+    mem_free(run);
+}
+
+void live_run_enter(struct live_run *run) {
+    map_put(&run->engine->live, id_key(&run->row.id), run);
+}
+
+void live_run_enqueue(struct live_run *run) {
+    struct engine *e = run->engine;
+    struct slot *s = run->slot ? run->slot : slot_take(e, run->row.thread_id);
+    run->slot = s;
+    run->state = LIVE_PENDING;
+    e->pending++;
+    list_push_back(&s->queue, &run->node);
+    slot_settle(e, s);
+}
+
+static void on_due(struct rt_timer *t) {
+    struct live_run *run = CONTAINER_OF(t, struct live_run, timer);
+    run->engine->delayed--;
+    live_run_enqueue(run);
+}
+
+void live_run_delay(struct live_run *run, int64_t due_wall_us) {
+    struct engine *e = run->engine;
+    struct slot *s = run->slot;
+    int64_t wait = due_wall_us - rt_now_us(e->rt);
+    run->slot = NULL;
+    run->state = LIVE_DELAYED;
+    e->delayed++;
+    rt_timer_start(e->rt, &run->timer, wait > 0 ? wait : 0, on_due);
+    if (s)
+        slot_settle(e, s);
+}
+
+void live_run_end(struct live_run *run) {
+    struct engine *e = run->engine;
+    struct slot *s = run->slot;
+    run->state = LIVE_DONE;
+    map_remove(&e->live, id_key(&run->row.id));
+    run->slot = NULL;
+    if (s && s->running == run) {
+        s->running = NULL;
+        e->running--;
+        slot_settle(e, s);
+        use_places(e);
+    } else if (s) {
+        slot_settle(e, s);
+    }
+    fiber_event_wake_all(&run->done);
+    if (e->running == 0)
+        fiber_event_wake_all(&e->idle);
+    live_run_unref(run);
+}
+
+void live_run_abandon(struct live_run *run, const struct err *why) {
+    /* Its row says running; the next start of the server takes it up again. */
+    log_event(LOG_ERROR, "run.start.failed", why->message, LOG_Z("code", err_name(why->code)));
+    run->status = RUN_ERROR;
+    run->error = STR("{\"error\":\"ServerError\",\"message\":\"The run could not be started.\"}");
+    live_run_end(run);
+}
+
+struct live_run *engine_find(struct engine *e, struct id run_id) {
+    struct live_run *run = map_get(&e->live, id_key(&run_id));
+    if (run)
+        live_run_ref(run);
+    return run;
+}
+
+struct id live_run_id(const struct live_run *run) { return run->row.id; }
+struct id live_run_thread(const struct live_run *run) { return run->row.thread_id; }
+unsigned live_run_modes(const struct live_run *run) { return run->modes; }
+bool live_run_temporary(const struct live_run *run) { return run->temporary; }
+bool live_run_cancel_on_disconnect(const struct live_run *run) { return run->cancel_on_disconnect; }
+bool live_run_done(const struct live_run *run) { return run->state == LIVE_DONE; }
+const struct run *live_run_row(const struct live_run *run) { return &run->row; }
+str live_run_values(const struct live_run *run) { return run->values; }
+str live_run_error(const struct live_run *run) { return run->error; }
+enum run_status live_run_status(const struct live_run *run) { return run->status; }
+
+int live_run_wait(struct live_run *run, int64_t deadline_us) {
+    int rc = 0;
+    while (run->state != LIVE_DONE && rc == 0)
+        rc = fiber_event_wait(&run->done, deadline_us);
+    return run->state == LIVE_DONE ? 0 : rc;
+}
+
+/* --- cancelling -------------------------------------------------------------------------------- */
+
+/* A run that has not begun: its end is written here. */
+static int cancel_waiting(struct live_run *run, enum cancel_action action, str reason,
+                          struct err *err) {
+    struct engine *e = run->engine;
+    bool delayed = run->state == LIVE_DELAYED;
+    struct slot *slot = run->slot;
+    if (delayed) {
+        rt_timer_stop(e->rt, &run->timer);
+        e->delayed--;
+    } else {
+        list_remove(&run->node);
+        e->pending--;
+    }
+    /* Out of the queue it cannot start any more; the slot stays while this is under way. */
+    if (slot)
+        slot->arriving++;
+    run->state = LIVE_NEW;
+    struct db_batch b;
+    db_batch_init(&b, &run->arena);
+    int64_t now = rt_now_us(e->rt);
+    run->status = RUN_INTERRUPTED;
+    struct hub_entry end = {
+        .entry = {.run_id = run->row.id, .kind = LOG_END, .at = now,
+                  .data = STR("{\"status\":\"interrupted\",\"error\":null}")}};
+    if (action == CANCEL_ROLLBACK)
+        run_rollback_add(&b, run->row.thread_id, run->row.id);
+    else
+        run_finish_add(&b, run->row.id, run->row.attempt, RUN_INTERRUPTED, STR_NULL, reason, now);
+    thread_settle_add(&b, run->row.thread_id, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL, now);
+    int rc = hub_commit(e->hub, run->row.thread_id, &b, &end, 1, NULL, NULL, err);
+    if (slot)
+        slot->arriving--;
+    if (rc < 0 && rc != ERR_FENCED && rc != ERR_NOT_FOUND) {
+        live_run_enqueue(run); /* still pending, now at the end of its queue */
+        return rc;
+    }
+    live_run_end(run);
+    return 0;
+}
+
+int live_run_cancel(struct live_run *run, enum cancel_action action, str reason, struct err *err) {
+    if (run->state == LIVE_PENDING || run->state == LIVE_DELAYED)
+        return cancel_waiting(run, action, reason, err);
+    if (run->state != LIVE_RUNNING)
+        return err_set(err, ERR_CONFLICT, "Run is not pending or running");
+    if (run->cancel)
+        return 0;
+    run->cancel = true;
+    run->cancel_action = action;
+    run->cancel_reason = reason.p ? arena_dup(&run->arena, reason) : STR_NULL;
+    if (run->group)
+        fiber_group_cancel(run->group);
+    if (run->fiber)
+        fiber_cancel(run->fiber);
+    return 0;
+}
+
+int engine_cancel(struct engine *e, const struct principal *who, struct id thread_id,
+                  struct id run_id, enum cancel_action action, str reason, bool wait,
+                  struct err *err) {
+    struct arena a;
+    struct run row;
+    arena_init(&a, SIZE_MAX / 2);
+    int rc = run_get(e->store, who, thread_id, run_id, &a, &row, err);
+    arena_deinit(&a);
+    if (rc < 0)
+        return rc;
+    struct live_run *run = engine_find(e, run_id);
+    if (!run)
+        return err_set(err, ERR_CONFLICT, "Run is not pending or running");
+    rc = live_run_cancel(run, action, reason, err);
+    if (rc == 0 && wait)
+        rc = live_run_wait(run, FIBER_NO_DEADLINE);
+    live_run_unref(run);
+    return rc;
+}
+
+void engine_stop_thread(struct engine *e, struct id thread_id) {
+    for (struct slot *s; (s = slot_of(e, thread_id)) != NULL;) {
+        struct list *n = list_first(&s->queue);
+        struct live_run *run = n ? LIST_ENTRY(n, struct live_run, node) : s->running;
+        if (!run) {
+            fiber_yield(); /* a run is being accepted: it will show up */
+            continue;
+        }
+        live_run_ref(run);
+        int rc = live_run_cancel(run, CANCEL_INTERRUPT, STR("thread deleted"), NULL);
+        if (rc == 0)
+            rc = live_run_wait(run, FIBER_NO_DEADLINE);
+        live_run_unref(run);
+        if (rc == ERR_CONFLICT)
+            fiber_yield();
+        else if (rc < 0)
+            return;
+    }
+}
+
+/* --- recovery and drain ------------------------------------------------------------------------ */
+
+static int recover_run(struct engine *e, const struct run *row, struct err *err) {
+    struct live_run *run = live_run_new(e);
+    struct arena *a = &run->arena;
+    run->row = *row;
+    run->row.metadata = arena_dup(a, row->metadata);
+    run->row.kwargs = arena_dup(a, row->kwargs);
+    run->row.multitask_strategy = arena_dup(a, row->multitask_strategy);
+    run->begun_us = clock_mono_us();
+    if (row->status == RUN_RUNNING) {
+        struct db_batch b;
+        db_batch_init(&b, a);
+        run_requeue_add(&b, row->id, row->attempt, rt_now_us(e->rt));
+        int rc = db_commit(e->store->db, &b, err);
+        if (rc < 0) {
+            live_run_unref(run);
+            return rc;
+        }
+    }
+    run->topic = hub_topic_ref(e->hub, row->thread_id);
+    live_run_enter(run);
+    if (row->created_at > rt_now_us(e->rt))
+        live_run_delay(run, row->created_at);
+    else
+        live_run_enqueue(run);
+    return 0;
+}
+
+int engine_recover(struct engine *e, struct err *err) {
+    struct id after = ID_NIL;
+    size_t total = 0, count;
+    do {
+        struct arena a;
+        struct run *rows;
+        arena_init(&a, SIZE_MAX / 2);
+        int rc = run_list_live(e->store, RECOVER_PAGE, after, &a, &rows, &count, err);
+        for (size_t i = 0; rc == 0 && i < count; i++) {
+            rc = recover_run(e, &rows[i], err);
+            after = rows[i].id;
+        }
+        arena_deinit(&a);
+        if (rc < 0)
+            return rc;
+        total += count;
+    } while (count == RECOVER_PAGE);
+    if (total)
+        log_event(LOG_INFO, "engine.recovered", "runs of an earlier process are queued again",
+                  LOG_INT("runs", total));
+    return 0;
+}
+
+static void hand_back(struct live_run *run) {
+    struct engine *e = run->engine;
+    run->hand_back = true;
+    run->cancel = true;
+    live_run_ref(run);
+    if (run->group)
+        fiber_group_cancel(run->group);
+    if (run->fiber)
+        fiber_cancel(run->fiber);
+    (void)live_run_wait(run, FIBER_NO_DEADLINE);
+    struct db_batch b;
+    struct err err = {0};
+    db_batch_init(&b, &run->arena);
+    run_requeue_add(&b, run->row.id, run->row.attempt, rt_now_us(e->rt));
+    int rc = db_commit(e->store->db, &b, &err);
+    if (rc < 0 && rc != ERR_FENCED) /* fenced: it ended after all */
+        log_event(LOG_ERROR, "run.hand_back.failed", err.message, LOG_Z("code", err_name(rc)));
+    live_run_unref(run);
+}
+
+static struct live_run *any_running(struct engine *e) {
+    size_t at = 0;
+    str key;
+    void *value;
+    while (map_next(&e->live, &at, &key, &value))
+        if (((struct live_run *)value)->state == LIVE_RUNNING)
+            return value;
+    return NULL;
+}
+
+static void drop_waiting(struct engine *e) {
+    for (;;) {
+        size_t at = 0;
+        str key;
+        void *value = NULL;
+        struct live_run *run = NULL;
+        while (!run && map_next(&e->live, &at, &key, &value))
+            run = ((struct live_run *)value)->state != LIVE_RUNNING ? value : NULL;
+        if (!run)
+            return;
+        if (run->state == LIVE_DELAYED) {
+            rt_timer_stop(e->rt, &run->timer);
+            e->delayed--;
+        } else if (run->state == LIVE_PENDING) {
+            list_remove(&run->node);
+            e->pending--;
+        }
+        live_run_end(run);
+    }
+}
+
+void engine_drain(struct engine *e, int64_t deadline_us) {
+    e->draining = true;
+    int rc = 0;
+    while (e->running > 0 && rc == 0)
+        rc = fiber_event_wait(&e->idle, deadline_us);
+    struct live_run *run;
+    while ((run = any_running(e)) != NULL)
+        hand_back(run);
+    drop_waiting(e); /* they stand in the database as pending */
+    hub_finish_readers(e->hub, STR("{\"error\":\"ServerShutdown\",\"message\":\"The server is "
+                                   "shutting down; unfinished runs go on after its restart.\"}"));
+}
+
+/* --- life -------------------------------------------------------------------------------------- */
+
+static void metrics_open(struct engine_metrics *m) {
+    static const char *const ended = "Runs ended, by status", *const phase = "Time of a run's phases";
+    m->accepted = metric_counter("holdfast_runs_accepted_total", "Runs accepted", NULL);
+    m->success = metric_counter("holdfast_runs_ended_total", ended, "status=\"success\"");
+    m->error = metric_counter("holdfast_runs_ended_total", ended, "status=\"error\"");
+    m->interrupted = metric_counter("holdfast_runs_ended_total", ended, "status=\"interrupted\"");
+    m->running = metric_gauge("holdfast_runs_running", "Runs being executed", NULL);
+    m->pending = metric_gauge("holdfast_runs_pending", "Runs that wait", NULL);
+    m->run_seconds = metric_histogram("holdfast_run_seconds", "From acceptance to the end", NULL);
+    m->phase_build = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"build\"");
+    m->phase_read = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"checkpoint_read\"");
+    m->phase_write =
+        metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"checkpoint_write\"");
+    m->phase_llm = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"llm\"");
+    m->phase_tool = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"tool\"");
+    m->phase_queue = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"queue\"");
+}
+
+static void on_collect(void *arg) {
+    struct engine *e = arg;
+    metric_set(e->metrics.running, (int64_t)e->running);
+    metric_set(e->metrics.pending, (int64_t)(e->pending + e->delayed));
+}
+
+int engine_open(struct rt *rt, struct store *store, struct registry *registry,
+                const struct graph_services *services, const struct engine_options *o,
+                struct engine **out, struct err *err) {
+    if (o->running_max == 0 || o->attempts_max < 1)
+        return err_set(err, ERR_INVALID, "the engine needs room for at least one run");
+    struct engine *e = NEW(struct engine);
+    e->rt = rt;
+    e->store = store;
+    e->registry = registry;
+    e->services = *services;
+    e->o = *o;
+    e->hub = hub_new(rt, store);
+    map_init(&e->slots);
+    map_init(&e->live);
+    list_init(&e->ready);
+    fiber_event_init(&e->idle);
+    metrics_open(&e->metrics);
+    metrics_on_collect(on_collect, e);
+    *out = e;
+    return 0;
+}
+
+void engine_close(struct engine *e) {
+    if (!e)
+        return;
+    ASSERT(e->live.count == 0 && e->slots.count == 0);
+    hub_free(e->hub);
+    map_deinit(&e->slots);
+    map_deinit(&e->live);
+    mem_free(e);
+}
+
+struct hub *engine_hub(struct engine *e) { return e->hub; }
+struct registry *engine_registry(struct engine *e) { return e->registry; }
+struct store *engine_store(struct engine *e) { return e->store; }
+bool engine_has_graph(struct engine *e, str graph_id) {
+    return registry_find(e->registry, graph_id) != NULL;
+}
+
+void engine_stats(const struct engine *e, struct engine_stats *out) {
+    *out = (struct engine_stats){.running = e->running, .pending = e->pending,
+                                 .delayed = e->delayed, .readers = hub_reader_count(e->hub)};
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine_int.h - live runs, slots and the parts of the engine as its files share them. */
+#ifndef HF_ENGINE_ENGINE_INT_H
+#define HF_ENGINE_ENGINE_INT_H
+
+#include "base/map.h"
+#include "base/metrics.h"
+#include "base/vec.h"
+#include "engine/engine.h"
+
+enum live_state {
+    LIVE_NEW,     /* being accepted: not in the database yet */
+    LIVE_DELAYED, /* accepted, waits for its time (after_seconds) */
+    LIVE_PENDING, /* accepted, waits for its thread or for a place */
+    LIVE_RUNNING,
+    LIVE_DONE
+};
+
+/* A thread with live runs: one running, the others in order. */
+struct slot {
+    struct id thread_id;
+    struct live_run *running;
+    struct list queue;   /* live_run.node */
+    int arriving;        /* runs being accepted that will queue here */
+    struct list ready;   /* in engine->ready while it waits for a place */
+};
+
+struct task {
+    struct live_run *run;
+    const struct node_def *node;
+    int node_index;
+    struct id id;
+    struct node_ctx ctx;
+    VEC(struct state_write) writes;
+    int rc;
+    struct err err;
+};
+
+#define RUN_ARENA_BYTES_MAX ((size_t)1 << 30)
+
+struct live_run {
+    struct engine *engine;
+    int refs;
+    enum live_state state;
+    struct run row;           /* texts in the arena; row.attempt is the one it acts for */
+    str owner;
+    bool temporary, cancel_on_disconnect, hand_back;
+    unsigned modes;
+    struct arena arena;
+    struct list node;
+    struct slot *slot;
+    struct rt_timer timer;
+    struct fiber *fiber;
+    struct fiber_group *group; /* of the step's parallel tasks; NULL else */
+    bool cancel;
+    enum cancel_action cancel_action;
+    str cancel_reason;
+    /* execution */
+    yyjson_val *kwargs, *configurable;
+    const struct graph_def *def;
+    struct compiled_graph *compiled;
+    struct hub_topic *topic;
+    struct graph_view view;
+    struct id checkpoint_id;
+    int step;                 /* of checkpoint_id */
+    int next[GRAPH_NODES_MAX];
+    size_t next_count;
+    str metadata_members;     /* of checkpoints and messages, without braces */
+    int64_t begun_us;
+    /* result */
+    enum run_status status;
+    str error, values;
+    bool interrupted;         /* stopped before or after a node; the thread is interrupted */
+    struct fiber_event done;
+};
+
+struct engine_metrics {
+    struct metric *accepted, *success, *error, *interrupted, *running, *pending, *run_seconds;
+    struct metric *phase_build, *phase_read, *phase_write, *phase_llm, *phase_tool, *phase_queue;
+};
+struct engine {
+    struct rt *rt;
+    struct store *store;
+    struct registry *registry;
+    struct graph_services services;
+    struct engine_options o;
+    struct hub *hub;
+    struct map slots; /* thread id (16 bytes) → struct slot */
+    struct map live;  /* run id (16 bytes) → struct live_run */
+    struct list ready;
+    size_t running, pending, delayed;
+    bool draining;
+    struct fiber_event idle;
+    struct engine_metrics metrics;
+};
+
+static inline str id_key(const struct id *id) {
+    return str_n((const char *)id->b, sizeof(id->b));
+}
+
+/* engine.c */
+struct slot *slot_of(struct engine *e, struct id thread_id);      /* NULL: no live runs */
+struct slot *slot_take(struct engine *e, struct id thread_id);    /* makes it */
+void slot_settle(struct engine *e, struct slot *s);               /* starts the next, or frees it */
+struct live_run *live_run_new(struct engine *e);
+void live_run_enter(struct live_run *run);                        /* makes it findable */
+/* A begun run whose fiber could not be started: ends it in error from a later fiber. */
+void live_run_abandon(struct live_run *run, const struct err *why);
+void live_run_enqueue(struct live_run *run);
+void live_run_delay(struct live_run *run, int64_t due_wall_us);
+bool engine_has_place(const struct engine *e);
+/* The run is over: result is set. Leaves its slot, wakes the waiters, drops the engine's reference. */
+void live_run_end(struct live_run *run);
+MUST_CHECK MAY_SUSPEND int live_run_cancel(struct live_run *run, enum cancel_action action,
+                                           str reason, struct err *err);
+
+/* submit.c */
+MUST_CHECK int live_run_read_kwargs(struct live_run *run, struct err *err); /* from row.kwargs */
+
+/* begin.c */
+struct begin {
+    struct hub_entry entries[3]; /* start, input checkpoint, checkpoint */
+    size_t entry_count;
+};
+/* Loads the state, applies the input, adds the checkpoints. ERR_INVALID for an unusable input. */
+MUST_CHECK MAY_SUSPEND int live_run_begin(struct live_run *run, const struct thread *thread,
+                                          struct db_batch *b, struct begin *out, struct err *err);
+/* Makes the checkpoint row of the current state and its log entry. */
+void checkpoint_make(struct live_run *run, const char *source, struct db_batch *b,
+                     struct hub_entry *out);
+struct hub_entry start_entry(struct live_run *run);
+struct id task_id(const struct live_run *run, int node_index);
+
+/* execute.c */
+void live_run_execute(void *run);       /* fiber: the steps of a begun run */
+void live_run_start_pending(void *run); /* fiber: claims a pending run, then executes */
+
+#endif

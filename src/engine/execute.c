@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* execute.c - the super-steps of a run, and its end.
+ *
+ *   begun ─▶ [tasks of the step run as fibers] ─▶ writes applied ─▶ batch: task results, checkpoint
+ *      ▲                                                                  │ (with the last: end)
+ *      └──────────────────────── next tasks ◀─────────────────────────────┘
+ *
+ * The last step's batch carries the end of the run, so a run of one step costs two commits in all. A
+ * commit that fails for a passing reason is tried again: a run is not lost because a disk was full
+ * for a minute. ERR_FENCED and ERR_NOT_FOUND mean that the run is no longer ours: it ends quietly. */
+#include "engine/engine_int.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define COMMIT_RETRY_US_MAX 2000000
+
+/* --- the end ----------------------------------------------------------------------------------- */
+
+static str error_json(struct live_run *run, const char *name, const char *message) {
+    struct buf b;
+    buf_init(&b, 64 * 1024);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    jw_key(&w, "error");
+    jw_z(&w, name);
+    jw_key(&w, "message");
+    jw_z(&w, message);
+    jw_object_end(&w);
+    str s = arena_dup(&run->arena, buf_view(&b));
+    buf_deinit(&b);
+    return s;
+}
+
+static const char *error_class(int code) {
+    switch (code) {
+    case ERR_MODEL_REFUSED: return "ModelConnectionError";
+    case ERR_MODEL_AUTH: return "ModelAuthenticationError";
+    case ERR_MODEL_RATE: return "ModelRateLimitError";
+    case ERR_MODEL_FAILED: return "ModelServerError";
+    case ERR_MODEL_PROTOCOL: return "ModelProtocolError";
+    case ERR_MODEL_REQUEST: return "ModelRequestError";
+    case ERR_TIMEOUT: return "TimeoutError";
+    case ERR_INVALID: return "InvalidInputError";
+    case ERR_LIMIT: return "GraphRecursionError";
+    default: return "GraphError";
+    }
+}
+
+static struct hub_entry end_entry(struct live_run *run) {
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    jw_key(&w, "status");
+    jw_str(&w, run_status_name(run->status));
+    jw_key(&w, "graph_id");
+    jw_str(&w, run->def ? str_of(run->def->id) : STR_NULL);
+    jw_key(&w, "error");
+    jw_raw(&w, run->error);
+    if (run->interrupted) {
+        jw_key(&w, "interrupts");
+        jw_raw(&w, STR("[]"));
+    }
+    jw_object_end(&w);
+    str data = arena_dup(&run->arena, buf_view(&b));
+    buf_deinit(&b);
+    return (struct hub_entry){.entry = {.run_id = run->row.id, .kind = LOG_END,
+                                        .at = rt_now_us(run->engine->rt), .data = data}};
+}
+
+static void finish_add(struct live_run *run, struct db_batch *b) {
+    struct engine *e = run->engine;
+    int64_t now = rt_now_us(e->rt);
+    if (run->cancel && run->cancel_action == CANCEL_ROLLBACK) {
+        run_rollback_add(b, run->row.thread_id, run->row.id);
+        thread_settle_add(b, run->row.thread_id, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL, now);
+        return;
+    }
+    enum thread_status thread = run->status == RUN_ERROR || run->status == RUN_TIMEOUT ? THREAD_ERROR
+                                : run->interrupted                                     ? THREAD_INTERRUPTED
+                                                                                       : THREAD_IDLE;
+    run_finish_add(b, run->row.id, run->row.attempt, run->status, run->error, run->cancel_reason, now);
+    thread_settle_add(b, run->row.thread_id, thread, STR("{}"), run->error, run->checkpoint_id, now);
+}
+
+/* Passing troubles of the database: try again; others: the run is not ours any more. */
+static bool worth_retrying(struct engine *e, int rc) {
+    return (rc == ERR_UNAVAILABLE || rc == ERR_IO || rc == ERR_LIMIT) && !e->draining;
+}
+
+struct step_commit {
+    struct live_run *run;
+    struct task *tasks;
+    size_t task_count;
+    bool state_changed, end;
+};
+
+static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub_entry *out);
+
+static int commit_step(struct step_commit *s) {
+    struct live_run *run = s->run;
+    struct engine *e = run->engine;
+    int step = run->step;
+    struct id parent = run->checkpoint_id;
+    for (int64_t wait_us = 50000;; wait_us = wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX
+                                                                              : wait_us * 2) {
+        struct err err = {0};
+        struct db_batch b;
+        db_batch_init(&b, &run->arena);
+        struct hub_entry *entries = ARENA_ARRAY(&run->arena, struct hub_entry, s->task_count + 2);
+        size_t count = step_entries(s, &b, entries);
+        int64_t t0 = clock_mono_us();
+        int rc;
+        if (s->end && run->temporary) {
+            thread_delete_add(&b, &(struct principal){.all = true}, run->row.thread_id);
+            rc = hub_commit_gone(e->hub, run->row.thread_id, &b, entries, count, &err);
+        } else {
+            if (s->end)
+                finish_add(run, &b);
+            else if (s->state_changed)
+                thread_checkpoint_add(&b, run->row.thread_id, run->checkpoint_id, rt_now_us(e->rt));
+            rc = hub_commit(e->hub, run->row.thread_id, &b, entries, count, NULL, NULL, &err);
+        }
+        metric_observe_us(e->metrics.phase_write, clock_mono_us() - t0);
+        if (rc == 0) {
+            state_mark_stored(&run->view);
+            return 0;
+        }
+        log_event(LOG_WARN, "run.commit.failed", err.message, LOG_Z("code", err_name(rc)),
+                  LOG_STR("run_id", id_dashed(&run->arena, run->row.id)));
+        if (!worth_retrying(e, rc))
+            return rc;
+        run->step = step;
+        run->checkpoint_id = parent;
+        (void)fiber_sleep_us(wait_us); /* a cancelled run still has to be written */
+    }
+}
+
+/* --- a step ------------------------------------------------------------------------------------ */
+
+static void write_result(struct json_writer *w, const struct task *t) {
+    jw_object(w);
+    for (size_t i = 0; i < t->run->def->channel_count; i++) {
+        const struct channel_def *def = &t->run->def->channels[i];
+        size_t n = 0;
+        for (size_t j = 0; j < t->writes.count; j++) {
+            const struct state_write *wr = &t->writes.p[j];
+            if (strcmp(wr->channel, def->name) != 0)
+                continue;
+            if (n++ == 0) {
+                jw_key(w, def->name);
+                if (wr->is_message)
+                    jw_array(w);
+            }
+            jw_raw(w, wr->is_message ? wr->message.json : wr->value);
+        }
+        if (n && def->kind == CHANNEL_MESSAGES)
+            jw_array_end(w);
+    }
+    jw_object_end(w);
+}
+
+static struct hub_entry task_entry(struct task *t) {
+    struct live_run *run = t->run;
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    jw_key(&w, "id");
+    jw_str(&w, id_dashed(&run->arena, t->id));
+    jw_key(&w, "name");
+    jw_z(&w, t->node->name);
+    if (t->rc < 0) {
+        jw_key(&w, "error");
+        jw_raw(&w, error_json(run, error_class(t->rc), t->err.message));
+    } else {
+        jw_key(&w, "result");
+        write_result(&w, t);
+    }
+    jw_object_end(&w);
+    str data = arena_dup(&run->arena, buf_view(&b));
+    buf_deinit(&b);
+    return (struct hub_entry){.entry = {.run_id = run->row.id, .kind = LOG_TASK,
+                                        .at = rt_now_us(run->engine->rt), .data = data}};
+}
+
+static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub_entry *out) {
+    size_t count = 0;
+    for (size_t i = 0; i < s->task_count; i++)
+        if (s->tasks[i].rc != ERR_CANCELLED)
+            out[count++] = task_entry(&s->tasks[i]);
+    if (s->state_changed) {
+        checkpoint_make(s->run, "loop", b, &out[count]);
+        out[count++].state = &s->run->view;
+    }
+    if (s->end)
+        out[count++] = end_entry(s->run);
+    return count;
+}
+
+static void task_fiber(void *arg) {
+    struct task *t = arg;
+    t->rc = t->node->run(&t->ctx, &t->err);
+}
+
+static void tasks_prepare(struct live_run *run, struct task *tasks) {
+    for (size_t i = 0; i < run->next_count; i++) {
+        struct task *t = &tasks[i];
+        *t = (struct task){.run = run,
+                           .node = &run->def->nodes[run->next[i]],
+                           .node_index = run->next[i],
+                           .id = task_id(run, run->next[i])};
+        t->ctx = (struct node_ctx){
+            .arena = &run->arena,
+            .services = &run->engine->services,
+            .graph = run->def,
+            .state = &run->view,
+            .compiled = run->compiled->object,
+            .configurable = run->configurable,
+            .want_tokens = (run->modes & (STREAM_MESSAGES | STREAM_MESSAGES_TUPLE | STREAM_EVENTS)) != 0,
+            .run_id = run->row.id,
+            .thread_id = run->row.thread_id,
+            .step = run->step + 1,
+            .task = t,
+        };
+    }
+}
+
+static void tasks_run(struct live_run *run, struct task *tasks, size_t count) {
+    if (count == 1) {
+        task_fiber(&tasks[0]);
+        return;
+    }
+    struct fiber_group group;
+    fiber_group_init(&group);
+    run->group = &group;
+    for (size_t i = 0; i < count; i++)
+        tasks[i].rc = fiber_group_spawn(&group, run->engine->rt, "run.task", task_fiber, &tasks[i],
+                                        &tasks[i].err);
+    if (run->cancel)
+        fiber_group_cancel(&group);
+    fiber_group_wait(&group);
+    run->group = NULL;
+}
+
+/* Applies the writes and plans what follows. */
+static void step_apply(struct live_run *run, struct task *tasks, size_t count) {
+    bool chosen[GRAPH_NODES_MAX] = {false};
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < tasks[i].writes.count; j++)
+            state_apply(&run->view, &tasks[i].writes.p[j]);
+    for (size_t i = 0; i < count; i++) {
+        int next[GRAPH_NODES_MAX];
+        size_t n = run->def->route(&run->view, run->compiled->object, tasks[i].node_index, next);
+        for (size_t j = 0; j < n; j++)
+            chosen[next[j]] = true;
+    }
+    run->next_count = 0;
+    for (size_t i = 0; i < run->def->node_count; i++)
+        if (chosen[i])
+            run->next[run->next_count++] = (int)i;
+}
+
+/* interrupt_before / interrupt_after: "*" or a list that names one of the nodes. */
+static bool stops_at(const struct live_run *run, const char *key, const int *nodes, size_t count) {
+    yyjson_val *v = json_get(run->kwargs, key);
+    if (str_eq(json_str(v), STR("*")))
+        return count > 0;
+    if (!yyjson_is_arr(v))
+        return false;
+    yyjson_arr_iter it = yyjson_arr_iter_with(v);
+    for (yyjson_val *name; (name = yyjson_arr_iter_next(&it)) != NULL;)
+        for (size_t i = 0; i < count; i++)
+            if (str_eq(json_str(name), str_of(run->def->nodes[nodes[i]].name)))
+                return true;
+    return false;
+}
+
+static void set_failure(struct live_run *run, int rc, const struct err *err) {
+    if (rc == ERR_CANCELLED || run->cancel) {
+        run->status = RUN_INTERRUPTED;
+        return;
+    }
+    run->status = RUN_ERROR;
+    run->error = error_json(run, error_class(rc), err->message[0] ? err->message : err_text(rc));
+}
+
+/* One super-step; true when the run is over (or no longer ours). */
+static bool step(struct live_run *run, bool *ours) {
+    int done[GRAPH_NODES_MAX];
+    size_t count = run->next_count;
+    memcpy(done, run->next, count * sizeof(*done));
+    struct task *tasks = ARENA_ARRAY(&run->arena, struct task, count);
+    tasks_prepare(run, tasks);
+    tasks_run(run, tasks, count);
+    struct step_commit s = {.run = run, .tasks = tasks, .task_count = count};
+    for (size_t i = 0; i < count && !s.end; i++) {
+        if (tasks[i].rc < 0) {
+            set_failure(run, tasks[i].rc, &tasks[i].err);
+            s.end = true;
+        }
+    }
+    if (run->cancel && !s.end) {
+        run->status = RUN_INTERRUPTED;
+        s.end = true;
+    }
+    if (!s.end) {
+        step_apply(run, tasks, count);
+        s.state_changed = true;
+        run->interrupted = run->next_count > 0 &&
+                           (stops_at(run, "interrupt_after", done, count) ||
+                            stops_at(run, "interrupt_before", run->next, run->next_count));
+        s.end = run->next_count == 0 || run->interrupted;
+        run->status = RUN_SUCCESS;
+    }
+    *ours = run->hand_back ? false : commit_step(&s) == 0;
+    for (size_t i = 0; i < count; i++)
+        vec_deinit(&tasks[i].writes);
+    return s.end || !*ours;
+}
+
+static int64_t recursion_limit(const struct live_run *run) {
+    yyjson_val *v = json_get(json_get(run->kwargs, "config"), "recursion_limit");
+    int64_t limit = yyjson_is_int(v) ? yyjson_get_sint(v) : run->engine->o.recursion_limit;
+    return limit < 1 ? 1 : limit;
+}
+
+static bool end_now(struct live_run *run) {
+    struct step_commit s = {.run = run, .end = true};
+    return commit_step(&s) == 0;
+}
+
+static bool steps(struct live_run *run) {
+    bool ours = true;
+    int64_t limit = recursion_limit(run);
+    if (run->next_count == 0 || stops_at(run, "interrupt_before", run->next, run->next_count)) {
+        run->interrupted = run->next_count > 0;
+        run->status = RUN_SUCCESS;
+        return end_now(run);
+    }
+    for (int64_t n = 0; n < limit; n++)
+        if (step(run, &ours))
+            return ours;
+    struct err err;
+    set_failure(run, err_set(&err, ERR_LIMIT,
+                             "Recursion limit of %lld reached without hitting a stop condition. You "
+                             "can increase the limit by setting the \"recursion_limit\" config key.",
+                             (long long)limit),
+                &err);
+    return end_now(run);
+}
+
+static void settle_result(struct live_run *run, bool ours) {
+    struct engine *e = run->engine;
+    if (ours && run->status != RUN_ERROR && run->view.channels)
+        run->values = state_values_json(&run->view);
+    struct metric *m = run->status == RUN_SUCCESS ? e->metrics.success
+                       : run->status == RUN_ERROR ? e->metrics.error
+                                                  : e->metrics.interrupted;
+    metric_add(m, 1);
+    metric_observe_us(e->metrics.run_seconds, clock_mono_us() - run->begun_us);
+}
+
+void live_run_execute(void *arg) {
+    struct live_run *run = arg;
+    run->fiber = fiber_self();
+    if (run->cancel)
+        fiber_cancel(run->fiber);
+    bool ours = steps(run);
+    run->fiber = NULL;
+    settle_result(run, ours);
+    live_run_end(run);
+}
+
+/* --- runs that waited -------------------------------------------------------------------------- */
+
+static int claim(struct live_run *run, struct begin *begin, struct err *err) {
+    struct engine *e = run->engine;
+    struct run_context ctx;
+    struct principal who = {.owner = run->owner, .all = true};
+    int rc = run_context_read(e->store, &who, run->row.assistant_id, run->row.thread_id, &run->arena,
+                              &ctx, err);
+    if (rc < 0)
+        return rc;
+    if (!ctx.has_thread)
+        return err_set(err, ERR_FENCED, "the thread of a pending run is gone");
+    struct db_batch b;
+    db_batch_init(&b, &run->arena);
+    run_claim_add(&b, run->row.id, run->row.attempt, rt_now_us(e->rt));
+    run->row.attempt++;
+    rc = live_run_read_kwargs(run, err);
+    if (rc == 0 && run->row.attempt > e->o.attempts_max)
+        rc = err_set(err, ERR_INTERNAL, "the run was cut off %d times and is not tried again",
+                     e->o.attempts_max);
+    if (rc == 0)
+        rc = live_run_begin(run, &ctx.thread, &b, begin, err);
+    if (rc == 0)
+        thread_begin_add(&b, run->row.thread_id, ctx.thread.metadata, ctx.thread.config,
+                         run->checkpoint_id, rt_now_us(e->rt));
+    struct err failure = err ? *err : (struct err){0};
+    if (rc < 0) {
+        /* The claim and the start must stand before the end can. */
+        db_batch_init(&b, &run->arena);
+        run_claim_add(&b, run->row.id, run->row.attempt - 1, rt_now_us(e->rt));
+        begin->entry_count = run->def ? 1 : 0;
+        if (run->def)
+            begin->entries[0] = start_entry(run);
+    }
+    int committed = hub_commit(e->hub, run->row.thread_id, &b, begin->entries, begin->entry_count,
+                               NULL, NULL, err);
+    if (committed < 0)
+        return ERR_FENCED;
+    if (rc < 0) {
+        set_failure(run, rc, &failure);
+        return rc;
+    }
+    state_mark_stored(&run->view);
+    return 0;
+}
+
+void live_run_start_pending(void *arg) {
+    struct live_run *run = arg;
+    struct engine *e = run->engine;
+    struct begin begin = {0};
+    struct err err = {0};
+    run->fiber = fiber_self();
+    metric_observe_us(e->metrics.phase_queue, rt_now_us(e->rt) - run->row.created_at);
+    int rc = claim(run, &begin, &err);
+    if (rc == 0) {
+        live_run_execute(run);
+        return;
+    }
+    run->fiber = NULL;
+    bool ours = rc != ERR_FENCED && end_now(run);
+    if (rc == ERR_FENCED)
+        log_event(LOG_WARN, "run.claim.lost", err.message,
+                  LOG_STR("run_id", id_dashed(&run->arena, run->row.id)));
+    settle_result(run, ours);
+    live_run_end(run);
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* submit.c - accepts a run: reads the request, merges the configuration, decides what a busy thread
+ * means, commits.
+ *
+ * A run whose thread is free begins at once: one batch holds thread, run, input checkpoints and the
+ * first log entries, and the run is running when it is accepted. Otherwise the run is stored as
+ * pending and waits in its thread's slot. Configuration layers, later ones win: assistant, thread,
+ * run, x-* headers, then the server's own keys. */
+#include "engine/engine_int.h"
+
+#include "base/clock.h"
+#include "model/validate.h"
+
+struct request {
+    unsigned modes;
+    enum multitask_strategy multitask;
+    enum on_completion on_completion;
+    enum on_disconnect on_disconnect;
+    enum if_not_exists if_not_exists;
+    int64_t after_us;
+    bool stateless;
+};
+
+/* What is not built says so instead of being ignored. */
+static int refuse_unbuilt(yyjson_val *body, struct err *err) {
+    static const char *const unbuilt[] = {"command", "webhook", "checkpoint", "checkpoint_id"};
+    for (size_t i = 0; i < ARRAY_COUNT(unbuilt); i++) {
+        yyjson_val *v = json_get(body, unbuilt[i]);
+        if (v && !yyjson_is_null(v))
+            return err_set(err, ERR_UNSUPPORTED, "%s: is not built yet", unbuilt[i]);
+    }
+    return 0;
+}
+
+static int read_word(yyjson_val *body, const char *key, const struct word_set *set, int fallback,
+                     int *out, struct err *err) {
+    yyjson_val *v = json_get(body, key);
+    *out = fallback;
+    if (!v || yyjson_is_null(v))
+        return 0;
+    if (word_parse(set, json_str(v), out))
+        return 0;
+    (void)word_refuse(set, err);
+    (void)err_context(err, "%s", key);
+    return ERR_INVALID;
+}
+
+static int read_request(struct engine *e, const struct run_submit *s, struct request *out,
+                        struct err *err) {
+    yyjson_val *body = s->body;
+    int multitask, completion, disconnect, missing;
+    int rc = refuse_unbuilt(body, err);
+    if (rc == 0)
+        rc = stream_modes_read(json_get(body, "stream_mode"), STREAM_VALUES, &out->modes, err);
+    if (rc == 0)
+        rc = read_word(body, "multitask_strategy", &MULTITASK_STRATEGY_WORDS,
+                       (int)e->o.multitask_default, &multitask, err);
+    if (rc == 0)
+        rc = read_word(body, "on_completion", &ON_COMPLETION_WORDS, ON_COMPLETION_DELETE, &completion,
+                       err);
+    if (rc == 0)
+        rc = read_word(body, "on_disconnect", &ON_DISCONNECT_WORDS, ON_DISCONNECT_CONTINUE,
+                       &disconnect, err);
+    if (rc == 0)
+        rc = read_word(body, "if_not_exists", &IF_NOT_EXISTS_WORDS, IF_NOT_EXISTS_REJECT, &missing,
+                       err);
+    if (rc < 0)
+        return rc;
+    yyjson_val *after = json_get(body, "after_seconds");
+    if (after && !yyjson_is_null(after)) {
+        double seconds = yyjson_get_num(after);
+        if (!yyjson_is_num(after) || seconds < 0 || seconds > 366.0 * 86400)
+            return err_set(err, ERR_INVALID, "after_seconds: must be a number between 0 and 31622400");
+        out->after_us = (int64_t)(seconds * 1e6);
+    }
+    out->multitask = (enum multitask_strategy)multitask;
+    out->on_completion = (enum on_completion)completion;
+    out->on_disconnect = (enum on_disconnect)disconnect;
+    out->if_not_exists = (enum if_not_exists)missing;
+    out->stateless = id_is_nil(s->thread_id);
+    return 0;
+}
+
+/* --- configuration ----------------------------------------------------------------------------- */
+
+static str member(struct arena *a, yyjson_val *obj, const char *key) {
+    yyjson_val *v = json_get(obj, key);
+    return yyjson_is_obj(v) ? json_text(a, v) : STR("{}");
+}
+
+static yyjson_val *parse_object(struct arena *a, str text) {
+    yyjson_val *v = NULL;
+    if (!text.p || json_parse(a, text, &v, NULL) < 0)
+        return NULL;
+    return v;
+}
+
+struct merged {
+    str metadata;     /* of the run and, from now on, of the thread */
+    str config;       /* of the thread: without the server's own keys */
+    str configurable, run_configurable;
+    str top;          /* config without configurable and metadata */
+};
+
+static str server_keys(struct live_run *run, const struct assistant *assistant) {
+    struct buf b;
+    buf_init(&b, 64 * 1024);
+    struct json_writer w = json_writer(&b);
+    struct arena *a = &run->arena;
+    jw_object(&w);
+    jw_key(&w, "run_id");
+    jw_str(&w, id_dashed(a, run->row.id));
+    jw_key(&w, "thread_id");
+    jw_str(&w, id_dashed(a, run->row.thread_id));
+    jw_key(&w, "graph_id");
+    jw_str(&w, assistant->graph_id);
+    jw_key(&w, "assistant_id");
+    jw_str(&w, id_dashed(a, assistant->id));
+    if (run->owner.len) {
+        jw_key(&w, "user_id");
+        jw_str(&w, run->owner);
+        jw_key(&w, "langgraph_auth_user_id");
+        jw_str(&w, run->owner);
+    }
+    jw_object_end(&w);
+    str s = arena_dup(a, buf_view(&b));
+    buf_deinit(&b);
+    return s;
+}
+
+static str without_nested(struct arena *a, yyjson_val *config) {
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    yyjson_obj_iter it = yyjson_obj_iter_with(config);
+    for (yyjson_val *k; yyjson_is_obj(config) && (k = yyjson_obj_iter_next(&it)) != NULL;) {
+        str key = json_str(k);
+        if (str_eq(key, STR("configurable")) || str_eq(key, STR("metadata")))
+            continue;
+        jw_key_str(&w, key);
+        jw_val(&w, yyjson_obj_iter_get_val(k));
+    }
+    jw_object_end(&w);
+    str s = arena_dup(a, buf_view(&b));
+    buf_deinit(&b);
+    return s;
+}
+
+static void merge(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
+                  struct merged *out) {
+    struct arena *a = &run->arena;
+    yyjson_val *layers[] = {parse_object(a, ctx->assistant.config),
+                            ctx->has_thread ? parse_object(a, ctx->thread.config) : NULL,
+                            json_get(s->body, "config")};
+    str configurable = STR("{}"), top = STR("{}"), config_metadata = STR("{}");
+    for (size_t i = 0; i < ARRAY_COUNT(layers); i++) {
+        if (!layers[i] || yyjson_obj_size(layers[i]) == 0)
+            continue;
+        configurable = json_merge(a, configurable, member(a, layers[i], "configurable"));
+        config_metadata = json_merge(a, config_metadata, member(a, layers[i], "metadata"));
+        top = json_merge(a, top, without_nested(a, layers[i]));
+    }
+    if (s->header_configurable.p)
+        configurable = json_merge(a, configurable, s->header_configurable);
+    out->configurable = configurable;
+    out->run_configurable = json_merge(a, configurable, server_keys(run, &ctx->assistant));
+    out->top = top;
+    str metadata = json_merge(a, ctx->assistant.metadata, config_metadata);
+    if (ctx->has_thread)
+        metadata = json_merge(a, metadata, ctx->thread.metadata);
+    metadata = json_merge(a, metadata, member(a, s->body, "metadata"));
+    str own = arena_printf(a, "{\"graph_id\":\"" STR_FMT "\",\"assistant_id\":\"" STR_FMT "\"}",
+                           STR_ARG(ctx->assistant.graph_id),
+                           STR_ARG(id_dashed(a, ctx->assistant.id)));
+    out->metadata = json_merge(a, metadata, own);
+    out->config = configurable.len > 2
+                      ? json_merge(a, top, arena_printf(a, "{\"configurable\":" STR_FMT "}",
+                                                        STR_ARG(configurable)))
+                      : top;
+}
+
+static void copy_member(struct json_writer *w, yyjson_val *body, const char *key) {
+    yyjson_val *v = json_get(body, key);
+    if (!v || yyjson_is_null(v))
+        return;
+    jw_key(w, key);
+    jw_val(w, v);
+}
+
+static str kwargs_text(struct live_run *run, const struct run_submit *s,
+                       const struct run_context *ctx, const struct merged *m) {
+    struct arena *a = &run->arena;
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    jw_key(&w, "input");
+    jw_val(&w, json_get(s->body, "input"));
+    jw_key(&w, "config");
+    jw_object(&w);
+    if (m->top.len > 2)
+        jw_raw(&w, str_slice(m->top, 1, m->top.len - 1));
+    jw_key(&w, "configurable");
+    jw_raw(&w, m->run_configurable);
+    jw_key(&w, "metadata");
+    jw_raw(&w, m->metadata);
+    jw_object_end(&w);
+    jw_key(&w, "context");
+    jw_raw(&w, json_merge(a, ctx->assistant.context, member(a, s->body, "context")));
+    jw_key(&w, "stream_mode");
+    stream_modes_write(&w, run->modes);
+    copy_member(&w, s->body, "interrupt_before");
+    copy_member(&w, s->body, "interrupt_after");
+    copy_member(&w, s->body, "feedback_keys");
+    jw_key(&w, "temporary");
+    jw_bool(&w, run->temporary);
+    jw_key(&w, "subgraphs");
+    jw_bool(&w, yyjson_get_bool(json_get(s->body, "stream_subgraphs")));
+    jw_key(&w, "resumable");
+    jw_bool(&w, yyjson_get_bool(json_get(s->body, "stream_resumable")));
+    jw_object_end(&w);
+    str text = arena_dup(a, buf_view(&b));
+    buf_deinit(&b);
+    return text;
+}
+
+int live_run_read_kwargs(struct live_run *run, struct err *err) {
+    struct engine *e = run->engine;
+    struct arena *a = &run->arena;
+    int rc = json_parse(a, run->row.kwargs, &run->kwargs, err);
+    if (rc < 0)
+        return rc;
+    yyjson_val *config = json_get(run->kwargs, "config");
+    run->configurable = json_get(config, "configurable");
+    run->temporary = yyjson_get_bool(json_get(run->kwargs, "temporary"));
+    rc = stream_modes_read(json_get(run->kwargs, "stream_mode"), STREAM_VALUES, &run->modes, err);
+    if (rc < 0)
+        return rc;
+    str graph_id = json_str(json_get(run->configurable, "graph_id"));
+    run->def = registry_find(e->registry, graph_id);
+    if (!run->def)
+        return err_set(err, ERR_NOT_FOUND, "Graph \"" STR_FMT "\" is not known to this server",
+                       STR_ARG(graph_id));
+    str metadata = run->row.metadata;
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    if (metadata.len > 2)
+        jw_raw(&w, str_slice(metadata, 1, metadata.len - 1));
+    jw_key(&w, "run_attempt");
+    jw_i64(&w, run->row.attempt);
+    jw_key(&w, "langgraph_version");
+    jw_z(&w, HF_VERSION);
+    jw_key(&w, "langgraph_plan");
+    jw_z(&w, "developer");
+    jw_key(&w, "langgraph_host");
+    jw_z(&w, "self-hosted");
+    jw_key(&w, "langgraph_api_url");
+    jw_z(&w, e->o.api_url);
+    run->metadata_members = arena_dup(a, buf_view(&b));
+    buf_deinit(&b);
+    int64_t t0 = clock_mono_us();
+    rc = registry_compile(e->registry, run->def, run->configurable, &run->compiled, err);
+    metric_observe_us(e->metrics.phase_build, clock_mono_us() - t0);
+    return rc;
+}
+
+/* --- accepting --------------------------------------------------------------------------------- */
+
+struct accept {
+    const struct run_submit *submit;
+    struct live_run *run;
+};
+
+static void on_durable(void *ctx) {
+    struct accept *a = ctx;
+    if (a->submit->accepted)
+        a->submit->accepted(a->submit->ctx, a->run);
+}
+
+static int commit_new(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
+                      const struct merged *m, bool direct, struct err *err) {
+    struct engine *e = run->engine;
+    struct db_batch b;
+    struct begin begin = {0};
+    int64_t now = rt_now_us(e->rt);
+    int rc = 0;
+    db_batch_init(&b, &run->arena);
+    if (!ctx->has_thread)
+        thread_insert_add(&b, s->who, run->row.thread_id, m->metadata, m->config, now);
+    run->row.status = direct ? RUN_RUNNING : RUN_PENDING;
+    run->row.attempt = direct ? 1 : 0;
+    rc = live_run_read_kwargs(run, err);
+    if (rc < 0)
+        return rc;
+    run_insert_add(&b, &run->row);
+    run->row.status = RUN_PENDING; /* what the client is told: it was just created */
+    if (direct)
+        rc = live_run_begin(run, &ctx->thread, &b, &begin, err);
+    else
+        begin = (struct begin){.entries = {{.entry = {.run_id = run->row.id, .kind = LOG_QUEUED,
+                                                      .at = now, .data = STR("{}")}}},
+                               .entry_count = 1};
+    if (rc < 0)
+        return rc;
+    thread_begin_add(&b, run->row.thread_id, m->metadata, m->config,
+                     direct ? run->checkpoint_id : ID_NIL, now);
+    struct accept accept = {.submit = s, .run = run};
+    rc = hub_commit(e->hub, run->row.thread_id, &b, begin.entries, begin.entry_count, on_durable,
+                    &accept, err);
+    if (rc == 0 && direct)
+        state_mark_stored(&run->view);
+    return rc;
+}
+
+static int context_check(const struct run_submit *s, const struct request *q, struct live_run *run,
+                         const struct run_context *ctx, struct err *err) {
+    if (!ctx->has_assistant)
+        return err_set(err, ERR_NOT_FOUND,
+                       "No assistant found for \"" STR_FMT "\". Make sure the assistant ID is for a "
+                       "valid assistant or a valid graph ID.",
+                       STR_ARG(s->assistant_name));
+    if (!ctx->has_thread && !q->stateless && q->if_not_exists == IF_NOT_EXISTS_REJECT)
+        return err_set(err, ERR_NOT_FOUND, "Thread with ID " STR_FMT " not found",
+                       STR_ARG(id_dashed(&run->arena, run->row.thread_id)));
+    return 0;
+}
+
+/* The thread is taken: what the strategy makes of it. */
+static int make_way(struct engine *e, struct slot *slot, const struct request *q, struct err *err) {
+    if (q->multitask == MULTITASK_REJECT)
+        return err_set(err, ERR_CONFLICT,
+                       "Thread is already running a task. Wait for it to finish or choose a "
+                       "different multitask strategy.");
+    if (q->multitask == MULTITASK_ENQUEUE)
+        return 0;
+    enum cancel_action action =
+        q->multitask == MULTITASK_ROLLBACK ? CANCEL_ROLLBACK : CANCEL_INTERRUPT;
+    struct id thread_id = slot->thread_id;
+    for (;;) {
+        slot = slot_of(e, thread_id);
+        struct list *n = slot ? list_first(&slot->queue) : NULL;
+        struct live_run *victim = n ? LIST_ENTRY(n, struct live_run, node) : NULL;
+        if (!victim)
+            break;
+        live_run_ref(victim);
+        int rc = live_run_cancel(victim, action, STR("multitask"), err);
+        live_run_unref(victim);
+        if (rc < 0 && rc != ERR_CONFLICT)
+            return rc;
+    }
+    if (slot && slot->running && slot->running->state == LIVE_RUNNING)
+        return live_run_cancel(slot->running, action, STR("multitask"), err);
+    return 0;
+}
+
+static int accept_run(struct live_run *run, const struct run_submit *s, struct request *q,
+                      struct err *err) {
+    struct engine *e = run->engine;
+    struct run_context ctx;
+    struct merged m;
+    /* The slot is taken before the first suspension: whoever comes meanwhile finds it busy. */
+    struct slot *slot = slot_of(e, run->row.thread_id);
+    bool busy = slot && (slot->running || !list_empty(&slot->queue));
+    bool direct = !busy && q->after_us == 0 && engine_has_place(e);
+    slot = slot_take(e, run->row.thread_id);
+    run->slot = slot;
+    run->topic = hub_topic_ref(e->hub, run->row.thread_id);
+    if (direct) {
+        slot->running = run;
+        e->running++;
+    } else {
+        slot->arriving++;
+    }
+    int rc = busy && q->after_us == 0 ? make_way(e, slot, q, err) : 0;
+    if (rc == 0)
+        rc = run_context_read(e->store, s->who, s->assistant_id, run->row.thread_id, &run->arena,
+                              &ctx, err);
+    if (rc == 0)
+        rc = context_check(s, q, run, &ctx, err);
+    if (rc == 0) {
+        merge(run, s, &ctx, &m);
+        run->row.metadata = m.metadata;
+        run->row.kwargs = kwargs_text(run, s, &ctx, &m);
+        run->row.assistant_id = ctx.assistant.id;
+        rc = commit_new(run, s, &ctx, &m, direct, err);
+        if (rc == ERR_EXISTS) /* the thread is somebody else's */
+            rc = err_set(err, ERR_NOT_FOUND, "Thread with ID " STR_FMT " not found",
+                         STR_ARG(id_dashed(&run->arena, run->row.thread_id)));
+    }
+    if (!direct)
+        slot->arriving--;
+    if (rc < 0) {
+        if (direct) {
+            slot->running = NULL;
+            e->running--;
+        }
+        run->slot = NULL;
+        slot_settle(e, slot);
+    }
+    return rc;
+}
+
+int engine_submit(struct engine *e, const struct run_submit *s, struct live_run **out,
+                  struct err *err) {
+    struct request q = {0};
+    if (e->draining)
+        return err_set(err, ERR_UNAVAILABLE, "The server is shutting down");
+    if (e->pending + e->delayed >= e->o.pending_max) {
+        if (err)
+            err->retry_after_ms = 1000;
+        return err_set(err, ERR_LIMIT, "Too many runs are waiting");
+    }
+    int rc = read_request(e, s, &q, err);
+    if (rc < 0)
+        return rc;
+    struct live_run *run = live_run_new(e);
+    run->modes = q.modes;
+    run->temporary = q.stateless && q.on_completion == ON_COMPLETION_DELETE;
+    run->cancel_on_disconnect = q.on_disconnect == ON_DISCONNECT_CANCEL;
+    run->owner = arena_dup(&run->arena, s->who->owner);
+    int64_t now = rt_now_us(e->rt);
+    run->row = (struct run){.id = id_v7(),
+                            .thread_id = q.stateless ? id_v7() : s->thread_id,
+                            .multitask_strategy = multitask_strategy_name(q.multitask),
+                            .created_at = now + q.after_us,
+                            .updated_at = now + q.after_us};
+    run->begun_us = clock_mono_us();
+    rc = accept_run(run, s, &q, err);
+    if (rc < 0) {
+        live_run_unref(run);
+        return rc;
+    }
+    metric_add(e->metrics.accepted, 1);
+    live_run_ref(run);
+    bool direct = run->slot->running == run;
+    live_run_enter(run);
+    if (direct) {
+        run->state = LIVE_RUNNING;
+        struct err failed = {0};
+        if (!fiber_spawn(e->rt, "run", live_run_execute, run, &failed))
+            live_run_abandon(run, &failed);
+    } else if (q.after_us) {
+        live_run_delay(run, run->row.created_at);
+    } else {
+        live_run_enqueue(run);
+    }
+    if (out)
+        *out = run;
+    else
+        live_run_unref(run);
+    return 0;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* task.c - what a node may do: write channels, emit tokens, report time.
+ *
+ * Writes are collected per task and applied together after the step, in task order, so the result
+ * does not depend on which task finished first. */
+#include "engine/engine_int.h"
+
+static const struct channel_def *channel_def_of(const struct task *t, const char *name) {
+    for (size_t i = 0; i < t->run->def->channel_count; i++)
+        if (strcmp(t->run->def->channels[i].name, name) == 0)
+            return &t->run->def->channels[i];
+    return NULL;
+}
+
+void node_write_value(struct node_ctx *ctx, const char *channel, str json) {
+    struct task *t = ctx->task;
+    const struct channel_def *def = channel_def_of(t, channel);
+    ASSERT(def && def->kind == CHANNEL_LAST_VALUE);
+    struct state_write w = {.channel = def->name, .value = arena_dup(&t->run->arena, json)};
+    vec_push(&t->writes, w);
+}
+
+void node_write_message(struct node_ctx *ctx, const char *channel, const struct message *m) {
+    struct task *t = ctx->task;
+    const struct channel_def *def = channel_def_of(t, channel);
+    ASSERT(def && def->kind == CHANNEL_MESSAGES);
+    struct state_write w = {.channel = def->name, .is_message = true, .message = *m};
+    w.message.id = arena_dup(&t->run->arena, m->id);
+    w.message.json = arena_dup(&t->run->arena, m->json);
+    w.message.type_name = arena_dup(&t->run->arena, m->type_name);
+    w.message.root = NULL;
+    vec_push(&t->writes, w);
+}
+
+static void write_task_id(struct json_writer *w, const struct task *t) {
+    char id[ID_DASHED_LEN];
+    id_write_dashed(t->id, id);
+    jw_object(w);
+    jw_key(w, "t");
+    jw_str(w, str_n(id, sizeof(id)));
+}
+
+static void emit(struct task *t, struct buf *b) {
+    if (buf_ok(b))
+        hub_fragment(t->run->engine->hub, t->run->topic, t->run->row.id, buf_view(b));
+    buf_deinit(b);
+}
+
+void node_emit_chunk(struct node_ctx *ctx, const struct node_chunk *c) {
+    if (!ctx->want_tokens)
+        return;
+    struct task *t = ctx->task;
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    struct json_writer w = json_writer(&b);
+    write_task_id(&w, t);
+    jw_key(&w, "m");
+    jw_str(&w, c->message_id);
+    if (c->content.p) {
+        jw_key(&w, "c");
+        jw_str(&w, c->content);
+    }
+    if (c->has_tool_call) {
+        jw_key(&w, "tc");
+        jw_object(&w);
+        jw_key(&w, "index");
+        jw_i64(&w, c->tool_index);
+        jw_key(&w, "id");
+        jw_str(&w, c->tool_id);
+        jw_key(&w, "name");
+        jw_str(&w, c->tool_name);
+        jw_key(&w, "args");
+        jw_str(&w, c->tool_arguments);
+        jw_object_end(&w);
+    }
+    jw_object_end(&w);
+    emit(t, &b);
+}
+
+void node_emit_custom(struct node_ctx *ctx, str json) {
+    struct task *t = ctx->task;
+    if (!(t->run->modes & STREAM_CUSTOM))
+        return;
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    struct json_writer w = json_writer(&b);
+    write_task_id(&w, t);
+    jw_key(&w, "x");
+    jw_raw(&w, json);
+    jw_object_end(&w);
+    emit(t, &b);
+}
+
+void node_observe(struct node_ctx *ctx, const char *phase, int64_t us) {
+    struct engine *e = ((struct task *)ctx->task)->run->engine;
+    metric_observe_us(strcmp(phase, "llm") == 0 ? e->metrics.phase_llm : e->metrics.phase_tool, us);
+}
