@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registry.c - graphs by id and the cache of their compiled forms.
+ *
+ * The key is graph id, a NUL and the canonical JSON of the configuration that compile() may see:
+ * secrets (names that end in key, token, secret, password), the server's runtime keys, identity and
+ * request headers are left out, so two users with the same settings share an entry and no entry holds
+ * anything of either. While an entry is being built the others of that key wait for its outcome;
+ * a failed build is not kept. */
+#include "engine/registry.h"
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/vec.h"
+
+struct entry {
+    struct list node;          /* oldest first */
+    str key;
+    struct compiled_graph *graph; /* NULL while it is built */
+    int64_t expires_us;
+    bool building, dead;       /* dead: out of the map, freed by its builder */
+    int rc;
+    struct err err;
+    struct fiber_event built;
+    int waiters;
+};
+struct registry {
+    struct graph_services services;
+    struct registry_options o;
+    VEC(const struct graph_def *) graphs;
+    struct map entries;
+    struct list order;
+    struct metric *hits, *misses, *size, *build_seconds;
+};
+
+struct registry *registry_new(const struct graph_services *services,
+                              const struct registry_options *o) {
+    struct registry *r = NEW(struct registry);
+    r->services = *services;
+    r->o = *o;
+    map_init(&r->entries);
+    list_init(&r->order);
+    r->hits = metric_counter("holdfast_graph_cache_hits_total", "Compiled graphs reused", NULL);
+    r->misses = metric_counter("holdfast_graph_cache_misses_total", "Compiled graphs built", NULL);
+    r->size = metric_gauge("holdfast_graph_cache_entries", "Compiled graphs kept", NULL);
+    r->build_seconds = metric_histogram("holdfast_graph_build_seconds", "Time to build a graph", NULL);
+    return r;
+}
+
+void compiled_graph_ref(struct compiled_graph *g) { g->refs++; }
+
+void compiled_graph_unref(struct compiled_graph *g) {
+    ASSERT(g->refs > 0);
+    if (--g->refs > 0)
+        return;
+    if (g->def->free_compiled)
+        g->def->free_compiled(g->object);
+    mem_free(g);
+}
+
+static void entry_free(struct entry *e) {
+    if (e->graph)
+        compiled_graph_unref(e->graph);
+    mem_free((char *)(uintptr_t)e->key.p);
+    mem_free(e);
+}
+
+static void entry_drop(struct registry *r, struct entry *e) {
+    map_remove(&r->entries, e->key);
+    list_remove(&e->node);
+    metric_set(r->size, (int64_t)r->entries.count);
+    e->dead = true;
+    if (!e->building && e->waiters == 0)
+        entry_free(e);
+}
+
+void registry_invalidate(struct registry *r) {
+    LIST_EACH(&r->order, n)
+        entry_drop(r, LIST_ENTRY(n, struct entry, node));
+}
+
+void registry_free(struct registry *r) {
+    if (!r)
+        return;
+    registry_invalidate(r);
+    map_deinit(&r->entries);
+    vec_deinit(&r->graphs);
+    mem_free(r);
+}
+
+void registry_add(struct registry *r, const struct graph_def *def) {
+    ASSERT(!registry_find(r, str_of(def->id)));
+    vec_push(&r->graphs, def);
+}
+
+const struct graph_def *registry_find(const struct registry *r, str graph_id) {
+    for (size_t i = 0; i < r->graphs.count; i++)
+        if (str_eq(str_of(r->graphs.p[i]->id), graph_id))
+            return r->graphs.p[i];
+    return NULL;
+}
+
+size_t registry_count(const struct registry *r) { return r->graphs.count; }
+
+const struct graph_def *registry_at(const struct registry *r, size_t index) {
+    ASSERT(index < r->graphs.count);
+    return r->graphs.p[index];
+}
+
+/* --- the key ----------------------------------------------------------------------------------- */
+
+static bool ends_in(str key, const char *word) {
+    str w = str_of(word);
+    return key.len >= w.len && str_ieq(str_slice(key, key.len - w.len, key.len), w);
+}
+
+/* May compile() see this member of configurable? */
+static bool visible(str key) {
+    static const char *const runtime[] = {"run_id",      "thread_id",  "graph_id", "assistant_id",
+                                          "user_id",     "owner",      "user-agent", "checkpoint_id",
+                                          "checkpoint_ns", "checkpoint_map"};
+    static const char *const secret[] = {"key", "token", "secret", "password", "authorization"};
+    for (size_t i = 0; i < ARRAY_COUNT(runtime); i++)
+        if (str_eq(key, str_of(runtime[i])))
+            return false;
+    for (size_t i = 0; i < ARRAY_COUNT(secret); i++)
+        if (ends_in(key, secret[i]))
+            return false;
+    return !str_starts(key, STR("x-")) && !str_starts(key, STR("langgraph_auth_")) &&
+           !str_starts(key, STR("__"));
+}
+
+static int visible_config(struct arena *a, yyjson_val *configurable, yyjson_val **out,
+                          struct err *err) {
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    yyjson_obj_iter it = yyjson_obj_iter_with(configurable);
+    for (yyjson_val *k; yyjson_is_obj(configurable) && (k = yyjson_obj_iter_next(&it)) != NULL;) {
+        if (!visible(json_str(k)))
+            continue;
+        jw_key_str(&w, json_str(k));
+        jw_val(&w, yyjson_obj_iter_get_val(k));
+    }
+    jw_object_end(&w);
+    str text = arena_dup(a, buf_view(&b));
+    buf_deinit(&b);
+    return json_parse(a, text, out, err);
+}
+
+static str key_of(struct arena *a, const struct graph_def *def, yyjson_val *config) {
+    str canonical = json_canonical(a, config);
+    size_t id_len = strlen(def->id) + 1; /* with its NUL, which no id contains */
+    char *p = mem_alloc(id_len + canonical.len);
+    memcpy(p, def->id, id_len);
+    memcpy(p + id_len, canonical.p, canonical.len);
+    return str_n(p, id_len + canonical.len);
+}
+
+/* --- getting ----------------------------------------------------------------------------------- */
+
+static int wait_for(struct entry *e, struct compiled_graph **out, struct err *err) {
+    int rc = 0;
+    e->waiters++;
+    while (e->building && rc == 0)
+        rc = fiber_event_wait(&e->built, FIBER_NO_DEADLINE);
+    e->waiters--;
+    if (rc == 0)
+        rc = e->rc;
+    if (rc == 0) {
+        compiled_graph_ref(e->graph);
+        *out = e->graph;
+    } else if (e->rc < 0 && err) {
+        *err = e->err;
+    }
+    if (e->dead && !e->building && e->waiters == 0)
+        entry_free(e);
+    return rc;
+}
+
+static int build(struct registry *r, struct entry *e, const struct graph_def *def, yyjson_val *config,
+                 struct compiled_graph **out, struct err *err) {
+    struct compiled_graph *g = NEW(struct compiled_graph);
+    g->def = def;
+    g->refs = 1;
+    e->building = true;
+    struct graph_config c = {.configurable = config};
+    int64_t t0 = clock_mono_us();
+    int rc = def->compile ? def->compile(&r->services, &c, &g->object, &e->err) : 0;
+    metric_observe_us(r->build_seconds, clock_mono_us() - t0);
+    e->building = false;
+    e->rc = rc;
+    fiber_event_wake_all(&e->built);
+    if (rc < 0) {
+        mem_free(g);
+        if (err)
+            *err = e->err;
+        if (!e->dead)
+            entry_drop(r, e);
+        else if (e->waiters == 0)
+            entry_free(e);
+        return rc;
+    }
+    e->graph = g;
+    e->expires_us = clock_mono_us() + r->o.ttl_us;
+    compiled_graph_ref(g);
+    *out = g;
+    if (e->dead && e->waiters == 0)
+        entry_free(e);
+    return 0;
+}
+
+int registry_compile(struct registry *r, const struct graph_def *def, yyjson_val *configurable,
+                     struct compiled_graph **out, struct err *err) {
+    struct arena a;
+    yyjson_val *config;
+    arena_init(&a, SIZE_MAX / 2);
+    int rc = visible_config(&a, configurable, &config, err);
+    if (rc < 0) {
+        arena_deinit(&a);
+        return rc;
+    }
+    str key = key_of(&a, def, config);
+    struct entry *e = map_get(&r->entries, key);
+    if (e && !e->building && e->expires_us <= clock_mono_us()) {
+        entry_drop(r, e);
+        e = NULL;
+    }
+    if (e) {
+        metric_add(r->hits, 1);
+        mem_free((char *)(uintptr_t)key.p);
+        rc = wait_for(e, out, err);
+        arena_deinit(&a);
+        return rc;
+    }
+    metric_add(r->misses, 1);
+    e = NEW(struct entry);
+    e->key = key;
+    fiber_event_init(&e->built);
+    map_put(&r->entries, e->key, e);
+    list_push_back(&r->order, &e->node);
+    if (r->entries.count > r->o.entries_max)
+        entry_drop(r, LIST_ENTRY(list_first(&r->order), struct entry, node));
+    metric_set(r->size, (int64_t)r->entries.count);
+    rc = build(r, e, def, config, out, err);
+    arena_deinit(&a);
+    return rc;
+}
