@@ -224,6 +224,11 @@ static bool turn_pending(const struct rt *rt)
     return rt_fibers_runnable(rt) || !list_empty(&rt->deferred);
 }
 
+static bool next_turn_pending(const struct rt *rt)
+{
+    return turn_pending(rt) || !list_empty(&rt->fibers.yielded);
+}
+
 static void turn_work(struct rt *rt)
 {
     for (int round = 0; round < TURN_ROUNDS_MAX && turn_pending(rt); round++) {
@@ -243,7 +248,7 @@ static void on_prepare(uv_prepare_t *handle)
     struct rt *rt = handle->data;
     rt_fibers_wake_yielded(rt);
     turn_work(rt);
-    if (turn_pending(rt) || !list_empty(&rt->fibers.yielded))
+    if (next_turn_pending(rt))
         uv_idle_start(&rt->idle, on_idle);
     else
         uv_idle_stop(&rt->idle);
@@ -350,8 +355,7 @@ static bool loop_has_sources(struct rt *rt)
         (void)n;
         own++;
     }
-    return handles > own || rt->timers.count || rt->replies.outstanding || turn_pending(rt) ||
-           !list_empty(&rt->fibers.yielded);
+    return handles > own || rt->timers.count || rt->replies.outstanding;
 }
 
 /* Fibers that are left are told to end and get their turns; a fiber that nothing can wake any more
@@ -361,8 +365,8 @@ static void fibers_drain(struct rt *rt)
     rt->closing = true;
     rt_timer_stop(rt, &rt->fibers.trim);
     rt_fibers_cancel_all(rt);
-    while (rt->fibers.live && loop_has_sources(rt))
-        uv_run(&rt->uv, UV_RUN_ONCE);
+    while (rt->fibers.live && (next_turn_pending(rt) || loop_has_sources(rt)))
+        uv_run(&rt->uv, next_turn_pending(rt) ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     ASSERT(rt->fibers.live == 0);
 }
 
