@@ -457,7 +457,7 @@ static void conn_next(struct http_conn *conn) {
     if (conn->advancing)
         return;
     conn_advance(conn, input_view(conn));
-    if (conn->paused && conn->state < CONN_LINGER && conn->in.len < input_limit(conn) / 2) {
+    if (conn->paused && conn->state < CONN_LINGER && input_view(conn).len < input_limit(conn) / 2) {
         conn->paused = false;
         if (!conn->eof)
             (void)uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read); /* was reading */
