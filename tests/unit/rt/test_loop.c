@@ -219,6 +219,7 @@ static void turn_fiber(void *arg)
     assert_int_equal(rt_mono_us(fiber_rt()), now);
     assert_int_equal(rt_now_us(fiber_rt()), wall);
     note(&c->log, 'F');
+    rt_stop(fiber_rt());
 }
 
 static void turn_timer(struct rt_timer *t)
@@ -238,7 +239,7 @@ static void test_a_turn_runs_timers_then_fibers_then_deferred_calls(void **state
     struct turn_case c = {0};
     turn_now = &c;
     rt_timer_start(*state, &c.timer, 0, turn_timer);
-    run_for(*state, 3000);
+    rt_run(*state);
     assert_string_equal(c.log.text, "tef12F");
 }
 
