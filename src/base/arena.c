@@ -4,7 +4,8 @@
  * Design: chunks form a stack, the newest on top; at..end is the free space of the newest. A request
  * that does not fit opens a new chunk as large as everything so far (4 KB to 256 KB, or the request
  * itself), so the number of chunks grows with the logarithm of the size. The rest of the old chunk
- * is given up. used_bytes counts what was handed out, rounded to 16, and is what the cap limits.
+ * is given up. A reset keeps the only chunk, or opens next time one as large as the several it
+ * frees: an arena in a loop soon works without malloc. used_bytes counts what was handed out, rounded to 16, and is what the cap limits.
  *
  * Invariants: at is 16-aligned and at <= end; without a chunk both are NULL. Under ASan everything
  * between at and end is poisoned, and allocations are 16 poisoned bytes apart; code that runs over
@@ -79,38 +80,38 @@ static void chunk_open(struct arena *a, struct arena_chunk *chunk) {
     POISON(chunk->data, chunk->bytes);
 }
 
-void arena_reset(struct arena *a) {
-    cleanups_run(a);
-    struct arena_chunk *keep = NULL;
+/* Frees all chunks; returns how many payload bytes they had. */
+static size_t chunks_free(struct arena *a) {
+    size_t total = 0;
     for (struct arena_chunk *c = a->chunk, *older; c; c = older) {
         older = c->older;
-        if (!keep && c->bytes <= CHUNK_MAX)
-            keep = c;
-        else
-            chunk_free(c);
-    }
-    a->chunk = NULL;
-    a->at = a->end = NULL;
-    a->used_bytes = 0;
-    if (keep) {
-        keep->older = NULL;
-        chunk_open(a, keep);
-    }
-}
-
-void arena_deinit(struct arena *a) {
-    cleanups_run(a);
-    for (struct arena_chunk *c = a->chunk, *older; c; c = older) {
-        older = c->older;
+        total += c->bytes;
         chunk_free(c);
     }
     a->chunk = NULL;
     a->at = a->end = NULL;
+    return total;
+}
+
+void arena_reset(struct arena *a) {
+    cleanups_run(a);
+    a->used_bytes = 0;
+    if (a->chunk && !a->chunk->older && a->chunk->bytes <= CHUNK_MAX) {
+        chunk_open(a, a->chunk);
+        return;
+    }
+    size_t total = chunks_free(a);
+    a->first_bytes = total < CHUNK_MAX ? total : CHUNK_MAX;
+}
+
+void arena_deinit(struct arena *a) {
+    cleanups_run(a);
+    (void)chunks_free(a); /* their size matters to a reset only */
     a->used_bytes = 0;
 }
 
 static void chunk_add(struct arena *a, size_t need) {
-    size_t bytes = rounded(a->used_bytes);
+    size_t bytes = a->chunk ? rounded(a->used_bytes) : a->first_bytes;
     if (bytes < CHUNK_MIN - sizeof(struct arena_chunk))
         bytes = CHUNK_MIN - sizeof(struct arena_chunk);
     if (bytes > CHUNK_MAX)

@@ -20,11 +20,12 @@ struct arena {
     struct arena_cleanup *cleanup; /* run in reverse order by reset and deinit */
     char *at, *end;
     size_t used_bytes, cap_bytes;
+    size_t first_bytes; /* size of the next first chunk, learned by reset */
 };
 
 void arena_init(struct arena *a, size_t cap_bytes); /* no memory taken until first use */
 void arena_deinit(struct arena *a);
-void arena_reset(struct arena *a);                  /* keeps one chunk, unless it is huge */
+void arena_reset(struct arena *a);                  /* keeps a single chunk up to 256 KB */
 
 void *arena_alloc(struct arena *a, size_t bytes) __attribute__((returns_nonnull)); /* 16-aligned */
 void *arena_zalloc(struct arena *a, size_t bytes) __attribute__((returns_nonnull));

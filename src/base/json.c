@@ -81,6 +81,31 @@ int json_depth(str text, int limit) {
     return deepest;
 }
 
+typedef unsigned char byte_vector __attribute__((vector_size(16)));
+
+/* Opening brackets of both kinds, in strings too: a bound of the depth that is cheap to have. */
+static size_t brackets_count(str text) {
+    size_t total = 0, i = 0;
+    while (i + 16 <= text.len) {
+        byte_vector sum = {0}; /* per lane, so at most 255 rounds */
+        for (int round = 0; round < 255 && i + 16 <= text.len; round++, i += 16) {
+            byte_vector x;
+            memcpy(&x, text.p + i, sizeof x);
+            sum -= (byte_vector)((x | 0x20) == '{'); /* '[' and '{' differ in this bit only */
+        }
+        for (int lane = 0; lane < 16; lane++)
+            total += sum[lane];
+    }
+    for (; i < text.len; i++)
+        total += (text.p[i] | 0x20) == '{';
+    return total;
+}
+
+static bool too_deep(str text) {
+    return brackets_count(text) > JSON_DEPTH_MAX &&
+           json_depth(text, JSON_DEPTH_MAX) > JSON_DEPTH_MAX;
+}
+
 /* The code unit of \uXXXX at p, or -1. */
 static int escape_unit(const char *p, size_t left) {
     if (left < 6 || p[0] != '\\' || p[1] != 'u')
@@ -148,12 +173,12 @@ static int parse_failed(const yyjson_read_err *e, struct err *err) {
 int json_parse(struct arena *a, str text, yyjson_val **out_root, struct err *err) {
     if (text.len == 0)
         return err_set(err, ERR_MALFORMED, "invalid JSON at byte 0: the text is empty");
-    if (text.len > JSON_DEPTH_MAX && json_depth(text, JSON_DEPTH_MAX) > JSON_DEPTH_MAX)
+    if (too_deep(text))
         return err_set(err, ERR_TOO_LARGE, "the JSON text is nested deeper than %d levels",
                        JSON_DEPTH_MAX);
     yyjson_read_flag flags = YYJSON_READ_BIGNUM_AS_RAW;
     char *source = (char *)(uintptr_t)text.p; /* not written to without the in-place flag */
-    ptrdiff_t bad = str_find(text, STR("\\u")) >= 0 ? bad_escape_find(text, 0) : -1;
+    ptrdiff_t bad = bad_escape_find(text, 0);
     if (bad >= 0) {
         source = repaired_copy(a, text, (size_t)bad);
         flags |= YYJSON_READ_INSITU;
@@ -198,27 +223,37 @@ str json_str(yyjson_val *v) {
     return yyjson_is_str(v) ? str_n(unsafe_yyjson_get_str(v), unsafe_yyjson_get_len(v)) : STR_NULL;
 }
 
+static str buf_to_arena(struct arena *a, struct buf *b) {
+    str text = arena_dup(a, buf_view(b));
+    buf_deinit(b);
+    return text;
+}
+
 str json_text(struct arena *a, yyjson_val *v) {
     if (!v)
         return STR("null");
     struct arena_source memory = {.arena = a};
     yyjson_alc alc = {source_malloc, source_realloc, source_free, &memory};
     size_t len = 0;
-    yyjson_write_err failure = {0};
-    char *p = yyjson_val_write_opts(v, YYJSON_WRITE_INF_AND_NAN_AS_NULL, &alc, &len, &failure);
-    ASSERT(p != NULL); /* values come from json_parse; an arena too small is a bug of the caller */
-    if (memory.newest == (void *)p)
-        source_trim(&memory, p + len + 1);
-    return str_n(p, len);
+    char *p = yyjson_val_write_opts(v, YYJSON_WRITE_INF_AND_NAN_AS_NULL, &alc, &len, NULL);
+    if (p) {
+        if (memory.newest == (void *)p)
+            source_trim(&memory, p + len + 1);
+        return str_n(p, len);
+    }
+    /* yyjson reserves six bytes for each of a string: near the cap that is too much to ask. */
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_val(&w, v);
+    return buf_to_arena(a, &b);
 }
 
 str json_canonical(struct arena *a, yyjson_val *v) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     json_write_canonical(&b, v);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return buf_to_arena(a, &b);
 }
 
 /* The object a text stands for; NULL, which counts as {}, for anything else. */
@@ -250,9 +285,7 @@ str json_merge(struct arena *a, str a_text, str b_text) {
         jw_val(&w, high.keys[i] + 1);
     }
     jw_object_end(&w);
-    str merged = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
     json_members_deinit(&low);
     json_members_deinit(&high);
-    return merged;
+    return buf_to_arena(a, &b);
 }

@@ -25,37 +25,63 @@ static inline uint64_t escapes_in(uint64_t w) {
     return (control | quote | backslash) & ~w & HIGHS;
 }
 
-static inline uint64_t le_load(const char *p) {
-    uint64_t w;
-    memcpy(&w, p, 8);
+static inline uint64_t le_order(uint64_t w) {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     w = __builtin_bswap64(w);
 #endif
     return w;
 }
 
+/* Copies the eight bytes at p; returns how many of them come before one that needs an escape. */
+static inline size_t word_copy(char *to, const char *p) {
+    uint64_t w;
+    memcpy(&w, p, 8);
+    memcpy(to, &w, 8);
+    uint64_t found = escapes_in(le_order(w));
+    return found ? (size_t)__builtin_ctzll(found) / 8 : 8;
+}
+
 static inline bool needs_escape(char c) {
     return (unsigned char)c < 0x20 || c == '"' || c == '\\';
 }
 
-/* Copies p[0..len) up to the first byte that needs an escape; returns how many. */
-static inline size_t run_copy(char *to, const char *p, size_t len) {
+/* The same for fewer than eight bytes in all: two halves that overlap, or one by one. */
+static inline size_t short_copy(char *to, const char *p, size_t len) {
     size_t i = 0;
-    for (; i + 8 <= len; i += 8) {
-        memcpy(to + i, p + i, 8);
-        uint64_t found = escapes_in(le_load(p + i));
-        if (found)
-            return i + (size_t)__builtin_ctzll(found) / 8;
+    if (len >= 4) {
+        uint32_t halves[2];
+        memcpy(&halves[0], p, 4);
+        memcpy(&halves[1], p + len - 4, 4);
+        memcpy(to, &halves[0], 4);
+        memcpy(to + len - 4, &halves[1], 4);
+        uint64_t w;
+        memcpy(&w, halves, 8);
+        if (!escapes_in(le_order(w)))
+            return len;
     }
     for (; i < len && !needs_escape(p[i]); i++)
         to[i] = p[i];
     return i;
 }
 
+/* Copies p[0..len) up to the first byte that needs an escape; returns how many. */
+static inline size_t run_copy(char *to, const char *p, size_t len) {
+    if (len < 8)
+        return short_copy(to, p, len);
+    size_t i = 0;
+    for (; i + 8 <= len; i += 8) {
+        size_t n = word_copy(to + i, p + i);
+        if (n < 8)
+            return i + n;
+    }
+    /* The last word overlaps the one before, whose bytes are known to be plain. */
+    return i == len ? len : len - 8 + word_copy(to + len - 8, p + len - 8);
+}
+
 static inline char *escape_put(char *to, char c) {
     static const char short_escapes[32] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    static const char hex_digits[] = "0123456789abcdef";
+    static const char hex_digits[] = "0123456789ABCDEF";
     unsigned char u = (unsigned char)c;
     *to++ = '\\';
     if (u >= 0x20) {

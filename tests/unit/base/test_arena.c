@@ -30,13 +30,33 @@ static void blocks_keep_their_bytes(void **state) {
         assert_int_equal(a.used_bytes, total);
         arena_reset(&a);
         assert_int_equal(a.used_bytes, 0);
-        assert_non_null(a.chunk); /* one is kept */
     }
     unsigned char *z = arena_zalloc(&a, 5000); /* memory that was written to */
     for (int i = 0; i < 5000; i++)
         assert_int_equal(z[i], 0);
     arena_deinit(&a);
     assert_int_equal(mem_live_count(), before);
+}
+
+static void a_loop_settles_on_one_chunk(void **state) {
+    (void)state;
+    struct arena a;
+    arena_init(&a, 8 << 20);
+    char *settled = NULL;
+    for (int round = 0; round < 5; round++) {
+        char *first = arena_alloc(&a, 3000);
+        (void)arena_alloc(&a, 30000);
+        (void)arena_alloc(&a, 60000);
+        if (round == 1)
+            settled = first;
+        if (round > 1)
+            assert_ptr_equal(first, settled);
+        arena_reset(&a);
+    }
+    (void)arena_alloc(&a, 4 << 20);
+    arena_reset(&a);
+    assert_null(a.chunk); /* too large to sit on */
+    arena_deinit(&a);
 }
 
 static void cap_is_kept(void **state) {
@@ -117,6 +137,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_keep_their_bytes), cmocka_unit_test(cap_is_kept),
         cmocka_unit_test(resizing_the_newest),     cmocka_unit_test(strings),
+        cmocka_unit_test(a_loop_settles_on_one_chunk),
         cmocka_unit_test(cleanups_run_in_reverse_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

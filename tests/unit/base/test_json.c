@@ -120,6 +120,10 @@ static void depth(void **state) {
     assert_int_equal(json_depth(STR("\"[[["), 10), 0);
     assert_int_equal(json_depth(STR("]]][["), 10), 0);
     assert_int_equal(json_depth(nested(100), 10), 11);
+    str many = arena_printf(&a, "[\"" STR_FMT "\",[]]", STR_ARG(nested(JSON_DEPTH_MAX)));
+    assert_int_equal(json_depth(many, JSON_DEPTH_MAX), 2);
+    yyjson_val *flat;
+    assert_int_equal(json_parse(&a, many, &flat, NULL), ERR_OK);
     yyjson_val *v;
     struct err err;
     assert_int_equal(json_parse(&a, nested(JSON_DEPTH_MAX), &v, &err), ERR_OK);
@@ -144,6 +148,12 @@ static void memory_limit(void **state) {
     size_t used = small.used_bytes;
     assert_in_range(used, 64, 200); /* the guess of the parser was trimmed */
     assert_int_equal(json_parse(&small, longer, &v, &err), ERR_TOO_LARGE);
+    arena_deinit(&small);
+    arena_init(&small, 6000);
+    str letters = str_n(longer.p, 1902); /* one string; six times as much would not fit */
+    ((char *)(uintptr_t)letters.p)[1901] = '"';
+    assert_int_equal(json_parse(&small, letters, &v, &err), ERR_OK);
+    assert_true(str_eq(json_text(&small, v), letters));
     arena_deinit(&small);
     assert_int_equal(mem_live_count(), before);
 }

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/rand.h"
 
 static void structures(void **state) {
@@ -61,7 +62,7 @@ static void reference_escape(struct buf *b, str s) {
         else if (found)
             buf_printf(b, "\\%c", c < 0x20 ? found[1] : c);
         else
-            buf_printf(b, "\\u%04x", c);
+            buf_printf(b, "\\u%04X", c);
     }
 }
 
@@ -104,14 +105,16 @@ static void every_byte(void **state) {
     buf_init(&got, 4096);
     buf_init(&want, 4096);
     for (int c = 0; c < 256; c++) {
-        for (size_t at = 0; at < 17; at++) { /* each place of a word, and the tail */
-            char text[17];
-            memset(text, 'a', sizeof text);
+        for (size_t i = 0; i < 20 * 20; i++) { /* each length, each place in it */
+            size_t len = 1 + i / 20, at = i % 20 % len;
+            char *text = mem_alloc(len); /* so that reading on is noticed */
+            memset(text, 'a', len);
             text[at] = (char)c;
             buf_reset(&got);
             buf_reset(&want);
-            json_escape(&got, str_n(text, sizeof text));
-            reference_escape(&want, str_n(text, sizeof text));
+            json_escape(&got, str_n(text, len));
+            reference_escape(&want, str_n(text, len));
+            mem_free(text);
             assert_int_equal(got.len, want.len);
             assert_memory_equal(got.p, want.p, want.len);
         }
