@@ -65,7 +65,7 @@ static void client_main(void *arg) {
         int64_t done_us = clock_mono_us();
         if (b->sample_count < SAMPLES_MAX)
             b->samples[b->sample_count++] = (uint32_t)(done_us - now_us);
-        b->batches++;
+        b->batches += code == 0;
         for (int i = 0; code == 0 && i < b->reads; i++) {
             struct db_rows rows;
             code = db_read(b->db, SQL_KV_GET, DB_PARAMS(DB_UUID(c->id), DB_T(STR("head"))), &a,

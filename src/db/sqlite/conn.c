@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/sqlite/functions.h"
+#include "db/sqlite/wal_vfs.h"
 #include "db/stmt_log.h"
 
 #define BUSY_TIMEOUT_MS 5000
@@ -35,6 +36,8 @@ int lite_library_init(struct err *err) {
     (void)sqlite3_config(SQLITE_CONFIG_LOG, on_sqlite_log, NULL);
     (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
     int rc = sqlite3_initialize();
+    if (rc == SQLITE_OK)
+        rc = lite_wal_vfs_register();
     if (rc != SQLITE_OK)
         return err_set_system(err, ERR_INTERNAL, rc, "SQLite does not start: %s",
                               sqlite3_errstr(rc));
@@ -105,7 +108,10 @@ int lite_conn_open(struct lite_conn *c, const struct lite_conn_options *o, struc
     *c = (struct lite_conn){.log_all = o->log_all};
     int flags = SQLITE_OPEN_NOMUTEX | (o->read_only ? SQLITE_OPEN_READONLY
                                                     : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    int rc = sqlite3_open_v2(o->path ? o->path : ":memory:", &c->db, flags, NULL);
+    /* Gathered writes of the log rely on the sync at each commit; see wal_vfs.c. */
+    bool gather = o->path && !o->read_only && !o->synchronous_normal;
+    int rc = sqlite3_open_v2(o->path ? o->path : ":memory:", &c->db, flags,
+                             gather ? LITE_WAL_VFS : NULL);
     int code = rc == SQLITE_OK ? set_up(c, o, err) : lite_error(c->db, "cannot be opened", err);
     if (code < 0) {
         (void)err_context(err, "database %s", o->path ? o->path : "in memory");

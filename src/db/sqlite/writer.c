@@ -24,6 +24,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "db/sqlite/lite_int.h"
+#include "db/sqlite/wal_vfs.h"
 #include "db/stmt_log.h"
 
 #define GROUP_BATCHES_MAX 512
@@ -209,9 +210,9 @@ static void write_next_group(struct lite_writer *w, struct rt_worker *worker, st
 }
 
 static int on_wal_commit(void *ctx, sqlite3 *db, const char *name, int pages) {
-    (void)db;
     (void)name;
     struct lite_writer *w = ctx;
+    ASSERT(lite_wal_vfs_pending(db) == 0); /* what is published must be in the file */
     w->wal_pages = pages;
     return SQLITE_OK;
 }
