@@ -59,10 +59,11 @@ struct hub_cursor {
 bool hub_cursor_parse(str text, struct hub_cursor *out);
 size_t hub_cursor_write(const struct hub_cursor *c, char out[HUB_CURSOR_TEXT_MAX]);
 
+#define HUB_MODES_OF_RUN RENDER_MODES_OF_RUN
 struct hub_reader_options {
     struct id thread_id;
     struct id run_id;          /* nil: every run of the thread; never ends by itself */
-    unsigned modes;            /* 0 with run_id nil: each run's own */
+    unsigned modes;            /* HUB_MODES_OF_RUN: and those that each run was started with */
     const char *api_url;
     bool (*frame)(void *ctx, str event, str data, str id); /* false: gone */
     void (*finished)(void *ctx); /* once, after the run's end was shown; not after a close */

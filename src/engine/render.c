@@ -20,6 +20,7 @@
 struct render *render_new(const struct render_options *o) {
     struct render *r = NEW(struct render);
     r->o = *o;
+    r->modes = o->modes;
     arena_init(&r->run, RENDER_FRAME_BYTES_MAX);
     arena_init(&r->step, RENDER_FRAME_BYTES_MAX);
     map_init(&r->messages);
@@ -144,6 +145,10 @@ static void render_start(struct render *r, const struct stream_item *item, yyjso
     r->task_count = 0;
     r->values = STR_NULL;
     r->run_id = item->run_id;
+    unsigned own = 0;
+    if ((r->o.modes & RENDER_MODES_OF_RUN) &&
+        stream_modes_read(json_get(data, "modes"), STREAM_VALUES, &own, NULL) == 0)
+        r->modes = r->o.modes | own;
     r->attempt = yyjson_get_sint(json_get(data, "attempt"));
     str metadata = json_text(&r->run, json_get(data, "metadata"));
     r->run_metadata = metadata.len > 2 && metadata.p[0] == '{'

@@ -23,6 +23,8 @@ struct stream_item {
     str data;           /* JSON: the entry's or the fragment's */
     str values;         /* LOG_CHECKPOINT: the state's JSON when at hand; absent: ask */
 };
+/* Beside the stream modes: those that each run was started with, as its start entry says. */
+#define RENDER_MODES_OF_RUN (1u << 31)
 struct render_options {
     struct id thread_id;
     unsigned modes;     /* enum stream_mode */

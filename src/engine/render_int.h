@@ -31,6 +31,7 @@ struct render {
     size_t task_count;
     struct map messages;          /* id → struct render_message */
     struct buf out;               /* the frame being written */
+    unsigned modes;               /* in force for this run */
     bool mute, gone;
     struct id checkpoint_id;
     str values;                   /* of the last checkpoint when known */
@@ -39,7 +40,7 @@ struct render {
 #define RENDER_FRAME_BYTES_MAX ((size_t)256 << 20)
 
 static inline bool render_wants(const struct render *r, unsigned modes) {
-    return (r->o.modes & modes) != 0;
+    return (r->modes & modes) != 0;
 }
 struct json_writer render_begin(struct render *r);
 void render_end(struct render *r, const char *event); /* hands the frame on unless mute */

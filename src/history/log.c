@@ -46,3 +46,13 @@ int log_read(struct store *s, struct id thread_id, int64_t after, int64_t limit,
     *out_count = rows.row_count;
     return 0;
 }
+
+int log_last_start(struct store *s, struct id thread_id, int64_t seq, struct arena *a, int64_t *out,
+                   struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_LOG_LAST_OF_KIND,
+                     DB_PARAMS(DB_UUID(thread_id), DB_I(seq), DB_I(LOG_START)), a, &rows, err);
+    if (rc == 0)
+        *out = rows.row_count ? db_int(&rows, 0, 0) - 1 : 0;
+    return rc;
+}

@@ -38,5 +38,9 @@ int64_t log_last_seq(const struct db_batch *b, size_t op);
 MUST_CHECK MAY_SUSPEND int log_read(struct store *s, struct id thread_id, int64_t after,
                                     int64_t limit, struct arena *a, struct log_entry **out,
                                     size_t *out_count, struct err *err);
+/* The number before the newest start entry at or before seq; 0 when there is none: from there a
+ * renderer sees the run that was under way at seq. */
+MUST_CHECK MAY_SUSPEND int log_last_start(struct store *s, struct id thread_id, int64_t seq,
+                                          struct arena *a, int64_t *out, struct err *err);
 
 #endif

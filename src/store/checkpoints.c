@@ -12,7 +12,7 @@
 
 #include "base/json.h"
 
-static const char ID_MAX_HEX[] = "ffffffffffffffffffffffffffffffff";
+#define ID_MAX_HEX "ffffffffffffffffffffffffffffffff"
 
 static void checkpoint_from_row(const struct db_rows *r, size_t row, struct checkpoint *out) {
     *out = (struct checkpoint){

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* runs.c - runs: create, stream, wait, join, cancel, list, get, delete; on a thread or stateless. */
+#include "api/runs_int.h"
+
+#include "api/api_int.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/validate.h"
+
+/* A waiting client gets white space as often as a stream gets heartbeats. */
+#define WAIT_QUIET_US 5000000
+
+/* --- encoding ---------------------------------------------------------------------------------- */
+
+static bool wanted(const str *select, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(select[i], str_of(name)))
+            return true;
+    return count == 0;
+}
+
+void run_write(struct json_writer *w, const struct run *run, const str *select, size_t n) {
+    jw_object(w);
+    if (wanted(select, n, "run_id")) {
+        jw_key(w, "run_id");
+        api_write_id(w, run->id);
+    }
+    if (wanted(select, n, "thread_id")) {
+        jw_key(w, "thread_id");
+        api_write_id(w, run->thread_id);
+    }
+    if (wanted(select, n, "assistant_id")) {
+        jw_key(w, "assistant_id");
+        api_write_id(w, run->assistant_id);
+    }
+    if (wanted(select, n, "created_at")) {
+        jw_key(w, "created_at");
+        api_write_time(w, run->created_at);
+    }
+    if (wanted(select, n, "updated_at")) {
+        jw_key(w, "updated_at");
+        api_write_time(w, run->updated_at);
+    }
+    if (wanted(select, n, "status")) {
+        jw_key(w, "status");
+        jw_str(w, run_status_name(run->status));
+    }
+    if (wanted(select, n, "metadata")) {
+        jw_key(w, "metadata");
+        jw_raw(w, run->metadata);
+    }
+    if (wanted(select, n, "kwargs")) {
+        jw_key(w, "kwargs");
+        jw_raw(w, run->kwargs);
+    }
+    if (wanted(select, n, "multitask_strategy")) {
+        jw_key(w, "multitask_strategy");
+        jw_str(w, run->multitask_strategy);
+    }
+    if (run->cancel_reason.p && wanted(select, n, "cancel_reason")) {
+        jw_key(w, "cancel_reason");
+        jw_str(w, run->cancel_reason);
+    }
+    jw_object_end(w);
+}
+
+void run_headers(struct api_request *r, const struct run *run, const char *resume) {
+    str at = arena_printf(r->arena, "/threads/" STR_FMT "/runs/" STR_FMT,
+                          STR_ARG(id_dashed(r->arena, run->thread_id)),
+                          STR_ARG(id_dashed(r->arena, run->id)));
+    http_reply_header(r->http, STR("Content-Location"), at);
+    if (resume)
+        http_reply_header(r->http, STR("Location"),
+                          arena_printf(r->arena, STR_FMT "/%s", STR_ARG(at), resume));
+}
+
+/* --- creating ---------------------------------------------------------------------------------- */
+
+/* x-* headers and user-agent go into configurable, except what carries keys. */
+static str header_configurable(struct api_request *r) {
+    static const char *const hidden[] = {"x-api-key", "x-tenant-id", "x-service-key",
+                                         "x-auth-scheme"};
+    struct buf b;
+    buf_init(&b, 64 * 1024);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    for (size_t i = 0; i < r->http->header_count; i++) {
+        const struct http_header *h = &r->http->headers[i];
+        if (h->name.len > 128 || !str_is_utf8(h->value))
+            continue;
+        char lower[128];
+        for (size_t j = 0; j < h->name.len; j++)
+            lower[j] = (char)(h->name.p[j] >= 'A' && h->name.p[j] <= 'Z' ? h->name.p[j] + 32
+                                                                         : h->name.p[j]);
+        str name = str_n(lower, h->name.len);
+        bool take = str_starts(name, STR("x-")) || str_eq(name, STR("user-agent"));
+        for (size_t j = 0; take && j < ARRAY_COUNT(hidden); j++)
+            take = !str_eq(name, str_of(hidden[j]));
+        if (!take)
+            continue;
+        jw_key_str(&w, name);
+        jw_str(&w, h->value);
+    }
+    jw_object_end(&w);
+    str out = buf_ok(&b) ? arena_dup(r->arena, buf_view(&b)) : STR("{}");
+    buf_deinit(&b);
+    return out;
+}
+
+int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, struct err *err) {
+    int rc = api_body_object(r, err);
+    if (rc < 0)
+        return rc;
+    *out = (struct run_submit){.who = &r->who, .body = r->body};
+    if (thread) {
+        rc = api_param_id(r, 0, &out->thread_id, err, "Thread with ID " STR_FMT " not found",
+                          STR_ARG(r->match.params[0]));
+        if (rc < 0)
+            return rc;
+    }
+    out->assistant_name = json_str(json_get(r->body, "assistant_id"));
+    if (!out->assistant_name.p)
+        return err_set(err, ERR_INVALID, "assistant_id: is required and must be a string");
+    if (!id_parse(out->assistant_name, &out->assistant_id)) {
+        if (!engine_has_graph(r->engine, out->assistant_name))
+            return api_assistant_unknown(out->assistant_name, err);
+        out->assistant_id = id_v5(ID_NAMESPACE_GRAPH, out->assistant_name);
+    }
+    out->header_configurable = header_configurable(r);
+    return 0;
+}
+
+static int create(struct api_request *r, bool thread, struct err *err) {
+    struct run_submit s;
+    struct live_run *run;
+    int rc = run_submit_read(r, thread, &s, err);
+    if (rc == 0)
+        rc = engine_submit(r->engine, &s, &run, err);
+    if (rc < 0)
+        return rc;
+    run_headers(r, live_run_row(run), NULL);
+    struct json_writer w = api_json(r);
+    run_write(&w, live_run_row(run), NULL, 0);
+    live_run_unref(run);
+    return api_reply_json(r, 200);
+}
+
+int api_run_create(struct api_request *r, struct err *err) { return create(r, true, err); }
+int api_run_create_stateless(struct api_request *r, struct err *err) { return create(r, false, err); }
+
+static void on_stream_accepted(void *ctx, struct live_run *run) {
+    struct api_request *r = ctx;
+    run_headers(r, live_run_row(run), "stream");
+    struct run_stream *s = run_stream_open(r);
+    if (live_run_cancel_on_disconnect(run))
+        run_stream_watch(s, run);
+    struct hub_reader_options o = {.thread_id = live_run_thread(run),
+                                   .run_id = live_run_id(run),
+                                   .modes = live_run_modes(run),
+                                   .frame = run_stream_frame,
+                                   .finished = run_stream_finished,
+                                   .ctx = s};
+    *run_stream_reader(s) = hub_reader_live(engine_hub(r->engine), &o);
+}
+
+static int stream(struct api_request *r, bool thread, struct err *err) {
+    struct run_submit s;
+    int rc = run_submit_read(r, thread, &s, err);
+    if (rc < 0)
+        return rc;
+    s.accepted = on_stream_accepted;
+    s.ctx = r;
+    return engine_submit(r->engine, &s, NULL, err);
+}
+
+int api_run_stream(struct api_request *r, struct err *err) { return stream(r, true, err); }
+int api_run_stream_stateless(struct api_request *r, struct err *err) { return stream(r, false, err); }
+
+/* --- waiting ----------------------------------------------------------------------------------- */
+
+static void write_outcome(struct json_writer *w, str values, str error) {
+    if (error.p && error.len) {
+        jw_object(w);
+        jw_key(w, "__error__");
+        jw_raw(w, error);
+        jw_object_end(w);
+    } else {
+        jw_raw(w, values);
+    }
+}
+
+/* The long wait: the head is sent, white space keeps the connection alive, the values follow. */
+struct wait_stream {
+    struct http_stream *http;
+    struct fiber *waiter; /* NULL once it no longer waits */
+    int refs;
+};
+
+static void wait_unref(struct wait_stream *s) {
+    if (--s->refs == 0)
+        mem_free(s);
+}
+
+static void wait_writable(struct http_stream *http, void *ctx) {
+    (void)http;
+    (void)ctx;
+}
+
+static void wait_closed(struct http_stream *http, void *ctx) {
+    (void)http;
+    struct wait_stream *s = ctx;
+    s->http = NULL;
+    if (s->waiter)
+        fiber_cancel(s->waiter); /* nobody reads the answer */
+    wait_unref(s);
+}
+
+static int wait_long(struct api_request *r, struct live_run *run, bool cancel, struct err *err) {
+    struct wait_stream *s = NEW(struct wait_stream);
+    s->refs = 2;
+    s->waiter = fiber_self();
+    struct http_stream_ops ops = {.writable = wait_writable, .closed = wait_closed, .ctx = s,
+                                  .heartbeat = STR("\n")};
+    s->http = http_reply_stream(r->http, 200, STR("application/json"), &ops);
+    (void)http_stream_write(s->http, STR("\n"));
+    int rc = live_run_wait(run, FIBER_NO_DEADLINE);
+    s->waiter = NULL;
+    if (s->http) {
+        struct json_writer w = api_json(r);
+        if (rc == 0)
+            write_outcome(&w, live_run_values(run), live_run_error(run));
+        else
+            write_outcome(&w, STR_NULL, STR("{\"error\":\"ServerShutdown\",\"message\":\"The server "
+                                            "is shutting down\"}"));
+        (void)http_stream_write(s->http, buf_view(w.b));
+        http_stream_end(s->http);
+    } else if (cancel && !live_run_done(run)) {
+        struct principal self = {.all = true};
+        (void)engine_cancel(r->engine, &self, ID_NIL, live_run_id(run), CANCEL_INTERRUPT,
+                            STR("the client disconnected"), false, err); /* best effort */
+    }
+    wait_unref(s);
+    return 0;
+}
+
+static int wait_for(struct api_request *r, struct live_run *run, bool cancel, struct err *err) {
+    int rc = live_run_wait(run, rt_mono_us(fiber_rt()) + WAIT_QUIET_US);
+    if (rc == ERR_TIMEOUT)
+        return wait_long(r, run, cancel, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    write_outcome(&w, live_run_values(run), live_run_error(run));
+    return api_reply_json(r, 200);
+}
+
+static int wait(struct api_request *r, bool thread, struct err *err) {
+    struct run_submit s;
+    struct live_run *run;
+    int rc = run_submit_read(r, thread, &s, err);
+    if (rc == 0)
+        rc = engine_submit(r->engine, &s, &run, err);
+    if (rc < 0)
+        return rc;
+    run_headers(r, live_run_row(run), "join");
+    bool cancel = str_eq(json_str(json_get(r->body, "on_disconnect")), STR("cancel"));
+    rc = wait_for(r, run, cancel, err);
+    live_run_unref(run);
+    return rc;
+}
+
+int api_run_wait(struct api_request *r, struct err *err) { return wait(r, true, err); }
+int api_run_wait_stateless(struct api_request *r, struct err *err) { return wait(r, false, err); }
+
+static int path_ids(struct api_request *r, struct id *thread_id, struct id *run_id, struct err *err) {
+    int rc = api_param_id(r, 0, thread_id, err, "Run not found");
+    return rc < 0 ? rc : api_param_id(r, 1, run_id, err, "Run not found");
+}
+
+int api_run_join(struct api_request *r, struct err *err) {
+    struct id thread_id, run_id;
+    struct run run;
+    int rc = path_ids(r, &thread_id, &run_id, err);
+    if (rc == 0)
+        rc = run_get(r->store, &r->who, thread_id, run_id, r->arena, &run, err);
+    if (rc < 0)
+        return rc;
+    run_headers(r, &run, NULL);
+    struct live_run *live = engine_find(r->engine, run_id);
+    if (live) {
+        rc = wait_for(r, live, http_query_bool(&r->query, "cancel_on_disconnect", false), err);
+        live_run_unref(live);
+        return rc;
+    }
+    str values;
+    rc = checkpoint_head_values(r->store, run.thread_id, r->arena, &values, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    write_outcome(&w, values, run.error);
+    return api_reply_json(r, 200);
+}
+
+/* --- the rest ---------------------------------------------------------------------------------- */
+
+int api_run_get(struct api_request *r, struct err *err) {
+    struct id thread_id, run_id;
+    struct run run;
+    int rc = path_ids(r, &thread_id, &run_id, err);
+    if (rc == 0)
+        rc = run_get(r->store, &r->who, thread_id, run_id, r->arena, &run, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    run_write(&w, &run, NULL, 0);
+    return api_reply_json(r, 200);
+}
+
+int api_run_list(struct api_request *r, struct err *err) {
+    struct id thread_id;
+    struct page page = {0};
+    struct run *runs;
+    size_t count, select_count;
+    str *select, status_text = http_query_get(&r->query, "status");
+    enum run_status status = RUN_PENDING;
+    int rc = api_param_id(r, 0, &thread_id, err, "Thread with ID " STR_FMT " not found",
+                          STR_ARG(r->match.params[0]));
+    if (rc == 0)
+        rc = api_query_int(r, "limit", (struct body_range){1, 1000, 10}, &page.limit, err);
+    if (rc == 0)
+        rc = api_query_int(r, "offset", (struct body_range){0, INT64_MAX, 0}, &page.offset, err);
+    if (rc == 0 && status_text.p && !run_status_parse(status_text, &status)) {
+        (void)word_refuse(&RUN_STATUS_WORDS, err);
+        (void)err_context(err, "status");
+        rc = ERR_INVALID;
+    }
+    if (rc == 0)
+        rc = http_query_list(r->arena, &r->query, "select", true, &select, &select_count, err);
+    if (rc == 0)
+        rc = run_list(r->store, &r->who, thread_id, status_text.p ? &status : NULL, &page, r->arena,
+                      &runs, &count, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    jw_array(&w);
+    for (size_t i = 0; i < count; i++)
+        run_write(&w, &runs[i], select, select_count);
+    jw_array_end(&w);
+    return api_reply_json(r, 200);
+}
+
+int api_run_cancel(struct api_request *r, struct err *err) {
+    struct id thread_id, run_id;
+    enum cancel_action action = CANCEL_INTERRUPT;
+    str action_text = http_query_get(&r->query, "action");
+    int rc = path_ids(r, &thread_id, &run_id, err);
+    if (rc < 0)
+        return rc;
+    if (action_text.p && !cancel_action_parse(action_text, &action)) {
+        (void)word_refuse(&CANCEL_ACTION_WORDS, err);
+        (void)err_context(err, "action");
+        return ERR_INVALID;
+    }
+    bool wait_end = http_query_bool(&r->query, "wait", false);
+    rc = engine_cancel(r->engine, &r->who, thread_id, run_id, action,
+                       http_query_get(&r->query, "reason"), wait_end, err);
+    return rc < 0 ? rc : api_reply_empty(r, wait_end ? 204 : 202);
+}
+
+int api_run_delete(struct api_request *r, struct err *err) {
+    struct id thread_id, run_id;
+    int rc = path_ids(r, &thread_id, &run_id, err);
+    if (rc == 0)
+        rc = run_delete(r->store, &r->who, thread_id, run_id, r->arena, err);
+    return rc < 0 ? rc : api_reply_empty(r, 204);
+}

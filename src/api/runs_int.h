@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* runs_int.h - what the run handlers share: requests, encoding, streams. */
+#ifndef HF_API_RUNS_INT_H
+#define HF_API_RUNS_INT_H
+
+#include "api/api.h"
+#include "engine/engine.h"
+
+/* The Run object; select: names of the members wanted, count 0: all. */
+void run_write(struct json_writer *w, const struct run *run, const str *select, size_t select_count);
+
+/* Content-Location of a run, and Location of what resumes it ("stream", "join"; NULL: none). */
+void run_headers(struct api_request *r, const struct run *run, const char *resume);
+
+/* Fills a submission from path, headers and body. thread: the path has a thread. */
+MUST_CHECK int run_submit_read(struct api_request *r, bool thread, struct run_submit *out,
+                               struct err *err);
+
+/* A server-sent event stream with its reader; frees itself when the stream is closed. */
+struct run_stream;
+struct run_stream *run_stream_open(struct api_request *r);
+bool run_stream_frame(void *stream, str event, str data, str id);
+void run_stream_finished(void *stream);
+/* Suspends the replaying handler while the client is behind. */
+MAY_SUSPEND void run_stream_room(void *stream);
+struct hub_reader **run_stream_reader(struct run_stream *s);
+/* Cancels the run when the client goes before its end. */
+void run_stream_watch(struct run_stream *s, struct live_run *run);
+
+#endif
