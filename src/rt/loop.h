@@ -35,7 +35,7 @@ struct rt_defer {
 };
 void rt_defer(struct rt *rt, struct rt_defer *d);
 
-/* One-shot timer in the caller's memory (4-ary heap inside rt, one uv_timer in all).
+/* One-shot timer in the caller's memory, zeroed before its first start (4-ary heap, one uv_timer).
  * Starting a running one moves it. Stopping is immediate; no closed callback is needed. */
 struct rt_timer {
     int64_t due_us;     /* monotonic */
