@@ -14,9 +14,9 @@
 #include "base/json.h"
 
 #define FRAMES_BYTES_MAX ((size_t)256 << 20)
-#define FIXED_ANSWER                                                                            \
-    "This stand-in answers every question with the same sentence, because a benchmark "         \
-    "should measure the server in front of it, its storage, its streams and its queues, and "   \
+#define FIXED_ANSWER                                                                               \
+    "This stand-in answers every question with the same sentence, because a benchmark "            \
+    "should measure the server in front of it, its storage, its streams and its queues, and "      \
     "never the mood of a model."
 #define ID_PLACE "0000000000000000"
 
@@ -131,8 +131,10 @@ struct mock_frames *mock_frames_new(str model, const struct mock_answer *answer)
     f->whole_id_at = f->whole.len;
     buf_z(&f->whole, ID_PLACE "\",\"object\":\"chat.completion\",\"created\":");
     buf_i64(&f->whole, created);
-    buf_printf(&f->whole, ",\"model\":%s,\"choices\":[{\"index\":0,\"message\":"
-               "{\"role\":\"assistant\",\"content\":", f->model);
+    buf_printf(&f->whole,
+               ",\"model\":%s,\"choices\":[{\"index\":0,\"message\":"
+               "{\"role\":\"assistant\",\"content\":",
+               f->model);
     frame_begin(f, created);
     buf_z(&f->stream, "\"role\":\"assistant\",\"content\":");
     buf_z(&f->stream, answer->call_count > 0 ? "null" : "\"\"");

@@ -21,8 +21,8 @@
 #include "http/server.h"
 
 #define SCRATCH_BYTES_MAX ((size_t)512 << 20)
-#define CACHE_COUNT 8
-#define BODY_BYTES_MAX ((size_t)64 << 20)
+#define CACHE_COUNT       8
+#define BODY_BYTES_MAX    ((size_t)64 << 20)
 
 struct cached_frames {
     struct mock_frames *frames; /* NULL: free */
@@ -60,8 +60,9 @@ struct mock_call {
 /* --- small answers --------------------------------------------------------------------------- */
 
 static void reply_error(struct http_request *req, int status, const char *type, const char *text) {
-    str body = arena_printf(req->arena, "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"code\":%d}}",
-                            text, type, status);
+    str body =
+        arena_printf(req->arena, "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"code\":%d}}",
+                     text, type, status);
     http_reply(req, status, STR("application/json"), body);
 }
 
@@ -111,14 +112,14 @@ static struct mock_frames *frames_take(struct mock_llm *m, const struct mock_scr
     if (answer.call_count > 0 || answer.text.p)
         return mock_frames_new(script->model, &answer);
     if (answer.token_count == 0)
-        answer.token_count = m->o.answer_tokens > 0 ? (size_t)m->o.answer_tokens
-                                                    : MOCK_FIXED_TOKENS;
+        answer.token_count =
+            m->o.answer_tokens > 0 ? (size_t)m->o.answer_tokens : MOCK_FIXED_TOKENS;
     if (answer.token_max >= answer.token_count)
         answer.token_max = 0;
     for (size_t i = 0; i < CACHE_COUNT; i++) {
         struct cached_frames *c = &m->cache[i];
-        if (c->frames && c->token_count == answer.token_count &&
-            c->token_max == answer.token_max && str_eq(str_of(c->frames->model), script->model)) {
+        if (c->frames && c->token_count == answer.token_count && c->token_max == answer.token_max &&
+            str_eq(str_of(c->frames->model), script->model)) {
             c->frames->refs++;
             return c->frames;
         }

@@ -23,27 +23,27 @@ enum mock_fail {
 };
 
 struct mock_llm_options {
-    char host[64];           /* 127.0.0.1 */
-    int port;                /* 11434; 0: any free one */
-    int delay_ms;            /* 10: before the answer */
-    int token_delay_ms;      /* 5: before each token; 0: all at once, still one frame a token */
-    int answer_tokens;       /* 0: the fixed answer of 34 words in 67 tokens */
-    int concurrency;         /* 0: no limit; beyond it 429 with Retry-After */
-    double fail_rate;        /* 0..1 of the requests get fail_kind */
-    int fail_first;          /* this many requests get fail_kind, whatever the rate */
+    char host[64];            /* 127.0.0.1 */
+    int port;                 /* 11434; 0: any free one */
+    int delay_ms;             /* 10: before the answer */
+    int token_delay_ms;       /* 5: before each token; 0: all at once, still one frame a token */
+    int answer_tokens;        /* 0: the fixed answer of 34 words in 67 tokens */
+    int concurrency;          /* 0: no limit; beyond it 429 with Retry-After */
+    double fail_rate;         /* 0..1 of the requests get fail_kind */
+    int fail_first;           /* this many requests get fail_kind, whatever the rate */
     enum mock_fail fail_kind; /* 500 */
-    int retry_after_s;       /* 1: sent with 429; 0: not sent */
-    int slow_ms;             /* 5000 */
+    int retry_after_s;        /* 1: sent with 429; 0: not sent */
+    int slow_ms;              /* 5000 */
     bool help_wanted;
 };
 
 struct mock_llm_stats {
-    uint64_t requests;        /* chat completions received */
-    uint64_t active, peak;    /* being answered: now, and the most at once */
+    uint64_t requests;     /* chat completions received */
+    uint64_t active, peak; /* being answered: now, and the most at once */
     uint64_t tokens_sent;
     uint64_t errors_injected;
-    uint64_t rejected;        /* by the limit of concurrency, or malformed */
-    uint64_t cancelled;       /* the client went away before the end */
+    uint64_t rejected;  /* by the limit of concurrency, or malformed */
+    uint64_t cancelled; /* the client went away before the end */
 };
 
 void mock_llm_options_default(struct mock_llm_options *o);

@@ -13,20 +13,20 @@
 #include "base/arena.h"
 #include "base/vec.h"
 
-#define MOCK_ID_LEN 16
-#define MOCK_TOKENS_MAX 100000
-#define MOCK_FIXED_TOKENS 67
+#define MOCK_ID_LEN         16
+#define MOCK_TOKENS_MAX     100000
+#define MOCK_FIXED_TOKENS   67
 #define MOCK_TOOL_CALLS_MAX 32
 
 /* An answer in both forms, for any number of requests: their ids are put in when it is sent. */
 struct mock_frames {
     size_t refs;
-    char model[128];        /* as JSON text, with quotes */
+    char model[128]; /* as JSON text, with quotes */
     size_t token_count;
-    struct buf stream;      /* all frames but usage and [DONE] */
-    VEC(uint32_t) ends;     /* of each frame: role, tokens…, finish */
-    size_t stream_id_at;    /* in each frame */
-    struct buf whole;       /* the answer as one object, up to the numbers of its usage */
+    struct buf stream;   /* all frames but usage and [DONE] */
+    VEC(uint32_t) ends;  /* of each frame: role, tokens…, finish */
+    size_t stream_id_at; /* in each frame */
+    struct buf whole;    /* the answer as one object, up to the numbers of its usage */
     size_t whole_id_at;
 };
 
@@ -35,11 +35,11 @@ struct mock_tool_call {
 };
 
 struct mock_answer {
-    str text;                          /* absent: the fixed answer */
+    str text; /* absent: the fixed answer */
     const struct mock_tool_call *calls;
-    size_t call_count;                 /* with calls the text is not sent */
-    size_t token_count;                /* 0: the text's own number; else cut or repeated to it */
-    size_t token_max;                  /* 0: none; a longer answer ends with reason "length" */
+    size_t call_count;  /* with calls the text is not sent */
+    size_t token_count; /* 0: the text's own number; else cut or repeated to it */
+    size_t token_max;   /* 0: none; a longer answer ends with reason "length" */
 };
 /* model: JSON text of a string. Holds one reference. */
 struct mock_frames *mock_frames_new(str model, const struct mock_answer *answer);
@@ -54,9 +54,9 @@ void mock_frames_write_whole(const struct mock_frames *f, const char id[MOCK_ID_
 
 /* What a request asks for. */
 struct mock_script {
-    str model;                /* JSON text; points into the body, or a literal */
+    str model; /* JSON text; points into the body, or a literal */
     bool stream, include_usage, has_tools;
-    size_t prompt_tokens;     /* a quarter of the bytes of the messages */
+    size_t prompt_tokens; /* a quarter of the bytes of the messages */
     /* By marks: */
     enum mock_fail fail;
     int delay_ms, token_delay_ms; /* -1: not said */

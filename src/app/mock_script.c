@@ -22,9 +22,9 @@ bool mock_fail_parse(str name, enum mock_fail *out) {
     static const struct {
         str name;
         enum mock_fail fail;
-    } kinds[] = {{STR("500"), MOCK_FAIL_500},       {STR("401"), MOCK_FAIL_401},
-                 {STR("429"), MOCK_FAIL_429},       {STR("refuse"), MOCK_FAIL_REFUSE},
-                 {STR("cut"), MOCK_FAIL_CUT},       {STR("garbage"), MOCK_FAIL_GARBAGE},
+    } kinds[] = {{STR("500"), MOCK_FAIL_500},  {STR("401"), MOCK_FAIL_401},
+                 {STR("429"), MOCK_FAIL_429},  {STR("refuse"), MOCK_FAIL_REFUSE},
+                 {STR("cut"), MOCK_FAIL_CUT},  {STR("garbage"), MOCK_FAIL_GARBAGE},
                  {STR("slow"), MOCK_FAIL_SLOW}};
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         if (str_eq(name, kinds[i].name)) {
@@ -108,8 +108,8 @@ static void note_member(struct mock_script *out, str key, str value, str *out_me
         out->has_tools = str_find_char(value, '{') >= 0;
     else if (str_eq(key, STR("\"stream_options\""))) {
         ptrdiff_t at = str_find(value, STR("\"include_usage\""));
-        out->include_usage = at >= 0 && str_find(str_slice(value, (size_t)at, value.len),
-                                                 STR("true")) >= 0;
+        out->include_usage =
+            at >= 0 && str_find(str_slice(value, (size_t)at, value.len), STR("true")) >= 0;
     } else if (str_eq(key, STR("\"max_tokens\"")) ||
                str_eq(key, STR("\"max_completion_tokens\""))) {
         int64_t n;
@@ -151,8 +151,7 @@ static str content_text(struct arena *a, yyjson_val *content) {
     size_t i, n;
     yyjson_val *part;
     if (yyjson_is_arr(content))
-        yyjson_arr_foreach(content, i, n, part)
-            buf_str(&joined, json_str(json_get(part, "text")));
+        yyjson_arr_foreach(content, i, n, part) buf_str(&joined, json_str(json_get(part, "text")));
     str text = arena_dup(a, str_n(joined.p ? joined.p : "", joined.len));
     buf_deinit(&joined);
     return text;

@@ -43,11 +43,11 @@ enum {
     URL_BYTES_MAX = 8 * 1024,
     KICKS_PER_TURN_MAX = 8
 };
-#define RESOLVED_KEEP_US (60 * 1000000LL)
+#define RESOLVED_KEEP_US   (60 * 1000000LL)
 #define CONNECT_TIMEOUT_US (10 * 1000000LL)
-#define HEAD_TIMEOUT_US (600 * 1000000LL)
-#define IDLE_TIMEOUT_US (120 * 1000000LL)
-#define CA_FILE_DEFAULT "/etc/ssl/certs/ca-certificates.crt"
+#define HEAD_TIMEOUT_US    (600 * 1000000LL)
+#define IDLE_TIMEOUT_US    (120 * 1000000LL)
+#define CA_FILE_DEFAULT    "/etc/ssl/certs/ca-certificates.crt"
 
 struct client_socket {
     uv_poll_t poll;
@@ -764,8 +764,8 @@ static int call_start(struct http_call *call, const struct http_call_options *o,
     return 0;
 }
 
-int http_call_open(struct http_client *c, const struct http_call_options *o,
-                   struct http_call **out, struct err *err) {
+int http_call_open(struct http_client *c, const struct http_call_options *o, struct http_call **out,
+                   struct err *err) {
     fiber_assert_inside();
     ASSERT(c->state == CLIENT_OPEN);
     struct url_parts u = {0};
@@ -793,9 +793,7 @@ int http_call_open(struct http_client *c, const struct http_call_options *o,
     return 0;
 }
 
-int http_call_status(const struct http_call *call) {
-    return call->status;
-}
+int http_call_status(const struct http_call *call) { return call->status; }
 
 str http_call_header(const struct http_call *call, str lower_name) {
     str rest = buf_view(&call->head);

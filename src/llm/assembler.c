@@ -16,11 +16,8 @@
 
 void llm_assembler_init(struct llm_assembler *as, struct arena *arena, llm_delta_fn on_delta,
                         void *ctx) {
-    *as = (struct llm_assembler){.arena = arena,
-                                 .on_delta = on_delta,
-                                 .ctx = ctx,
-                                 .input_tokens = -1,
-                                 .output_tokens = -1};
+    *as = (struct llm_assembler){
+        .arena = arena, .on_delta = on_delta, .ctx = ctx, .input_tokens = -1, .output_tokens = -1};
     buf_init(&as->content, LLM_CONTENT_BYTES_MAX);
 }
 

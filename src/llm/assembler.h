@@ -11,7 +11,7 @@
 #include "base/vec.h"
 #include "llm/port.h"
 
-#define LLM_CONTENT_BYTES_MAX ((size_t)16 << 20)
+#define LLM_CONTENT_BYTES_MAX   ((size_t)16 << 20)
 #define LLM_ARGUMENTS_BYTES_MAX ((size_t)4 << 20)
 #define LLM_TOOL_CALL_COUNT_MAX 256
 

@@ -81,11 +81,10 @@ static int status_code(int status) {
     return ERR_MODEL_REQUEST;
 }
 
-static int fault_set(struct err *err, int status, int retry_after_ms, str host,
-                     const char *words) {
+static int fault_set(struct err *err, int status, int retry_after_ms, str host, const char *words) {
     int code = status_code(status);
-    const char *what = code == ERR_MODEL_AUTH   ? "refused the credentials"
-                       : code == ERR_MODEL_RATE ? "limits the rate of requests"
+    const char *what = code == ERR_MODEL_AUTH     ? "refused the credentials"
+                       : code == ERR_MODEL_RATE   ? "limits the rate of requests"
                        : code == ERR_MODEL_FAILED ? "failed"
                                                   : "refused the request";
     err_set_system(err, code, status, "the model server " STR_FMT " %s (status %d)%s%s",
@@ -135,14 +134,14 @@ int llm_fault_transport(const struct err *cause, str host, struct err *err) {
     const char *why = cause->message;
     switch (cause->code) {
     case ERR_CANCELLED:
-        return err_set(err, ERR_CANCELLED, "the call to the model server " STR_FMT
-                       " was cancelled", STR_ARG(host));
+        return err_set(err, ERR_CANCELLED, "the call to the model server " STR_FMT " was cancelled",
+                       STR_ARG(host));
     case ERR_UNAVAILABLE:
     case ERR_LIMIT:
         return err_set(err, ERR_MODEL_REFUSED, "the model server cannot be reached: %.200s", why);
     case ERR_INVALID:
-        return err_set(err, ERR_MODEL_REQUEST, "the call to the model server cannot be made: %.180s",
-                       why);
+        return err_set(err, ERR_MODEL_REQUEST,
+                       "the call to the model server cannot be made: %.180s", why);
     case ERR_MALFORMED:
     case ERR_TOO_LARGE:
         return err_set(err, ERR_MODEL_PROTOCOL,

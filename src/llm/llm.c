@@ -11,10 +11,10 @@
 #include "base/rand.h"
 #include "llm/openai.h"
 
-#define PAUSE_FIRST_MS 250
-#define PAUSE_MAX_MS 8000
+#define PAUSE_FIRST_MS     250
+#define PAUSE_MAX_MS       8000
 #define RETRY_AFTER_MAX_MS 60000
-#define RETRIES_MAX 20
+#define RETRIES_MAX        20
 
 struct llm {
     struct http_client *client;
@@ -27,9 +27,7 @@ struct llm *llm_new(struct rt *rt, struct http_client *client) {
     return llm;
 }
 
-void llm_free(struct llm *llm) {
-    mem_free(llm);
-}
+void llm_free(struct llm *llm) { mem_free(llm); }
 
 static int check_request(const struct llm_request *r, struct err *err) {
     if (str_eq(r->provider, STR("anthropic")))

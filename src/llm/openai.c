@@ -18,9 +18,9 @@
 #include "base/clock.h"
 #include "llm/fault.h"
 
-#define DRAIN_TIMEOUT_US 250000
+#define DRAIN_TIMEOUT_US     250000
 #define ERROR_BODY_BYTES_MAX ((size_t)64 * 1024)
-#define SCRATCH_BYTES_MAX ((size_t)512 << 20)
+#define SCRATCH_BYTES_MAX    ((size_t)512 << 20)
 
 /* --- documents ------------------------------------------------------------------------------- */
 
@@ -204,20 +204,16 @@ static int attempt_open(struct attempt *t, str body, struct arena *a, struct err
     while (base.len > 0 && base.p[base.len - 1] == '/')
         base.len--;
     str path = STR("/chat/completions");
-    str url = str_ends(base, path)
-                  ? base
-                  : arena_printf(a, STR_FMT STR_FMT, STR_ARG(base), STR_ARG(path));
+    str url = str_ends(base, path) ? base
+                                   : arena_printf(a, STR_FMT STR_FMT, STR_ARG(base), STR_ARG(path));
     struct http_header headers[2] = {{STR("Content-Type"), STR("application/json")}};
     size_t count = 1;
     if (r->api_key.len > 0) {
         str value = arena_printf(a, "Bearer " STR_FMT, STR_ARG(r->api_key));
         headers[count++] = (struct http_header){STR("Authorization"), value};
     }
-    struct http_call_options o = {.method = HTTP_POST,
-                                  .url = url,
-                                  .headers = headers,
-                                  .header_count = count,
-                                  .body = body};
+    struct http_call_options o = {
+        .method = HTTP_POST, .url = url, .headers = headers, .header_count = count, .body = body};
     struct err cause = {0};
     if (http_call_open(t->client, &o, &t->call, &cause) < 0)
         return llm_fault_transport(&cause, t->host, err);
@@ -288,8 +284,8 @@ static int attempt_read(struct attempt *t, struct err *err) {
 }
 
 int llm_openai_attempt(struct http_client *client, const struct llm_request *r, str body,
-                       llm_delta_fn on_delta, void *ctx, struct arena *a,
-                       struct llm_response *out, size_t *out_delta_count, struct err *err) {
+                       llm_delta_fn on_delta, void *ctx, struct arena *a, struct llm_response *out,
+                       size_t *out_delta_count, struct err *err) {
     struct attempt t = {.client = client,
                         .r = r,
                         .host = llm_fault_host(r->base_url),

@@ -10,8 +10,8 @@
 #include "http/sse.h"
 #include "llm/assembler.h"
 
-#define LLM_BODY_BYTES_MAX ((size_t)64 << 20)
-#define LLM_EVENT_BYTES_MAX ((size_t)4 << 20)
+#define LLM_BODY_BYTES_MAX   ((size_t)64 << 20)
+#define LLM_EVENT_BYTES_MAX  ((size_t)4 << 20)
 #define LLM_ANSWER_BYTES_MAX ((size_t)32 << 20)
 
 /* Appends the request's JSON body. ERR_MODEL_REQUEST when the messages or tools cannot be read. */
@@ -26,7 +26,7 @@ struct llm_openai_stream {
     struct sse_parser sse;
     struct arena scratch; /* one event's document */
     str host, secret;
-    struct err *err;      /* during a feed */
+    struct err *err;                                                      /* during a feed */
     enum { LLM_STREAM_OPEN, LLM_STREAM_FINISHED, LLM_STREAM_DONE } state; /* reason seen; [DONE] */
 };
 void llm_openai_stream_init(struct llm_openai_stream *s, struct llm_assembler *as, str host,

@@ -186,8 +186,8 @@ static int write_messages(struct json_writer *w, struct arena *a, const struct l
             continue;
         struct err why = {0};
         if (message_load(a, &m, &why) < 0)
-            return err_set(err, ERR_MODEL_REQUEST, "messages[%zu] cannot be sent to a model: %.160s",
-                           i, why.message);
+            return err_set(err, ERR_MODEL_REQUEST,
+                           "messages[%zu] cannot be sent to a model: %.160s", i, why.message);
         write_message(w, a, &m);
     }
     jw_array_end(w);

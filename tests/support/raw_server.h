@@ -155,7 +155,7 @@ static inline int raw_server_open(struct raw_server *s, struct rt *rt,
 
 static inline void raw_server_close(struct raw_server *s) {
     uv_close((uv_handle_t *)&s->tcp, NULL);
-    LIST_EACH(&s->conns, it)
+    LIST_EACH (&s->conns, it)
         raw_close(LIST_ENTRY(it, struct raw_conn, node));
 }
 

@@ -222,15 +222,14 @@ static void test_request_bytes(void **state) { run(state, body_request_bytes); }
 
 static void body_large_request(struct scene *s) {
     str body = big_body();
-    struct http_call_options o = {.method = HTTP_POST,
-                                  .url = url_of(s, "/hello"),
-                                  .body = body,
-                                  .proxy = STR("")};
+    struct http_call_options o = {
+        .method = HTTP_POST, .url = url_of(s, "/hello"), .body = body, .proxy = STR("")};
     struct http_call *call;
     assert_int_equal(http_call_open(s->client, &o, &call, NULL), 0);
     assert_int_equal(http_call_status(call), 200);
     http_call_close(call);
-    assert_true(str_find(str_n(s->last, s->last_len), STR("\r\n\r\nabcdefghijklmnopqrstuvwabc")) > 0);
+    assert_true(str_find(str_n(s->last, s->last_len), STR("\r\n\r\nabcdefghijklmnopqrstuvwabc")) >
+                0);
     mem_free((char *)body.p);
 }
 
@@ -366,9 +365,14 @@ static void body_refused(struct scene *s) {
 static void test_unreachable(void **state) { run(state, body_refused); }
 
 static void body_invalid(struct scene *s) {
-    static const char *const urls[] = {"ftp://127.0.0.1/",  "file:///etc/passwd", "",
-                                       "http://",           "http://[::1/",       "http://a:99999/",
-                                       "http://127.0.0.1:x/", "//127.0.0.1/"};
+    static const char *const urls[] = {"ftp://127.0.0.1/",
+                                       "file:///etc/passwd",
+                                       "",
+                                       "http://",
+                                       "http://[::1/",
+                                       "http://a:99999/",
+                                       "http://127.0.0.1:x/",
+                                       "//127.0.0.1/"};
     struct http_call *call = NULL;
     struct http_call_options o = {.method = HTTP_GET, .proxy = STR("")};
     for (size_t i = 0; i < ARRAY_COUNT(urls); i++) {
