@@ -36,19 +36,24 @@ struct api_request {
     yyjson_val *body;          /* parsed JSON body; NULL when the route has none or it was empty */
     struct store *store;
     struct engine *engine;
+    struct buf out;            /* scratch memory of replies */
+    int status;                /* of the reply that was sent; 0: a stream's, or none */
 };
 typedef int (*api_handler_fn)(struct api_request *r, struct err *err);
 
 /* Replies: JSON from the scratch buffer of the request (api_json → write → api_reply_json). */
-struct json_writer api_json(struct api_request *r);
+struct json_writer api_json(struct api_request *r); /* empties the buffer */
 int api_reply_json(struct api_request *r, int status); /* 0, or ERR_TOO_LARGE when it overflowed */
 int api_reply_text(struct api_request *r, int status, str json_text);
 int api_reply_empty(struct api_request *r, int status); /* 204, 202 */
 /* Path parameter as an id; `not_found` is the 404 text for a malformed one ("Run not found"). */
 MUST_CHECK int api_param_id(struct api_request *r, size_t index, struct id *out, struct err *err,
                             const char *not_found_format, ...) PRINTF_LIKE(5, 6);
+/* Path parameter as an assistant: its id, or the name of a graph. 404 "Assistant not found". */
+MUST_CHECK int api_param_assistant(struct api_request *r, size_t index, struct id *out,
+                                   struct err *err);
 MUST_CHECK int api_body_object(struct api_request *r, struct err *err); /* 422 unless body is an object */
-/* 200 with the body {} never empty; error body as configured. */
+/* {"detail": text} with the status of the code, or the bare text, as configured. */
 void api_reply_error(struct api_request *r, const struct err *err, int code);
 
 /* Handlers, named in spec/routes.def. */

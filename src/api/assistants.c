@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* assistants.c - the handlers of /assistants.
+ *
+ * Wherever a path names an assistant, a graph's name stands for the graph's own assistant. A graph
+ * must be known to be given to an assistant. Graph and schemas are drawn from the registered
+ * definition. */
+#include "api/api_int.h"
+#include "engine/engine.h"
+
+static const struct word SORT_LIST[] = {
+    {STR("assistant_id"), ASSISTANT_BY_ID},     {STR("created_at"), ASSISTANT_BY_CREATED},
+    {STR("updated_at"), ASSISTANT_BY_UPDATED},  {STR("name"), ASSISTANT_BY_NAME},
+    {STR("graph_id"), ASSISTANT_BY_GRAPH},
+};
+static const struct word_set SORTS = {SORT_LIST, ARRAY_COUNT(SORT_LIST)};
+
+static int reply_assistant(struct api_request *r, const struct assistant *assistant) {
+    struct json_writer w = api_json(r);
+    api_write_assistant(&w, assistant, API_ASSISTANT_ALL);
+    return api_reply_json(r, 200);
+}
+
+int api_assistant_create(struct api_request *r, struct err *err) {
+    struct body b;
+    body_init(&b, r->arena, r->body);
+    struct assistant in = {
+        .graph_id = body_str_required(&b, "graph_id"),
+        .name = body_str(&b, "name", STR("Untitled")),
+        .description = body_str(&b, "description", STR_NULL),
+        .config = body_object(&b, "config"),
+        .context = body_object(&b, "context"),
+        .metadata = body_object(&b, "metadata"),
+    };
+    if (!body_id(&b, "assistant_id", &in.id))
+        in.id = id_v7();
+    int if_exists = body_enum(&b, "if_exists", &IF_EXISTS_WORDS, IF_EXISTS_RAISE);
+    int rc = body_done(&b, err);
+    if (rc < 0)
+        return rc;
+    if (!engine_has_graph(r->engine, in.graph_id))
+        return api_assistant_unknown(in.graph_id, err);
+    struct assistant out;
+    rc = assistant_create(r->store, &r->who, &in, if_exists == IF_EXISTS_DO_NOTHING, r->arena,
+                          &out, err);
+    return rc < 0 ? rc : reply_assistant(r, &out);
+}
+
+int api_assistant_get(struct api_request *r, struct err *err) {
+    struct id id;
+    struct assistant out;
+    int rc = api_param_assistant(r, 0, &id, err);
+    if (rc == 0)
+        rc = assistant_get(r->store, &r->who, id, r->arena, &out, err);
+    return rc < 0 ? rc : reply_assistant(r, &out);
+}
+
+int api_assistant_patch(struct api_request *r, struct err *err) {
+    struct id id;
+    int rc = api_param_assistant(r, 0, &id, err);
+    if (rc < 0)
+        return rc;
+    struct body b;
+    body_init(&b, r->arena, r->body);
+    struct assistant_patch patch = {
+        .graph_id = body_str_sized(&b, "graph_id", 1, 1024, STR_NULL),
+        .name = body_str(&b, "name", STR_NULL),
+        .description = body_str(&b, "description", STR_NULL),
+        .config = body_get(&b, "config") ? body_object(&b, "config") : STR_NULL,
+        .context = body_get(&b, "context") ? body_object(&b, "context") : STR_NULL,
+        .metadata = body_get(&b, "metadata") ? body_object(&b, "metadata") : STR_NULL,
+    };
+    rc = body_done(&b, err);
+    if (rc < 0)
+        return rc;
+    if (patch.graph_id.p && !engine_has_graph(r->engine, patch.graph_id))
+        return api_assistant_unknown(patch.graph_id, err);
+    struct assistant out;
+    rc = assistant_update(r->store, &r->who, id, &patch, r->arena, &out, err);
+    return rc < 0 ? rc : reply_assistant(r, &out);
+}
+
+int api_assistant_delete(struct api_request *r, struct err *err) {
+    struct id id;
+    int rc = api_param_assistant(r, 0, &id, err);
+    bool threads = http_query_bool(&r->query, "delete_threads", false);
+    if (rc == 0)
+        rc = assistant_delete(r->store, &r->who, id, threads, r->arena, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    jw_array(&w);
+    api_write_id(&w, id);
+    jw_array_end(&w);
+    return api_reply_json(r, 200);
+}
+
+static struct assistant_filter filter_read(struct body *b) {
+    return (struct assistant_filter){
+        .metadata = api_filter_read(b, "metadata"),
+        .graph_id = body_str(b, "graph_id", STR_NULL),
+        .name = body_str(b, "name", STR_NULL),
+        .sort = (enum assistant_sort)body_enum(b, "sort_by", &SORTS, ASSISTANT_BY_CREATED),
+    };
+}
+
+int api_assistant_search(struct api_request *r, struct err *err) {
+    struct body b;
+    body_init(&b, r->arena, r->body);
+    struct assistant_filter filter = filter_read(&b);
+    struct page page = api_page_read(&b, 10);
+    unsigned fields = api_fields_read(&b, "select", &API_ASSISTANT_FIELDS, API_ASSISTANT_ALL);
+    int rc = body_done(&b, err);
+    if (rc < 0)
+        return rc;
+    struct page wider = page;
+    wider.limit++; /* the row after the page tells whether more follow */
+    struct assistant *list;
+    size_t count;
+    rc = assistant_search(r->store, &r->who, &filter, &wider, r->arena, &list, &count, err);
+    if (rc < 0)
+        return rc;
+    bool more = count > (size_t)page.limit;
+    count -= more;
+    struct json_writer w = api_json(r);
+    jw_array(&w);
+    for (size_t i = 0; i < count; i++)
+        api_write_assistant(&w, &list[i], fields);
+    jw_array_end(&w);
+    api_page_headers(r, &page, count, more);
+    return api_reply_json(r, 200);
+}
+
+int api_assistant_count(struct api_request *r, struct err *err) {
+    struct body b;
+    body_init(&b, r->arena, r->body);
+    struct assistant_filter filter = filter_read(&b);
+    int64_t count;
+    int rc = body_done(&b, err);
+    if (rc == 0)
+        rc = assistant_count(r->store, &r->who, &filter, r->arena, &count, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    jw_i64(&w, count);
+    return api_reply_json(r, 200);
+}
+
+static int graph_of(struct api_request *r, const struct graph_def **out, struct err *err) {
+    struct id id;
+    struct assistant assistant;
+    int rc = api_param_assistant(r, 0, &id, err);
+    if (rc == 0)
+        rc = assistant_get(r->store, &r->who, id, r->arena, &assistant, err);
+    if (rc < 0)
+        return rc;
+    *out = registry_find(engine_registry(r->engine), assistant.graph_id);
+    if (!*out)
+        return err_set(err, ERR_NOT_FOUND, "Graph \"%.100s\" not found", assistant.graph_id.p);
+    return 0;
+}
+
+static const char *node_name(const struct graph_def *g, int node) {
+    if (node == GRAPH_START)
+        return "__start__";
+    return node == GRAPH_END ? "__end__" : g->nodes[node].name;
+}
+
+static void write_terminal(struct json_writer *w, const char *id, const char *schema) {
+    jw_object(w);
+    jw_key(w, "id");
+    jw_z(w, id);
+    jw_key(w, "type");
+    jw_z(w, "schema");
+    jw_key(w, "data");
+    jw_raw(w, schema ? str_of(schema) : STR("{}"));
+    jw_object_end(w);
+}
+
+static void write_nodes(struct json_writer *w, const struct graph_def *g) {
+    jw_array(w);
+    write_terminal(w, "__start__", g->input_schema);
+    for (size_t i = 0; i < g->node_count; i++) {
+        jw_object(w);
+        jw_key(w, "id");
+        jw_z(w, g->nodes[i].name);
+        jw_key(w, "type");
+        jw_z(w, "runnable");
+        jw_key(w, "data");
+        jw_object(w);
+        jw_key(w, "id");
+        jw_raw(w, STR("[\"langgraph\",\"RunnableCallable\"]"));
+        jw_key(w, "name");
+        jw_z(w, g->nodes[i].name);
+        jw_object_end(w);
+        jw_object_end(w);
+    }
+    write_terminal(w, "__end__", g->output_schema);
+    jw_array_end(w);
+}
+
+static void write_edges(struct json_writer *w, const struct graph_def *g) {
+    jw_array(w);
+    for (size_t i = 0; i < g->edge_count; i++) {
+        const struct graph_edge *edge = &g->edges[i];
+        jw_object(w);
+        jw_key(w, "source");
+        jw_z(w, node_name(g, edge->from));
+        jw_key(w, "target");
+        jw_z(w, node_name(g, edge->to));
+        jw_key(w, "conditional");
+        jw_bool(w, edge->condition != NULL);
+        if (edge->condition) {
+            jw_key(w, "data");
+            jw_z(w, edge->condition);
+        }
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
+int api_assistant_graph(struct api_request *r, struct err *err) {
+    const struct graph_def *g;
+    int rc = graph_of(r, &g, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    jw_object(&w);
+    jw_key(&w, "nodes");
+    write_nodes(&w, g);
+    jw_key(&w, "edges");
+    write_edges(&w, g);
+    jw_object_end(&w);
+    return api_reply_json(r, 200);
+}
+
+int api_assistant_schemas(struct api_request *r, struct err *err) {
+    const struct graph_def *g;
+    int rc = graph_of(r, &g, err);
+    if (rc < 0)
+        return rc;
+    const struct {
+        const char *key, *schema;
+    } all[] = {
+        {"input_schema", g->input_schema},     {"output_schema", g->output_schema},
+        {"state_schema", g->state_schema},     {"config_schema", g->config_schema},
+        {"context_schema", g->context_schema},
+    };
+    struct json_writer w = api_json(r);
+    jw_object(&w);
+    jw_key(&w, "graph_id");
+    jw_z(&w, g->id);
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        jw_key(&w, all[i].key);
+        jw_raw(&w, str_of(all[i].schema));
+    }
+    jw_object_end(&w);
+    return api_reply_json(r, 200);
+}

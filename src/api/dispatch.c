@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dispatch.c - from a request to its handler, and from an error to its answer.
+ *
+ * Life of a request, on its fiber: match path and method in the table of spec/routes.def; make the
+ * principal (unless the route is public); parse query and body; call the handler; answer what it
+ * returned if that is an error; count and time it under the route's template, never under the path
+ * as sent, so the number of series is bounded by the table.
+ *
+ * An error of the 5xx kind is logged once, here. Its text goes to the client only when it was written
+ * for people (not built, overloaded, the model server); of the others the client gets the table's
+ * general text.
+ *
+ * Scratch buffers of answers are kept in a small stock between requests, as long as they are small.
+ * A new route needs a line in the table and its handler; nothing here. */
+#include "api/api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "auth/auth.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "api/api_int.h"
+
+#define REPLY_BYTES_MAX ((size_t)256 << 20)
+#define STOCK_COUNT_MAX 64
+#define STOCK_BYTES_MAX ((size_t)256 << 10)
+#define STATUS_CLASSES 6 /* 1xx … 5xx by their first digit */
+
+enum policy { POLICY_public, POLICY_read, POLICY_write };
+
+struct route {
+    struct http_route http;
+    const char *method, *body;
+    enum policy policy;
+    api_handler_fn handler;
+};
+static const struct route ROUTES[] = {
+#define ROUTE(method_, path_, handler_, body_, policy_, response_, summary_)         \
+    {{HTTP_##method_, path_, 0}, #method_, #body_, POLICY_##policy_, api_##handler_},
+#include "routes.def"
+#undef ROUTE
+};
+#define ROUTE_COUNT ARRAY_COUNT(ROUTES)
+
+struct route_metrics {
+    struct metric *count[STATUS_CLASSES], *seconds;
+};
+struct api {
+    struct rt *rt;
+    struct store *store;
+    struct engine *engine;
+    struct api_options options;
+    struct http_router *router;
+    struct http_route table[ROUTE_COUNT];
+    struct route_metrics metrics[ROUTE_COUNT + 1]; /* the last: no route */
+    struct buf stock[STOCK_COUNT_MAX];
+    size_t stock_count;
+};
+
+int api_open(struct rt *rt, struct store *store, struct engine *engine,
+             const struct api_options *o, struct api **out, struct err *err) {
+    (void)err; /* nothing can fail so far */
+    struct api *api = NEW(struct api);
+    api->rt = rt;
+    api->store = store;
+    api->engine = engine;
+    api->options = *o;
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        api->table[i] = ROUTES[i].http;
+        api->table[i].id = (int)i;
+    }
+    api->router = http_router_new(api->table, ROUTE_COUNT);
+    *out = api;
+    return 0;
+}
+
+void api_free(struct api *api) {
+    if (!api)
+        return;
+    for (size_t i = 0; i < api->stock_count; i++)
+        buf_deinit(&api->stock[i]);
+    http_router_free(api->router);
+    mem_free(api);
+}
+
+const struct api_options *api_options_of(const struct api *api) {
+    return &api->options;
+}
+
+/* --- measuring ----------------------------------------------------------------------------------- */
+
+/* Labels live as long as the process, as metrics do; each is made when its series begins. */
+static const char *labels(const char *method, const char *path, int status_class) {
+    char text[256];
+    int len = status_class < 0
+                  ? snprintf(text, sizeof(text), "method=\"%s\",route=\"%s\"", method, path)
+                  : snprintf(text, sizeof(text), "method=\"%s\",route=\"%s\",status=\"%dxx\"",
+                             method, path, status_class);
+    ASSERT(len > 0 && (size_t)len < sizeof(text));
+    return mem_strdup(text);
+}
+
+static void observe(struct api *api, const struct api_request *r) {
+    size_t index = r->match.route ? (size_t)r->match.route->id : ROUTE_COUNT;
+    const char *method = r->match.route ? ROUTES[index].method : "any";
+    const char *path = r->match.route ? r->match.route->path : "unmatched";
+    struct route_metrics *m = &api->metrics[index];
+    int class = r->status / 100;
+    if (class < 1 || class >= STATUS_CLASSES)
+        class = 2; /* a stream, which has begun with 200 */
+    if (!m->count[class])
+        m->count[class] = metric_counter("holdfast_http_requests_total", "Requests answered.",
+                                         labels(method, path, class));
+    if (!m->seconds)
+        m->seconds = metric_histogram("holdfast_http_request_seconds",
+                                      "From the complete head of a request to its answer.",
+                                      labels(method, path, -1));
+    metric_add(m->count[class], 1);
+    metric_observe_us(m->seconds, clock_mono_us() - r->http->received_us);
+}
+
+/* --- replies ------------------------------------------------------------------------------------- */
+
+struct json_writer api_json(struct api_request *r) {
+    if (r->out.max_bytes == 0) {
+        if (r->api->stock_count > 0)
+            r->out = r->api->stock[--r->api->stock_count];
+        else
+            buf_init(&r->out, REPLY_BYTES_MAX);
+    }
+    buf_reset(&r->out);
+    return json_writer(&r->out);
+}
+
+static void scratch_return(struct api_request *r) {
+    struct api *api = r->api;
+    if (r->out.cap > 0 && r->out.cap <= STOCK_BYTES_MAX && api->stock_count < STOCK_COUNT_MAX)
+        api->stock[api->stock_count++] = buf_take(&r->out);
+    else
+        buf_deinit(&r->out);
+}
+
+int api_reply_json(struct api_request *r, int status) {
+    if (!buf_ok(&r->out))
+        return ERR_TOO_LARGE;
+    return api_reply_text(r, status, buf_view(&r->out));
+}
+
+int api_reply_text(struct api_request *r, int status, str json_text) {
+    r->status = status;
+    http_reply(r->http, status, STR("application/json"), json_text);
+    return 0;
+}
+
+int api_reply_empty(struct api_request *r, int status) {
+    r->status = status;
+    http_reply(r->http, status, STR_NULL, STR(""));
+    return 0;
+}
+
+static void reply_detail(struct api_request *r, int status, str detail, str bare) {
+    /* A message that was cut to its buffer may end inside a character. */
+    while (detail.len > 0 && !str_is_utf8(detail))
+        detail.len--;
+    if (r->api->options.error_text) {
+        r->status = status;
+        http_reply(r->http, status, STR("text/plain; charset=utf-8"), bare.p ? bare : detail);
+        return;
+    }
+    struct json_writer w = api_json(r);
+    jw_object(&w);
+    jw_key(&w, "detail");
+    jw_str(&w, detail);
+    jw_object_end(&w);
+    (void)api_reply_json(r, status); /* a message is shorter than the bound */
+}
+
+/* Texts of these were written for the client, though the status says 5xx. */
+static bool text_is_public(int code) {
+    return code == ERR_UNSUPPORTED || code == ERR_LIMIT || code == ERR_TIMEOUT ||
+           (code <= ERR_MODEL_REFUSED && code >= ERR_MODEL_REQUEST);
+}
+
+void api_reply_error(struct api_request *r, const struct err *err, int code) {
+    int status = err_http_status(code);
+    bool own_text = err && err->code == code && err->message[0];
+    str text = str_of(own_text ? err->message : err_text(code));
+    if (status >= 500 && code != ERR_UNSUPPORTED)
+        log_event(LOG_ERROR, "api.failed", "a request failed", LOG_Z("code", err_name(code)),
+                  LOG_STR("cause", text), LOG_STR("method", http_method_name(r->http->method)),
+                  LOG_STR("path", r->http->path), LOG_INT("system", err ? err->system : 0));
+    if (status >= 500 && !text_is_public(code))
+        text = str_of(err_text(code));
+    if (status == 429 || status == 503) {
+        int ms = err && err->retry_after_ms > 0 ? err->retry_after_ms : 1000;
+        http_reply_header(r->http, STR("Retry-After"),
+                          arena_printf(r->arena, "%d", (ms + 999) / 1000));
+    }
+    reply_detail(r, status, text, STR_NULL);
+}
+
+/* --- the way to the handler ---------------------------------------------------------------------- */
+
+static int body_parse(struct api_request *r, struct err *err) {
+    struct err inner = {0};
+    int rc = json_parse(r->arena, r->http->body, &r->body, &inner);
+    if (rc == ERR_MALFORMED)
+        return err_set(err, ERR_MALFORMED, "Malformed JSON in request body");
+    if (rc < 0 && err)
+        *err = inner;
+    return rc;
+}
+
+static int handle(struct api_request *r, struct err *err) {
+    const struct route *route = &ROUTES[r->match.route->id];
+    int rc = 0;
+    if (route->policy != POLICY_public)
+        rc = auth_authenticate(r->http, r->arena, &r->who, err);
+    if (rc == 0)
+        rc = http_query_parse(r->arena, r->http->query, &r->query, err);
+    if (rc == 0 && r->http->body.len > 0 && !str_eq(str_of(route->body), STR("none")))
+        rc = body_parse(r, err);
+    if (rc == 0)
+        rc = route->handler(r, err);
+    if (rc == 0 && !http_replied(r->http))
+        rc = err_set(err, ERR_INTERNAL, "the handler of %s %s did not answer", route->method,
+                     r->match.route->path);
+    return rc;
+}
+
+void api_handle(struct http_request *req, void *ctx) {
+    struct api *api = ctx;
+    struct api_request r = {.api = api, .http = req, .arena = req->arena, .store = api->store,
+                            .engine = api->engine};
+    struct err err = {0};
+    str allow = STR_NULL;
+    int rc = http_router_match(api->router, req, &r.match, &allow);
+    if (rc < 0)
+        r.match.route = NULL;
+    if (rc == ERR_NOT_FOUND) {
+        reply_detail(&r, 404, STR("Not Found"), STR("404 Not Found"));
+    } else if (rc == ERR_UNSUPPORTED) {
+        http_reply_header(req, STR("Allow"), allow);
+        reply_detail(&r, 405, STR("Method Not Allowed"), STR("405 Method Not Allowed"));
+    } else {
+        if (rc == 0)
+            rc = handle(&r, &err);
+        if (rc < 0 && !http_replied(req))
+            api_reply_error(&r, &err, rc);
+    }
+    observe(api, &r);
+    scratch_return(&r);
+}

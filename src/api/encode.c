@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* encode.c - rows as the JSON of the API.
+ *
+ * Design: rows hold JSON texts as they go over the wire, so encoding is concatenation; nothing stored
+ * is parsed again, except the tasks of a state that has some, for the list of its interrupts. Times
+ * are ISO-8601 with Z, ids have dashes. Field lists (`select`) are bits. */
+#include "api/api_int.h"
+#include "base/clock.h"
+
+static const struct word ASSISTANT_WORDS[] = {
+    {STR("assistant_id"), API_ASSISTANT_ID},       {STR("graph_id"), API_ASSISTANT_GRAPH},
+    {STR("name"), API_ASSISTANT_NAME},             {STR("description"), API_ASSISTANT_DESCRIPTION},
+    {STR("config"), API_ASSISTANT_CONFIG},         {STR("context"), API_ASSISTANT_CONTEXT},
+    {STR("metadata"), API_ASSISTANT_METADATA},     {STR("version"), API_ASSISTANT_VERSION},
+    {STR("created_at"), API_ASSISTANT_CREATED},    {STR("updated_at"), API_ASSISTANT_UPDATED},
+};
+const struct word_set API_ASSISTANT_FIELDS = {ASSISTANT_WORDS, ARRAY_COUNT(ASSISTANT_WORDS)};
+
+static const struct word THREAD_WORDS[] = {
+    {STR("thread_id"), API_THREAD_ID},         {STR("created_at"), API_THREAD_CREATED},
+    {STR("updated_at"), API_THREAD_UPDATED},   {STR("state_updated_at"), API_THREAD_STATE_UPDATED},
+    {STR("metadata"), API_THREAD_METADATA},    {STR("status"), API_THREAD_STATUS},
+    {STR("config"), API_THREAD_CONFIG},        {STR("values"), API_THREAD_VALUES},
+    {STR("interrupts"), API_THREAD_INTERRUPTS}, {STR("error"), API_THREAD_ERROR},
+};
+const struct word_set API_THREAD_FIELDS = {THREAD_WORDS, ARRAY_COUNT(THREAD_WORDS)};
+
+void api_write_id(struct json_writer *w, struct id id) {
+    char text[ID_DASHED_LEN + 2];
+    text[0] = text[sizeof(text) - 1] = '"';
+    id_write_dashed(id, text + 1);
+    jw_raw(w, str_n(text, sizeof(text)));
+}
+
+void api_write_time(struct json_writer *w, int64_t wall_us) {
+    char text[TIME_ISO_LEN + 2];
+    text[0] = text[sizeof(text) - 1] = '"';
+    time_write_iso(wall_us, text + 1);
+    jw_raw(w, str_n(text, sizeof(text)));
+}
+
+/* True and the key written when the field is wanted. */
+static bool wants(struct json_writer *w, unsigned fields, int field, const char *key) {
+    if (!(fields & 1u << field))
+        return false;
+    jw_key(w, key);
+    return true;
+}
+
+void api_write_assistant(struct json_writer *w, const struct assistant *t, unsigned fields) {
+    jw_object(w);
+    if (wants(w, fields, API_ASSISTANT_ID, "assistant_id"))
+        api_write_id(w, t->id);
+    if (wants(w, fields, API_ASSISTANT_VERSION, "version"))
+        jw_i64(w, t->version);
+    if (wants(w, fields, API_ASSISTANT_CONFIG, "config"))
+        jw_raw(w, t->config);
+    if (wants(w, fields, API_ASSISTANT_CONTEXT, "context"))
+        jw_raw(w, t->context);
+    if (wants(w, fields, API_ASSISTANT_CREATED, "created_at"))
+        api_write_time(w, t->created_at);
+    if (wants(w, fields, API_ASSISTANT_UPDATED, "updated_at"))
+        api_write_time(w, t->updated_at);
+    if (wants(w, fields, API_ASSISTANT_GRAPH, "graph_id"))
+        jw_str(w, t->graph_id);
+    if (wants(w, fields, API_ASSISTANT_METADATA, "metadata"))
+        jw_raw(w, t->metadata);
+    if (wants(w, fields, API_ASSISTANT_NAME, "name"))
+        jw_str(w, t->name);
+    if (wants(w, fields, API_ASSISTANT_DESCRIPTION, "description"))
+        jw_str(w, t->description);
+    jw_object_end(w);
+}
+
+void api_write_thread(struct json_writer *w, const struct thread *t, str values, str extracted,
+                      unsigned fields) {
+    jw_object(w);
+    if (wants(w, fields, API_THREAD_ID, "thread_id"))
+        api_write_id(w, t->id);
+    if (wants(w, fields, API_THREAD_CREATED, "created_at"))
+        api_write_time(w, t->created_at);
+    if (wants(w, fields, API_THREAD_UPDATED, "updated_at"))
+        api_write_time(w, t->updated_at);
+    if (wants(w, fields, API_THREAD_STATE_UPDATED, "state_updated_at"))
+        api_write_time(w, t->state_updated_at);
+    if (wants(w, fields, API_THREAD_METADATA, "metadata"))
+        jw_raw(w, t->metadata);
+    if (wants(w, fields, API_THREAD_STATUS, "status"))
+        jw_str(w, thread_status_name(t->status));
+    if (wants(w, fields, API_THREAD_CONFIG, "config"))
+        jw_raw(w, t->config);
+    if (wants(w, fields, API_THREAD_VALUES, "values"))
+        jw_raw(w, values);
+    if (wants(w, fields, API_THREAD_INTERRUPTS, "interrupts"))
+        jw_raw(w, t->interrupts);
+    if (t->error.p && wants(w, fields, API_THREAD_ERROR, "error"))
+        jw_raw(w, t->error);
+    if (extracted.p) {
+        jw_key(w, "extracted");
+        jw_raw(w, extracted);
+    }
+    jw_object_end(w);
+}
+
+static void write_checkpoint(struct json_writer *w, const struct checkpoint *c, struct id id) {
+    if (id_is_nil(id)) {
+        jw_null(w);
+        return;
+    }
+    jw_object(w);
+    jw_key(w, "thread_id");
+    api_write_id(w, c->thread_id);
+    jw_key(w, "checkpoint_id");
+    api_write_id(w, id);
+    jw_key(w, "checkpoint_ns");
+    jw_str(w, c->name_space);
+    jw_key(w, "checkpoint_map");
+    jw_null(w);
+    jw_object_end(w);
+}
+
+/* The interrupts of all tasks as one list. */
+static void write_interrupts(struct json_writer *w, struct arena *a, str tasks) {
+    yyjson_val *list = NULL, *task, *interrupt;
+    size_t i, k, count;
+    jw_array(w);
+    if (!str_eq(tasks, STR("[]")) && json_parse(a, tasks, &list, NULL) == 0) {
+        yyjson_arr_foreach(list, i, count, task) {
+            yyjson_val *interrupts = json_get(task, "interrupts");
+            size_t many;
+            yyjson_arr_foreach(interrupts, k, many, interrupt) jw_val(w, interrupt);
+        }
+    }
+    jw_array_end(w);
+}
+
+void api_write_state(struct json_writer *w, struct arena *a, const struct checkpoint *c,
+                     str values) {
+    if (!c) {
+        jw_raw(w, STR("{\"values\":{},\"next\":[],\"tasks\":[],\"metadata\":{},"
+                      "\"created_at\":null,\"checkpoint\":null,\"parent_checkpoint\":null,"
+                      "\"interrupts\":[]}"));
+        return;
+    }
+    jw_object(w);
+    jw_key(w, "values");
+    jw_raw(w, values);
+    jw_key(w, "next");
+    jw_raw(w, c->next);
+    jw_key(w, "tasks");
+    jw_raw(w, c->tasks);
+    jw_key(w, "metadata");
+    jw_raw(w, c->metadata);
+    jw_key(w, "created_at");
+    api_write_time(w, c->created_at);
+    jw_key(w, "checkpoint");
+    write_checkpoint(w, c, c->id);
+    jw_key(w, "parent_checkpoint");
+    write_checkpoint(w, c, c->parent_id);
+    jw_key(w, "interrupts");
+    write_interrupts(w, a, c->tasks);
+    jw_object_end(w);
+}
+
+void api_write_labels(struct json_writer *w, str joined) {
+    str label;
+    jw_array(w);
+    while (joined.len > 0 && str_split_next(&joined, '.', &label))
+        jw_str(w, label);
+    jw_array_end(w);
+}
+
+void api_write_item(struct json_writer *w, const struct item *item) {
+    jw_object(w);
+    jw_key(w, "value");
+    jw_raw(w, item->value);
+    jw_key(w, "key");
+    jw_str(w, item->key);
+    jw_key(w, "namespace");
+    api_write_labels(w, item->name_space);
+    jw_key(w, "created_at");
+    api_write_time(w, item->created_at);
+    jw_key(w, "updated_at");
+    api_write_time(w, item->updated_at);
+    jw_object_end(w);
+}

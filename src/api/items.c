@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* items.c - the handlers of /store.
+ *
+ * On the wire a namespace is a list of labels, inside it is the labels joined by '.'. A label is not
+ * empty and has no '.', so joining loses nothing. A missing item is 200 with null, as clients expect;
+ * putting and deleting answer 204. */
+#include <math.h>
+
+#include "api/api_int.h"
+
+#define LABELS_MAX 64
+#define KEY_BYTES_MAX 4096
+#define TTL_MINUTES_MAX (100.0 * 366 * 24 * 60)
+
+static str joined(struct arena *a, const str *labels, size_t count) {
+    size_t bytes = count;
+    for (size_t i = 0; i < count; i++)
+        bytes += labels[i].len;
+    char *p = arena_alloc(a, bytes + 1);
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            p[at++] = '.';
+        if (labels[i].len > 0)
+            memcpy(p + at, labels[i].p, labels[i].len);
+        at += labels[i].len;
+    }
+    return str_n(p, at);
+}
+
+static int labels_join(struct arena *a, const str *labels, size_t count, str *out,
+                       struct err *err) {
+    if (count > LABELS_MAX)
+        return err_set(err, ERR_INVALID, "namespace: at most %d labels", LABELS_MAX);
+    str text = joined(a, labels, count);
+    for (size_t i = 0; i < count; i++)
+        if (labels[i].len == 0 || str_find_char(labels[i], '.') >= 0)
+            return err_set(err, ERR_INVALID,
+                           "Namespace labels cannot be empty or contain periods. Received: %.*s",
+                           (int)(text.len < 150 ? text.len : 150), text.p);
+    *out = text;
+    return 0;
+}
+
+/* The labels of a body's member; "" when it is missing. */
+static int labels_read(struct body *b, const char *key, str *out, struct err *err) {
+    yyjson_val *list = body_str_array(b, key), *item;
+    size_t i, count;
+    str *labels = ARENA_ARRAY(b->a, str, yyjson_arr_size(list) + 1);
+    yyjson_arr_foreach(list, i, count, item) labels[i] = json_str(item);
+    return labels_join(b->a, labels, yyjson_arr_size(list), out, err);
+}
+
+static int namespace_required(str name_space, struct err *err) {
+    return name_space.len > 0 ? 0 : err_set(err, ERR_INVALID, "namespace: is required");
+}
+
+int api_item_put(struct api_request *r, struct err *err) {
+    struct body b;
+    str name_space = STR("");
+    body_init(&b, r->arena, r->body);
+    str key = body_str_required(&b, "key");
+    if (key.len > KEY_BYTES_MAX)
+        body_fault(&b, "key", "at most %d bytes", KEY_BYTES_MAX);
+    if (!body_object_val(&b, "value") && b.faults.code == 0)
+        body_fault(&b, "value", "is required");
+    str value = body_object(&b, "value");
+    double ttl = body_double(&b, "ttl", 0, TTL_MINUTES_MAX, 0);
+    int rc = labels_read(&b, "namespace", &name_space, err);
+    if (rc == 0)
+        rc = body_done(&b, err);
+    if (rc == 0)
+        rc = namespace_required(name_space, err);
+    if (rc == 0)
+        rc = item_put(r->store, &r->who, name_space, key, value, (int64_t)ceil(ttl), r->arena,
+                      err);
+    return rc < 0 ? rc : api_reply_empty(r, 204);
+}
+
+/* "a.b", repeated labels, or a JSON array. */
+static int namespace_of_query(struct api_request *r, str *out, struct err *err) {
+    str *parts, part, rest;
+    size_t count, n = 0;
+    int rc = http_query_list(r->arena, &r->query, "namespace", false, &parts, &count, err);
+    if (rc < 0)
+        return rc;
+    str text = joined(r->arena, parts, count);
+    str *labels = ARENA_ARRAY(r->arena, str, LABELS_MAX + 2);
+    for (rest = text; rest.len > 0 && n <= LABELS_MAX && str_split_next(&rest, '.', &part);)
+        labels[n++] = part;
+    rc = labels_join(r->arena, labels, n, out, err);
+    return rc < 0 ? rc : namespace_required(*out, err);
+}
+
+int api_item_get(struct api_request *r, struct err *err) {
+    str name_space, key = http_query_get(&r->query, "key");
+    struct item item;
+    bool found, refresh = http_query_bool(&r->query, "refresh_ttl", true);
+    int rc = namespace_of_query(r, &name_space, err);
+    if (rc == 0 && key.len == 0)
+        rc = err_set(err, ERR_INVALID, "key: is required");
+    if (rc == 0)
+        rc = item_get(r->store, &r->who, name_space, key, refresh, r->arena, &found, &item, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    if (found)
+        api_write_item(&w, &item);
+    else
+        jw_null(&w);
+    return api_reply_json(r, 200);
+}
+
+int api_item_delete(struct api_request *r, struct err *err) {
+    struct body b;
+    str name_space = STR("");
+    body_init(&b, r->arena, r->body);
+    str key = body_str_required(&b, "key");
+    int rc = labels_read(&b, "namespace", &name_space, err);
+    if (rc == 0)
+        rc = body_done(&b, err);
+    if (rc == 0)
+        rc = namespace_required(name_space, err);
+    if (rc == 0)
+        rc = item_delete(r->store, &r->who, name_space, key, r->arena, err);
+    return rc < 0 ? rc : api_reply_empty(r, 204);
+}
+
+int api_item_search(struct api_request *r, struct err *err) {
+    struct body b;
+    str prefix = STR("");
+    body_init(&b, r->arena, r->body);
+    str filter = api_filter_read(&b, "filter");
+    str query = body_str(&b, "query", STR(""));
+    bool refresh = body_bool(&b, "refresh_ttl", true);
+    struct page page = api_page_read(&b, 10);
+    struct item *list;
+    size_t count;
+    int rc = labels_read(&b, "namespace_prefix", &prefix, err);
+    if (rc == 0)
+        rc = body_done(&b, err);
+    if (rc == 0 && query.len > 0)
+        rc = api_unbuilt(err, "search by meaning (query)");
+    if (rc == 0)
+        rc = item_search(r->store, &r->who, prefix, filter, &page, r->arena, &list, &count, err);
+    if (rc == 0 && refresh)
+        rc = item_refresh(r->store, &r->who, list, count, r->arena, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    jw_object(&w);
+    jw_key(&w, "items");
+    jw_array(&w);
+    for (size_t i = 0; i < count; i++)
+        api_write_item(&w, &list[i]);
+    jw_array_end(&w);
+    jw_object_end(&w);
+    return api_reply_json(r, 200);
+}
+
+int api_item_namespaces(struct api_request *r, struct err *err) {
+    struct body b;
+    str prefix = STR(""), suffix = STR("");
+    body_init(&b, r->arena, r->body);
+    struct body_range depths = {1, LABELS_MAX, 0};
+    int depth = (int)body_int(&b, "max_depth", depths);
+    struct page page = api_page_read(&b, 100);
+    str *list;
+    size_t count;
+    int rc = labels_read(&b, "prefix", &prefix, err);
+    if (rc == 0)
+        rc = labels_read(&b, "suffix", &suffix, err);
+    if (rc == 0)
+        rc = body_done(&b, err);
+    if (rc == 0)
+        rc = item_namespaces(r->store, &r->who, prefix, suffix, depth, &page, r->arena, &list,
+                             &count, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    jw_object(&w);
+    jw_key(&w, "namespaces");
+    jw_array(&w);
+    for (size_t i = 0; i < count; i++)
+        api_write_labels(&w, list[i]);
+    jw_array_end(&w);
+    jw_object_end(&w);
+    return api_reply_json(r, 200);
+}
