@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* arena.c - bump allocation in chunks that are freed together.
  *
- * Design: chunks form a stack, the newest on top; at..end is the free space of the newest. A request
- * that does not fit opens a new chunk as large as everything so far (4 KB to 256 KB, or the request
- * itself), so the number of chunks grows with the logarithm of the size. The rest of the old chunk
- * is given up. A reset keeps the only chunk, or opens next time one as large as the several it
- * frees: an arena in a loop soon works without malloc. used_bytes counts what was handed out, rounded to 16, and is what the cap limits.
+ * Design: chunks form a stack, the newest on top; at..end is the free space of the newest. A
+ * request that does not fit opens a new chunk as large as everything so far (4 KB to 256 KB, or the
+ * request itself), so the number of chunks grows with the logarithm of the size. The rest of the
+ * old chunk is given up. A reset keeps the only chunk, or opens next time one as large as the
+ * several it frees: an arena in a loop soon works without malloc. used_bytes counts what was handed
+ * out, rounded to 16, and is what the cap limits.
  *
  * Invariants: at is 16-aligned and at <= end; without a chunk both are NULL. Under ASan everything
  * between at and end is poisoned, and allocations are 16 poisoned bytes apart; code that runs over

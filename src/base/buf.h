@@ -3,7 +3,8 @@
  *
  * Owner: the struct's holder. Memory: one heap block, doubling. Errors: an append that would pass
  * max_bytes is dropped whole and sets `overflow`, which sticks until reset and drops what follows;
- * check buf_ok() once after a series of appends. Suspends: never. Tests: tests/unit/base/test_buf.c */
+ * check buf_ok() once after a series of appends. Suspends: never.
+ * Tests: tests/unit/base/test_buf.c */
 #ifndef HF_BASE_BUF_H
 #define HF_BASE_BUF_H
 

@@ -50,7 +50,8 @@ static void message_set(struct err *e, const char *text, size_t len) {
     e->message[len] = '\0';
 }
 
-static void err_fill(struct err *e, int code, int system, const char *format, va_list args) {
+static void PRINTF_LIKE(4, 0)
+err_fill(struct err *e, int code, int system, const char *format, va_list args) {
     char scratch[ERR_MESSAGE_BYTES + 1];
     int n = vsnprintf(scratch, sizeof scratch, format, args);
     e->code = code;

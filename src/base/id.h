@@ -19,7 +19,8 @@ struct id {
 
 struct id id_v7(void); /* monotonic within this process, also within one millisecond */
 struct id id_v5(struct id name_space, str name);
-/* LangGraph checkpoint ids: UUIDv6, strictly increasing within this process; clock_seq = step & 0x3fff. */
+/* LangGraph checkpoint ids: UUIDv6, strictly increasing within this process;
+ * clock_seq = step & 0x3fff. */
 struct id id_v6(int step);
 struct id id_v4(void);
 extern const struct id ID_NAMESPACE_GRAPH; /* 6ba7b821-9dad-11d1-80b4-00c04fd430c8 */

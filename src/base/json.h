@@ -26,7 +26,7 @@ yyjson_val *json_get(yyjson_val *obj, const char *key);
 yyjson_val *json_get_str(yyjson_val *obj, str key);
 bool json_has(yyjson_val *obj, const char *key);             /* present, maybe null */
 str json_str(yyjson_val *v);                                 /* absent unless a string */
-str json_text(struct arena *a, yyjson_val *v);               /* compact JSON text; "null" for NULL */
+str json_text(struct arena *a, yyjson_val *v);               /* compact text; "null" for NULL */
 bool json_equal(yyjson_val *a, yyjson_val *b);               /* objects regardless of key order */
 bool json_contains(yyjson_val *whole, yyjson_val *part);     /* Postgres' @> */
 /* Canonical text: keys sorted by bytes at every level; for hashes and cache keys. */
@@ -51,7 +51,7 @@ void jw_key(struct json_writer *w, const char *key); /* a literal that needs no 
 void jw_key_str(struct json_writer *w, str key);
 void jw_str(struct json_writer *w, str s);  /* escaped; absent writes null */
 void jw_z(struct json_writer *w, const char *z);
-void jw_raw(struct json_writer *w, str json); /* a JSON text as it is; absent or empty writes null */
+void jw_raw(struct json_writer *w, str json); /* a JSON text as it is; null when absent or empty */
 void jw_val(struct json_writer *w, yyjson_val *v);
 void jw_i64(struct json_writer *w, int64_t v);
 void jw_double(struct json_writer *w, double v); /* shortest round-trip; inf and nan write null */

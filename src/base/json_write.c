@@ -5,12 +5,20 @@
  * a flag that every value sets and every opening bracket or key clears. Strings are copied eight
  * bytes at a time while they are scanned: each word is stored first and looked at then, and the
  * first byte that needs an escape ends the run. Those stores may touch up to BUF_SLACK bytes past
- * what was reserved, which is what the slack of struct buf is for.
+ * what was reserved, which is what the slack of struct buf is for. Reservations are rounded up by a
+ * few bytes, so a buffer may report overflow that many bytes before its cap.
  *
  * Strings must be UTF-8; nothing here checks it, text from outside was checked by its reader. */
 #include "base/json.h"
 
 #include <math.h>
+
+/* buf_reserve() without the call when there is room, as there nearly always is. */
+static inline char *reserve(struct buf *b, size_t bytes) {
+    if (__builtin_expect(b->overflow || bytes >= b->cap - b->len, 0))
+        return buf_reserve(b, bytes);
+    return b->p + b->len;
+}
 
 #define ONES 0x0101010101010101u
 #define HIGHS 0x8080808080808080u
@@ -97,61 +105,67 @@ static inline char *escape_put(char *to, char c) {
     return to;
 }
 
-/* Appends s escaped, given that s.len + extra bytes are reserved; false past the cap. */
-static bool escape_append(struct buf *b, str s, size_t extra) {
-    char *to = b->p + b->len;
+/* Goes on at `to` with s, whose first byte needs an escape; s.len + extra bytes are reserved from
+ * there. Returns the end, with `extra` bytes of room behind it, or NULL past the cap. */
+static __attribute__((noinline)) char *escape_rest(struct buf *b, char *to, str s, size_t extra) {
     while (s.len) {
-        size_t n = run_copy(to, s.p, s.len);
-        to += n;
-        if (n == s.len)
-            break;
         b->len = (size_t)(to - b->p);
-        to = buf_reserve(b, 6 + s.len - n - 1 + extra);
+        to = reserve(b, 6 + s.len - 1 + extra);
         if (!to)
-            return false;
-        to = escape_put(to, s.p[n]);
-        s = str_n(s.p + n + 1, s.len - n - 1);
+            return NULL;
+        to = escape_put(to, s.p[0]);
+        size_t n = run_copy(to, s.p + 1, s.len - 1);
+        to += n;
+        s = str_n(s.p + 1 + n, s.len - 1 - n);
     }
-    b->len = (size_t)(to - b->p);
-    return true;
+    return to;
+}
+
+static inline char *escape_all(struct buf *b, char *to, str s, size_t extra) {
+    size_t n = run_copy(to, s.p, s.len);
+    if (__builtin_expect(n == s.len, 1))
+        return to + n;
+    return escape_rest(b, to + n, str_n(s.p + n, s.len - n), extra);
 }
 
 void json_escape(struct buf *b, str s) {
     size_t start = b->len;
-    if (s.len && buf_reserve(b, s.len) && !escape_append(b, s, 0))
-        b->len = start;
+    char *to = s.len ? reserve(b, s.len) : NULL;
+    if (!to)
+        return;
+    to = escape_all(b, to, s, 0);
+    b->len = to ? (size_t)(to - b->p) : start;
 }
 
 /* [,]"s" and after a key also the colon. */
-static void quoted_put(struct json_writer *w, str s, bool key) {
+static inline void quoted_put(struct json_writer *w, str s, bool key) {
     struct buf *b = w->b;
-    size_t start = b->len, frame = 3 + (size_t)key;
-    char *to = buf_reserve(b, s.len + frame);
+    size_t start = b->len;
+    char *to = reserve(b, s.len + 4);
     if (!to)
         return;
-    if (w->comma)
-        *to++ = ',';
+    *to = ',';
+    to += w->comma;
     *to++ = '"';
-    b->len = (size_t)(to - b->p);
-    if (!escape_append(b, s, 2)) {
+    to = escape_all(b, to, s, 2);
+    if (!to) {
         b->len = start;
         return;
     }
-    to = b->p + b->len;
     *to++ = '"';
-    if (key)
-        *to++ = ':';
+    *to = ':';
+    to += key;
     b->len = (size_t)(to - b->p);
     w->comma = !key;
 }
 
 /* [,]text, with text as it is. */
 static inline void plain_put(struct json_writer *w, const char *text, size_t len) {
-    char *to = buf_reserve(w->b, len + 1);
+    char *to = reserve(w->b, len + 1);
     if (!to)
         return;
-    if (w->comma)
-        *to++ = ',';
+    *to = ',';
+    to += w->comma;
     memcpy(to, text, len);
     w->b->len = (size_t)(to + len - w->b->p);
     w->comma = true;
@@ -188,7 +202,7 @@ void jw_array_end(struct json_writer *w) {
 
 void jw_key(struct json_writer *w, const char *key) {
     size_t len = strlen(key);
-    char *to = buf_reserve(w->b, len + 4);
+    char *to = reserve(w->b, len + 4);
     if (!to)
         return;
     if (w->comma)
@@ -277,10 +291,14 @@ void jw_null(struct json_writer *w) {
     plain_put(w, "null", 4);
 }
 
+static inline str str_val(yyjson_val *v) {
+    return str_n(v->uni.str, unsafe_yyjson_get_len(v));
+}
+
 static void scalar_put(struct json_writer *w, yyjson_val *v) {
     switch (unsafe_yyjson_get_type(v)) {
     case YYJSON_TYPE_STR:
-        quoted_put(w, json_str(v), false);
+        quoted_put(w, str_val(v), false);
         break;
     case YYJSON_TYPE_RAW:
         plain_put(w, v->uni.str, unsafe_yyjson_get_len(v));
@@ -314,7 +332,7 @@ void jw_val(struct json_writer *w, yyjson_val *v) {
         jw_object(w);
         yyjson_val *k = unsafe_yyjson_get_first(v);
         for (size_t left = unsafe_yyjson_get_len(v); left; left--) {
-            quoted_put(w, json_str(k), true);
+            quoted_put(w, str_val(k), true);
             jw_val(w, k + 1);
             k = unsafe_yyjson_get_next(k + 1);
         }

@@ -2,8 +2,8 @@
 /* log.h - JSON-lines logger (pretty on a terminal).
  *
  * log_event(LOG_INFO, "db.query.slow", "took too long", LOG_INT("latency_ms", 120), …) writes one
- * line: time, level, event, msg, fields. Callable from every thread (one lock, one write(2)). Values
- * of type struct secret cannot be passed: there is no constructor for them.
+ * line: time, level, event, msg, fields. Callable from every thread (one lock, one write(2)).
+ * Values of type struct secret cannot be passed: there is no constructor for them.
  * Repeated warnings and errors of one event and message are counted and reported once per period
  * (10 s); put what varies into fields.
  * Suspends: never. Tests: tests/unit/base/test_log.c */
@@ -30,7 +30,7 @@ struct log_field {
 #define LOG_DOUBLE(key, value) ((struct log_field){key, LOG_FIELD_DOUBLE, {.d = (value)}})
 
 void log_init(enum log_level min, int fd, bool pretty);
-/* Reports repetitions still being counted and returns the line's memory; at the end of a process. */
+/* Reports repetitions still being counted, returns the line's memory; at the end of a process. */
 void log_flush(void);
 bool log_enabled(enum log_level level);
 bool log_level_parse(str s, enum log_level *out);

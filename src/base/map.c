@@ -2,7 +2,7 @@
 /* map.c - hash map from byte strings to pointers.
  *
  * Design: open addressing with linear probing over 32-byte slots, two to a cache line. A slot keeps
- * the low 32 bits of the key's hash as its tag; tag 0 marks a free slot, so a hash of 0 counts as 1.
+ * the low 32 bits of the key's hash as its tag; tag 0 marks a free slot, so a 0 counts as 1.
  * The home of an entry is tag & (cap - 1). At three quarters the table doubles; it never shrinks,
  * because maps live as long as the process or a connection. Removal shifts later entries of the run
  * back instead of leaving tombstones, so the lookup cost depends on the present content only.

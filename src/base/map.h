@@ -12,7 +12,7 @@
 struct map_slot;
 struct map {
     struct map_slot *slots;
-    size_t count, cap; /* cap is a power of two or 0; deleted slots are back-shifted, no tombstones */
+    size_t count, cap; /* cap is a power of two or 0; removal shifts back, no tombstones */
 };
 
 void map_init(struct map *m); /* no memory taken until first use */

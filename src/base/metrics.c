@@ -171,7 +171,8 @@ static void seconds_put(struct buf *out, int64_t us) {
     jw_double(&w, (double)us / 1e6);
 }
 
-static void sample_put(struct buf *out, const struct metric *m, const char *suffix, const char *le) {
+static void sample_put(struct buf *out, const struct metric *m, const char *suffix,
+                       const char *le) {
     buf_z(out, m->name);
     buf_z(out, suffix);
     if (m->labels || le) {

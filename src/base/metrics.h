@@ -26,6 +26,7 @@ int64_t metric_value(const struct metric *m);      /* counter, gauge; histogram:
 /* Called on each scrape before writing, to refresh gauges. At most 16. */
 void metrics_on_collect(void (*fn)(void *), void *arg);
 void metrics_write_prometheus(struct buf *out);
-void metrics_write_json(struct buf *out); /* {"name{labels}": value, …}; histograms: count, sum, p50, p95, p99 */
+/* {"name{labels}": value, …}; a histogram's value is {count, sum, p50, p95, p99}. */
+void metrics_write_json(struct buf *out);
 
 #endif

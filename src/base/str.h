@@ -2,8 +2,8 @@
 /* str.h - the by-value string view used everywhere instead of NUL-terminated strings.
  *
  * Memory: a str never owns; it points into an arena, a buffer or a literal that outlives it. It may
- * contain NUL bytes and need not end with one. A str with p == NULL is "absent" and differs from the
- * empty string where an API says so. Suspends: never. Tests: tests/unit/base/test_str.c */
+ * contain NUL bytes and need not end with one. A str with p == NULL is "absent" and differs from
+ * the empty string where an API says so. Suspends: never. Tests: tests/unit/base/test_str.c */
 #ifndef HF_BASE_STR_H
 #define HF_BASE_STR_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vec.h - typed growable arrays: VEC(type) declares, vec_push grows by doubling.
- * Memory: heap, by the holder; vec_deinit frees. Suspends: never. Tests: tests/unit/base/test_vec.c */
+ * Memory: heap, by the holder; vec_deinit frees. Suspends: never.
+ * Tests: tests/unit/base/test_vec.c */
 #ifndef HF_BASE_VEC_H
 #define HF_BASE_VEC_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* check.h - cmocka and asserts on str for the tests of base.
- * Owner: the including test. Memory: none. Errors: fail the test. Suspends: never. Tests: itself. */
+ * Owner: the test that includes it. Memory: none. Errors: fail the test. Suspends: never. */
 #ifndef HF_TESTS_UNIT_BASE_CHECK_H
 #define HF_TESTS_UNIT_BASE_CHECK_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: allocations are aligned, separate and capped; cleanups run once in reverse; resizing works on
- * the newest block only. Method: many sizes, filled with their own pattern and read back. */
+/* Goal: allocations are aligned, separate and capped; cleanups run once in reverse; resizing works
+ * on the newest block only. Method: many sizes, filled with their own pattern and read back. */
 #include "check.h"
 
 #include "base/arena.h"

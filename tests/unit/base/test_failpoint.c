@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: each action does what it says, from the hit it says, and a bad specification changes
- * nothing. Method: set, hit and list; the crash in a child. Release builds: that nothing is there. */
+ * nothing. Method: set, hit and list; the crash in a child. Release builds: nothing is there. */
 #include "check.h"
 
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: ids have the layout of their version, grow strictly, and survive every spelling.
- * Method: known answers of Python's uuid5; a clock that stands still, steps back and is set by hand;
+ * Method: known answers of Python's uuid5; a clock set by hand that stands still and steps back;
  * several threads drawing at once. */
 #include "check.h"
 
@@ -36,7 +36,8 @@ static void spellings(void **state) {
     check_str(id_dashed(&a, v), "6ba7b821-9dad-11d1-80b4-00c04fd430c8");
     arena_deinit(&a);
     static const char *const bad[] = {
-        "", "6ba7b821", "6ba7b821-9dad-11d1-80b4-00c04fd430c", "6ba7b8219-dad-11d1-80b4-00c04fd430c8",
+        "", "6ba7b821", "6ba7b821-9dad-11d1-80b4-00c04fd430c",
+        "6ba7b8219-dad-11d1-80b4-00c04fd430c8",
         "6ba7b821-9dad-11d1-80b4-00c04fd430cg", "6ba7b8219dad11d180b400c04fd430c8 ",
         "6ba7b8219dad11d180b400c04fd430c", "{ba7b8219dad11d180b400c04fd430c8",
         "6ba7b821_9dad_11d1_80b4_00c04fd430c8", "6ba7b821-9dad-11d1-80b400c04fd430c8--"};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: values add up and both outputs are exact. Method: register, update from threads, compare the
- * texts; the tests share the one table of the process and run in order. */
+/* Goal: values add up and both outputs are exact. Method: register, update from threads, compare
+ * the texts; the tests share the one table of the process and run in order. */
 #include "check.h"
 
 #include <pthread.h>
