@@ -18,7 +18,6 @@
 #include "db/sqlite/wal_vfs.h"
 #include "db/stmt_log.h"
 
-#define BUSY_TIMEOUT_MS 5000
 #define CELLS_KEPT_MAX 4096 /* a larger result's scratch memory is given back */
 
 /* SQLite's own remarks. Failed constraints and changed schemas are ordinary; the rest is rare. */
@@ -84,7 +83,7 @@ int lite_error(sqlite3 *db, const char *what, struct err *err) {
 
 static int set_up(struct lite_conn *c, const struct lite_conn_options *o, struct err *err) {
     sqlite3_extended_result_codes(c->db, 1);
-    sqlite3_busy_timeout(c->db, BUSY_TIMEOUT_MS);
+    sqlite3_busy_timeout(c->db, LITE_BUSY_TIMEOUT_MS);
     int rc = db_sqlite_functions_register(c->db);
     if (rc != SQLITE_OK)
         return lite_error(c->db, "functions", err);

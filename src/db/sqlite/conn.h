@@ -11,6 +11,8 @@
 #include "base/vec.h"
 #include "db/port.h"
 
+#define LITE_BUSY_TIMEOUT_MS 5000
+
 struct lite_conn_options {
     const char *path; /* NULL: in memory */
     bool read_only;

@@ -23,6 +23,7 @@ struct lite_task {
     enum lite_task_kind kind;
     struct fiber *fiber;
     size_t *waiting;          /* the count it is in */
+    struct lite_checkpoint *checkpoint;
     bool finished;            /* set on the loop */
     int code;                 /* out */
     struct err err;           /* out */
@@ -40,7 +41,6 @@ struct lite_writer {
     size_t waiting;              /* loop: writes under way */
     bool in_memory;
     int careful;                 /* groups to come that run with a savepoint for each batch */
-    int wal_pages, wal_pages_checked;
     struct metric *commit_count;
     _Atomic uint64_t batches, commits, statements, errors;
 };
@@ -52,6 +52,16 @@ struct lite_reader {
     _Atomic uint64_t reads, errors;
 };
 
+struct lite_checkpoint {
+    struct rt_worker *worker;    /* NULL in memory */
+    struct lite_conn conn;
+    struct rt_msg msg;
+    bool running;                /* loop */
+    int next_pages;              /* loop: length of the log that starts the next one */
+    _Atomic int wal_pages;       /* set by the writer */
+    _Atomic bool copied;         /* set by the checkpointer, taken by the writer */
+};
+
 struct lite {
     struct db db;
     struct rt *rt;
@@ -60,14 +70,20 @@ struct lite {
     struct lite_writer writer;
     struct lite_reader *readers;
     size_t reader_count;         /* 0 in memory: the writer's connection reads */
+    struct lite_checkpoint checkpoint;
     struct lite_reader shared;   /* counts of reads on the writer's connection */
 };
 
 /* writer.c */
 void lite_writer_handle(struct rt_worker *w, struct list *batch, void *ctx); /* ctx: struct lite */
 void lite_writer_idle(void *ctx);
-void lite_writer_set_up(struct lite_writer *w, bool in_memory);
-void lite_writer_finish(struct lite_writer *w); /* folds the log into the file */
+void lite_writer_set_up(struct lite *l, bool in_memory);
+void lite_writer_finish(struct lite_writer *w); /* empties the log into the file */
+
+/* checkpoint.c */
+void lite_checkpoint_handle(struct rt_worker *w, struct list *batch, void *ctx);
+void lite_checkpoint_consider(struct lite_checkpoint *k); /* loop thread, after each commit */
+void lite_checkpoint_finish(struct lite_checkpoint *k, struct lite_conn *writer); /* writer */
 
 /* reader.c */
 void lite_reader_handle(struct rt_worker *w, struct list *batch, void *ctx); /* lite_reader */

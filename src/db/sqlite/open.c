@@ -40,6 +40,8 @@ static struct lite *lite_of(struct db *db) {
 static void on_done(struct rt_msg *m) {
     struct lite_task *t = CONTAINER_OF(m, struct lite_task, msg);
     (*t->waiting)--;
+    if (t->kind == LITE_WRITE)
+        lite_checkpoint_consider(t->checkpoint);
     t->finished = true;
     fiber_unpark(t->fiber);
 }
@@ -52,6 +54,7 @@ static int task_run(struct lite *l, struct lite_task *t, struct rt_worker *worke
     t->msg.done = on_done;
     t->fiber = fiber_self();
     t->waiting = waiting;
+    t->checkpoint = &l->checkpoint;
     int code = rt_worker_post(worker, &t->msg);
     if (code < 0)
         return err_set(err, code, "the database has too many operations waiting");
@@ -144,6 +147,11 @@ static void lite_stats(struct db *db, struct db_stats *out) {
 
 static void lite_close(struct db *db) {
     struct lite *l = lite_of(db);
+    if (l->checkpoint.worker)
+        rt_worker_close(l->checkpoint.worker);
+    l->checkpoint.worker = NULL;
+    if (l->checkpoint.conn.db)
+        lite_conn_close(&l->checkpoint.conn);
     for (size_t i = 0; i < l->reader_count; i++) {
         if (l->readers[i].worker)
             rt_worker_close(l->readers[i].worker);
@@ -225,8 +233,7 @@ static int open_writer(struct lite *l, const struct db_sqlite_options *o, struct
         code = lite_conn_check(&w->conn, err);
     if (code < 0)
         return err_context(err, "database %s", o->path ? o->path : "in memory"), code;
-    w->commit_count = l->db.metrics.commits;
-    lite_writer_set_up(w, o->path == NULL);
+    lite_writer_set_up(l, o->path == NULL);
     return rt_worker_open(l->rt,
                           &(struct rt_worker_options){.name = "db-writer",
                                                       .inbox_count_max = 2 * o->queue_count_max,
@@ -258,6 +265,21 @@ static int open_readers(struct lite *l, const struct db_sqlite_options *o, struc
     return code;
 }
 
+static int open_checkpoint(struct lite *l, const struct db_sqlite_options *o, struct err *err) {
+    struct lite_checkpoint *k = &l->checkpoint;
+    /* A checkpoint syncs with either setting; this one has no gathered log, which it only reads. */
+    const struct lite_conn_options options = {.path = o->path, .synchronous_normal = true};
+    int code = lite_conn_open(&k->conn, &options, err);
+    if (code < 0)
+        return code;
+    return rt_worker_open(l->rt,
+                          &(struct rt_worker_options){.name = "db-checkpoint",
+                                                      .inbox_count_max = 1,
+                                                      .handle = lite_checkpoint_handle,
+                                                      .ctx = k},
+                          &k->worker, err);
+}
+
 int db_sqlite_open(struct rt *rt, const struct db_sqlite_options *o, struct db **out,
                    struct err *err) {
     if (o->path && (o->readers < 1 || o->readers > READERS_MAX))
@@ -279,6 +301,8 @@ int db_sqlite_open(struct rt *rt, const struct db_sqlite_options *o, struct db *
         code = open_writer(l, o, err);
     if (code == 0)
         code = open_readers(l, o, err);
+    if (code == 0 && o->path)
+        code = open_checkpoint(l, o, err);
     if (code < 0) {
         lite_close(&l->db);
         return code;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* writer.c - the writing thread: group commit and checkpoints.
+/* writer.c - the writing thread: group commit.
  *
  * While one commit waits for the disk, batches gather in the inbox; the next round takes them all
  * into one transaction, so one fsync serves many fibers and nobody waits on purpose. A group ends
@@ -18,8 +18,7 @@
  *     │        └ fails, savepoint ──▶ rollback to it ──▶ next …
  *     └ transaction lost (disk, memory, damage), or commit fails ──▶ rollback, all get the error
  *
- * Checkpoints: passive, so never waiting for readers; when the thread is about to sleep and the log
- * has grown by CHECKPOINT_IDLE_PAGES, or in between when it has grown by CHECKPOINT_BUSY_PAGES. */
+ * The end of a checkpoint is done between groups; see checkpoint.c. */
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -30,8 +29,6 @@
 #define GROUP_BATCHES_MAX 512
 #define GROUP_RUN_US 20000
 #define CAREFUL_GROUPS 16
-#define CHECKPOINT_IDLE_PAGES 1000
-#define CHECKPOINT_BUSY_PAGES 8000
 
 enum group_state {
     GROUP_READY, /* to be committed */
@@ -211,31 +208,10 @@ static void write_next_group(struct lite_writer *w, struct rt_worker *worker, st
 
 static int on_wal_commit(void *ctx, sqlite3 *db, const char *name, int pages) {
     (void)name;
-    struct lite_writer *w = ctx;
+    struct lite_checkpoint *k = ctx;
     ASSERT(lite_wal_vfs_pending(db) == 0); /* what is published must be in the file */
-    w->wal_pages = pages;
+    atomic_store_explicit(&k->wal_pages, pages, memory_order_relaxed);
     return SQLITE_OK;
-}
-
-static void checkpoint_beyond(struct lite_writer *w, int pages) {
-    if (w->wal_pages < w->wal_pages_checked)
-        w->wal_pages_checked = 0; /* the log has started anew */
-    if (w->wal_pages - w->wal_pages_checked < pages)
-        return;
-    int64_t start_us = clock_mono_us();
-    int log_pages = 0, done_pages = 0;
-    int rc = sqlite3_wal_checkpoint_v2(w->conn.db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages,
-                                       &done_pages);
-    w->wal_pages_checked = w->wal_pages;
-    if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
-        struct err err = {0};
-        (void)lite_error(w->conn.db, "checkpoint", &err); /* commits still reach the log */
-        log_event(LOG_WARN, "db.checkpoint.failed", err.message, LOG_INT("code", rc));
-        return;
-    }
-    log_event(LOG_DEBUG, "db.checkpoint", "log copied into the file",
-              LOG_INT("latency_ms", (clock_mono_us() - start_us) / 1000),
-              LOG_INT("log_pages", log_pages), LOG_INT("done_pages", done_pages));
 }
 
 void lite_writer_handle(struct rt_worker *worker, struct list *batch, void *ctx) {
@@ -254,19 +230,20 @@ void lite_writer_handle(struct rt_worker *worker, struct list *batch, void *ctx)
     }
     while (!list_empty(batch)) {
         write_next_group(w, worker, batch);
-        checkpoint_beyond(w, CHECKPOINT_BUSY_PAGES);
+        lite_checkpoint_finish(&l->checkpoint, &w->conn);
     }
 }
 
 void lite_writer_idle(void *ctx) {
     struct lite *l = ctx;
-    checkpoint_beyond(&l->writer, CHECKPOINT_IDLE_PAGES);
+    lite_checkpoint_finish(&l->checkpoint, &l->writer.conn);
 }
 
-void lite_writer_set_up(struct lite_writer *w, bool in_memory) {
-    w->in_memory = in_memory;
-    if (!in_memory)
-        (void)sqlite3_wal_hook(w->conn.db, on_wal_commit, w); /* returns the earlier argument */
+void lite_writer_set_up(struct lite *l, bool in_memory) {
+    l->writer.in_memory = in_memory;
+    l->writer.commit_count = l->db.metrics.commits;
+    if (!in_memory) /* returns the earlier argument; also ends automatic checkpoints */
+        (void)sqlite3_wal_hook(l->writer.conn.db, on_wal_commit, &l->checkpoint);
 }
 
 void lite_writer_finish(struct lite_writer *w) {
