@@ -3,8 +3,8 @@
  *
  * Owner: one. Not shared between threads, except that the owner may be suspended while another
  * thread fills it on its behalf. Memory: chunks from mem.h, freed together; under ASan free space
- * is poisoned. Errors: arena_try_alloc returns NULL past the cap; the others treat the cap as a bug of
- * the caller and end the process, so check client-controlled sizes first.
+ * is poisoned. Errors: arena_try_alloc returns NULL past the cap; the others treat the cap as a bug
+ * of the caller and end the process, so check client-controlled sizes first.
  * Suspends: never. Tests: tests/unit/base/test_arena.c */
 #ifndef HF_BASE_ARENA_H
 #define HF_BASE_ARENA_H

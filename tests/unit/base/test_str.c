@@ -95,14 +95,14 @@ static void doubles(void **state) {
 static void utf8(void **state) {
     (void)state;
     static const char *const good[] = {
-                                       "", "plain ascii text", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80",
-                                       "\xED\x9F\xBF", "\xEE\x80\x80", "\xEF\xBF\xBF",
-                                       "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF", "1234567\xC3\xA9"};
+        "", "plain ascii text", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF",
+        "\xEE\x80\x80", "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF", "1234567\xC3\xA9",
+    };
     static const char *const bad[] = {
-                                      "\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3(", "\xE0\x9F\xBF",
-                                      "\xED\xA0\x80", "\xE2\x82", "\xF0\x8F\xBF\xBF",
-                                      "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF",
-                                      "12345678\xE2\x28\xA1"};
+        "\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3(", "\xE0\x9F\xBF", "\xED\xA0\x80",
+        "\xE2\x82", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF",
+        "12345678\xE2\x28\xA1",
+    };
     for (size_t i = 0; i < ARRAY_COUNT(good); i++)
         assert_true(str_is_utf8(str_of(good[i])));
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
