@@ -30,6 +30,8 @@
 #define LINGER_US        (2 * 1000 * 1000)
 #define ARENA_KEEP_BYTES (64 * 1024)
 
+STATIC_ASSERT(sizeof(struct http_conn) <= 1024, "an idle connection is small");
+
 #define TO(state) (1u << CONN_##state)
 static const unsigned legal_moves[CONN_STATE_COUNT] = {
     [CONN_HEAD] = TO(BODY) | TO(RUNNING) | TO(IDLE) | TO(LINGER) | TO(CLOSED),

@@ -19,23 +19,51 @@
  * in byte by byte costs linear time. What a new rule must also change: test_guard.c's vectors. */
 #include "http/guard.h"
 
-/* Bit 0: token byte (RFC 9110 5.6.2). Bit 1: byte of a target. Bit 2: byte of a Host value. */
 enum { BYTE_TOKEN = 1, BYTE_TARGET = 2, BYTE_HOST = 4 };
+#define EVERYWHERE (BYTE_TOKEN | BYTE_TARGET | BYTE_HOST)
 
-static bool byte_is(unsigned char c, int kind) {
-    bool alnum = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-    if (kind == BYTE_TARGET)
-        return c > 0x20 && c < 0x7f && c != '#';
-    if (alnum)
-        return true;
-    if (c == 0)
-        return false;
-    return strchr(kind == BYTE_TOKEN ? "!#$%&'*+-.^_`|~" : "-._~!$&'()*+,;=:[]%", c) != NULL;
-}
+/* What a byte may be part of: a token (RFC 9110 5.6.2), a target without '#', a Host value. */
+static const uint8_t byte_kinds[256] = {
+    ['0' ... '9'] = EVERYWHERE,
+    ['A' ... 'Z'] = EVERYWHERE,
+    ['a' ... 'z'] = EVERYWHERE,
+    ['!'] = EVERYWHERE,
+    ['$'] = EVERYWHERE,
+    ['%'] = EVERYWHERE,
+    ['&'] = EVERYWHERE,
+    ['\''] = EVERYWHERE,
+    ['*'] = EVERYWHERE,
+    ['+'] = EVERYWHERE,
+    ['-'] = EVERYWHERE,
+    ['.'] = EVERYWHERE,
+    ['_'] = EVERYWHERE,
+    ['~'] = EVERYWHERE,
+    ['#'] = BYTE_TOKEN,
+    ['^'] = BYTE_TOKEN | BYTE_TARGET,
+    ['`'] = BYTE_TOKEN | BYTE_TARGET,
+    ['|'] = BYTE_TOKEN | BYTE_TARGET,
+    ['('] = BYTE_TARGET | BYTE_HOST,
+    [')'] = BYTE_TARGET | BYTE_HOST,
+    [','] = BYTE_TARGET | BYTE_HOST,
+    [';'] = BYTE_TARGET | BYTE_HOST,
+    ['='] = BYTE_TARGET | BYTE_HOST,
+    [':'] = BYTE_TARGET | BYTE_HOST,
+    ['['] = BYTE_TARGET | BYTE_HOST,
+    [']'] = BYTE_TARGET | BYTE_HOST,
+    ['"'] = BYTE_TARGET,
+    ['/'] = BYTE_TARGET,
+    ['<'] = BYTE_TARGET,
+    ['>'] = BYTE_TARGET,
+    ['?'] = BYTE_TARGET,
+    ['@'] = BYTE_TARGET,
+    ['\\'] = BYTE_TARGET,
+    ['{'] = BYTE_TARGET,
+    ['}'] = BYTE_TARGET,
+};
 
 static bool all_bytes(str s, int kind) {
     for (size_t i = 0; i < s.len; i++)
-        if (!byte_is((unsigned char)s.p[i], kind))
+        if (!(byte_kinds[(unsigned char)s.p[i]] & kind))
             return false;
     return true;
 }

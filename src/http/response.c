@@ -18,9 +18,10 @@
 #include "base/log.h"
 #include "http/conn_int.h"
 
-#define GZIP_BYTES_MAX  (1024 * 1024)
-#define GZIP_LEVEL      1
-#define HTTP_STATUS_MAX 599
+#define GZIP_BYTES_MAX   (1024 * 1024)
+#define GZIP_LEVEL       1
+#define INLINE_BYTES_MAX 2048
+#define HTTP_STATUS_MAX  599
 
 str http_method_name(enum http_method m) {
     static const str names[] = {
@@ -257,6 +258,11 @@ void http_reply(struct http_request *req, int status, str content_type, str body
     str head = http_response_head(s, &h);
     if (bodiless || req->method == HTTP_HEAD)
         body = STR("");
+    if (body.len <= INLINE_BYTES_MAX && body.len) { /* one part is cheaper to write than two */
+        buf_str(&s->head, body);
+        head = buf_view(&s->head);
+        body = STR("");
+    }
     /* More requests wait: their answers leave together at the end of the turn. */
     if (conn->in.len > conn->in_at) {
         http_conn_cork(conn, head);

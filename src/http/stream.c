@@ -13,7 +13,7 @@
  * would pass stream_buffer_bytes_max cuts the stream. A write on a stream without unsent bytes is
  * always taken, so a producer that only writes when asked is never cut for the size of one event.
  *
- * Heartbeats come from the tick of the server, http_conn_sweep(), after silence since the last write.
+ * Heartbeats come from the tick of the server, http_conn_sweep(), after a silence of heartbeat_us.
  *
  * Invariants: closed runs exactly once, from pump(), never inside a call of the producer; the
  * struct is freed right after it. Chunk framing: HEX CRLF data CRLF, at the end "0" CRLF CRLF; to
@@ -34,6 +34,8 @@ struct http_stream {
     bool wrote;  /* since it was last asked */
     bool raw;    /* no chunk framing */
 };
+
+STATIC_ASSERT(sizeof(struct http_stream) <= 512, "an idle stream is small");
 
 static void pump(struct rt_defer *d);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* check.h - cmocka and asserts on str for the tests of http.
- * Owner: the including test. Memory: none. Errors: fail the test. Suspends: never. Tests: itself. */
+ * Owner: the including test. Memory: none. Errors: fail the test. Suspends: never.
+ * Tests: itself. */
 #ifndef HF_TESTS_UNIT_HTTP_CHECK_H
 #define HF_TESTS_UNIT_HTTP_CHECK_H
 
