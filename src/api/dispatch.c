@@ -14,9 +14,6 @@
  * A new route needs a line in the table and its handler; nothing here. */
 #include "api/api.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -27,22 +24,33 @@
 #define REPLY_BYTES_MAX ((size_t)256 << 20)
 #define STOCK_COUNT_MAX 64
 #define STOCK_BYTES_MAX ((size_t)256 << 10)
-#define STATUS_CLASSES 6 /* 1xx … 5xx by their first digit */
+#define STATUS_CLASSES 6 /* by the first digit, 1 … 5 */
 
 enum policy { POLICY_public, POLICY_read, POLICY_write };
 
+/* Labels of metrics live for ever, so they are literals: [0] of the times, [n] of the status nxx. */
+#define SERIES(method_, path_) "method=\"" method_ "\",route=\"" path_ "\""
+#define COUNTED(method_, path_, class_) SERIES(method_, path_) ",status=\"" class_ "xx\""
+#define LABELS(m, p)                                                                            \
+    {                                                                                           \
+        SERIES(m, p), COUNTED(m, p, "1"), COUNTED(m, p, "2"), COUNTED(m, p, "3"),               \
+            COUNTED(m, p, "4"), COUNTED(m, p, "5")                                              \
+    }
 struct route {
     struct http_route http;
     const char *method, *body;
+    const char *labels[STATUS_CLASSES];
     enum policy policy;
     api_handler_fn handler;
 };
 static const struct route ROUTES[] = {
-#define ROUTE(method_, path_, handler_, body_, policy_, response_, summary_)         \
-    {{HTTP_##method_, path_, 0}, #method_, #body_, POLICY_##policy_, api_##handler_},
+#define ROUTE(method_, path_, handler_, body_, policy_, response_, summary_)                    \
+    {{HTTP_##method_, path_, 0}, #method_, #body_, LABELS(#method_, path_), POLICY_##policy_,   \
+     api_##handler_},
 #include "routes.def"
 #undef ROUTE
 };
+static const char *const UNMATCHED_LABELS[STATUS_CLASSES] = LABELS("any", "unmatched");
 #define ROUTE_COUNT ARRAY_COUNT(ROUTES)
 
 struct route_metrics {
@@ -92,32 +100,20 @@ const struct api_options *api_options_of(const struct api *api) {
 
 /* --- measuring ----------------------------------------------------------------------------------- */
 
-/* Labels live as long as the process, as metrics do; each is made when its series begins. */
-static const char *labels(const char *method, const char *path, int status_class) {
-    char text[256];
-    int len = status_class < 0
-                  ? snprintf(text, sizeof(text), "method=\"%s\",route=\"%s\"", method, path)
-                  : snprintf(text, sizeof(text), "method=\"%s\",route=\"%s\",status=\"%dxx\"",
-                             method, path, status_class);
-    ASSERT(len > 0 && (size_t)len < sizeof(text));
-    return mem_strdup(text);
-}
-
 static void observe(struct api *api, const struct api_request *r) {
     size_t index = r->match.route ? (size_t)r->match.route->id : ROUTE_COUNT;
-    const char *method = r->match.route ? ROUTES[index].method : "any";
-    const char *path = r->match.route ? r->match.route->path : "unmatched";
+    const char *const *labels = index < ROUTE_COUNT ? ROUTES[index].labels : UNMATCHED_LABELS;
     struct route_metrics *m = &api->metrics[index];
     int class = r->status / 100;
     if (class < 1 || class >= STATUS_CLASSES)
         class = 2; /* a stream, which has begun with 200 */
     if (!m->count[class])
         m->count[class] = metric_counter("holdfast_http_requests_total", "Requests answered.",
-                                         labels(method, path, class));
+                                         labels[class]);
     if (!m->seconds)
         m->seconds = metric_histogram("holdfast_http_request_seconds",
                                       "From the complete head of a request to its answer.",
-                                      labels(method, path, -1));
+                                      labels[0]);
     metric_add(m->count[class], 1);
     metric_observe_us(m->seconds, clock_mono_us() - r->http->received_us);
 }

@@ -62,9 +62,9 @@ int api_item_put(struct api_request *r, struct err *err) {
     str key = body_str_required(&b, "key");
     if (key.len > KEY_BYTES_MAX)
         body_fault(&b, "key", "at most %d bytes", KEY_BYTES_MAX);
-    if (!body_object_val(&b, "value") && b.faults.code == 0)
+    yyjson_val *value = body_object_val(&b, "value");
+    if (!body_get(&b, "value"))
         body_fault(&b, "value", "is required");
-    str value = body_object(&b, "value");
     double ttl = body_double(&b, "ttl", 0, TTL_MINUTES_MAX, 0);
     int rc = labels_read(&b, "namespace", &name_space, err);
     if (rc == 0)
@@ -72,8 +72,8 @@ int api_item_put(struct api_request *r, struct err *err) {
     if (rc == 0)
         rc = namespace_required(name_space, err);
     if (rc == 0)
-        rc = item_put(r->store, &r->who, name_space, key, value, (int64_t)ceil(ttl), r->arena,
-                      err);
+        rc = item_put(r->store, &r->who, name_space, key, json_text(r->arena, value),
+                      (int64_t)ceil(ttl), r->arena, err);
     return rc < 0 ? rc : api_reply_empty(r, 204);
 }
 
