@@ -236,8 +236,10 @@ static int wait_long(struct api_request *r, struct live_run *run, bool cancel, s
         http_stream_end(s->http);
     } else if (cancel && !live_run_done(run)) {
         struct principal self = {.all = true};
-        (void)engine_cancel(r->engine, &self, ID_NIL, live_run_id(run), CANCEL_INTERRUPT,
-                            STR("the client disconnected"), false, err); /* best effort */
+        rc = engine_cancel(r->engine, &self, ID_NIL, live_run_id(run), CANCEL_INTERRUPT,
+                           STR("the client disconnected"), false, err);
+        if (rc < 0 && rc != ERR_CONFLICT)
+            log_event(LOG_WARN, "run.cancel.failed", err->message, LOG_Z("code", err_name(rc)));
     }
     wait_unref(s);
     return 0;

@@ -188,8 +188,9 @@ static int join_run(struct api_request *r, struct id thread_id, struct id run_id
         return rc;
     yyjson_val *kwargs;
     unsigned own = STREAM_VALUES;
-    if (json_parse(r->arena, run.kwargs, &kwargs, NULL) == 0)
-        (void)stream_modes_read(json_get(kwargs, "stream_mode"), STREAM_VALUES, &own, NULL);
+    if (json_parse(r->arena, run.kwargs, &kwargs, NULL) < 0 ||
+        stream_modes_read(json_get(kwargs, "stream_mode"), STREAM_VALUES, &own, NULL) < 0)
+        own = STREAM_VALUES;
     j.thread_id = run.thread_id;
     j.first_seq = run.first_seq;
     j.modes = query_modes(r, "stream_mode", own, &rc, err);

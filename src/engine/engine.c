@@ -350,7 +350,9 @@ static void hand_back(struct live_run *run) {
         fiber_group_cancel(run->group);
     if (run->fiber)
         fiber_cancel(run->fiber);
-    (void)live_run_wait(run, FIBER_NO_DEADLINE);
+    while (run->state != LIVE_DONE)
+        if (live_run_wait(run, FIBER_NO_DEADLINE) < 0)
+            fiber_yield();
     struct db_batch b;
     struct err err = {0};
     db_batch_init(&b, &run->arena);

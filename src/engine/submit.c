@@ -260,6 +260,8 @@ int live_run_read_kwargs(struct live_run *run, struct err *err) {
     jw_z(&w, e->o.api_url);
     run->metadata_members = arena_dup(a, buf_view(&b));
     buf_deinit(&b);
+    if (run->compiled) /* read when it was accepted; a run that waited keeps what it got */
+        return 0;
     int64_t t0 = clock_mono_us();
     rc = registry_compile(e->registry, run->def, run->configurable, &run->compiled, err);
     metric_observe_us(e->metrics.phase_build, clock_mono_us() - t0);

@@ -8,8 +8,7 @@
  * length that does not is ERR_CORRUPT. */
 #include "store/checkpoints.h"
 
-#include <openssl/evp.h>
-
+#include "base/hash.h"
 #include "base/json.h"
 
 #define ID_MAX_HEX "ffffffffffffffffffffffffffffffff"
@@ -216,11 +215,9 @@ void checkpoint_segment_add(struct db_batch *b, struct id thread_id, int64_t lis
 }
 
 str checkpoint_hash(struct arena *a, str value) {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int len = 0;
-    int ok = EVP_Digest(value.p, value.len, digest, &len, EVP_sha256(), NULL);
-    ASSERT(ok == 1 && len == 32);
+    unsigned char digest[HASH_SHA256_BYTES];
     struct id half;
+    hash_sha256(value, digest);
     memcpy(half.b, digest, sizeof(half.b));
     return id_hex(a, half);
 }
