@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* floor_sqlite.c - what a plain program gets out of SQLite on this disk: the floor of the benchmarks.
+/* floor_sqlite.c - what a plain program gets out of SQLite on this disk: the floor.
  *
  * One connection, WAL, synchronous=FULL, one prepared INSERT of a 370-byte row per transaction, in
  * a loop: each row is durable before the next is sent. Prints one line of JSON.

@@ -8,9 +8,9 @@
  *
  * Memory: parameters are copied by reference: strings must live until the call returns. Rows come
  * back in the arena given. Errors: ERR_EXISTS (unique key), ERR_INVALID (check, NUL in a key),
- * ERR_UNAVAILABLE (busy, full disk, closed), ERR_IO, ERR_CORRUPT, ERR_LIMIT (queue full), or the code
- * that an expectation names, ERR_TOO_LARGE (result past the arena's cap). Never an acknowledgement
- * with an error. A close while calls are under way is a bug of the caller.
+ * ERR_UNAVAILABLE (busy, full disk, closed), ERR_IO, ERR_CORRUPT, ERR_LIMIT (queue full),
+ * ERR_TOO_LARGE (result past the arena's cap), or the code that an expectation names. Never an
+ * acknowledgement with an error. A close while calls are under way is a bug of the caller.
  * Suspends: db_commit and db_read; shielded from cancellation (they finish in bounded time).
  * Tests: tests/conformance/test_db_port.c, on every driver and behind fault. */
 #ifndef HF_DB_PORT_H

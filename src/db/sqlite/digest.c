@@ -3,8 +3,8 @@
  *
  * Each row hashes to 128 bits over its table's name and its cells (type, length, bytes; integers
  * and doubles as eight bytes, little end first). The digest is the sum of the rows' hashes, high
- * and low half each modulo 2^64, so the order in which a driver gives rows does not matter and a row
- * that stands twice counts twice. */
+ * and low half each modulo 2^64, so the order in which a driver gives rows does not matter and
+ * a row that stands twice counts twice. */
 #include <endian.h>
 #include <stdio.h>
 #include <xxhash.h>
@@ -32,7 +32,7 @@ static void add_cell(XXH3_state_t *state, sqlite3_stmt *s, int at) {
     case SQLITE_TEXT:
     case SQLITE_BLOB: {
         bool text = sqlite3_column_type(s, at) == SQLITE_TEXT;
-        const void *p = text ? (const void *)sqlite3_column_text(s, at) : sqlite3_column_blob(s, at);
+        const void *p = sqlite3_column_blob(s, at); /* of a text: its bytes */
         int len = sqlite3_column_bytes(s, at);
         add_number(state, text ? 't' : 'b', (uint64_t)len);
         if (len > 0)

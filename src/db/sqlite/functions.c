@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* functions.c - the scalar functions of the statements: JSON containment, filters, labels.
  *
- * Design: the second argument of the JSON functions is a parameter of the statement, so it is parsed
- * once and kept as SQLite's auxiliary data of the running statement; the first is parsed per row into
- * an arena of the connection that is reset by each call. '{}' and '' match everything before anything
- * is parsed, which keeps lists without a filter as cheap as their index.
+ * Design: the second argument of the JSON functions is a parameter of the statement, so it is
+ * parsed once and kept as SQLite's auxiliary data of the running statement; the first is parsed per
+ * row into an arena of the connection that is reset by each call. '{}' and '' match everything
+ * before anything is parsed, which keeps lists without a filter as cheap as their index.
  *
  * Filters follow the store of LangGraph: a plain value means equality; an object with $-keys is a
  * list of operators; another object is compared member by member. A comparison of order holds only
@@ -248,8 +248,8 @@ static void fn_labels_match(sqlite3_context *ctx, int count, sqlite3_value **arg
     (void)count;
     str text = text_of(args[0]), prefix = text_of(args[1]), suffix = text_of(args[2]);
     size_t have = label_count(text), last = label_count(suffix);
-    bool fits = last <= have && labels_fit(text, 0, prefix) &&
-                labels_fit(text, have - last, suffix);
+    bool fits =
+        last <= have && labels_fit(text, 0, prefix) && labels_fit(text, have - last, suffix);
     sqlite3_result_int(ctx, fits);
 }
 
@@ -259,18 +259,22 @@ int db_sqlite_functions_register(sqlite3 *db) {
         int arg_count;
         void (*fn)(sqlite3_context *, int, sqlite3_value **);
     } all[] = {
-        {"hf_contains", 2, fn_contains},     {"hf_filter", 2, fn_filter},
-        {"hf_in", 2, fn_in},                 {"hf_icontains", 2, fn_icontains},
-        {"hf_merge", 2, fn_merge},           {"hf_labels_cut", 2, fn_labels_cut},
+        {"hf_contains", 2, fn_contains},
+        {"hf_filter", 2, fn_filter},
+        {"hf_in", 2, fn_in},
+        {"hf_icontains", 2, fn_icontains},
+        {"hf_merge", 2, fn_merge},
+        {"hf_labels_cut", 2, fn_labels_cut},
         {"hf_labels_match", 3, fn_labels_match},
     };
     struct functions *f = NEW(struct functions);
     arena_init(&f->scratch, SCRATCH_BYTES_MAX);
     for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
         /* The first one owns the scratch memory; SQLite frees it also when this call fails. */
-        int rc = sqlite3_create_function_v2(db, all[i].name, all[i].arg_count,
-                                            SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS,
-                                            f, all[i].fn, NULL, NULL, i == 0 ? functions_free : NULL);
+        int rc =
+            sqlite3_create_function_v2(db, all[i].name, all[i].arg_count,
+                                       SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, f,
+                                       all[i].fn, NULL, NULL, i == 0 ? functions_free : NULL);
         if (rc != SQLITE_OK)
             return rc;
     }

@@ -10,7 +10,7 @@
  *   hf_labels_match(text, p, s)  1 when labels begin with p and end with s; '*' is any one label
  *
  * All are deterministic. Owner: the connection, which frees them when it closes. Suspends: never.
- * Tests: tests/unit/db/test_functions.c */
+ * Tests: tests/unit/store/ */
 #ifndef HF_DB_SQLITE_FUNCTIONS_H
 #define HF_DB_SQLITE_FUNCTIONS_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_checkpoint.c - copying the log beside the writer. Goal: the log stays bounded while fibers
- * write and read without a pause, and no row is lost over it; a close leaves no log. Method: several
- * times the log's bound in blobs, by a few fibers, over a real file. */
+ * write and read without a pause, and no row is lost over it; a close leaves no log. Method:
+ * several times the log's bound in blobs, by a few fibers, over a real file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_migrate.c - schema versions. Goal: a file is brought forward step by step, an interrupted step
+/* test_migrate.c - schema versions. Goal: a file is brought forward step by step, a broken step
  * leaves the one before, and files that do not fit are refused with a text that says why. Method:
  * lists of migrations of the test's own over files in a temporary folder; damage through SQLite. */
 #include "db/sqlite/migrate.h"
@@ -19,7 +19,7 @@
 
 static const struct db_migration one_two_three[] = {
     {1, "first", "CREATE TABLE a (x INTEGER PRIMARY KEY); INSERT INTO a VALUES (1);", "hash1"},
-    {2, "second", "CREATE TABLE b (x INTEGER REFERENCES a (x)); INSERT INTO b VALUES (1);", "hash2"},
+    {2, "second", "CREATE TABLE b (x INTEGER REFERENCES a); INSERT INTO b VALUES (1);", "hash2"},
     {3, "third", "ALTER TABLE a ADD COLUMN y TEXT; UPDATE a SET y = 'three';", "hash3"},
 };
 

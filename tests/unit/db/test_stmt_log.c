@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_stmt_log.c - the statement log. Goal: the event and level of each latency, one blank for white
- * space, previews that end between characters. Method: the logger writes to a pipe. */
+/* test_stmt_log.c - the statement log. Goal: the event and level of each latency, one blank for
+ * white space, previews that end between characters. Method: the logger writes to a pipe. */
 #include "db/stmt_log.h"
 
 #include <setjmp.h>

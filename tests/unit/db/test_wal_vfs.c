@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_wal_vfs.c - gathered writes of the log. Goal: what a commit reports is in the file for other
- * connections and after a kill, also when pages spill, are read back and are written again within one
- * transaction. Method: a connection with a tiny cache over the VFS; a second one, without it, reads;
- * a child process that is killed after its commits. */
+ * connections and after a kill, also when pages spill, are read back and are written again within
+ * one transaction. Method: a connection with a tiny cache over the VFS; a second one, without it,
+ * reads; a child process that is killed after its commits. */
 #include "db/sqlite/wal_vfs.h"
 
 #include <setjmp.h>
