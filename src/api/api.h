@@ -15,9 +15,9 @@
 struct engine;
 
 struct api_options {
-    bool error_text;          /* --error-format=text */
+    bool error_text; /* --error-format=text */
     bool debug_api;
-    const char *public_url;   /* for langgraph_api_url in metadata; "" unknown */
+    const char *public_url; /* for langgraph_api_url in metadata; "" unknown */
 };
 struct api;
 MUST_CHECK int api_open(struct rt *rt, struct store *store, struct engine *engine,
@@ -25,24 +25,24 @@ MUST_CHECK int api_open(struct rt *rt, struct store *store, struct engine *engin
 void api_free(struct api *api);
 void api_handle(struct http_request *req, void *api); /* the server's handler */
 
-/* --- for handlers ------------------------------------------------------------------------------ */
+/* --- for handlers ----------------------------------------------------------------------------- */
 struct api_request {
     struct api *api;
     struct http_request *http;
     struct arena *arena;
     struct principal who;
-    struct http_match match;   /* path parameters in the template's order */
+    struct http_match match; /* path parameters in the template's order */
     struct http_query query;
-    yyjson_val *body;          /* parsed JSON body; NULL when the route has none or it was empty */
+    yyjson_val *body; /* parsed JSON body; NULL when the route has none or it was empty */
     struct store *store;
     struct engine *engine;
-    struct buf out;            /* scratch memory of replies */
-    int status;                /* of the reply that was sent; 0: a stream's, or none */
+    struct buf out; /* scratch memory of replies */
+    int status;     /* of the reply that was sent; 0: a stream's, or none */
 };
 typedef int (*api_handler_fn)(struct api_request *r, struct err *err);
 
 /* Replies: JSON from the scratch buffer of the request (api_json → write → api_reply_json). */
-struct json_writer api_json(struct api_request *r); /* empties the buffer */
+struct json_writer api_json(struct api_request *r);    /* empties the buffer */
 int api_reply_json(struct api_request *r, int status); /* 0, or ERR_TOO_LARGE when it overflowed */
 int api_reply_text(struct api_request *r, int status, str json_text);
 int api_reply_empty(struct api_request *r, int status); /* 204, 202 */
@@ -52,12 +52,13 @@ MUST_CHECK int api_param_id(struct api_request *r, size_t index, struct id *out,
 /* Path parameter as an assistant: its id, or the name of a graph. 404 "Assistant not found". */
 MUST_CHECK int api_param_assistant(struct api_request *r, size_t index, struct id *out,
                                    struct err *err);
-MUST_CHECK int api_body_object(struct api_request *r, struct err *err); /* 422 unless body is an object */
+MUST_CHECK int api_body_object(struct api_request *r,
+                               struct err *err); /* 422 unless body is an object */
 /* {"detail": text} with the status of the code, or the bare text, as configured. */
 void api_reply_error(struct api_request *r, const struct err *err, int code);
 
 /* Handlers, named in spec/routes.def. */
-#define ROUTE(method, path, handler, body, policy, response, summary) \
+#define ROUTE(method, path, handler, body, policy, response, summary)                              \
     int api_##handler(struct api_request *r, struct err *err);
 #include "routes.def"
 #undef ROUTE

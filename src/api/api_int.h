@@ -14,7 +14,7 @@
 
 const struct api_options *api_options_of(const struct api *api);
 
-/* --- request.c: parts of requests ---------------------------------------------------------------- */
+/* --- request.c: parts of requests ------------------------------------------------------------- */
 /* limit 1…1000, offset, sort_order of a search body. */
 struct page api_page_read(struct body *b, int64_t limit_default);
 /* The member's object text; absent when it is missing, null or {}. */
@@ -25,7 +25,7 @@ unsigned api_fields_read(struct body *b, const char *key, const struct word_set 
 /* Integer of the query between min and max. */
 MUST_CHECK int api_query_int(struct api_request *r, const char *name, struct body_range range,
                              int64_t *out, struct err *err);
-/* X-Pagination-Total, and X-Pagination-Next when more follow. `more`: there is a row after the page. */
+/* X-Pagination-Total, and X-Pagination-Next when more follow; more: a row comes after the page. */
 void api_page_headers(struct api_request *r, const struct page *page, size_t count, bool more);
 /* 404 for a name that is neither an assistant nor a graph. */
 int api_assistant_unknown(str name, struct err *err);
@@ -33,23 +33,37 @@ int api_unbuilt(struct err *err, const char *what);
 /* Memory for one object's state, reset for each, so that a list's size is bounded by its answer. */
 #define API_STATE_BYTES_MAX (SIZE_MAX / 2)
 
-/* --- encode.c: rows as JSON ---------------------------------------------------------------------- */
+/* --- encode.c: rows as JSON ------------------------------------------------------------------- */
 void api_write_id(struct json_writer *w, struct id id);
 void api_write_time(struct json_writer *w, int64_t wall_us);
 
 enum api_assistant_field {
-    API_ASSISTANT_ID, API_ASSISTANT_GRAPH, API_ASSISTANT_NAME, API_ASSISTANT_DESCRIPTION,
-    API_ASSISTANT_CONFIG, API_ASSISTANT_CONTEXT, API_ASSISTANT_METADATA, API_ASSISTANT_VERSION,
-    API_ASSISTANT_CREATED, API_ASSISTANT_UPDATED
+    API_ASSISTANT_ID,
+    API_ASSISTANT_GRAPH,
+    API_ASSISTANT_NAME,
+    API_ASSISTANT_DESCRIPTION,
+    API_ASSISTANT_CONFIG,
+    API_ASSISTANT_CONTEXT,
+    API_ASSISTANT_METADATA,
+    API_ASSISTANT_VERSION,
+    API_ASSISTANT_CREATED,
+    API_ASSISTANT_UPDATED
 };
 #define API_ASSISTANT_ALL 0x3ffu
 extern const struct word_set API_ASSISTANT_FIELDS;
 void api_write_assistant(struct json_writer *w, const struct assistant *t, unsigned fields);
 
 enum api_thread_field {
-    API_THREAD_ID, API_THREAD_CREATED, API_THREAD_UPDATED, API_THREAD_STATE_UPDATED,
-    API_THREAD_METADATA, API_THREAD_STATUS, API_THREAD_CONFIG, API_THREAD_VALUES,
-    API_THREAD_INTERRUPTS, API_THREAD_ERROR
+    API_THREAD_ID,
+    API_THREAD_CREATED,
+    API_THREAD_UPDATED,
+    API_THREAD_STATE_UPDATED,
+    API_THREAD_METADATA,
+    API_THREAD_STATUS,
+    API_THREAD_CONFIG,
+    API_THREAD_VALUES,
+    API_THREAD_INTERRUPTS,
+    API_THREAD_ERROR
 };
 #define API_THREAD_ALL 0x3ffu
 extern const struct word_set API_THREAD_FIELDS;
@@ -58,11 +72,12 @@ void api_write_thread(struct json_writer *w, const struct thread *t, str values,
                       unsigned fields);
 
 /* c NULL: a thread that has no state yet. values: JSON object text. */
-void api_write_state(struct json_writer *w, struct arena *a, const struct checkpoint *c, str values);
+void api_write_state(struct json_writer *w, struct arena *a, const struct checkpoint *c,
+                     str values);
 void api_write_item(struct json_writer *w, const struct item *item);
 void api_write_labels(struct json_writer *w, str joined); /* "a.b" as ["a","b"] */
 
-/* --- thread_extract.c: `extract` of thread searches ------------------------------------------------ */
+/* --- thread_extract.c: `extract` of thread searches ------------------------------------------- */
 #define API_EXTRACT_COUNT_MAX 10
 struct api_extract {
     struct {

@@ -8,8 +8,8 @@
 #include "engine/engine.h"
 
 static const struct word SORT_LIST[] = {
-    {STR("assistant_id"), ASSISTANT_BY_ID},     {STR("created_at"), ASSISTANT_BY_CREATED},
-    {STR("updated_at"), ASSISTANT_BY_UPDATED},  {STR("name"), ASSISTANT_BY_NAME},
+    {STR("assistant_id"), ASSISTANT_BY_ID},    {STR("created_at"), ASSISTANT_BY_CREATED},
+    {STR("updated_at"), ASSISTANT_BY_UPDATED}, {STR("name"), ASSISTANT_BY_NAME},
     {STR("graph_id"), ASSISTANT_BY_GRAPH},
 };
 static const struct word_set SORTS = {SORT_LIST, ARRAY_COUNT(SORT_LIST)};
@@ -40,8 +40,8 @@ int api_assistant_create(struct api_request *r, struct err *err) {
     if (!engine_has_graph(r->engine, in.graph_id))
         return api_assistant_unknown(in.graph_id, err);
     struct assistant out;
-    rc = assistant_create(r->store, &r->who, &in, if_exists == IF_EXISTS_DO_NOTHING, r->arena,
-                          &out, err);
+    rc = assistant_create(r->store, &r->who, &in, if_exists == IF_EXISTS_DO_NOTHING, r->arena, &out,
+                          err);
     return rc < 0 ? rc : reply_assistant(r, &out);
 }
 

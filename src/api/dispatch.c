@@ -6,35 +6,35 @@
  * returned if that is an error; count and time it under the route's template, never under the path
  * as sent, so the number of series is bounded by the table.
  *
- * An error of the 5xx kind is logged once, here. Its text goes to the client only when it was written
- * for people (not built, overloaded, the model server); of the others the client gets the table's
- * general text.
+ * An error of the 5xx kind is logged once, here. Its text goes to the client only when it was
+ * written for people (not built, overloaded, the model server); of the others the client gets the
+ * table's general text.
  *
  * Scratch buffers of answers are kept in a small stock between requests, as long as they are small.
  * A new route needs a line in the table and its handler; nothing here. */
 #include "api/api.h"
 
+#include "api/api_int.h"
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "api/api_int.h"
 
 #define REPLY_BYTES_MAX ((size_t)256 << 20)
 #define STOCK_COUNT_MAX 64
 #define STOCK_BYTES_MAX ((size_t)256 << 10)
-#define STATUS_CLASSES 6 /* by the first digit, 1 … 5 */
+#define STATUS_CLASSES  6 /* by the first digit, 1 … 5 */
 
 enum policy { POLICY_public, POLICY_read, POLICY_write };
 
-/* Labels of metrics live for ever, so they are literals: [0] of the times, [n] of the status nxx. */
-#define SERIES(method_, path_) "method=\"" method_ "\",route=\"" path_ "\""
+/* Labels of metrics live for ever, so they are literals: [0] of the times, [n] of status nxx. */
+#define SERIES(method_, path_)          "method=\"" method_ "\",route=\"" path_ "\""
 #define COUNTED(method_, path_, class_) SERIES(method_, path_) ",status=\"" class_ "xx\""
-#define LABELS(m, p)                                                                            \
-    {                                                                                           \
-        SERIES(m, p), COUNTED(m, p, "1"), COUNTED(m, p, "2"), COUNTED(m, p, "3"),               \
-            COUNTED(m, p, "4"), COUNTED(m, p, "5")                                              \
+#define LABELS(m, p)                                                                               \
+    {                                                                                              \
+        SERIES(m, p), COUNTED(m, p, "1"), COUNTED(m, p, "2"), COUNTED(m, p, "3"),                  \
+            COUNTED(m, p, "4"), COUNTED(m, p, "5")                                                 \
     }
 struct route {
     struct http_route http;
@@ -44,9 +44,9 @@ struct route {
     api_handler_fn handler;
 };
 static const struct route ROUTES[] = {
-#define ROUTE(method_, path_, handler_, body_, policy_, response_, summary_)                    \
-    {{HTTP_##method_, path_, 0}, #method_, #body_, LABELS(#method_, path_), POLICY_##policy_,   \
-     api_##handler_},
+#define ROUTE(method_, path_, handler_, body_, policy_, response_, summary_)                       \
+    {{HTTP_##method_, path_, 0}, #method_,         #body_,                                         \
+     LABELS(#method_, path_),    POLICY_##policy_, api_##handler_},
 #include "routes.def"
 #undef ROUTE
 };
@@ -68,8 +68,8 @@ struct api {
     size_t stock_count;
 };
 
-int api_open(struct rt *rt, struct store *store, struct engine *engine,
-             const struct api_options *o, struct api **out, struct err *err) {
+int api_open(struct rt *rt, struct store *store, struct engine *engine, const struct api_options *o,
+             struct api **out, struct err *err) {
     (void)err; /* nothing can fail so far */
     struct api *api = NEW(struct api);
     api->rt = rt;
@@ -94,11 +94,9 @@ void api_free(struct api *api) {
     mem_free(api);
 }
 
-const struct api_options *api_options_of(const struct api *api) {
-    return &api->options;
-}
+const struct api_options *api_options_of(const struct api *api) { return &api->options; }
 
-/* --- measuring ----------------------------------------------------------------------------------- */
+/* --- measuring -------------------------------------------------------------------------------- */
 
 static void observe(struct api *api, const struct api_request *r) {
     size_t index = r->match.route ? (size_t)r->match.route->id : ROUTE_COUNT;
@@ -108,17 +106,17 @@ static void observe(struct api *api, const struct api_request *r) {
     if (class < 1 || class >= STATUS_CLASSES)
         class = 2; /* a stream, which has begun with 200 */
     if (!m->count[class])
-        m->count[class] = metric_counter("holdfast_http_requests_total", "Requests answered.",
-                                         labels[class]);
+        m->count[class] =
+            metric_counter("holdfast_http_requests_total", "Requests answered.", labels[class]);
     if (!m->seconds)
-        m->seconds = metric_histogram("holdfast_http_request_seconds",
-                                      "From the complete head of a request to its answer.",
-                                      labels[0]);
+        m->seconds =
+            metric_histogram("holdfast_http_request_seconds",
+                             "From the complete head of a request to its answer.", labels[0]);
     metric_add(m->count[class], 1);
     metric_observe_us(m->seconds, clock_mono_us() - r->http->received_us);
 }
 
-/* --- replies ------------------------------------------------------------------------------------- */
+/* --- replies ---------------------------------------------------------------------------------- */
 
 struct json_writer api_json(struct api_request *r) {
     if (r->out.max_bytes == 0) {
@@ -198,7 +196,7 @@ void api_reply_error(struct api_request *r, const struct err *err, int code) {
     reply_detail(r, status, text, STR_NULL);
 }
 
-/* --- the way to the handler ---------------------------------------------------------------------- */
+/* --- the way to the handler ------------------------------------------------------------------- */
 
 static int body_parse(struct api_request *r, struct err *err) {
     struct err inner = {0};
@@ -229,8 +227,8 @@ static int handle(struct api_request *r, struct err *err) {
 
 void api_handle(struct http_request *req, void *ctx) {
     struct api *api = ctx;
-    struct api_request r = {.api = api, .http = req, .arena = req->arena, .store = api->store,
-                            .engine = api->engine};
+    struct api_request r = {
+        .api = api, .http = req, .arena = req->arena, .store = api->store, .engine = api->engine};
     struct err err = {0};
     str allow = STR_NULL;
     int rc = http_router_match(api->router, req, &r.match, &allow);

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* encode.c - rows as the JSON of the API.
  *
- * Design: rows hold JSON texts as they go over the wire, so encoding is concatenation; nothing stored
- * is parsed again, except the tasks of a state that has some, for the list of its interrupts. Times
- * are ISO-8601 with Z, ids have dashes. Field lists (`select`) are bits. */
+ * Design: rows hold JSON texts as they go over the wire, so encoding is concatenation; nothing
+ * stored is parsed again, except the tasks of a state that has some, for the list of its
+ * interrupts. Times are ISO-8601 with Z, ids have dashes. Field lists (`select`) are bits. */
 #include "api/api_int.h"
 #include "base/clock.h"
 
 static const struct word ASSISTANT_WORDS[] = {
-    {STR("assistant_id"), API_ASSISTANT_ID},       {STR("graph_id"), API_ASSISTANT_GRAPH},
-    {STR("name"), API_ASSISTANT_NAME},             {STR("description"), API_ASSISTANT_DESCRIPTION},
-    {STR("config"), API_ASSISTANT_CONFIG},         {STR("context"), API_ASSISTANT_CONTEXT},
-    {STR("metadata"), API_ASSISTANT_METADATA},     {STR("version"), API_ASSISTANT_VERSION},
-    {STR("created_at"), API_ASSISTANT_CREATED},    {STR("updated_at"), API_ASSISTANT_UPDATED},
+    {STR("assistant_id"), API_ASSISTANT_ID},    {STR("graph_id"), API_ASSISTANT_GRAPH},
+    {STR("name"), API_ASSISTANT_NAME},          {STR("description"), API_ASSISTANT_DESCRIPTION},
+    {STR("config"), API_ASSISTANT_CONFIG},      {STR("context"), API_ASSISTANT_CONTEXT},
+    {STR("metadata"), API_ASSISTANT_METADATA},  {STR("version"), API_ASSISTANT_VERSION},
+    {STR("created_at"), API_ASSISTANT_CREATED}, {STR("updated_at"), API_ASSISTANT_UPDATED},
 };
 const struct word_set API_ASSISTANT_FIELDS = {ASSISTANT_WORDS, ARRAY_COUNT(ASSISTANT_WORDS)};
 
 static const struct word THREAD_WORDS[] = {
-    {STR("thread_id"), API_THREAD_ID},         {STR("created_at"), API_THREAD_CREATED},
-    {STR("updated_at"), API_THREAD_UPDATED},   {STR("state_updated_at"), API_THREAD_STATE_UPDATED},
-    {STR("metadata"), API_THREAD_METADATA},    {STR("status"), API_THREAD_STATUS},
-    {STR("config"), API_THREAD_CONFIG},        {STR("values"), API_THREAD_VALUES},
+    {STR("thread_id"), API_THREAD_ID},          {STR("created_at"), API_THREAD_CREATED},
+    {STR("updated_at"), API_THREAD_UPDATED},    {STR("state_updated_at"), API_THREAD_STATE_UPDATED},
+    {STR("metadata"), API_THREAD_METADATA},     {STR("status"), API_THREAD_STATUS},
+    {STR("config"), API_THREAD_CONFIG},         {STR("values"), API_THREAD_VALUES},
     {STR("interrupts"), API_THREAD_INTERRUPTS}, {STR("error"), API_THREAD_ERROR},
 };
 const struct word_set API_THREAD_FIELDS = {THREAD_WORDS, ARRAY_COUNT(THREAD_WORDS)};

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* items.c - the handlers of /store.
  *
- * On the wire a namespace is a list of labels, inside it is the labels joined by '.'. A label is not
- * empty and has no '.', so joining loses nothing. A missing item is 200 with null, as clients expect;
- * putting and deleting answer 204. */
+ * On the wire a namespace is a list of labels, inside it is the labels joined by '.'. A label is
+ * not empty and has no '.', so joining loses nothing. A missing item is 200 with null, as clients
+ * expect; putting and deleting answer 204. */
 #include <math.h>
 
 #include "api/api_int.h"
 
-#define LABELS_MAX 64
-#define KEY_BYTES_MAX 4096
+#define LABELS_MAX      64
+#define KEY_BYTES_MAX   4096
 #define TTL_MINUTES_MAX (100.0 * 366 * 24 * 60)
 
 static str joined(struct arena *a, const str *labels, size_t count) {

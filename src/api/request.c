@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request.c - parts that many requests have: ids in paths, pages, filters, lists of fields.
  *
- * The forms are those of all SDK versions: numbers and booleans of queries as text, lists as one JSON
- * string, repeated keys or a comma list. An id that is none answers 404 like an unknown one, as the
- * servers we are compatible with do. */
+ * The forms are those of all SDK versions: numbers and booleans of queries as text, lists as one
+ * JSON string, repeated keys or a comma list. An id that is none answers 404 like an unknown one,
+ * as the servers we are compatible with do. */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "api/api_int.h"
 #include "engine/engine.h"
 
-#define PAGE_LIMIT_MAX 1000
+#define PAGE_LIMIT_MAX  1000
 #define PAGE_OFFSET_MAX INT64_C(1000000000)
 
 static const struct word SORT_ORDER_LIST[] = {{STR("asc"), SORT_ASC}, {STR("desc"), SORT_DESC}};

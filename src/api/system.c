@@ -85,7 +85,8 @@ static const char DOCS_PAGE[] =
     "<h1>Holdfast API</h1><p>The same as a document: <a href=\"openapi.json\">openapi.json</a></p>"
     "<div id=\"list\">Loading …</div><script>"
     "fetch('openapi.json').then(r=>r.json()).then(d=>{const at=document.getElementById('list');"
-    "at.textContent='';const add=(p,n,t,c)=>{const e=document.createElement(n);if(t)e.textContent=t;"
+    "at.textContent='';const add=(p,n,t,c)=>{const "
+    "e=document.createElement(n);if(t)e.textContent=t;"
     "if(c)e.className=c;p.append(e);return e};let tag='';"
     "for(const[path,ops]of Object.entries(d.paths))for(const[m,o]of Object.entries(ops)){"
     "if(o.tags[0]!==tag)add(at,'h2',tag=o.tags[0]);const x=add(at,'details'),s=add(x,'summary');"
@@ -102,7 +103,8 @@ static const char DOCS_PAGE[] =
 int api_docs(struct api_request *r, struct err *err) {
     (void)err; /* writes a constant */
     r->status = 200;
-    http_reply(r->http, 200, STR("text/html; charset=utf-8"), str_n(DOCS_PAGE, sizeof(DOCS_PAGE) - 1));
+    http_reply(r->http, 200, STR("text/html; charset=utf-8"),
+               str_n(DOCS_PAGE, sizeof(DOCS_PAGE) - 1));
     return 0;
 }
 

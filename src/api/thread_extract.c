@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* thread_extract.c - `extract` of a thread search: parts of threads under names of the client's.
  *
- * A path is a root (values, metadata, config, interrupts) and steps: `.name` a member, `[n]` an item,
- * counted from the end when negative. What a thread does not have is null. Paths are checked when the
- * request is read, so that a wrong one is told to the client and not answered with nulls. */
+ * A path is a root (values, metadata, config, interrupts) and steps: `.name` a member, `[n]` an
+ * item, counted from the end when negative. What a thread does not have is null. Paths are checked
+ * when the request is read: a wrong one is told to the client and not answered with nulls. */
 #include "api/api_int.h"
 
 #define PATH_BYTES_MAX 512
@@ -27,7 +27,7 @@ static yyjson_val *item_at(yyjson_val *list, int64_t index) {
     return index >= 0 && index < count ? yyjson_arr_get(list, (size_t)index) : NULL;
 }
 
-/* Takes one step off *rest; false when it is malformed. *at may be NULL, then only the form counts. */
+/* Takes one step off *rest; false when it is malformed. With *at NULL only the form counts. */
 static bool step(str *rest, yyjson_val **at) {
     if (rest->p[0] == '.') {
         str name = str_slice(*rest, 1, rest->len);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* thread_state.c - the handlers that read states: the newest, one by id, and the history.
  *
- * A state is a checkpoint's row and the values it refers to. The thread is looked up first, with the
- * principal: whoever may not see it gets the 404 of a thread that does not exist. Each state of a
- * history is loaded into memory that is used again and written at once. */
+ * A state is a checkpoint's row and the values it refers to. The thread is looked up first, with
+ * the principal: whoever may not see it gets the 404 of a thread that does not exist. Each state of
+ * a history is loaded into memory that is used again and written at once. */
 #include "api/api_int.h"
 
 #define HISTORY_LIMIT_DEFAULT 10

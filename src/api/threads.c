@@ -4,14 +4,15 @@
  * Values come from the newest checkpoint, by reference; they are read only when they are asked for,
  * one thread after the other into memory that is used again, and go straight into the answer.
  *
- * A search for values has no index: it reads threads in their order, a page at a time, and compares;
- * it ends when the asked page is full, and refuses to read more than VALUES_SCAN_MAX threads. */
+ * A search for values has no index: it reads threads in their order, a page at a time, and
+ * compares; it ends when the asked page is full, and refuses to read more than VALUES_SCAN_MAX
+ * threads. */
 #include "api/api_int.h"
 #include "engine/engine.h"
 
-#define VALUES_SCAN_MAX 10000
+#define VALUES_SCAN_MAX  10000
 #define VALUES_SCAN_PAGE 100
-#define SEARCH_IDS_MAX 1000
+#define SEARCH_IDS_MAX   1000
 
 static const struct word SORT_LIST[] = {
     {STR("thread_id"), THREAD_BY_ID},
@@ -119,7 +120,7 @@ int api_thread_delete(struct api_request *r, struct err *err) {
     return rc < 0 ? rc : api_reply_empty(r, 204);
 }
 
-/* --- search ------------------------------------------------------------------------------------ */
+/* --- search ----------------------------------------------------------------------------------- */
 
 struct search {
     struct thread_filter filter;
@@ -129,8 +130,8 @@ struct search {
     unsigned fields;
     struct api_extract extract;
     struct json_writer writer;
-    struct arena scratch;  /* one thread's values */
-    int64_t matched;       /* by values, so far */
+    struct arena scratch; /* one thread's values */
+    int64_t matched;      /* by values, so far */
     size_t written;
 };
 
@@ -222,8 +223,10 @@ static int scan_values(struct api_request *r, struct search *s, bool write, stru
         size_t count = 0;
         arena_reset(&rows);
         if (at.offset >= VALUES_SCAN_MAX)
-            rc = err_set(err, ERR_INVALID, "values: more than %d threads to look through; narrow "
-                         "the search by metadata, status or ids", VALUES_SCAN_MAX);
+            rc = err_set(err, ERR_INVALID,
+                         "values: more than %d threads to look through; narrow "
+                         "the search by metadata, status or ids",
+                         VALUES_SCAN_MAX);
         if (rc == 0)
             rc = thread_search(r->store, &r->who, &s->filter, &at, &rows, &list, &count, err);
         for (size_t i = 0; rc == 0 && !ended && i < count; i++) {

@@ -6,8 +6,8 @@
  * two cannot differ. A new version is one more than the greatest kept, also after an older one was
  * made the present one.
  *
- * Invariant: who may read is decided in the statement: the owner, and everybody for the server's own
- * (owner "", metadata.created_by system). Changing and deleting take the owner. */
+ * Invariant: who may read is decided in the statement: the owner, and everybody for the server's
+ * own (owner "", metadata.created_by system). Changing and deleting take the owner. */
 #include "store/assistants.h"
 
 #include "base/clock.h"
@@ -15,13 +15,13 @@
 
 #define DELETE_THREADS_BATCH 100
 
-#define SORTS(prefix)                                                                 \
-    {                                                                                 \
-        [ASSISTANT_BY_CREATED] = {prefix##_CREATED_AT_DESC, prefix##_CREATED_AT_ASC}, \
-        [ASSISTANT_BY_UPDATED] = {prefix##_UPDATED_AT_DESC, prefix##_UPDATED_AT_ASC}, \
-        [ASSISTANT_BY_ID] = {prefix##_ID_DESC, prefix##_ID_ASC},                      \
-        [ASSISTANT_BY_NAME] = {prefix##_NAME_DESC, prefix##_NAME_ASC},                \
-        [ASSISTANT_BY_GRAPH] = {prefix##_GRAPH_ID_DESC, prefix##_GRAPH_ID_ASC},       \
+#define SORTS(prefix)                                                                              \
+    {                                                                                              \
+        [ASSISTANT_BY_CREATED] = {prefix##_CREATED_AT_DESC, prefix##_CREATED_AT_ASC},              \
+        [ASSISTANT_BY_UPDATED] = {prefix##_UPDATED_AT_DESC, prefix##_UPDATED_AT_ASC},              \
+        [ASSISTANT_BY_ID] = {prefix##_ID_DESC, prefix##_ID_ASC},                                   \
+        [ASSISTANT_BY_NAME] = {prefix##_NAME_DESC, prefix##_NAME_ASC},                             \
+        [ASSISTANT_BY_GRAPH] = {prefix##_GRAPH_ID_DESC, prefix##_GRAPH_ID_ASC},                    \
     }
 static const enum db_stmt SEARCH_MINE[][2] = SORTS(SQL_ASSISTANT_SEARCH);
 static const enum db_stmt SEARCH_ALL[][2] = SORTS(SQL_ASSISTANT_SEARCH_ALL);
@@ -43,12 +43,10 @@ void assistant_from_row(const struct db_rows *r, size_t row, size_t col, struct 
     };
 }
 
-static int not_found(struct err *err) {
-    return err_set(err, ERR_NOT_FOUND, "Assistant not found");
-}
+static int not_found(struct err *err) { return err_set(err, ERR_NOT_FOUND, "Assistant not found"); }
 
-static void insert_add(struct db_batch *b, enum db_stmt stmt, str owner,
-                       const struct assistant *in, int64_t now_us) {
+static void insert_add(struct db_batch *b, enum db_stmt stmt, str owner, const struct assistant *in,
+                       int64_t now_us) {
     db_batch_add(b, stmt,
                  DB_PARAMS(DB_UUID(in->id), DB_T(owner), DB_T(in->graph_id), DB_T(in->name),
                            DB_T(in->description), DB_T(in->config), DB_T(in->context),
@@ -80,10 +78,10 @@ int assistant_create(struct store *s, const struct principal *who, const struct 
 int assistant_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
                   struct assistant *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_ASSISTANT_GET,
-                     DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
+    int rc = db_read(
+        s->db, SQL_ASSISTANT_GET,
+        DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))), a,
+        &rows, err);
     if (rc < 0)
         return rc;
     if (rows.row_count == 0)
@@ -115,14 +113,13 @@ int assistant_update(struct store *s, const struct principal *who, struct id id,
 /* The principal's threads of the assistant, a batch at a time: there may be many. */
 static int delete_threads_of(struct store *s, const struct principal *who, struct id id,
                              struct arena *a, struct err *err) {
-    str metadata =
-        arena_printf(a, "{\"assistant_id\":\"" STR_FMT "\"}", STR_ARG(id_dashed(a, id)));
+    str metadata = arena_printf(a, "{\"assistant_id\":\"" STR_FMT "\"}", STR_ARG(id_dashed(a, id)));
     struct id after = ID_NIL;
     for (;;) {
         struct id *ids;
         size_t count;
-        int rc = thread_list_ids(s, who, metadata, after, DELETE_THREADS_BATCH, a, &ids, &count,
-                                 err);
+        int rc =
+            thread_list_ids(s, who, metadata, after, DELETE_THREADS_BATCH, a, &ids, &count, err);
         if (rc < 0 || count == 0)
             return rc;
         struct db_batch b;
@@ -161,13 +158,11 @@ int assistant_delete(struct store *s, const struct principal *who, struct id id,
 }
 
 /* An absent part of a filter matches everything. */
-static struct db_value any_or(str s, const char *any) {
-    return DB_T(s.p ? s : str_of(any));
-}
+static struct db_value any_or(str s, const char *any) { return DB_T(s.p ? s : str_of(any)); }
 
-int assistant_search(struct store *s, const struct principal *who,
-                     const struct assistant_filter *f, const struct page *page, struct arena *a,
-                     struct assistant **out, size_t *out_count, struct err *err) {
+int assistant_search(struct store *s, const struct principal *who, const struct assistant_filter *f,
+                     const struct page *page, struct arena *a, struct assistant **out,
+                     size_t *out_count, struct err *err) {
     struct db_rows rows;
     struct db_value graph = any_or(f->graph_id, ""), name = any_or(f->name, "");
     struct db_value metadata = any_or(f->metadata, "{}");
@@ -189,9 +184,8 @@ int assistant_search(struct store *s, const struct principal *who,
     return 0;
 }
 
-int assistant_count(struct store *s, const struct principal *who,
-                    const struct assistant_filter *f, struct arena *a, int64_t *out,
-                    struct err *err) {
+int assistant_count(struct store *s, const struct principal *who, const struct assistant_filter *f,
+                    struct arena *a, int64_t *out, struct err *err) {
     struct db_rows rows;
     struct db_value graph = any_or(f->graph_id, ""), name = any_or(f->name, "");
     struct db_value metadata = any_or(f->metadata, "{}");
@@ -200,8 +194,8 @@ int assistant_count(struct store *s, const struct principal *who,
         rc = db_read(s->db, SQL_ASSISTANT_COUNT_ALL, DB_PARAMS(graph, name, metadata), a, &rows,
                      err);
     else
-        rc = db_read(s->db, SQL_ASSISTANT_COUNT,
-                     DB_PARAMS(DB_T(who->owner), graph, name, metadata), a, &rows, err);
+        rc = db_read(s->db, SQL_ASSISTANT_COUNT, DB_PARAMS(DB_T(who->owner), graph, name, metadata),
+                     a, &rows, err);
     if (rc == 0)
         *out = db_int(&rows, 0, 0);
     return rc;

@@ -15,16 +15,22 @@ struct assistant {
 #define ASSISTANT_COLUMN_COUNT 11
 void assistant_from_row(const struct db_rows *r, size_t row, size_t col, struct assistant *out);
 
-enum assistant_sort { ASSISTANT_BY_CREATED, ASSISTANT_BY_UPDATED, ASSISTANT_BY_ID, ASSISTANT_BY_NAME,
-                      ASSISTANT_BY_GRAPH };
+enum assistant_sort {
+    ASSISTANT_BY_CREATED,
+    ASSISTANT_BY_UPDATED,
+    ASSISTANT_BY_ID,
+    ASSISTANT_BY_NAME,
+    ASSISTANT_BY_GRAPH
+};
 struct assistant_filter {
-    str metadata;  /* containment; absent: any */
-    str graph_id;  /* absent: any */
-    str name;      /* case-insensitive substring; absent: any */
+    str metadata; /* containment; absent: any */
+    str graph_id; /* absent: any */
+    str name;     /* case-insensitive substring; absent: any */
     enum assistant_sort sort;
 };
 struct assistant_patch { /* absent members stay */
-    str graph_id, name, description, config, context, metadata; /* metadata merges, the others replace */
+    str graph_id, name, description, config, context,
+        metadata; /* metadata merges, the others replace */
 };
 
 /* Creates version 1. When the id exists: ERR_EXISTS ("Assistant already exists"), or with

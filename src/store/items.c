@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* items.c - the long-term store.
  *
- * Design: the primary key (owner, namespace, key) serves look-ups, and a prefix of labels is a range
- * of it. Joined by '.', the labels of prefix "a" are "a" itself and everything from "a." up to "a/"
- * ('/' follows '.'); names between "a" and "a." such as "a-b" are excluded by the statement.
- * Expired items are invisible at once and removed by the sweep.
+ * Design: the primary key (owner, namespace, key) serves look-ups, and a prefix of labels is a
+ * range of it. Joined by '.', the labels of prefix "a" are "a" itself and everything from "a." up
+ * to "a/" ('/' follows '.'); names between "a" and "a." such as "a-b" are excluded by the
+ * statement. Expired items are invisible at once and removed by the sweep.
  *
  * Invariant: a filter that reaches a statement is an object with known operators only. */
 #include "store/items.h"
@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define MINUTE_US INT64_C(60000000)
+#define MINUTE_US       INT64_C(60000000)
 #define TTL_MINUTES_MAX (INT64_C(100) * 366 * 24 * 60)
 
 static void item_from_row(const struct db_rows *r, size_t row, struct item *out) {
@@ -38,8 +38,7 @@ int item_put(struct store *s, const struct principal *who, str name_space, str k
     db_batch_add(&b, SQL_ITEM_PUT,
                  DB_PARAMS(DB_T(who->owner), DB_T(name_space), DB_T(key), DB_T(value),
                            expires ? DB_I(ttl_minutes) : DB_NIL,
-                           expires ? DB_I(now_us + ttl_minutes * MINUTE_US) : DB_NIL,
-                           DB_I(now_us)),
+                           expires ? DB_I(now_us + ttl_minutes * MINUTE_US) : DB_NIL, DB_I(now_us)),
                  DB_EXPECT_NONE);
     return db_commit(s->db, &b, err);
 }
@@ -52,8 +51,8 @@ int item_refresh(struct store *s, const struct principal *who, const struct item
     for (size_t i = 0; i < count; i++)
         if (items[i].expires_at != 0)
             db_batch_add(&b, SQL_ITEM_REFRESH,
-                         DB_PARAMS(DB_T(who->owner), DB_T(items[i].name_space),
-                                   DB_T(items[i].key), DB_I(now_us)),
+                         DB_PARAMS(DB_T(who->owner), DB_T(items[i].name_space), DB_T(items[i].key),
+                                   DB_I(now_us)),
                          DB_EXPECT_NONE);
     return b.count == 0 ? 0 : db_commit(s->db, &b, err);
 }
@@ -61,10 +60,10 @@ int item_refresh(struct store *s, const struct principal *who, const struct item
 int item_get(struct store *s, const struct principal *who, str name_space, str key,
              bool refresh_ttl, struct arena *a, bool *found, struct item *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_ITEM_GET,
-                     DB_PARAMS(DB_T(who->owner), DB_T(name_space), DB_T(key),
-                               DB_I(clock_wall_us())),
-                     a, &rows, err);
+    int rc =
+        db_read(s->db, SQL_ITEM_GET,
+                DB_PARAMS(DB_T(who->owner), DB_T(name_space), DB_T(key), DB_I(clock_wall_us())), a,
+                &rows, err);
     if (rc < 0)
         return rc;
     if (rows.row_count == 0) {
@@ -180,12 +179,12 @@ int item_namespaces(struct store *s, const struct principal *who, str prefix, st
                     size_t *out_count, struct err *err) {
     struct db_rows rows;
     struct label_range range = range_of(a, literal_head(prefix));
-    int rc = db_read(s->db, who->all ? SQL_ITEM_NAMESPACES_ALL : SQL_ITEM_NAMESPACES_MINE,
-                     DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(range.from),
-                               DB_T(range.below), DB_T(range.inside), DB_I(clock_wall_us()),
-                               DB_T(prefix), DB_T(suffix), DB_I(max_depth), DB_I(page->limit),
-                               DB_I(page->offset)),
-                     a, &rows, err);
+    int rc =
+        db_read(s->db, who->all ? SQL_ITEM_NAMESPACES_ALL : SQL_ITEM_NAMESPACES_MINE,
+                DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(range.from), DB_T(range.below),
+                          DB_T(range.inside), DB_I(clock_wall_us()), DB_T(prefix), DB_T(suffix),
+                          DB_I(max_depth), DB_I(page->limit), DB_I(page->offset)),
+                a, &rows, err);
     if (rc < 0)
         return rc;
     *out = ARENA_ARRAY(a, str, rows.row_count + 1);

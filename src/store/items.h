@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* items.h - the long-term store: values by namespace and key, per owner.
- * A namespace is 1…n labels without '.', joined by '.'. Functions that name a key act on the items of
- * who->owner, also for `all`: a key means nothing without its owner. Tests: tests/unit/store/ */
+ * A namespace is 1…n labels without '.', joined by '.'. Functions that name a key act on the items
+ * of who->owner, also for `all`: a key means nothing without its owner. Tests: tests/unit/store/ */
 #ifndef HF_STORE_ITEMS_H
 #define HF_STORE_ITEMS_H
 
@@ -14,7 +14,8 @@ struct item {
     int64_t expires_at; /* 0: never */
 };
 MUST_CHECK int item_put(struct store *s, const struct principal *who, str name_space, str key,
-                        str value, int64_t ttl_minutes /* 0: none */, struct arena *a, struct err *err);
+                        str value, int64_t ttl_minutes /* 0: none */, struct arena *a,
+                        struct err *err);
 /* *found tells; expired items are not found. refresh_ttl moves the expiry on. */
 MUST_CHECK int item_get(struct store *s, const struct principal *who, str name_space, str key,
                         bool refresh_ttl, struct arena *a, bool *found, struct item *out,
@@ -24,8 +25,8 @@ MUST_CHECK int item_refresh(struct store *s, const struct principal *who, const 
                             size_t count, struct arena *a, struct err *err);
 MUST_CHECK int item_delete(struct store *s, const struct principal *who, str name_space, str key,
                            struct arena *a, struct err *err); /* a missing one is no error */
-/* prefix: joined by '.', "" everything. filter: JSON object text: {"k": v} or {"k": {"$gt": v}} with
- * $eq $ne $gt $gte $lt $lte; absent: any. Newest update first. */
+/* prefix: joined by '.', "" everything. filter: JSON object text: {"k": v} or {"k": {"$gt": v}}
+ * with $eq $ne $gt $gte $lt $lte; absent: any. Newest update first. */
 MUST_CHECK int item_search(struct store *s, const struct principal *who, str prefix, str filter,
                            const struct page *page, struct arena *a, struct item **out,
                            size_t *out_count, struct err *err);

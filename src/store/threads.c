@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* threads.c - the rows of threads.
  *
- * Design: a list of one owner in its default order is a walk along the index (owner, updated_at), as
- * far as offset and limit say; filters are functions that cost nothing when they match everything. A
- * status other than idle has an index of its own. Ids are looked up by key. Sort columns and
- * directions are variants of one statement; the tables below name them.
+ * Design: a list of one owner in its default order is a walk along the index (owner, updated_at),
+ * as far as offset and limit say; filters are functions that cost nothing when they match
+ * everything. A status other than idle has an index of its own. Ids are looked up by key. Sort
+ * columns and directions are variants of one statement; the tables below name them.
  *
  * Invariants: every statement names the owner; deleting removes all that hangs on the thread in the
  * same batch. */
@@ -13,14 +13,14 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define SORTS(prefix)                                                                     \
-    {                                                                                     \
-        [THREAD_BY_UPDATED] = {prefix##_UPDATED_AT_DESC, prefix##_UPDATED_AT_ASC},        \
-        [THREAD_BY_CREATED] = {prefix##_CREATED_AT_DESC, prefix##_CREATED_AT_ASC},        \
-        [THREAD_BY_STATE_UPDATED] = {prefix##_STATE_UPDATED_AT_DESC,                      \
-                                     prefix##_STATE_UPDATED_AT_ASC},                      \
-        [THREAD_BY_ID] = {prefix##_ID_DESC, prefix##_ID_ASC},                             \
-        [THREAD_BY_STATUS] = {prefix##_STATUS_DESC, prefix##_STATUS_ASC},                 \
+#define SORTS(prefix)                                                                              \
+    {                                                                                              \
+        [THREAD_BY_UPDATED] = {prefix##_UPDATED_AT_DESC, prefix##_UPDATED_AT_ASC},                 \
+        [THREAD_BY_CREATED] = {prefix##_CREATED_AT_DESC, prefix##_CREATED_AT_ASC},                 \
+        [THREAD_BY_STATE_UPDATED] = {prefix##_STATE_UPDATED_AT_DESC,                               \
+                                     prefix##_STATE_UPDATED_AT_ASC},                               \
+        [THREAD_BY_ID] = {prefix##_ID_DESC, prefix##_ID_ASC},                                      \
+        [THREAD_BY_STATUS] = {prefix##_STATUS_DESC, prefix##_STATUS_ASC},                          \
     }
 static const enum db_stmt SEARCH_MINE[][2] = SORTS(SQL_THREAD_SEARCH_MINE);
 static const enum db_stmt SEARCH_ALL[][2] = SORTS(SQL_THREAD_SEARCH_ALL);
@@ -55,10 +55,10 @@ static int not_found(struct id id, struct err *err) {
 
 void thread_insert_add(struct db_batch *b, const struct principal *who, struct id id, str metadata,
                        str config, int64_t now_us) {
-    db_batch_add(b, SQL_THREAD_INSERT,
-                 DB_PARAMS(DB_UUID(id), DB_T(who->owner), DB_T(metadata), DB_T(config),
-                           DB_I(now_us)),
-                 DB_EXPECT_NONE);
+    db_batch_add(
+        b, SQL_THREAD_INSERT,
+        DB_PARAMS(DB_UUID(id), DB_T(who->owner), DB_T(metadata), DB_T(config), DB_I(now_us)),
+        DB_EXPECT_NONE);
 }
 
 int thread_create(struct store *s, const struct principal *who, struct id id, str metadata,
@@ -85,10 +85,10 @@ int thread_create(struct store *s, const struct principal *who, struct id id, st
 int thread_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
                struct thread *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_THREAD_GET,
-                     DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
+    int rc = db_read(
+        s->db, SQL_THREAD_GET,
+        DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))), a,
+        &rows, err);
     if (rc < 0)
         return rc;
     if (rows.row_count == 0)
@@ -117,10 +117,10 @@ void thread_delete_add(struct db_batch *b, const struct principal *who, struct i
     static const enum db_stmt rest[] = {SQL_THREAD_DELETE_RUNS, SQL_THREAD_DELETE_EVENTS,
                                         SQL_THREAD_DELETE_CHECKPOINTS, SQL_THREAD_DELETE_VALUES,
                                         SQL_THREAD_DELETE_LISTS};
-    db_batch_add(b, SQL_THREAD_DELETE,
-                 DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who))),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    db_batch_add(
+        b, SQL_THREAD_DELETE,
+        DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
+        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     for (size_t i = 0; i < ARRAY_COUNT(rest); i++)
         db_batch_add(b, rest[i], DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
 }
@@ -180,8 +180,8 @@ static int search_rows(struct store *s, const struct principal *who, const struc
 }
 
 int thread_search(struct store *s, const struct principal *who, const struct thread_filter *f,
-                  const struct page *page, struct arena *a, struct thread **out,
-                  size_t *out_count, struct err *err) {
+                  const struct page *page, struct arena *a, struct thread **out, size_t *out_count,
+                  struct err *err) {
     struct db_rows rows;
     int rc = search_rows(s, who, f, page, a, &rows, err);
     if (rc < 0)
@@ -205,8 +205,7 @@ int thread_count(struct store *s, const struct principal *who, const struct thre
                      DB_PARAMS(low, high, DB_T(ids_json(a, f->ids, f->id_count)), status, metadata),
                      a, &rows, err);
     else if (plain)
-        rc = db_read(s->db,
-                     who->all ? SQL_THREAD_COUNT_PLAIN_ALL : SQL_THREAD_COUNT_PLAIN_MINE,
+        rc = db_read(s->db, who->all ? SQL_THREAD_COUNT_PLAIN_ALL : SQL_THREAD_COUNT_PLAIN_MINE,
                      DB_PARAMS(low), a, &rows, err);
     else
         rc = db_read(s->db, who->all ? SQL_THREAD_COUNT_ALL : SQL_THREAD_COUNT_MINE,
@@ -220,11 +219,10 @@ int thread_list_ids(struct store *s, const struct principal *who, str metadata, 
                     int64_t limit, struct arena *a, struct id **out, size_t *out_count,
                     struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db,
-                     who->all ? SQL_THREAD_IDS_CONTAINING_ALL : SQL_THREAD_IDS_CONTAINING_MINE,
-                     DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(metadata), DB_UUID(after),
-                               DB_I(limit)),
-                     a, &rows, err);
+    int rc = db_read(
+        s->db, who->all ? SQL_THREAD_IDS_CONTAINING_ALL : SQL_THREAD_IDS_CONTAINING_MINE,
+        DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(metadata), DB_UUID(after), DB_I(limit)), a,
+        &rows, err);
     if (rc < 0)
         return rc;
     *out = ARENA_ARRAY(a, struct id, rows.row_count + 1);

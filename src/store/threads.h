@@ -17,33 +17,43 @@ struct thread {
     struct id checkpoint_id;          /* nil: no checkpoint yet */
     int64_t created_at, updated_at, state_updated_at;
 };
-enum thread_sort { THREAD_BY_UPDATED, THREAD_BY_CREATED, THREAD_BY_STATE_UPDATED, THREAD_BY_ID,
-                   THREAD_BY_STATUS };
+enum thread_sort {
+    THREAD_BY_UPDATED,
+    THREAD_BY_CREATED,
+    THREAD_BY_STATE_UPDATED,
+    THREAD_BY_ID,
+    THREAD_BY_STATUS
+};
 struct thread_filter {
-    str metadata;                /* containment; absent: any */
+    str metadata;                     /* containment; absent: any */
     const enum thread_status *status; /* NULL: any */
     const struct id *ids;
-    size_t id_count;             /* 0: any */
+    size_t id_count; /* 0: any */
     enum thread_sort sort;
 };
 
-MUST_CHECK int thread_create(struct store *s, const struct principal *who, struct id id, str metadata,
-                             str config, bool do_nothing, struct arena *a, struct thread *out,
+MUST_CHECK int thread_create(struct store *s, const struct principal *who, struct id id,
+                             str metadata, str config, bool do_nothing, struct arena *a,
+                             struct thread *out,
                              struct err *err); /* ERR_EXISTS "Thread already exists" */
 /* Inserts an idle thread in the caller's batch; fails the batch with ERR_EXISTS. */
 void thread_insert_add(struct db_batch *b, const struct principal *who, struct id id, str metadata,
                        str config, int64_t now_us);
-MUST_CHECK int thread_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
-                          struct thread *out, struct err *err); /* "Thread with ID {id} not found" */
-MUST_CHECK int thread_patch(struct store *s, const struct principal *who, struct id id, str metadata,
-                            struct arena *a, struct thread *out, struct err *err); /* merges */
+MUST_CHECK int thread_get(struct store *s, const struct principal *who, struct id id,
+                          struct arena *a, struct thread *out,
+                          struct err *err); /* "Thread with ID {id} not found" */
+MUST_CHECK int thread_patch(struct store *s, const struct principal *who, struct id id,
+                            str metadata, struct arena *a, struct thread *out,
+                            struct err *err); /* merges */
 /* Removes the thread with its runs, events, checkpoints, values and lists. */
 MUST_CHECK int thread_delete(struct store *s, const struct principal *who, struct id id,
                              struct arena *a, struct err *err);
-void thread_delete_add(struct db_batch *b, const struct principal *who, struct id id); /* same, ERR_NOT_FOUND */
+void thread_delete_add(struct db_batch *b, const struct principal *who,
+                       struct id id); /* same, ERR_NOT_FOUND */
 MUST_CHECK int thread_search(struct store *s, const struct principal *who,
-                             const struct thread_filter *f, const struct page *page, struct arena *a,
-                             struct thread **out, size_t *out_count, struct err *err);
+                             const struct thread_filter *f, const struct page *page,
+                             struct arena *a, struct thread **out, size_t *out_count,
+                             struct err *err);
 MUST_CHECK int thread_count(struct store *s, const struct principal *who,
                             const struct thread_filter *f, struct arena *a, int64_t *out,
                             struct err *err);

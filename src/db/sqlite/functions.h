@@ -4,8 +4,8 @@
  *   hf_contains(json, part)      1 when part is contained in json, as Postgres' @>
  *   hf_filter(json, filter)      1 when the object meets {"k": v, "k": {"$gt": v}, …}
  *   hf_in(text, csv)             1 when text is one of the list; '' matches everything
- *   hf_icontains(text, part)     1 when part occurs in text, ASCII letters regardless of case
- *   hf_merge(json, json)         shallow merge of objects, keys of the second win; NULL counts as {}
+ *   hf_icontains(text, part)     1 when part occurs in text; ASCII letters match in either case
+ *   hf_merge(json, json)         shallow merge of objects, the second wins; NULL counts as {}
  *   hf_labels_cut(text, n)       the first n labels of 'a.b.c'; n 0: all
  *   hf_labels_match(text, p, s)  1 when labels begin with p and end with s; '*' is any one label
  *

@@ -46,14 +46,19 @@ static struct id id_of(const char *text) {
     return id;
 }
 #define ID_TEXT "01a1fbe9-cdaa-7562-a0cc-b4852f832f6d"
-#define AT INT64_C(1795000000123456)
+#define AT      INT64_C(1795000000123456)
 #define AT_TEXT "2026-11-18T11:06:40.123456Z"
 
 static void test_assistant(void **state) {
     struct scene *s = *state;
-    struct assistant t = {.id = id_of(ID_TEXT), .graph_id = STR("g\"1"), .name = STR("n"),
-                          .config = STR("{\"a\":[1]}"), .context = STR("{}"),
-                          .metadata = STR("{\"k\":1}"), .version = 3, .created_at = AT,
+    struct assistant t = {.id = id_of(ID_TEXT),
+                          .graph_id = STR("g\"1"),
+                          .name = STR("n"),
+                          .config = STR("{\"a\":[1]}"),
+                          .context = STR("{}"),
+                          .metadata = STR("{\"k\":1}"),
+                          .version = 3,
+                          .created_at = AT,
                           .updated_at = AT};
     struct json_writer w = writer(s);
     api_write_assistant(&w, &t, API_ASSISTANT_ALL);
@@ -68,13 +73,19 @@ static void test_assistant(void **state) {
 
 static void test_thread(void **state) {
     struct scene *s = *state;
-    struct thread t = {.id = id_of(ID_TEXT), .status = THREAD_INTERRUPTED, .metadata = STR("{}"),
-                       .config = STR("{}"), .interrupts = STR("{\"t\":[]}"), .created_at = AT,
-                       .updated_at = AT, .state_updated_at = AT};
+    struct thread t = {.id = id_of(ID_TEXT),
+                       .status = THREAD_INTERRUPTED,
+                       .metadata = STR("{}"),
+                       .config = STR("{}"),
+                       .interrupts = STR("{\"t\":[]}"),
+                       .created_at = AT,
+                       .updated_at = AT,
+                       .state_updated_at = AT};
     struct json_writer w = writer(s);
     api_write_thread(&w, &t, STR("{\"x\":1}"), STR_NULL, API_THREAD_ALL);
-    assert_text(s, "{\"thread_id\":\"" ID_TEXT "\",\"created_at\":\"" AT_TEXT "\",\"updated_at\":\""
-                   AT_TEXT "\",\"state_updated_at\":\"" AT_TEXT "\",\"metadata\":{},"
+    assert_text(s, "{\"thread_id\":\"" ID_TEXT "\",\"created_at\":\"" AT_TEXT
+                   "\",\"updated_at\":\"" AT_TEXT "\",\"state_updated_at\":\"" AT_TEXT
+                   "\",\"metadata\":{},"
                    "\"status\":\"interrupted\",\"config\":{},\"values\":{\"x\":1},"
                    "\"interrupts\":{\"t\":[]}}");
     t.error = STR("{\"message\":\"m\"}");
@@ -86,8 +97,11 @@ static void test_thread(void **state) {
 
 static void test_item(void **state) {
     struct scene *s = *state;
-    struct item item = {.name_space = STR("a.b c.d"), .key = STR("k/1"), .value = STR("{\"v\":null}"),
-                        .created_at = AT, .updated_at = AT};
+    struct item item = {.name_space = STR("a.b c.d"),
+                        .key = STR("k/1"),
+                        .value = STR("{\"v\":null}"),
+                        .created_at = AT,
+                        .updated_at = AT};
     struct json_writer w = writer(s);
     api_write_item(&w, &item);
     assert_text(s, "{\"value\":{\"v\":null},\"key\":\"k/1\",\"namespace\":[\"a\",\"b c\",\"d\"],"
@@ -100,8 +114,12 @@ static void test_item(void **state) {
 /* Interrupts are gathered from all tasks. */
 static void test_state_interrupts(void **state) {
     struct scene *s = *state;
-    struct checkpoint c = {.thread_id = id_of(ID_TEXT), .id = id_of(ID_TEXT), .name_space = STR("n:1"),
-                           .next = STR("[]"), .metadata = STR("{}"), .created_at = AT,
+    struct checkpoint c = {.thread_id = id_of(ID_TEXT),
+                           .id = id_of(ID_TEXT),
+                           .name_space = STR("n:1"),
+                           .next = STR("[]"),
+                           .metadata = STR("{}"),
+                           .created_at = AT,
                            .tasks = STR("[{\"interrupts\":[{\"id\":\"1\"}]},{},"
                                         "{\"interrupts\":[{\"id\":\"2\"},{\"id\":\"3\"}]}]")};
     struct json_writer w = writer(s);
@@ -117,15 +135,27 @@ static void test_extract(void **state) {
     static const struct {
         const char *path, *want; /* want NULL: refused */
     } cases[] = {
-        {"values", "{\"m\":[{\"c\":1},{\"c\":2}],\"a.b\":3}"}, {"values.m[0].c", "1"},
-        {"values.m[-1]", "{\"c\":2}"}, {"values.m[2]", "null"}, {"values.m[-3].c", "null"},
-        {"values.m.c", "null"}, {"metadata.user", "\"u\""}, {"config", "{}"},
-        {"interrupts.x", "null"}, {"values.", NULL}, {"values..m", NULL}, {"values.m[", NULL},
-        {"values.m[x]", NULL}, {"values.m[1]c", NULL}, {"other.m", NULL}, {"", NULL},
-        {"valuesx", NULL}, {"values.m[99999999999999999999]", NULL},
+        {"values", "{\"m\":[{\"c\":1},{\"c\":2}],\"a.b\":3}"},
+        {"values.m[0].c", "1"},
+        {"values.m[-1]", "{\"c\":2}"},
+        {"values.m[2]", "null"},
+        {"values.m[-3].c", "null"},
+        {"values.m.c", "null"},
+        {"metadata.user", "\"u\""},
+        {"config", "{}"},
+        {"interrupts.x", "null"},
+        {"values.", NULL},
+        {"values..m", NULL},
+        {"values.m[", NULL},
+        {"values.m[x]", NULL},
+        {"values.m[1]c", NULL},
+        {"other.m", NULL},
+        {"", NULL},
+        {"valuesx", NULL},
+        {"values.m[99999999999999999999]", NULL},
     };
-    struct thread t = {.metadata = STR("{\"user\":\"u\"}"), .config = STR("{}"),
-                       .interrupts = STR("{}")};
+    struct thread t = {
+        .metadata = STR("{\"user\":\"u\"}"), .config = STR("{}"), .interrupts = STR("{}")};
     str values = STR("{\"m\":[{\"c\":1},{\"c\":2}],\"a.b\":3}");
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         yyjson_val *root;
@@ -143,8 +173,9 @@ static void test_extract(void **state) {
             continue;
         }
         assert_int_equal(rc, 0);
-        assert_string_equal(arena_z(&s->arena, api_extract_make(&s->arena, &x, &t, values)),
-                            arena_z(&s->arena, arena_printf(&s->arena, "{\"p\":%s}", cases[i].want)));
+        assert_string_equal(
+            arena_z(&s->arena, api_extract_make(&s->arena, &x, &t, values)),
+            arena_z(&s->arena, arena_printf(&s->arena, "{\"p\":%s}", cases[i].want)));
     }
 }
 

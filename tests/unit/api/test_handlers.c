@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_handlers.c - the handlers over the wire. Goal: status, body, headers and exact error texts of
- * assistants, threads, states, the store and the server's own routes, in the forms that clients send;
- * the text mode; metrics by route template. Method: the real server on a free port, the real client
- * on a fiber, a database in memory; tables of exchanges, run in order. */
+/* test_handlers.c - the handlers over the wire. Goal: status, body, headers and exact error texts
+ * of assistants, threads, states, the store and the server's own routes, in the forms that clients
+ * send; the text mode; metrics by route template. Method: the real server on a free port, the real
+ * client on a fiber, a database in memory; tables of exchanges, run in order. */
 #include "api/api.h"
 
 #include <setjmp.h>
@@ -44,8 +44,15 @@ static const struct channel_def CHANNELS[] = {{"messages", CHANNEL_MESSAGES, tru
 static const struct node_def NODES[] = {{"model", node_nothing}};
 static const struct graph_edge EDGES[] = {{GRAPH_START, 0, NULL}, {0, GRAPH_END, "done"}};
 static const struct graph_def GRAPH = {
-    .id = "agent", .description = "for tests", .channels = CHANNELS, .channel_count = 1,
-    .nodes = NODES, .node_count = 1, .edges = EDGES, .edge_count = 2, .route = route_nothing,
+    .id = "agent",
+    .description = "for tests",
+    .channels = CHANNELS,
+    .channel_count = 1,
+    .nodes = NODES,
+    .node_count = 1,
+    .edges = EDGES,
+    .edge_count = 2,
+    .route = route_nothing,
     .input_schema = "{\"type\":\"object\"}",
 };
 
@@ -68,7 +75,8 @@ static int send_one(struct scene *s, const struct exchange *x, const struct http
                     const char *want_header, str *out_header, str *out_body) {
     struct http_call_options o = {
         .method = method_of(x->method),
-        .url = arena_printf(&s->arena, "http://127.0.0.1:%d%s", http_server_port(s->server), x->path),
+        .url =
+            arena_printf(&s->arena, "http://127.0.0.1:%d%s", http_server_port(s->server), x->path),
         .body = x->body ? str_of(x->body) : STR_NULL,
         .headers = header,
         .header_count = header != NULL,
@@ -80,8 +88,8 @@ static int send_one(struct scene *s, const struct exchange *x, const struct http
         return rc;
     int status = http_call_status(call);
     if (want_header)
-        *out_header = arena_dup(&s->arena, http_call_header(call, want_header ? str_of(want_header)
-                                                                              : STR("")));
+        *out_header = arena_dup(
+            &s->arena, http_call_header(call, want_header ? str_of(want_header) : STR("")));
     rc = http_call_read_all(call, &s->arena, (size_t)16 << 20, out_body, &s->err);
     http_call_close(call);
     return rc < 0 ? rc : status;
@@ -104,23 +112,23 @@ static void run_all(struct scene *s, const struct exchange *list, size_t count) 
         int status = send_one(s, x, NULL, NULL, NULL, &body);
         if (status != x->status || !body_fits(s, body, x->expect))
             (void)snprintf(s->failure, sizeof(s->failure),
-                           "%s %s %s: %d instead of %d; body %.*s; wanted %s; %s", x->method, x->path,
-                           x->body ? x->body : "", status, x->status, STR_ARG(body),
+                           "%s %s %s: %d instead of %d; body %.*s; wanted %s; %s", x->method,
+                           x->path, x->body ? x->body : "", status, x->status, STR_ARG(body),
                            x->expect ? x->expect : "anything", s->err.message);
     }
 }
 #define RUN(s, list) run_all((s), (list), ARRAY_COUNT(list))
-#define CHECK(cond)                                                                            \
-    do {                                                                                       \
-        if (!(cond) && !s->failure[0])                                                         \
-            (void)snprintf(s->failure, sizeof(s->failure), "%s:%d: not so: %s", __FILE__,      \
-                           __LINE__, #cond);                                                   \
+#define CHECK(cond)                                                                                \
+    do {                                                                                           \
+        if (!(cond) && !s->failure[0])                                                             \
+            (void)snprintf(s->failure, sizeof(s->failure), "%s:%d: not so: %s", __FILE__,          \
+                           __LINE__, #cond);                                                       \
     } while (0)
 
-#define A1 "01a1fbe9-cdaa-7562-a0cc-b4852f832f6d"
-#define T1 "01a1fbe9-ce18-765d-acc6-756d23aab223"
+#define A1     "01a1fbe9-cdaa-7562-a0cc-b4852f832f6d"
+#define T1     "01a1fbe9-ce18-765d-acc6-756d23aab223"
 #define T1_HEX "01a1fbe9ce18765dacc6756d23aab223"
-#define T2 "01a1fbe9-ce3e-72bf-946f-738a01840315"
+#define T2     "01a1fbe9-ce3e-72bf-946f-738a01840315"
 #define NOBODY "00000000-0000-4000-8000-000000000001"
 
 static void assistants(struct scene *s) {
@@ -129,7 +137,8 @@ static void assistants(struct scene *s) {
          "{\"assistant_id\":\"fe096781-5601-53d2-b2f6-0d3403f7e9ca\",\"graph_id\":\"agent\","
          "\"name\":\"agent\",\"metadata\":{\"created_by\":\"system\"},\"version\":1}"},
         {"POST", "/assistants",
-         "{\"assistant_id\":\"" A1 "\",\"graph_id\":\"agent\",\"name\":\"n1\",\"metadata\":{\"k\":1}}",
+         "{\"assistant_id\":\"" A1
+         "\",\"graph_id\":\"agent\",\"name\":\"n1\",\"metadata\":{\"k\":1}}",
          200,
          "{\"assistant_id\":\"" A1 "\",\"version\":1,\"config\":{},\"context\":{},\"name\":\"n1\","
          "\"description\":null,\"metadata\":{\"k\":1}}"},
@@ -143,8 +152,9 @@ static void assistants(struct scene *s) {
          "={\"detail\":\"No assistant found for \\\"nope\\\". Make sure the assistant ID is for a "
          "valid assistant or a valid graph ID.\"}"},
         {"POST", "/assistants", "{\"graph_id\":\"agent\"}", 200, "{\"name\":\"Untitled\"}"},
-        {"PATCH", "/assistants/" A1, "{\"metadata\":{\"z\":2},\"name\":\"n2\",\"description\":null}",
-         200, "{\"version\":2,\"metadata\":{\"k\":1,\"z\":2},\"name\":\"n2\"}"},
+        {"PATCH", "/assistants/" A1,
+         "{\"metadata\":{\"z\":2},\"name\":\"n2\",\"description\":null}", 200,
+         "{\"version\":2,\"metadata\":{\"k\":1,\"z\":2},\"name\":\"n2\"}"},
         {"GET", "/assistants/" NOBODY, NULL, 404, "={\"detail\":\"Assistant not found\"}"},
         {"GET", "/assistants/not-a-uuid", NULL, 404, "={\"detail\":\"Assistant not found\"}"},
         {"POST", "/assistants/count", "{}", 200, "=3"},
@@ -159,7 +169,8 @@ static void assistants(struct scene *s) {
         {"GET", "/assistants/agent/graph?xray=1", NULL, 200,
          "{\"nodes\":[{\"id\":\"__start__\"},{\"id\":\"model\",\"type\":\"runnable\"},"
          "{\"id\":\"__end__\"}],\"edges\":[{\"source\":\"__start__\",\"target\":\"model\","
-         "\"conditional\":false},{\"source\":\"model\",\"target\":\"__end__\",\"data\":\"done\"}]}"},
+         "\"conditional\":false},{\"source\":\"model\",\"target\":\"__end__\",\"data\":\"done\"}]"
+         "}"},
         {"GET", "/assistants/" A1 "/schemas", NULL, 200,
          "{\"graph_id\":\"agent\",\"input_schema\":{\"type\":\"object\"},\"output_schema\":null}"},
         {"DELETE", "/assistants/" A1, NULL, 200, "=[\"" A1 "\"]"},
@@ -199,7 +210,8 @@ static void threads(struct scene *s) {
          "=[{\"thread_id\":\"" T1 "\"}]"},
         {"POST", "/threads/search", "{\"status\":\"busy\"}", 200, "=[]"},
         {"POST", "/threads/search", "{\"status\":\"asleep\"}", 422, NULL},
-        {"POST", "/threads/search", "{\"ids\":[\"x\"]}", 422, "={\"detail\":\"ids: must be UUIDs\"}"},
+        {"POST", "/threads/search", "{\"ids\":[\"x\"]}", 422,
+         "={\"detail\":\"ids: must be UUIDs\"}"},
         {"POST", "/threads/search",
          "{\"ids\":[\"" T1 "\"],\"select\":[\"status\"],"
          "\"extract\":{\"u\":\"metadata.user\",\"none\":\"values.messages[-1]\"}}",
@@ -209,8 +221,7 @@ static void threads(struct scene *s) {
         {"POST", "/threads/count", "{\"metadata\":{\"user\":\"u1\"}}", 200, "=1"},
         {"POST", "/threads/count", "{\"values\":{\"x\":1}}", 200, "=0"},
         {"DELETE", "/threads/" T1, NULL, 204, "="},
-        {"DELETE", "/threads/" T1, NULL, 404,
-         "={\"detail\":\"Thread with ID " T1 " not found\"}"},
+        {"DELETE", "/threads/" T1, NULL, 404, "={\"detail\":\"Thread with ID " T1 " not found\"}"},
         {"POST", "/threads/" NOBODY "/copy", NULL, 501,
          "={\"detail\":\"POST /threads/{thread_id}/copy is not built yet\"}"},
     };
@@ -254,9 +265,15 @@ static struct id id_of(const char *text) {
 static void states_make(struct scene *s) {
     struct db_batch b;
     struct checkpoint first = {
-        .thread_id = id_of(T2), .id = id_of(C1), .name_space = STR(""), .step = -1,
-        .source = STR("input"), .channels = STR("{\"x\":{\"h\":\"aa\"}}"), .next = STR("[\"model\"]"),
-        .tasks = STR("[]"), .metadata = STR("{\"source\":\"input\",\"step\":-1}"),
+        .thread_id = id_of(T2),
+        .id = id_of(C1),
+        .name_space = STR(""),
+        .step = -1,
+        .source = STR("input"),
+        .channels = STR("{\"x\":{\"h\":\"aa\"}}"),
+        .next = STR("[\"model\"]"),
+        .tasks = STR("[]"),
+        .metadata = STR("{\"source\":\"input\",\"step\":-1}"),
         .created_at = INT64_C(1795000000000000),
     };
     struct checkpoint second = first;
@@ -276,12 +293,14 @@ static void states_make(struct scene *s) {
     CHECK(db_commit(s->store.db, &b, &s->err) == 0);
 }
 
-#define CONFIG(id) "{\"thread_id\":\"" T2 "\",\"checkpoint_id\":\"" id "\",\"checkpoint_ns\":\"\"," \
-                   "\"checkpoint_map\":null}"
-#define STATE_1                                                                                 \
-    "{\"values\":{\"x\":1},\"next\":[\"model\"],\"tasks\":[],\"metadata\":{\"source\":\"input\"," \
-    "\"step\":-1},\"created_at\":\"2026-11-18T11:06:40.000000Z\",\"checkpoint\":" CONFIG(C1) ","  \
-    "\"parent_checkpoint\":null,\"interrupts\":[]}"
+#define CONFIG(id)                                                                                 \
+    "{\"thread_id\":\"" T2 "\",\"checkpoint_id\":\"" id "\",\"checkpoint_ns\":\"\","               \
+    "\"checkpoint_map\":null}"
+#define STATE_1                                                                                    \
+    "{\"values\":{\"x\":1},\"next\":[\"model\"],\"tasks\":[],\"metadata\":{\"source\":\"input\","  \
+    "\"step\":-1},\"created_at\":\"2026-11-18T11:06:40.000000Z\",\"checkpoint\":" CONFIG(          \
+        C1) ","                                                                                    \
+            "\"parent_checkpoint\":null,\"interrupts\":[]}"
 
 static void states(struct scene *s) {
     static const struct exchange before[] = {
@@ -298,10 +317,12 @@ static void states(struct scene *s) {
     static const struct exchange after[] = {
         {"GET", "/threads/" T2 "/state?subgraphs=true", NULL, 200,
          "{\"values\":{\"x\":{\"deep\":[1,2]},\"messages\":[{\"id\":\"m1\"},{\"id\":\"m2\"}]},"
-         "\"checkpoint\":" CONFIG(C2) ",\"parent_checkpoint\":" CONFIG(C1) ","
-         "\"interrupts\":[{\"id\":\"i1\",\"value\":\"go on?\"}]}"},
+         "\"checkpoint\":" CONFIG(C2) ",\"parent_checkpoint\":" CONFIG(
+             C1) ","
+                 "\"interrupts\":[{\"id\":\"i1\",\"value\":\"go on?\"}]}"},
         {"GET", "/threads/" T2 "/state/" C1, NULL, 200, "=" STATE_1},
-        {"GET", "/threads/" T2 "/state/" NOBODY, NULL, 404, "={\"detail\":\"Checkpoint not found\"}"},
+        {"GET", "/threads/" T2 "/state/" NOBODY, NULL, 404,
+         "={\"detail\":\"Checkpoint not found\"}"},
         {"GET", "/threads/" T2 "/state/x", NULL, 404, "={\"detail\":\"Checkpoint not found\"}"},
         {"GET", "/threads/" T2 "/history?limit=1", NULL, 200, "[{\"checkpoint\":" CONFIG(C2) "}]"},
         {"GET", "/threads/" T2 "/history?before=" C2, NULL, 200, "=[" STATE_1 "]"},
@@ -317,8 +338,9 @@ static void states(struct scene *s) {
         {"POST", "/threads/" T2 "/history", "{\"checkpoint\":{\"checkpoint_ns\":\"sub:1\"}}", 200,
          "=[]"},
         {"GET", "/threads/" T2, NULL, 200, "{\"values\":{\"x\":{\"deep\":[1,2]}}}"},
-        {"POST", "/threads/search", "{\"values\":{\"x\":{\"deep\":[2]}},\"select\":[\"thread_id\"]}",
-         200, "=[{\"thread_id\":\"" T2 "\"}]"},
+        {"POST", "/threads/search",
+         "{\"values\":{\"x\":{\"deep\":[2]}},\"select\":[\"thread_id\"]}", 200,
+         "=[{\"thread_id\":\"" T2 "\"}]"},
         {"POST", "/threads/search", "{\"values\":{\"x\":{\"deep\":[3]}}}", 200, "=[]"},
         {"POST", "/threads/count", "{\"values\":{\"messages\":[{\"id\":\"m2\"}]}}", 200, "=1"},
         {"POST", "/threads/search",
@@ -333,12 +355,13 @@ static void states(struct scene *s) {
 
 static void store(struct scene *s) {
     static const struct exchange list[] = {
-        {"PUT", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\",\"value\":{\"x\":1}}", 204,
-         "="},
+        {"PUT", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\",\"value\":{\"x\":1}}",
+         204, "="},
         {"GET", "/store/items?namespace=a.b&key=k", NULL, 200,
          "{\"value\":{\"x\":1},\"key\":\"k\",\"namespace\":[\"a\",\"b\"]}"},
         {"GET", "/store/items?namespace=a&namespace=b&key=k", NULL, 200, "{\"key\":\"k\"}"},
-        {"GET", "/store/items?namespace=%5B%22a%22%2C%22b%22%5D&key=k", NULL, 200, "{\"key\":\"k\"}"},
+        {"GET", "/store/items?namespace=%5B%22a%22%2C%22b%22%5D&key=k", NULL, 200,
+         "{\"key\":\"k\"}"},
         {"GET", "/store/items?namespace=a.b&key=zz", NULL, 200, "=null"},
         {"GET", "/store/items?namespace=a.b", NULL, 422, "={\"detail\":\"key: is required\"}"},
         {"GET", "/store/items?key=k", NULL, 422, "={\"detail\":\"namespace: is required\"}"},
@@ -348,7 +371,8 @@ static void store(struct scene *s) {
         {"POST", "/store/items/search", "{\"filter\":{\"x\":{\"$near\":1}}}", 422,
          "={\"detail\":\"filter: unknown operator $near\"}"},
         {"POST", "/store/items/search", "{\"query\":\"fruit\"}", 501, NULL},
-        {"POST", "/store/namespaces", "{\"prefix\":[\"a\"]}", 200, "={\"namespaces\":[[\"a\",\"b\"]]}"},
+        {"POST", "/store/namespaces", "{\"prefix\":[\"a\"]}", 200,
+         "={\"namespaces\":[[\"a\",\"b\"]]}"},
         {"POST", "/store/namespaces", "{\"max_depth\":1}", 200, "={\"namespaces\":[[\"a\"]]}"},
         {"PUT", "/store/items", "{\"namespace\":[\"a.b\"],\"key\":\"k\",\"value\":{}}", 422,
          "={\"detail\":\"Namespace labels cannot be empty or contain periods. Received: a.b\"}"},
@@ -359,7 +383,8 @@ static void store(struct scene *s) {
         {"PUT", "/store/items", "{\"namespace\":[\"a\"],\"key\":\"k\",\"value\":[]}", 422,
          "={\"detail\":\"value: must be an object\"}"},
         {"PUT", "/store/items",
-         "{\"namespace\":[\"t\"],\"key\":\"k\",\"value\":{},\"ttl\":0.5,\"index\":false}", 204, "="},
+         "{\"namespace\":[\"t\"],\"key\":\"k\",\"value\":{},\"ttl\":0.5,\"index\":false}", 204,
+         "="},
         {"DELETE", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\"}", 204, "="},
         {"DELETE", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\"}", 204, "="},
         {"GET", "/store/items?namespace=a.b&key=k", NULL, 200, "=null"},
@@ -371,9 +396,11 @@ static void server_itself(struct scene *s) {
     static const struct exchange list[] = {
         {"GET", "/ok", NULL, 200, "={\"ok\":true}"},
         {"GET", "/ok?check_db=1", NULL, 200, "={\"ok\":true}"},
-        {"GET", "/info", NULL, 200, "{\"version\":\"" HF_VERSION "\",\"flags\":{\"assistants\":true}}"},
+        {"GET", "/info", NULL, 200,
+         "{\"version\":\"" HF_VERSION "\",\"flags\":{\"assistants\":true}}"},
         {"GET", "/", NULL, 200, "{\"name\":\"Holdfast\"}"},
-        {"GET", "/openapi.json", NULL, 200, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Holdfast\"}}"},
+        {"GET", "/openapi.json", NULL, 200,
+         "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Holdfast\"}}"},
         {"GET", "/docs", NULL, 200, NULL},
         {"GET", "/metrics?format=xml", NULL, 422, NULL},
         {"GET", "/metrics?format=json", NULL, 200, "{}"},
@@ -426,11 +453,14 @@ static void scene_open(struct scene *s, bool error_text) {
     struct http_server_options http;
     struct graph_services services = {.rt = NULL};
     struct registry_options registry = {.ttl_us = 1000000, .entries_max = 10};
-    struct engine_options engine = {.running_max = 4, .pending_max = 100, .attempts_max = 3,
-                                    .recursion_limit = 25, .api_url = ""};
+    struct engine_options engine = {.running_max = 4,
+                                    .pending_max = 100,
+                                    .attempts_max = 3,
+                                    .recursion_limit = 25,
+                                    .api_url = ""};
     struct api_options api = {.error_text = error_text, .public_url = ""};
-    struct http_client_options client = {.connections_max = 8, .connections_per_host_max = 8,
-                                         .buffer_bytes_max = 1 << 18};
+    struct http_client_options client = {
+        .connections_max = 8, .connections_per_host_max = 8, .buffer_bytes_max = 1 << 18};
     db_sqlite_options_default(&db);
     db.path = NULL;
     arena_init(&s->arena, (size_t)256 << 20);
@@ -439,8 +469,8 @@ static void scene_open(struct scene *s, bool error_text) {
     assert_int_equal(db_sqlite_open(s->rt, &db, &s->store.db, &s->err), 0);
     s->registry = registry_new(&services, &registry);
     registry_add(s->registry, &GRAPH);
-    assert_int_equal(engine_open(s->rt, &s->store, s->registry, &services, &engine, &s->engine,
-                                 &s->err), 0);
+    assert_int_equal(
+        engine_open(s->rt, &s->store, s->registry, &services, &engine, &s->engine, &s->err), 0);
     assert_int_equal(api_open(s->rt, &s->store, s->engine, &api, &s->api, &s->err), 0);
     http_server_options_default(&http);
     http.host = "127.0.0.1";
@@ -466,22 +496,28 @@ static void run_scene(void (*fn)(struct scene *s), bool error_text) {
         fail_msg("%s", s.failure);
 }
 
-#define TEST(name) \
-    static void test_##name(void **state) { (void)state; run_scene(name, false); }
+#define TEST(name)                                                                                 \
+    static void test_##name(void **state) {                                                        \
+        (void)state;                                                                               \
+        run_scene(name, false);                                                                    \
+    }
 TEST(assistants)
 TEST(threads)
 TEST(paging_headers)
 TEST(states)
 TEST(store)
 TEST(server_itself)
-static void test_text_mode(void **state) { (void)state; run_scene(text_mode, true); }
+static void test_text_mode(void **state) {
+    (void)state;
+    run_scene(text_mode, true);
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* First: it counts requests, and metrics live as long as the process. */
-        cmocka_unit_test(test_server_itself),  cmocka_unit_test(test_assistants),
-        cmocka_unit_test(test_threads),        cmocka_unit_test(test_paging_headers),
-        cmocka_unit_test(test_states),         cmocka_unit_test(test_store),
+        cmocka_unit_test(test_server_itself), cmocka_unit_test(test_assistants),
+        cmocka_unit_test(test_threads),       cmocka_unit_test(test_paging_headers),
+        cmocka_unit_test(test_states),        cmocka_unit_test(test_store),
         cmocka_unit_test(test_text_mode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,31 +25,32 @@ struct fixture {
 };
 typedef void (*fixture_fn)(struct fixture *f);
 
-#define CHECK(cond)                                                                           \
-    do {                                                                                      \
-        if (!(cond)) {                                                                        \
-            (void)snprintf(f->failure, sizeof(f->failure), "%s:%d: not so: %s (error: %s)",   \
-                           __FILE__, __LINE__, #cond, f->err.message);                        \
-            return;                                                                           \
-        }                                                                                     \
+#define CHECK(cond)                                                                                \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            (void)snprintf(f->failure, sizeof(f->failure), "%s:%d: not so: %s (error: %s)",        \
+                           __FILE__, __LINE__, #cond, f->err.message);                             \
+            return;                                                                                \
+        }                                                                                          \
     } while (0)
-#define CHECK_INT(a, b)                                                                       \
-    do {                                                                                      \
-        long long check_a = (long long)(a), check_b = (long long)(b);                         \
-        if (check_a != check_b) {                                                             \
-            (void)snprintf(f->failure, sizeof(f->failure), "%s:%d: %s is %lld, %s is %lld (error: %s)", \
-                           __FILE__, __LINE__, #a, check_a, #b, check_b, f->err.message);     \
-            return;                                                                           \
-        }                                                                                     \
+#define CHECK_INT(a, b)                                                                            \
+    do {                                                                                           \
+        long long check_a = (long long)(a), check_b = (long long)(b);                              \
+        if (check_a != check_b) {                                                                  \
+            (void)snprintf(f->failure, sizeof(f->failure),                                         \
+                           "%s:%d: %s is %lld, %s is %lld (error: %s)", __FILE__, __LINE__, #a,    \
+                           check_a, #b, check_b, f->err.message);                                  \
+            return;                                                                                \
+        }                                                                                          \
     } while (0)
-#define CHECK_STR(a, b)                                                                       \
-    do {                                                                                      \
-        str check_a = (a), check_b = (b);                                                     \
-        if (!str_eq(check_a, check_b)) {                                                      \
-            (void)snprintf(f->failure, sizeof(f->failure), "%s:%d: %s is \"%.*s\", not \"%.*s\"", \
-                           __FILE__, __LINE__, #a, STR_ARG(check_a), STR_ARG(check_b));       \
-            return;                                                                           \
-        }                                                                                     \
+#define CHECK_STR(a, b)                                                                            \
+    do {                                                                                           \
+        str check_a = (a), check_b = (b);                                                          \
+        if (!str_eq(check_a, check_b)) {                                                           \
+            (void)snprintf(f->failure, sizeof(f->failure), "%s:%d: %s is \"%.*s\", not \"%.*s\"",  \
+                           __FILE__, __LINE__, #a, STR_ARG(check_a), STR_ARG(check_b));            \
+            return;                                                                                \
+        }                                                                                          \
     } while (0)
 
 static void fixture_fiber(void *arg) {

@@ -9,17 +9,26 @@
 
 static struct id make(struct fixture *f, const struct principal *who, str graph, str name,
                       str metadata) {
-    struct assistant in = {.id = id_v7(), .graph_id = graph, .name = name, .config = STR("{}"),
-                           .context = STR("{}"), .metadata = metadata}, out;
+    struct assistant in = {.id = id_v7(),
+                           .graph_id = graph,
+                           .name = name,
+                           .config = STR("{}"),
+                           .context = STR("{}"),
+                           .metadata = metadata},
+                     out;
     int rc = assistant_create(&f->store, who, &in, false, &f->arena, &out, &f->err);
     return rc == 0 ? out.id : ID_NIL;
 }
 
 static void life(struct fixture *f) {
     struct store *s = &f->store;
-    struct assistant in = {.id = id_v7(), .graph_id = STR("agent"), .name = STR("n1"),
-                           .config = STR("{\"tags\":[]}"), .context = STR("{}"),
-                           .metadata = STR("{\"k\":1}")}, out, again;
+    struct assistant in = {.id = id_v7(),
+                           .graph_id = STR("agent"),
+                           .name = STR("n1"),
+                           .config = STR("{\"tags\":[]}"),
+                           .context = STR("{}"),
+                           .metadata = STR("{\"k\":1}")},
+                     out, again;
     CHECK_INT(assistant_create(s, &ALICE, &in, false, &f->arena, &out, &f->err), 0);
     CHECK_INT(out.version, 1);
     CHECK_STR(out.config, STR("{\"tags\":[]}"));
@@ -74,8 +83,12 @@ static void owners(struct fixture *f) {
     CHECK_INT(assistant_get(s, &BOB, mine, &f->arena, &out, &f->err), ERR_NOT_FOUND);
     CHECK_INT(assistant_update(s, &BOB, mine, &patch, &f->arena, &out, &f->err), ERR_NOT_FOUND);
     CHECK_INT(assistant_delete(s, &BOB, mine, true, &f->arena, &f->err), ERR_NOT_FOUND);
-    struct assistant same = {.id = mine, .graph_id = STR("agent"), .name = STR("x"),
-                             .config = STR("{}"), .context = STR("{}"), .metadata = STR("{}")};
+    struct assistant same = {.id = mine,
+                             .graph_id = STR("agent"),
+                             .name = STR("x"),
+                             .config = STR("{}"),
+                             .context = STR("{}"),
+                             .metadata = STR("{}")};
     CHECK_INT(assistant_create(s, &BOB, &same, true, &f->arena, &out, &f->err), ERR_EXISTS);
     CHECK_INT(assistant_search(s, &BOB, &any, &page, &f->arena, &list, &count, &f->err), 0);
     CHECK_INT(count, 3);
@@ -106,9 +119,12 @@ static void lists(struct fixture *f) {
     struct assistant_patch touch = {.name = STR("alpha")};
     struct assistant out, *list;
     CHECK_INT(assistant_update(s, &ALICE, b, &touch, &f->arena, &out, &f->err), 0);
-    static const struct { enum assistant_sort sort; const char *down; } want[] = {
+    static const struct {
+        enum assistant_sort sort;
+        const char *down;
+    } want[] = {
         {ASSISTANT_BY_CREATED, "cba"}, {ASSISTANT_BY_UPDATED, "bca"}, {ASSISTANT_BY_ID, "cba"},
-        {ASSISTANT_BY_NAME, "bca"}, {ASSISTANT_BY_GRAPH, "cab"},
+        {ASSISTANT_BY_NAME, "bca"},    {ASSISTANT_BY_GRAPH, "cab"},
     };
     size_t count;
     int64_t total;
@@ -116,23 +132,32 @@ static void lists(struct fixture *f) {
         struct assistant_filter filter = {.sort = want[i / 4].sort};
         struct page page = {.limit = 10, .order = i & 1 ? SORT_ASC : SORT_DESC};
         CHECK_INT(assistant_search(s, i & 2 ? &SERVER : &ALICE, &filter, &page, &f->arena, &list,
-                                   &count, &f->err), 0);
+                                   &count, &f->err),
+                  0);
         CHECK_INT(count, 3);
         char got[4] = {0};
         for (size_t k = 0; k < 3; k++)
-            got[i & 1 ? 2 - k : k] = id_eq(list[k].id, a) ? 'a' : id_eq(list[k].id, b) ? 'b'
-                                                                : id_eq(list[k].id, c) ? 'c' : '?';
+            got[i & 1 ? 2 - k : k] = id_eq(list[k].id, a)   ? 'a'
+                                     : id_eq(list[k].id, b) ? 'b'
+                                     : id_eq(list[k].id, c) ? 'c'
+                                                            : '?';
         CHECK_STR(str_of(got), str_of(want[i / 4].down));
     }
-    struct { struct assistant_filter filter; size_t count; } cases[] = {
-        {{.name = STR("BETA")}, 2}, {{.graph_id = STR("g1")}, 1},
-        {{.metadata = STR("{\"t\":1}")}, 2}, {{.metadata = STR("{\"t\":1}"), .name = STR("one")}, 1},
+    struct {
+        struct assistant_filter filter;
+        size_t count;
+    } cases[] = {
+        {{.name = STR("BETA")}, 2},
+        {{.graph_id = STR("g1")}, 1},
+        {{.metadata = STR("{\"t\":1}")}, 2},
+        {{.metadata = STR("{\"t\":1}"), .name = STR("one")}, 1},
         {{.graph_id = STR("nope")}, 0},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct page page = {.limit = 10};
-        CHECK_INT(assistant_search(s, &ALICE, &cases[i].filter, &page, &f->arena, &list, &count,
-                                   &f->err), 0);
+        CHECK_INT(
+            assistant_search(s, &ALICE, &cases[i].filter, &page, &f->arena, &list, &count, &f->err),
+            0);
         CHECK_INT(count, cases[i].count);
         CHECK_INT(assistant_count(s, &ALICE, &cases[i].filter, &f->arena, &total, &f->err), 0);
         CHECK_INT(total, cases[i].count);
@@ -152,8 +177,9 @@ static void delete_with_threads(struct fixture *f) {
     struct thread t;
     const struct principal *who[] = {&ALICE, &BOB};
     for (int i = 0; i < 240; i++)
-        CHECK_INT(thread_create(s, who[i % 16 == 0], id_v7(), i % 3 ? metadata : STR("{}"), STR("{}"),
-                                false, &f->arena, &t, &f->err), 0);
+        CHECK_INT(thread_create(s, who[i % 16 == 0], id_v7(), i % 3 ? metadata : STR("{}"),
+                                STR("{}"), false, &f->arena, &t, &f->err),
+                  0);
     CHECK_INT(assistant_delete(s, &ALICE, mine, true, &f->arena, &f->err), 0);
     struct thread_filter any = {0}, of_it = {.metadata = metadata};
     int64_t total;
@@ -165,8 +191,11 @@ static void delete_with_threads(struct fixture *f) {
     CHECK_INT(total, 15);
 }
 
-#define TEST(name) \
-    static void test_##name(void **state) { (void)state; store_test(name); }
+#define TEST(name)                                                                                 \
+    static void test_##name(void **state) {                                                        \
+        (void)state;                                                                               \
+        store_test(name);                                                                          \
+    }
 TEST(life)
 TEST(owners)
 TEST(lists)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_threads.c - thread rows. Goal: the whole life of a thread, every sort and filter with paging,
- * and that another owner sees and changes nothing. Method: a database in memory; rows whose times and
- * states differ are made through the statements that the engine uses. */
+/* test_threads.c - thread rows. Goal: the whole life of a thread, every sort and filter with
+ * paging, and that another owner sees and changes nothing. Method: a database in memory; rows whose
+ * times and states differ are made through the statements that the engine uses. */
 #include "store/threads.h"
 
 #include "fixture.h"
@@ -27,7 +27,8 @@ static void life(struct fixture *f) {
     struct thread t, u;
     struct id id = id_v7();
     CHECK_INT(thread_create(s, &ALICE, id, STR("{\"a\":1,\"b\":{\"x\":1}}"), STR("{}"), false,
-                            &f->arena, &t, &f->err), 0);
+                            &f->arena, &t, &f->err),
+              0);
     CHECK_STR(t.metadata, STR("{\"a\":1,\"b\":{\"x\":1}}"));
     CHECK_STR(t.owner, STR("alice"));
     CHECK_INT(t.status, THREAD_IDLE);
@@ -45,8 +46,9 @@ static void life(struct fixture *f) {
     CHECK_STR(t.metadata, u.metadata);
     CHECK_INT(thread_delete(s, &ALICE, id, &f->arena, &f->err), 0);
     CHECK_INT(thread_get(s, &ALICE, id, &f->arena, &t, &f->err), ERR_NOT_FOUND);
-    CHECK_STR(str_of(f->err.message), arena_printf(&f->arena, "Thread with ID " STR_FMT " not found",
-                                                   STR_ARG(id_dashed(&f->arena, id))));
+    CHECK_STR(str_of(f->err.message),
+              arena_printf(&f->arena, "Thread with ID " STR_FMT " not found",
+                           STR_ARG(id_dashed(&f->arena, id))));
     CHECK_INT(thread_delete(s, &ALICE, id, &f->arena, &f->err), ERR_NOT_FOUND);
     CHECK_INT(thread_patch(s, &ALICE, id, STR("{}"), &f->arena, &t, &f->err), ERR_NOT_FOUND);
 }
@@ -95,9 +97,12 @@ static void sorts(struct fixture *f) {
     settle(f, b, THREAD_INTERRUPTED, INT64_C(4000000000000000));
     settle(f, a, THREAD_ERROR, INT64_C(4100000000000000));
     settle(f, c, THREAD_IDLE, INT64_C(3900000000000000));
-    static const struct { enum thread_sort sort; const char *down; } want[] = {
+    static const struct {
+        enum thread_sort sort;
+        const char *down;
+    } want[] = {
         {THREAD_BY_UPDATED, "abc"}, {THREAD_BY_CREATED, "cba"}, {THREAD_BY_STATE_UPDATED, "abc"},
-        {THREAD_BY_ID, "cba"}, {THREAD_BY_STATUS, "bca"},
+        {THREAD_BY_ID, "cba"},      {THREAD_BY_STATUS, "bca"},
     };
     struct id ids[3] = {a, b, c};
     for (size_t i = 0; i < ARRAY_COUNT(want) * 4; i++) {
@@ -111,12 +116,15 @@ static void sorts(struct fixture *f) {
         size_t count;
         for (int all = 0; all < 2; all++) {
             CHECK_INT(thread_search(s, all ? &SERVER : &ALICE, &filter, &page, &f->arena, &list,
-                                    &count, &f->err), 0);
+                                    &count, &f->err),
+                      0);
             CHECK_INT(count, 3);
             char got[4] = {0};
             for (size_t k = 0; k < 3; k++)
-                got[i & 1 ? 2 - k : k] = id_eq(list[k].id, a) ? 'a' : id_eq(list[k].id, b) ? 'b'
-                                                                : id_eq(list[k].id, c) ? 'c' : '?';
+                got[i & 1 ? 2 - k : k] = id_eq(list[k].id, a)   ? 'a'
+                                         : id_eq(list[k].id, b) ? 'b'
+                                         : id_eq(list[k].id, c) ? 'c'
+                                                                : '?';
             CHECK_STR(str_of(got), str_of(want[i / 4].down));
         }
     }
@@ -126,8 +134,8 @@ static void filters(struct fixture *f) {
     struct store *s = &f->store;
     struct id ids[12];
     for (size_t i = 0; i < ARRAY_COUNT(ids); i++) {
-        ids[i] = make(f, &ALICE, arena_printf(&f->arena, "{\"n\":%zu,\"user\":{\"id\":\"u%zu\"}}", i,
-                                              i % 3));
+        ids[i] = make(f, &ALICE,
+                      arena_printf(&f->arena, "{\"n\":%zu,\"user\":{\"id\":\"u%zu\"}}", i, i % 3));
         CHECK(!id_is_nil(ids[i]));
     }
     settle(f, ids[1], THREAD_INTERRUPTED, INT64_C(4000000000000000));
@@ -153,8 +161,9 @@ static void filters(struct fixture *f) {
     size_t count;
     int64_t total;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        CHECK_INT(thread_search(s, &ALICE, &cases[i].filter, &page, &f->arena, &list, &count,
-                                &f->err), 0);
+        CHECK_INT(
+            thread_search(s, &ALICE, &cases[i].filter, &page, &f->arena, &list, &count, &f->err),
+            0);
         CHECK_INT(count, cases[i].count);
         CHECK_INT(thread_count(s, &ALICE, &cases[i].filter, &f->arena, &total, &f->err), 0);
         CHECK_INT(total, cases[i].count);
@@ -191,15 +200,24 @@ static void delete_removes_all(struct fixture *f) {
     for (size_t i = 0; i < 2; i++) {
         struct db_batch b;
         db_batch_init(&b, &f->arena);
-        struct run run = {.id = id_v7(), .thread_id = both[i], .assistant_id = id_v7(),
-                          .metadata = STR("{}"), .kwargs = STR("{}"),
-                          .multitask_strategy = STR("enqueue"), .created_at = 1};
+        struct run run = {.id = id_v7(),
+                          .thread_id = both[i],
+                          .assistant_id = id_v7(),
+                          .metadata = STR("{}"),
+                          .kwargs = STR("{}"),
+                          .multitask_strategy = STR("enqueue"),
+                          .created_at = 1};
         run_insert_add(&b, &run);
         checkpoint_value_add(&b, both[i], STR("00"), STR("1"));
         checkpoint_segment_add(&b, both[i], 1, 0, 1, STR("1"));
-        struct checkpoint c = {.thread_id = both[i], .id = id_v6(0), .name_space = STR(""),
-                               .source = STR("input"), .channels = STR("{\"x\":{\"h\":\"00\"}}"),
-                               .next = STR("[]"), .tasks = STR("[]"), .metadata = STR("{}")};
+        struct checkpoint c = {.thread_id = both[i],
+                               .id = id_v6(0),
+                               .name_space = STR(""),
+                               .source = STR("input"),
+                               .channels = STR("{\"x\":{\"h\":\"00\"}}"),
+                               .next = STR("[]"),
+                               .tasks = STR("[]"),
+                               .metadata = STR("{}")};
         checkpoint_add(&b, &c);
         CHECK_INT(db_commit(s->db, &b, &f->err), 0);
     }
@@ -216,15 +234,19 @@ static void delete_removes_all(struct fixture *f) {
     CHECK(id_eq(runs[0].thread_id, stays));
     /* The same keys are free again. */
     struct thread t;
-    CHECK_INT(thread_create(s, &ALICE, gone, STR("{}"), STR("{}"), false, &f->arena, &t, &f->err), 0);
+    CHECK_INT(thread_create(s, &ALICE, gone, STR("{}"), STR("{}"), false, &f->arena, &t, &f->err),
+              0);
     struct db_batch b;
     db_batch_init(&b, &f->arena);
     checkpoint_segment_add(&b, gone, 1, 0, 1, STR("2"));
     CHECK_INT(db_commit(s->db, &b, &f->err), 0);
 }
 
-#define TEST(name) \
-    static void test_##name(void **state) { (void)state; store_test(name); }
+#define TEST(name)                                                                                 \
+    static void test_##name(void **state) {                                                        \
+        (void)state;                                                                               \
+        store_test(name);                                                                          \
+    }
 TEST(life)
 TEST(owners)
 TEST(sorts)
@@ -234,9 +256,9 @@ TEST(delete_removes_all)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life),    cmocka_unit_test(test_owners),
-        cmocka_unit_test(test_sorts),   cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_paging),  cmocka_unit_test(test_delete_removes_all),
+        cmocka_unit_test(test_life),   cmocka_unit_test(test_owners),
+        cmocka_unit_test(test_sorts),  cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_paging), cmocka_unit_test(test_delete_removes_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
