@@ -8,8 +8,8 @@
  *
  * Why this is safe: with synchronous=FULL SQLite syncs the log at each commit before it publishes
  * the commit in shared memory, and xSync first writes what is gathered. So no reader is ever told
- * of a frame that is not in the file; the writer itself, which may read back frames that it
- * spilled, goes through xRead, which writes first too. With synchronous=NORMAL nothing syncs at a commit:
+ * of a frame that is not in the file. The writer itself may read back frames that it spilled; it
+ * goes through xRead, which writes first too. With synchronous=NORMAL nothing syncs at a commit:
  * that setting must not use this VFS. The writer asserts after each commit that nothing is pending.
  *
  * A failing write is reported by the call that let it out (a later write, read or sync of the same
