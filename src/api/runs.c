@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* runs.c - runs: create, stream, wait, join, cancel, list, get, delete; on a thread or stateless. */
+/* runs.c - runs: create, stream, wait, join, cancel, list, get, delete; on a thread or stateless.
+ *
+ * A wait answers plainly when the run ends within the quiet time; after it the head is sent and white
+ * space keeps the connection alive until the values follow, so the status is then always 200 and a
+ * failure of the run shows as {"__error__": …} in the body, in both forms alike. */
 #include "api/runs_int.h"
 
 #include "api/api_int.h"
@@ -10,7 +14,8 @@
 /* A waiting client gets white space as often as a stream gets heartbeats. */
 #define WAIT_QUIET_US 5000000
 
-/* --- encoding ---------------------------------------------------------------------------------- */
+/* --- encoding ----------------------------------------------------------------------------------
+ */
 
 static bool wanted(const str *select, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++)
@@ -74,7 +79,8 @@ void run_headers(struct api_request *r, const struct run *run, const char *resum
                           arena_printf(r->arena, STR_FMT "/%s", STR_ARG(at), resume));
 }
 
-/* --- creating ---------------------------------------------------------------------------------- */
+/* --- creating ----------------------------------------------------------------------------------
+ */
 
 /* x-* headers and user-agent go into configurable, except what carries keys. */
 static str header_configurable(struct api_request *r) {
@@ -146,7 +152,9 @@ static int create(struct api_request *r, bool thread, struct err *err) {
 }
 
 int api_run_create(struct api_request *r, struct err *err) { return create(r, true, err); }
-int api_run_create_stateless(struct api_request *r, struct err *err) { return create(r, false, err); }
+int api_run_create_stateless(struct api_request *r, struct err *err) {
+    return create(r, false, err);
+}
 
 static void on_stream_accepted(void *ctx, struct live_run *run) {
     struct api_request *r = ctx;
@@ -174,9 +182,12 @@ static int stream(struct api_request *r, bool thread, struct err *err) {
 }
 
 int api_run_stream(struct api_request *r, struct err *err) { return stream(r, true, err); }
-int api_run_stream_stateless(struct api_request *r, struct err *err) { return stream(r, false, err); }
+int api_run_stream_stateless(struct api_request *r, struct err *err) {
+    return stream(r, false, err);
+}
 
-/* --- waiting ----------------------------------------------------------------------------------- */
+/* --- waiting -----------------------------------------------------------------------------------
+ */
 
 static void write_outcome(struct json_writer *w, str values, str error) {
     if (error.p && error.len) {
@@ -219,8 +230,8 @@ static int wait_long(struct api_request *r, struct live_run *run, bool cancel, s
     struct wait_stream *s = NEW(struct wait_stream);
     s->refs = 2;
     s->waiter = fiber_self();
-    struct http_stream_ops ops = {.writable = wait_writable, .closed = wait_closed, .ctx = s,
-                                  .heartbeat = STR("\n")};
+    struct http_stream_ops ops = {
+        .writable = wait_writable, .closed = wait_closed, .ctx = s, .heartbeat = STR("\n")};
     s->http = http_reply_stream(r->http, 200, STR("application/json"), &ops);
     (void)http_stream_write(s->http, STR("\n"));
     int rc = live_run_wait(run, FIBER_NO_DEADLINE);
@@ -230,8 +241,9 @@ static int wait_long(struct api_request *r, struct live_run *run, bool cancel, s
         if (rc == 0)
             write_outcome(&w, live_run_values(run), live_run_error(run));
         else
-            write_outcome(&w, STR_NULL, STR("{\"error\":\"ServerShutdown\",\"message\":\"The server "
-                                            "is shutting down\"}"));
+            write_outcome(&w, STR_NULL,
+                          STR("{\"error\":\"ServerShutdown\",\"message\":\"The server "
+                              "is shutting down\"}"));
         (void)http_stream_write(s->http, buf_view(w.b));
         http_stream_end(s->http);
     } else if (cancel && !live_run_done(run)) {
@@ -274,7 +286,8 @@ static int wait(struct api_request *r, bool thread, struct err *err) {
 int api_run_wait(struct api_request *r, struct err *err) { return wait(r, true, err); }
 int api_run_wait_stateless(struct api_request *r, struct err *err) { return wait(r, false, err); }
 
-static int path_ids(struct api_request *r, struct id *thread_id, struct id *run_id, struct err *err) {
+static int path_ids(struct api_request *r, struct id *thread_id, struct id *run_id,
+                    struct err *err) {
     int rc = api_param_id(r, 0, thread_id, err, "Run not found");
     return rc < 0 ? rc : api_param_id(r, 1, run_id, err, "Run not found");
 }
@@ -303,7 +316,8 @@ int api_run_join(struct api_request *r, struct err *err) {
     return api_reply_json(r, 200);
 }
 
-/* --- the rest ---------------------------------------------------------------------------------- */
+/* --- the rest ----------------------------------------------------------------------------------
+ */
 
 int api_run_get(struct api_request *r, struct err *err) {
     struct id thread_id, run_id;

@@ -5,8 +5,9 @@
  *   hub: frame ─▶ stream buffer ─▶ socket           run ended ─▶ finished ─▶ stream ends
  *   client gone ─▶ closed ─▶ reader closed, run cancelled if it was asked to
  *
- * An idle stream is this struct, its reader and the connection; no fiber. Frames are copied into the
- * connection's bounded buffer; a client that does not take them is cut and can resume by cursor. */
+ * An idle stream is this struct, its reader and the connection; no fiber. Frames are copied into
+ * the connection's bounded buffer; a client that does not take them is cut and can resume by
+ * cursor. */
 #include "api/runs_int.h"
 
 #include "base/log.h"
@@ -23,7 +24,7 @@ struct run_stream {
     struct rt *rt;
     struct fiber_event drained;
     bool ended;
-    int refs;                 /* the stream, and a replay under way */
+    int refs; /* the stream, and a replay under way */
 };
 
 static void stream_unref(struct run_stream *s) {
@@ -74,10 +75,8 @@ struct run_stream *run_stream_open(struct api_request *r) {
     fiber_event_init(&s->drained);
     http_reply_header(r->http, STR("Cache-Control"), STR("no-store"));
     http_reply_header(r->http, STR("X-Accel-Buffering"), STR("no"));
-    struct http_stream_ops ops = {.writable = on_writable,
-                                  .closed = on_closed,
-                                  .ctx = s,
-                                  .heartbeat = STR(": heartbeat\n")};
+    struct http_stream_ops ops = {
+        .writable = on_writable, .closed = on_closed, .ctx = s, .heartbeat = STR(": heartbeat\n")};
     s->http = http_reply_stream(r->http, 200, STR("text/event-stream"), &ops);
     return s;
 }
@@ -114,14 +113,17 @@ void run_stream_room(void *stream) {
     stream_unref(s);
 }
 
-struct hub_reader **run_stream_reader(struct run_stream *s) { return &s->reader; }
+struct hub_reader **run_stream_reader(struct run_stream *s) {
+    return &s->reader;
+}
 
 void run_stream_watch(struct run_stream *s, struct live_run *run) {
     live_run_ref(run);
     s->watched = run;
 }
 
-/* --- joining ----------------------------------------------------------------------------------- */
+/* --- joining -----------------------------------------------------------------------------------
+ */
 
 struct join {
     struct id thread_id, run_id; /* run nil: the thread */
@@ -166,7 +168,8 @@ static unsigned query_modes(struct api_request *r, const char *name, unsigned fa
     return modes ? modes : fallback;
 }
 
-static int read_cursor(struct api_request *r, struct hub_cursor *out, bool *given, struct err *err) {
+static int read_cursor(struct api_request *r, struct hub_cursor *out, bool *given,
+                       struct err *err) {
     str text = http_header(r->http, STR("last-event-id"));
     *given = text.p != NULL;
     *out = (struct hub_cursor){0};

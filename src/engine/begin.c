@@ -12,7 +12,8 @@
 
 struct id task_id(const struct live_run *run, int node_index) {
     char name[96];
-    int len = snprintf(name, sizeof(name), "%d:%s", run->step + 1, run->def->nodes[node_index].name);
+    int len =
+        snprintf(name, sizeof(name), "%d:%s", run->step + 1, run->def->nodes[node_index].name);
     ASSERT(len > 0);
     size_t n = (size_t)len < sizeof(name) ? (size_t)len : sizeof(name) - 1;
     return id_v5(run->checkpoint_id, str_n(name, n));
@@ -41,8 +42,10 @@ struct hub_entry start_entry(struct live_run *run) {
     jw_raw(&w, run->metadata_members);
     jw_object_end(&w);
     jw_object_end(&w);
-    return (struct hub_entry){.entry = {.run_id = run->row.id, .kind = LOG_START,
-                                        .at = rt_now_us(run->engine->rt), .data = dup_buf(run, &b)}};
+    return (struct hub_entry){.entry = {.run_id = run->row.id,
+                                        .kind = LOG_START,
+                                        .at = rt_now_us(run->engine->rt),
+                                        .data = dup_buf(run, &b)}};
 }
 
 /* next and tasks: as the log and the renderer want them, and as a thread's state shows them. */
@@ -85,8 +88,8 @@ static void write_tasks(struct live_run *run, struct json_writer *w, bool full) 
     jw_array_end(w);
 }
 
-static str text_of(struct live_run *run, void (*write)(struct live_run *, struct json_writer *, bool),
-                   bool flag) {
+static str text_of(struct live_run *run,
+                   void (*write)(struct live_run *, struct json_writer *, bool), bool flag) {
     struct buf b;
     buf_init(&b, 1 << 20);
     struct json_writer w = json_writer(&b);
@@ -162,8 +165,10 @@ void checkpoint_make(struct live_run *run, const char *source, struct db_batch *
     c.tasks = input ? STR("[]") : text_of(run, write_tasks, true);
     c.metadata = checkpoint_metadata(run, source);
     checkpoint_add(b, &c);
-    *out = (struct hub_entry){.entry = {.run_id = run->row.id, .kind = LOG_CHECKPOINT,
-                                        .at = c.created_at, .data = checkpoint_entry(run, &c, input)}};
+    *out = (struct hub_entry){.entry = {.run_id = run->row.id,
+                                        .kind = LOG_CHECKPOINT,
+                                        .at = c.created_at,
+                                        .data = checkpoint_entry(run, &c, input)}};
 }
 
 static int load_head(struct live_run *run, const struct thread *thread, struct checkpoint *out,
@@ -175,8 +180,8 @@ static int load_head(struct live_run *run, const struct thread *thread, struct c
     if (id_is_nil(thread->checkpoint_id))
         return 0;
     int64_t t0 = clock_mono_us();
-    int rc = checkpoint_get(e->store, thread->id, STR(""), thread->checkpoint_id, &run->arena, out,
-                            err);
+    int rc =
+        checkpoint_get(e->store, thread->id, STR(""), thread->checkpoint_id, &run->arena, out, err);
     if (rc == 0)
         rc = checkpoint_load_values(e->store, out, &run->arena, err);
     if (rc == 0)
@@ -202,10 +207,12 @@ static int resume_head(struct live_run *run, const struct checkpoint *head, stru
                 run->next[run->next_count++] = (int)i;
     if (run->next_count == 0)
         return err_set(err, ERR_INVALID, "Received no input for __start__");
-    out->entries[out->entry_count++] = (struct hub_entry){
-        .entry = {.run_id = run->row.id, .kind = LOG_CHECKPOINT, .at = rt_now_us(run->engine->rt),
-                  .data = checkpoint_entry(run, head, false)},
-        .state = &run->view};
+    out->entries[out->entry_count++] =
+        (struct hub_entry){.entry = {.run_id = run->row.id,
+                                     .kind = LOG_CHECKPOINT,
+                                     .at = rt_now_us(run->engine->rt),
+                                     .data = checkpoint_entry(run, head, false)},
+                           .state = &run->view};
     return 0;
 }
 
@@ -228,8 +235,8 @@ int live_run_begin(struct live_run *run, const struct thread *thread, struct db_
     if (rc < 0)
         return rc;
     /* Only these two modes show the state before the input. */
-    str before = run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS) ? state_values_json(&run->view)
-                                                                  : STR_NULL;
+    str before =
+        run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS) ? state_values_json(&run->view) : STR_NULL;
     checkpoint_make(run, "input", b, &out->entries[1]);
     out->entries[1].values = before;
     for (size_t i = 0; i < count; i++)

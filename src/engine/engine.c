@@ -5,9 +5,9 @@
  *        └───────────────────────▲    └──────────────────────▲
  *                     thread taken        thread free and a place free
  *
- * A slot runs one run at a time; engine->ready holds the slots that could start but for a place. The
- * engine holds one reference on every live run, from live_run_enter to live_run_end. Slots exist only
- * while they have runs. Everything here runs on the loop thread. */
+ * A slot runs one run at a time; engine->ready holds the slots that could start but for a place.
+ * The engine holds one reference on every live run, from live_run_enter to live_run_end. Slots
+ * exist only while they have runs. Everything here runs on the loop thread. */
 #include "engine/engine_int.h"
 
 #include "base/clock.h"
@@ -16,7 +16,8 @@
 
 #define RECOVER_PAGE 500
 
-/* --- slots ------------------------------------------------------------------------------------- */
+/* --- slots -------------------------------------------------------------------------------------
+ */
 
 struct slot *slot_of(struct engine *e, struct id thread_id) {
     return map_get(&e->slots, id_key(&thread_id));
@@ -78,7 +79,8 @@ static void use_places(struct engine *e) {
     }
 }
 
-/* --- live runs --------------------------------------------------------------------------------- */
+/* --- live runs ---------------------------------------------------------------------------------
+ */
 
 struct live_run *live_run_new(struct engine *e) {
     struct live_run *run = NEW(struct live_run);
@@ -172,8 +174,12 @@ struct live_run *engine_find(struct engine *e, struct id run_id) {
     return run;
 }
 
-struct id live_run_id(const struct live_run *run) { return run->row.id; }
-struct id live_run_thread(const struct live_run *run) { return run->row.thread_id; }
+struct id live_run_id(const struct live_run *run) {
+    return run->row.id;
+}
+struct id live_run_thread(const struct live_run *run) {
+    return run->row.thread_id;
+}
 unsigned live_run_modes(const struct live_run *run) { return run->modes; }
 bool live_run_temporary(const struct live_run *run) { return run->temporary; }
 bool live_run_cancel_on_disconnect(const struct live_run *run) { return run->cancel_on_disconnect; }
@@ -190,7 +196,8 @@ int live_run_wait(struct live_run *run, int64_t deadline_us) {
     return run->state == LIVE_DONE ? 0 : rc;
 }
 
-/* --- cancelling -------------------------------------------------------------------------------- */
+/* --- cancelling --------------------------------------------------------------------------------
+ */
 
 /* A run that has not begun: its end is written here. */
 static int cancel_waiting(struct live_run *run, enum cancel_action action, str reason,
@@ -213,9 +220,10 @@ static int cancel_waiting(struct live_run *run, enum cancel_action action, str r
     db_batch_init(&b, &run->arena);
     int64_t now = rt_now_us(e->rt);
     run->status = RUN_INTERRUPTED;
-    struct hub_entry end = {
-        .entry = {.run_id = run->row.id, .kind = LOG_END, .at = now,
-                  .data = STR("{\"status\":\"interrupted\",\"error\":null}")}};
+    struct hub_entry end = {.entry = {.run_id = run->row.id,
+                                      .kind = LOG_END,
+                                      .at = now,
+                                      .data = STR("{\"status\":\"interrupted\",\"error\":null}")}};
     if (action == CANCEL_ROLLBACK)
         run_rollback_add(&b, run->row.thread_id, run->row.id);
     else
@@ -289,7 +297,8 @@ void engine_stop_thread(struct engine *e, struct id thread_id) {
     }
 }
 
-/* --- recovery and drain ------------------------------------------------------------------------ */
+/* --- recovery and drain ------------------------------------------------------------------------
+ */
 
 static int recover_run(struct engine *e, const struct run *row, struct err *err) {
     struct live_run *run = live_run_new(e);
@@ -407,10 +416,12 @@ void engine_drain(struct engine *e, int64_t deadline_us) {
                                    "shutting down; unfinished runs go on after its restart.\"}"));
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------
+ */
 
 static void metrics_open(struct engine_metrics *m) {
-    static const char *const ended = "Runs ended, by status", *const phase = "Time of a run's phases";
+    static const char *const ended = "Runs ended, by status", *const phase =
+                                                                  "Time of a run's phases";
     m->accepted = metric_counter("holdfast_runs_accepted_total", "Runs accepted", NULL);
     m->success = metric_counter("holdfast_runs_ended_total", ended, "status=\"success\"");
     m->error = metric_counter("holdfast_runs_ended_total", ended, "status=\"error\"");
@@ -419,7 +430,8 @@ static void metrics_open(struct engine_metrics *m) {
     m->pending = metric_gauge("holdfast_runs_pending", "Runs that wait", NULL);
     m->run_seconds = metric_histogram("holdfast_run_seconds", "From acceptance to the end", NULL);
     m->phase_build = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"build\"");
-    m->phase_read = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"checkpoint_read\"");
+    m->phase_read =
+        metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"checkpoint_read\"");
     m->phase_write =
         metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"checkpoint_write\"");
     m->phase_llm = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"llm\"");
@@ -465,14 +477,22 @@ void engine_close(struct engine *e) {
     mem_free(e);
 }
 
-struct hub *engine_hub(struct engine *e) { return e->hub; }
-struct registry *engine_registry(struct engine *e) { return e->registry; }
-struct store *engine_store(struct engine *e) { return e->store; }
+struct hub *engine_hub(struct engine *e) {
+    return e->hub;
+}
+struct registry *engine_registry(struct engine *e) {
+    return e->registry;
+}
+struct store *engine_store(struct engine *e) {
+    return e->store;
+}
 bool engine_has_graph(struct engine *e, str graph_id) {
     return registry_find(e->registry, graph_id) != NULL;
 }
 
 void engine_stats(const struct engine *e, struct engine_stats *out) {
-    *out = (struct engine_stats){.running = e->running, .pending = e->pending,
-                                 .delayed = e->delayed, .readers = hub_reader_count(e->hub)};
+    *out = (struct engine_stats){.running = e->running,
+                                 .pending = e->pending,
+                                 .delayed = e->delayed,
+                                 .readers = hub_reader_count(e->hub)};
 }

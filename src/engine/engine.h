@@ -5,7 +5,8 @@
  * accepted is durable: it stands in the database and is taken up again after a crash, with the next
  * attempt. The engine is the only one who moves runs and it names the attempt whenever it writes.
  * Memory: a live run is ref-counted and lives until its last holder lets go. Suspends: as marked.
- * Errors: typed, with the texts of the API. Tests: tests/unit/engine/, tests/integration, tests/crash */
+ * Errors: typed, with the texts of the API. Tests: tests/unit/engine/, tests/integration,
+ * tests/crash */
 #ifndef HF_ENGINE_ENGINE_H
 #define HF_ENGINE_ENGINE_H
 
@@ -15,20 +16,21 @@
 
 struct engine;
 struct engine_options {
-    size_t running_max;      /* runs executed at once */
-    size_t pending_max;      /* accepted runs that wait; beyond: ERR_LIMIT */
-    int attempts_max;        /* 3: then the run ends in error */
-    int recursion_limit;     /* 25 unless the run says */
+    size_t running_max;  /* runs executed at once */
+    size_t pending_max;  /* accepted runs that wait; beyond: ERR_LIMIT */
+    int attempts_max;    /* 3: then the run ends in error */
+    int recursion_limit; /* 25 unless the run says */
     enum multitask_strategy multitask_default;
-    const char *api_url;     /* for message metadata; "" unknown */
+    const char *api_url; /* for message metadata; "" unknown */
 };
 MUST_CHECK int engine_open(struct rt *rt, struct store *store, struct registry *registry,
                            const struct graph_services *services, const struct engine_options *o,
                            struct engine **out, struct err *err);
-/* Takes up what an earlier process left: running runs are queued again. On a fiber, before serving. */
+/* Takes up what an earlier process left: running runs are queued again. On a fiber, before serving.
+ */
 MUST_CHECK MAY_SUSPEND int engine_recover(struct engine *e, struct err *err);
-/* Starts nothing any more; waits until deadline_us (monotonic) for running runs, then hands the rest
- * back (pending, attempt not spent) and tells the readers. */
+/* Starts nothing any more; waits until deadline_us (monotonic) for running runs, then hands the
+ * rest back (pending, attempt not spent) and tells the readers. */
 MAY_SUSPEND void engine_drain(struct engine *e, int64_t deadline_us);
 void engine_close(struct engine *e);
 
@@ -37,16 +39,17 @@ struct registry *engine_registry(struct engine *e);
 struct store *engine_store(struct engine *e);
 bool engine_has_graph(struct engine *e, str graph_id);
 
-/* --- runs -------------------------------------------------------------------------------------- */
+/* --- runs --------------------------------------------------------------------------------------
+ */
 struct live_run;
 
 struct run_submit {
     const struct principal *who;
     struct id assistant_id;
-    str assistant_name;       /* as the client said it, for error texts */
-    struct id thread_id;      /* nil: stateless, a thread is made */
-    yyjson_val *body;         /* RunCreate, an object */
-    str header_configurable;  /* JSON object text of x-* headers; absent: {} */
+    str assistant_name;      /* as the client said it, for error texts */
+    struct id thread_id;     /* nil: stateless, a thread is made */
+    yyjson_val *body;        /* RunCreate, an object */
+    str header_configurable; /* JSON object text of x-* headers; absent: {} */
     /* The run is durable, nothing of it was shown yet: attach readers now. Must not suspend. */
     void (*accepted)(void *ctx, struct live_run *run);
     void *ctx;
@@ -54,14 +57,15 @@ struct run_submit {
 /* On success *out (may be NULL) is a reference. */
 MUST_CHECK MAY_SUSPEND int engine_submit(struct engine *e, const struct run_submit *s,
                                          struct live_run **out, struct err *err);
-struct live_run *engine_find(struct engine *e, struct id run_id); /* a reference, or NULL: not live */
+struct live_run *engine_find(struct engine *e,
+                             struct id run_id); /* a reference, or NULL: not live */
 void live_run_ref(struct live_run *run);
 void live_run_unref(struct live_run *run);
 
 struct id live_run_id(const struct live_run *run);
 struct id live_run_thread(const struct live_run *run);
 unsigned live_run_modes(const struct live_run *run);
-bool live_run_temporary(const struct live_run *run);       /* its thread goes with it */
+bool live_run_temporary(const struct live_run *run); /* its thread goes with it */
 bool live_run_cancel_on_disconnect(const struct live_run *run);
 bool live_run_done(const struct live_run *run);
 const struct run *live_run_row(const struct live_run *run); /* as created */

@@ -20,9 +20,9 @@ enum live_state {
 struct slot {
     struct id thread_id;
     struct live_run *running;
-    struct list queue;   /* live_run.node */
-    int arriving;        /* runs being accepted that will queue here */
-    struct list ready;   /* in engine->ready while it waits for a place */
+    struct list queue; /* live_run.node */
+    int arriving;      /* runs being accepted that will queue here */
+    struct list ready; /* in engine->ready while it waits for a place */
 };
 
 struct task {
@@ -42,7 +42,7 @@ struct live_run {
     struct engine *engine;
     int refs;
     enum live_state state;
-    struct run row;           /* texts in the arena; row.attempt is the one it acts for */
+    struct run row; /* texts in the arena; row.attempt is the one it acts for */
     str owner;
     bool temporary, cancel_on_disconnect, hand_back;
     unsigned modes;
@@ -62,15 +62,15 @@ struct live_run {
     struct hub_topic *topic;
     struct graph_view view;
     struct id checkpoint_id;
-    int step;                 /* of checkpoint_id */
+    int step; /* of checkpoint_id */
     int next[GRAPH_NODES_MAX];
     size_t next_count;
-    str metadata_members;     /* of checkpoints and messages, without braces */
+    str metadata_members; /* of checkpoints and messages, without braces */
     int64_t begun_us;
     /* result */
     enum run_status status;
     str error, values;
-    bool interrupted;         /* stopped before or after a node; the thread is interrupted */
+    bool interrupted; /* stopped before or after a node; the thread is interrupted */
     struct fiber_event done;
 };
 
@@ -94,22 +94,21 @@ struct engine {
     struct engine_metrics metrics;
 };
 
-static inline str id_key(const struct id *id) {
-    return str_n((const char *)id->b, sizeof(id->b));
-}
+static inline str id_key(const struct id *id) { return str_n((const char *)id->b, sizeof(id->b)); }
 
 /* engine.c */
-struct slot *slot_of(struct engine *e, struct id thread_id);      /* NULL: no live runs */
-struct slot *slot_take(struct engine *e, struct id thread_id);    /* makes it */
-void slot_settle(struct engine *e, struct slot *s);               /* starts the next, or frees it */
+struct slot *slot_of(struct engine *e, struct id thread_id);   /* NULL: no live runs */
+struct slot *slot_take(struct engine *e, struct id thread_id); /* makes it */
+void slot_settle(struct engine *e, struct slot *s);            /* starts the next, or frees it */
 struct live_run *live_run_new(struct engine *e);
-void live_run_enter(struct live_run *run);                        /* makes it findable */
+void live_run_enter(struct live_run *run); /* makes it findable */
 /* A begun run whose fiber could not be started: ends it in error from a later fiber. */
 void live_run_abandon(struct live_run *run, const struct err *why);
 void live_run_enqueue(struct live_run *run);
 void live_run_delay(struct live_run *run, int64_t due_wall_us);
 bool engine_has_place(const struct engine *e);
-/* The run is over: result is set. Leaves its slot, wakes the waiters, drops the engine's reference. */
+/* The run is over: result is set. Leaves its slot, wakes the waiters, drops the engine's reference.
+ */
 void live_run_end(struct live_run *run);
 MUST_CHECK MAY_SUSPEND int live_run_cancel(struct live_run *run, enum cancel_action action,
                                            str reason, struct err *err);

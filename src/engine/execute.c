@@ -5,9 +5,10 @@
  *      ▲                                                                  │ (with the last: end)
  *      └──────────────────────── next tasks ◀─────────────────────────────┘
  *
- * The last step's batch carries the end of the run, so a run of one step costs two commits in all. A
- * commit that fails for a passing reason is tried again: a run is not lost because a disk was full
- * for a minute. ERR_FENCED and ERR_NOT_FOUND mean that the run is no longer ours: it ends quietly. */
+ * The last step's batch carries the end of the run, so a run of one step costs two commits in all.
+ * A commit that fails for a passing reason is tried again: a run is not lost because a disk was
+ * full for a minute. ERR_FENCED and ERR_NOT_FOUND mean that the run is no longer ours: it ends
+ * quietly. */
 #include "engine/engine_int.h"
 
 #include <stdio.h>
@@ -17,7 +18,8 @@
 
 #define COMMIT_RETRY_US_MAX 2000000
 
-/* --- the end ----------------------------------------------------------------------------------- */
+/* --- the end -----------------------------------------------------------------------------------
+ */
 
 static str error_json(struct live_run *run, const char *name, const char *message) {
     struct buf b;
@@ -36,16 +38,26 @@ static str error_json(struct live_run *run, const char *name, const char *messag
 
 static const char *error_class(int code) {
     switch (code) {
-    case ERR_MODEL_REFUSED: return "ModelConnectionError";
-    case ERR_MODEL_AUTH: return "ModelAuthenticationError";
-    case ERR_MODEL_RATE: return "ModelRateLimitError";
-    case ERR_MODEL_FAILED: return "ModelServerError";
-    case ERR_MODEL_PROTOCOL: return "ModelProtocolError";
-    case ERR_MODEL_REQUEST: return "ModelRequestError";
-    case ERR_TIMEOUT: return "TimeoutError";
-    case ERR_INVALID: return "InvalidInputError";
-    case ERR_LIMIT: return "GraphRecursionError";
-    default: return "GraphError";
+    case ERR_MODEL_REFUSED:
+        return "ModelConnectionError";
+    case ERR_MODEL_AUTH:
+        return "ModelAuthenticationError";
+    case ERR_MODEL_RATE:
+        return "ModelRateLimitError";
+    case ERR_MODEL_FAILED:
+        return "ModelServerError";
+    case ERR_MODEL_PROTOCOL:
+        return "ModelProtocolError";
+    case ERR_MODEL_REQUEST:
+        return "ModelRequestError";
+    case ERR_TIMEOUT:
+        return "TimeoutError";
+    case ERR_INVALID:
+        return "InvalidInputError";
+    case ERR_LIMIT:
+        return "GraphRecursionError";
+    default:
+        return "GraphError";
     }
 }
 
@@ -67,8 +79,10 @@ static struct hub_entry end_entry(struct live_run *run) {
     jw_object_end(&w);
     str data = arena_dup(&run->arena, buf_view(&b));
     buf_deinit(&b);
-    return (struct hub_entry){.entry = {.run_id = run->row.id, .kind = LOG_END,
-                                        .at = rt_now_us(run->engine->rt), .data = data}};
+    return (struct hub_entry){.entry = {.run_id = run->row.id,
+                                        .kind = LOG_END,
+                                        .at = rt_now_us(run->engine->rt),
+                                        .data = data}};
 }
 
 static void finish_add(struct live_run *run, struct db_batch *b) {
@@ -79,11 +93,14 @@ static void finish_add(struct live_run *run, struct db_batch *b) {
         thread_settle_add(b, run->row.thread_id, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL, now);
         return;
     }
-    enum thread_status thread = run->status == RUN_ERROR || run->status == RUN_TIMEOUT ? THREAD_ERROR
-                                : run->interrupted                                     ? THREAD_INTERRUPTED
-                                                                                       : THREAD_IDLE;
-    run_finish_add(b, run->row.id, run->row.attempt, run->status, run->error, run->cancel_reason, now);
-    thread_settle_add(b, run->row.thread_id, thread, STR("{}"), run->error, run->checkpoint_id, now);
+    enum thread_status thread = run->status == RUN_ERROR || run->status == RUN_TIMEOUT
+                                    ? THREAD_ERROR
+                                : run->interrupted ? THREAD_INTERRUPTED
+                                                   : THREAD_IDLE;
+    run_finish_add(b, run->row.id, run->row.attempt, run->status, run->error, run->cancel_reason,
+                   now);
+    thread_settle_add(b, run->row.thread_id, thread, STR("{}"), run->error, run->checkpoint_id,
+                      now);
 }
 
 /* Passing troubles of the database: try again; others: the run is not ours any more. */
@@ -105,8 +122,8 @@ static int commit_step(struct step_commit *s) {
     struct engine *e = run->engine;
     int step = run->step;
     struct id parent = run->checkpoint_id;
-    for (int64_t wait_us = 50000;; wait_us = wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX
-                                                                              : wait_us * 2) {
+    for (int64_t wait_us = 50000;;
+         wait_us = wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX : wait_us * 2) {
         struct err err = {0};
         struct db_batch b;
         db_batch_init(&b, &run->arena);
@@ -139,7 +156,8 @@ static int commit_step(struct step_commit *s) {
     }
 }
 
-/* --- a step ------------------------------------------------------------------------------------ */
+/* --- a step ------------------------------------------------------------------------------------
+ */
 
 static void write_result(struct json_writer *w, const struct task *t) {
     jw_object(w);
@@ -183,8 +201,10 @@ static struct hub_entry task_entry(struct task *t) {
     jw_object_end(&w);
     str data = arena_dup(&run->arena, buf_view(&b));
     buf_deinit(&b);
-    return (struct hub_entry){.entry = {.run_id = run->row.id, .kind = LOG_TASK,
-                                        .at = rt_now_us(run->engine->rt), .data = data}};
+    return (struct hub_entry){.entry = {.run_id = run->row.id,
+                                        .kind = LOG_TASK,
+                                        .at = rt_now_us(run->engine->rt),
+                                        .data = data}};
 }
 
 static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub_entry *out) {
@@ -220,7 +240,8 @@ static void tasks_prepare(struct live_run *run, struct task *tasks) {
             .state = &run->view,
             .compiled = run->compiled->object,
             .configurable = run->configurable,
-            .want_tokens = (run->modes & (STREAM_MESSAGES | STREAM_MESSAGES_TUPLE | STREAM_EVENTS)) != 0,
+            .want_tokens =
+                (run->modes & (STREAM_MESSAGES | STREAM_MESSAGES_TUPLE | STREAM_EVENTS)) != 0,
             .run_id = run->row.id,
             .thread_id = run->row.thread_id,
             .step = run->step + 1,
@@ -310,9 +331,9 @@ static bool step(struct live_run *run, bool *ours) {
     if (!s.end) {
         step_apply(run, tasks, count);
         s.state_changed = true;
-        run->interrupted = run->next_count > 0 &&
-                           (stops_at(run, "interrupt_after", done, count) ||
-                            stops_at(run, "interrupt_before", run->next, run->next_count));
+        run->interrupted =
+            run->next_count > 0 && (stops_at(run, "interrupt_after", done, count) ||
+                                    stops_at(run, "interrupt_before", run->next, run->next_count));
         s.end = run->next_count == 0 || run->interrupted;
         run->status = RUN_SUCCESS;
     }
@@ -345,10 +366,11 @@ static bool steps(struct live_run *run) {
         if (step(run, &ours))
             return ours;
     struct err err;
-    set_failure(run, err_set(&err, ERR_LIMIT,
-                             "Recursion limit of %lld reached without hitting a stop condition. You "
-                             "can increase the limit by setting the \"recursion_limit\" config key.",
-                             (long long)limit),
+    set_failure(run,
+                err_set(&err, ERR_LIMIT,
+                        "Recursion limit of %lld reached without hitting a stop condition. You "
+                        "can increase the limit by setting the \"recursion_limit\" config key.",
+                        (long long)limit),
                 &err);
     return end_now(run);
 }
@@ -375,14 +397,15 @@ void live_run_execute(void *arg) {
     live_run_end(run);
 }
 
-/* --- runs that waited -------------------------------------------------------------------------- */
+/* --- runs that waited --------------------------------------------------------------------------
+ */
 
 static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     struct engine *e = run->engine;
     struct run_context ctx;
     struct principal who = {.owner = run->owner, .all = true};
-    int rc = run_context_read(e->store, &who, run->row.assistant_id, run->row.thread_id, &run->arena,
-                              &ctx, err);
+    int rc = run_context_read(e->store, &who, run->row.assistant_id, run->row.thread_id,
+                              &run->arena, &ctx, err);
     if (rc < 0)
         return rc;
     if (!ctx.has_thread)

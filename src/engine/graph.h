@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* graph.h - what a graph is to the engine: channels, nodes, routes; and what a node may do.
  *
- * A graph definition is static. Compiling it with a configuration gives a compiled graph, immutable,
- * ref-counted and cached (engine/cache.h); it holds no secret and nothing of a user. A run executes
- * super-steps: the tasks of a step run as fibers over the same state, their writes are applied
- * together, route() says which nodes come next. Suspends: node functions. */
+ * A graph definition is static. Compiling it with a configuration gives a compiled graph,
+ * immutable, ref-counted and cached (engine/cache.h); it holds no secret and nothing of a user. A
+ * run executes super-steps: the tasks of a step run as fibers over the same state, their writes are
+ * applied together, route() says which nodes come next. Suspends: node functions. */
 #ifndef HF_ENGINE_GRAPH_H
 #define HF_ENGINE_GRAPH_H
 
@@ -30,18 +30,19 @@ struct node_def {
     node_fn run;
 };
 
-#define GRAPH_START (-1)
-#define GRAPH_END (-2)
+#define GRAPH_START     (-1)
+#define GRAPH_END       (-2)
 #define GRAPH_NODES_MAX 64
 
 struct graph_view; /* the state as routes see it */
 /* Messages of a channel, parsed on demand. */
 size_t graph_view_message_count(const struct graph_view *v, const char *channel);
-const struct message *graph_view_message(const struct graph_view *v, const char *channel, size_t index);
+const struct message *graph_view_message(const struct graph_view *v, const char *channel,
+                                         size_t index);
 str graph_view_value(const struct graph_view *v, const char *channel); /* JSON; absent */
 
-struct graph_edge { /* for drawing and for checking route() */
-    int from, to;   /* node index, GRAPH_START, GRAPH_END */
+struct graph_edge {        /* for drawing and for checking route() */
+    int from, to;          /* node index, GRAPH_START, GRAPH_END */
     const char *condition; /* NULL: always; else its label */
 };
 
@@ -52,7 +53,7 @@ struct graph_services {
     struct rt *rt;
     struct llm *llm;
     struct http_client *http;
-    const void *settings;     /* the graphs' own (struct graphs_settings) */
+    const void *settings; /* the graphs' own (struct graphs_settings) */
 };
 struct graph_def {
     const char *id, *description;
@@ -62,8 +63,8 @@ struct graph_def {
     size_t node_count;
     const struct graph_edge *edges;
     size_t edge_count;
-    /* Node indices that follow `from` (GRAPH_START or a node) given the state; returns their number,
-     * 0: nothing follows. At most GRAPH_NODES_MAX. */
+    /* Node indices that follow `from` (GRAPH_START or a node) given the state; returns their
+     * number, 0: nothing follows. At most GRAPH_NODES_MAX. */
     size_t (*route)(const struct graph_view *v, void *compiled, int from, int *out);
     /* Builds the immutable object of a configuration; NULL: none needed. */
     int (*compile)(const struct graph_services *s, const struct graph_config *c, void **out,
@@ -73,18 +74,19 @@ struct graph_def {
     const char *input_schema, *output_schema, *state_schema, *config_schema, *context_schema;
 };
 
-/* --- inside a node ----------------------------------------------------------------------------- */
+/* --- inside a node -----------------------------------------------------------------------------
+ */
 struct node_ctx {
-    struct arena *arena;               /* of the step: until its writes are committed */
+    struct arena *arena; /* of the step: until its writes are committed */
     const struct graph_services *services;
     const struct graph_def *graph;
     const struct graph_view *state;
     void *compiled;
-    yyjson_val *configurable;          /* the run's full merged one, secrets included; never log it */
-    bool want_tokens;                  /* some stream mode of the run shows tokens */
+    yyjson_val *configurable; /* the run's full merged one, secrets included; never log it */
+    bool want_tokens;         /* some stream mode of the run shows tokens */
     struct id run_id, thread_id;
     int step;
-    void *task;                        /* private to the engine */
+    void *task; /* private to the engine */
 };
 /* A write to a channel: JSON text (CHANNEL_LAST_VALUE) or messages. Copied. */
 void node_write_value(struct node_ctx *ctx, const char *channel, str json);

@@ -5,9 +5,10 @@
  *      └▶ readers at once (or held while an entry is being committed)
  *   entry ───────────────────────────▶ in a batch ──commit──▶ in the log, then readers
  *
- * Batches of one thread reach the database in the order of their hub_commit calls, so the log has the
- * order that readers saw. Readers compare positions (seq, k): an item at or before their position was
- * seen already, which makes the hand-over from replay to live free of gaps and doubles. */
+ * Batches of one thread reach the database in the order of their hub_commit calls, so the log has
+ * the order that readers saw. Readers compare positions (seq, k): an item at or before their
+ * position was seen already, which makes the hand-over from replay to live free of gaps and
+ * doubles. */
 #include "engine/hub.h"
 
 #include "base/log.h"
@@ -15,7 +16,7 @@
 #include "engine/hub_int.h"
 
 #define SEGMENT_BYTES_MAX 4096
-#define SEGMENT_AGE_US 30000
+#define SEGMENT_AGE_US    30000
 
 struct hub *hub_new(struct rt *rt, struct store *store) {
     struct hub *h = NEW(struct hub);
@@ -69,17 +70,18 @@ void hub_topic_unref(struct hub *h, struct hub_topic *t) {
 }
 
 bool hub_wants(const struct hub_topic *t, unsigned modes) {
-    LIST_EACH(&t->readers, n)
+    LIST_EACH (&t->readers, n)
         if (LIST_ENTRY(n, struct hub_reader, node)->modes & (modes | HUB_MODES_OF_RUN))
             return true;
     return false;
 }
 
-/* --- fragments --------------------------------------------------------------------------------- */
+/* --- fragments ---------------------------------------------------------------------------------
+ */
 
 static void show(struct hub_topic *t, const struct stream_item *item) {
     t->refs++; /* a reader that ends may be the topic's last holder */
-    LIST_EACH(&t->readers, n)
+    LIST_EACH (&t->readers, n)
         hub_reader_show(LIST_ENTRY(n, struct hub_reader, node), item);
     hub_topic_unref(t->hub, t);
 }
@@ -149,7 +151,8 @@ static void release_held(struct hub_topic *t) {
         fragment_open(t, LIST_ENTRY(n, struct fragment, node));
 }
 
-/* --- commits ----------------------------------------------------------------------------------- */
+/* --- commits -----------------------------------------------------------------------------------
+ */
 
 static bool same_segment(const struct fragment *a, const struct fragment *b) {
     return a->base == b->base && id_eq(a->run_id, b->run_id);
@@ -158,7 +161,7 @@ static bool same_segment(const struct fragment *a, const struct fragment *b) {
 static size_t segment_count(const struct list *batch) {
     size_t count = 0;
     const struct fragment *last = NULL;
-    LIST_EACH((struct list *)batch, n) {
+    LIST_EACH ((struct list *)batch, n) {
         const struct fragment *f = LIST_ENTRY(n, struct fragment, node);
         count += !last || !same_segment(last, f);
         last = f;
@@ -181,19 +184,23 @@ static void segments_write(const struct list *batch, struct arena *a, struct log
         jw_i64(&w, first->k);
         jw_key(&w, "f");
         jw_array(&w);
-        for (; n != batch && same_segment(first, LIST_ENTRY(n, struct fragment, node)); n = n->next) {
+        for (; n != batch && same_segment(first, LIST_ENTRY(n, struct fragment, node));
+             n = n->next) {
             struct fragment *f = LIST_ENTRY(n, struct fragment, node);
             jw_raw(&w, str_n(f->data, f->len));
         }
         jw_array_end(&w);
         jw_object_end(&w);
-        *out++ = (struct log_entry){.run_id = first->run_id, .kind = LOG_FRAGMENTS,
-                                    .at = first->at, .data = arena_dup(a, buf_view(&b))};
+        *out++ = (struct log_entry){.run_id = first->run_id,
+                                    .kind = LOG_FRAGMENTS,
+                                    .at = first->at,
+                                    .data = arena_dup(a, buf_view(&b))};
         buf_deinit(&b);
     }
 }
 
-/* Fragments of a batch under way stay in topic->flying, visible to readers that go live meanwhile. */
+/* Fragments of a batch under way stay in topic->flying, visible to readers that go live meanwhile.
+ */
 struct flight {
     struct list *first;
     size_t count;
@@ -201,7 +208,7 @@ struct flight {
 
 static struct flight take_off(struct hub_topic *t) {
     struct flight f = {.first = list_first(&t->open)};
-    LIST_EACH(&t->open, n)
+    LIST_EACH (&t->open, n)
         f.count++;
     list_splice(&t->flying, &t->open);
     t->open_bytes = 0;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hub.h - brings a thread's log and its readers together: durable entries after their commit, tokens
- * at once.
+/* hub.h - brings a thread's log and its readers together: durable entries after their commit,
+ * tokens at once.
  *
  * Every append to a thread's log in this process goes through hub_commit. Fragments (tokens) are
- * shown to live readers as they come, under the id base.k: the k-th fragment after the durable entry
- * `base`; they are written to the log in segments (30 ms or 4 KB) that keep base and first k, so a
- * replay gives the same ids. A fragment that comes while an entry is being committed waits for it:
- * what readers see is the order of the log.
+ * shown to live readers as they come, under the id base.k: the k-th fragment after the durable
+ * entry `base`; they are written to the log in segments (30 ms or 4 KB) that keep base and first k,
+ * so a replay gives the same ids. A fragment that comes while an entry is being committed waits for
+ * it: what readers see is the order of the log.
  *
  * A reader is a cursor: it replays the log from where its client left, then goes live. It holds no
- * fiber while live. Memory: per reader a small struct and its renderer; per thread with readers or a
- * live run one topic. Suspends: hub_commit, hub_reader_replay.
- * Tests: tests/unit/engine/test_hub.c, tests/integration (streams cut anywhere) */
+ * fiber while live. Memory: per reader a small struct and its renderer; per thread with readers or
+ * a live run one topic. Suspends: hub_commit, hub_reader_replay. Tests:
+ * tests/unit/engine/test_hub.c, tests/integration (streams cut anywhere) */
 #ifndef HF_ENGINE_HUB_H
 #define HF_ENGINE_HUB_H
 
@@ -32,8 +32,8 @@ void hub_topic_unref(struct hub *h, struct hub_topic *t);
 
 struct hub_entry {
     struct log_entry entry;
-    str values;                /* of a checkpoint, when at hand */
-    struct graph_view *state;  /* or the state to take them from when a reader wants them */
+    str values;               /* of a checkpoint, when at hand */
+    struct graph_view *state; /* or the state to take them from when a reader wants them */
 };
 /* Commits the batch with the entries (and the open segment before them) appended to the thread's
  * log; shows them to the readers. count may be 0. after_commit (may be NULL) runs once the batch is
@@ -41,8 +41,8 @@ struct hub_entry {
 MUST_CHECK MAY_SUSPEND int hub_commit(struct hub *h, struct id thread_id, struct db_batch *b,
                                       const struct hub_entry *entries, size_t count,
                                       void (*after_commit)(void *ctx), void *ctx, struct err *err);
-/* For a batch that deletes the thread: nothing is logged, open fragments are dropped, the entries are
- * shown under the numbers they would have had. */
+/* For a batch that deletes the thread: nothing is logged, open fragments are dropped, the entries
+ * are shown under the numbers they would have had. */
 MUST_CHECK MAY_SUSPEND int hub_commit_gone(struct hub *h, struct id thread_id, struct db_batch *b,
                                            const struct hub_entry *entries, size_t count,
                                            struct err *err);
@@ -51,7 +51,8 @@ void hub_fragment(struct hub *h, struct hub_topic *t, struct id run_id, str json
 /* Does any reader of the thread show one of these modes? */
 bool hub_wants(const struct hub_topic *t, unsigned modes);
 
-/* Where a client left off. Text: seq[.k][-j]: j frames (1 when left out) of the item were received. */
+/* Where a client left off. Text: seq[.k][-j]: j frames (1 when left out) of the item were received.
+ */
 struct hub_cursor {
     int64_t seq, k, frames;
 };
@@ -62,8 +63,8 @@ size_t hub_cursor_write(const struct hub_cursor *c, char out[HUB_CURSOR_TEXT_MAX
 #define HUB_MODES_OF_RUN RENDER_MODES_OF_RUN
 struct hub_reader_options {
     struct id thread_id;
-    struct id run_id;          /* nil: every run of the thread; never ends by itself */
-    unsigned modes;            /* HUB_MODES_OF_RUN: and those that each run was started with */
+    struct id run_id; /* nil: every run of the thread; never ends by itself */
+    unsigned modes;   /* HUB_MODES_OF_RUN: and those that each run was started with */
     const char *api_url;
     bool (*frame)(void *ctx, str event, str data, str id); /* false: gone */
     void (*finished)(void *ctx); /* once, after the run's end was shown; not after a close */
@@ -71,12 +72,13 @@ struct hub_reader_options {
 };
 /* For a run whose first entry is still to come. */
 struct hub_reader *hub_reader_live(struct hub *h, const struct hub_reader_options *o);
-/* From the log: entries after first_seq are read, those up to the cursor are not shown. room (may be
- * NULL) suspends until the client has taken enough. Returns NULL when the run's end was shown (or the
- * client is gone) already; else the reader is live. */
-MAY_SUSPEND int hub_reader_replay(struct hub *h, const struct hub_reader_options *o, int64_t first_seq,
-                                  const struct hub_cursor *cursor, void (*room)(void *ctx),
-                                  struct hub_reader **out, struct err *err);
+/* From the log: entries after first_seq are read, those up to the cursor are not shown. room (may
+ * be NULL) suspends until the client has taken enough. Returns NULL when the run's end was shown
+ * (or the client is gone) already; else the reader is live. */
+MAY_SUSPEND int hub_reader_replay(struct hub *h, const struct hub_reader_options *o,
+                                  int64_t first_seq, const struct hub_cursor *cursor,
+                                  void (*room)(void *ctx), struct hub_reader **out,
+                                  struct err *err);
 void hub_reader_close(struct hub_reader *r);
 /* Tells every live reader that the server is going: finished() of all. */
 void hub_finish_readers(struct hub *h, str error_json);

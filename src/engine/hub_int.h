@@ -24,24 +24,24 @@ struct hub_topic {
     struct id thread_id;
     int refs;
     struct list readers;
-    int64_t base, k;       /* last durable entry, fragments shown since */
-    int64_t visible_seq;   /* last number known to be committed; -1 unknown */
-    int pending;           /* commits with entries under way */
-    struct list open;      /* fragments in no batch yet */
-    struct list flying;    /* fragments in batches under way, oldest first */
-    struct list held;      /* fragments that wait for a pending commit; no ids yet */
+    int64_t base, k;     /* last durable entry, fragments shown since */
+    int64_t visible_seq; /* last number known to be committed; -1 unknown */
+    int pending;         /* commits with entries under way */
+    struct list open;    /* fragments in no batch yet */
+    struct list flying;  /* fragments in batches under way, oldest first */
+    struct list held;    /* fragments that wait for a pending commit; no ids yet */
     size_t open_bytes;
     struct rt_timer flush_timer;
     bool flushing;
 };
 struct hub_reader {
-    struct list node;      /* in topic->readers while live */
+    struct list node; /* in topic->readers while live */
     struct hub *hub;
     struct hub_topic *topic;
     struct hub_reader_options o;
     unsigned modes;
     struct render *render;
-    int64_t seq, k;        /* position: the last item seen */
+    int64_t seq, k; /* position: the last item seen */
     struct hub_cursor cursor, now;
     struct arena *scratch; /* of a replay under way */
     bool closed, ended;
@@ -50,8 +50,12 @@ struct hub_reader {
 
 void hub_flush_due(struct rt_timer *timer);
 static inline struct stream_item hub_fragment_item(const struct fragment *f) {
-    return (struct stream_item){.kind = LOG_FRAGMENTS, .seq = f->base, .k = f->k,
-                                .run_id = f->run_id, .at = f->at, .data = {f->data, f->len}};
+    return (struct stream_item){.kind = LOG_FRAGMENTS,
+                                .seq = f->base,
+                                .k = f->k,
+                                .run_id = f->run_id,
+                                .at = f->at,
+                                .data = {f->data, f->len}};
 }
 /* Shows an item once; ends the reader at its run's end. */
 void hub_reader_show(struct hub_reader *r, const struct stream_item *item);

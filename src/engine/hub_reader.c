@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hub_reader.c - readers: replay from the log, hand-over, live.
  *
- * Position (seq, k): a durable entry is (its number, 0), a fragment (its base, its number); segments
- * have no position of their own. Replay pages the log until it has read what is visible, then takes
- * the fragments that are not durable yet from the topic, all in one turn, and is live. From then on
- * the hub shows items; whatever is at or before the position was seen.
+ * Position (seq, k): a durable entry is (its number, 0), a fragment (its base, its number);
+ * segments have no position of their own. Replay pages the log until it has read what is visible,
+ * then takes the fragments that are not durable yet from the topic, all in one turn, and is live.
+ * From then on the hub shows items; whatever is at or before the position was seen.
  *
- * The renderer must see a run from its start, so replay begins at the start entry and renders mutely
- * up to the client's cursor. The frame that the cursor counts last is the first that is left out. */
+ * The renderer must see a run from its start, so replay begins at the start entry and renders
+ * mutely up to the client's cursor. The frame that the cursor counts last is the first that is left
+ * out. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/hub_int.h"
@@ -76,7 +77,8 @@ static str on_values(void *ctx, struct id checkpoint_id) {
     struct err err = {0};
     if (!fiber_self() || !r->scratch)
         return STR_NULL;
-    int rc = checkpoint_get(r->hub->store, r->o.thread_id, STR(""), checkpoint_id, r->scratch, &c, &err);
+    int rc =
+        checkpoint_get(r->hub->store, r->o.thread_id, STR(""), checkpoint_id, r->scratch, &c, &err);
     if (rc == 0)
         rc = checkpoint_load_values(r->hub->store, &c, r->scratch, &err);
     if (rc < 0) {
@@ -170,8 +172,8 @@ static int show_entry(struct hub_reader *r, const struct log_entry *e, struct ar
                       struct err *err) {
     if (e->kind == LOG_FRAGMENTS)
         return show_segment(r, e, a, err);
-    struct stream_item item = {.kind = e->kind, .seq = e->seq, .run_id = e->run_id, .at = e->at,
-                               .data = e->data};
+    struct stream_item item = {
+        .kind = e->kind, .seq = e->seq, .run_id = e->run_id, .at = e->at, .data = e->data};
     hub_reader_show(r, &item);
     return 0;
 }
@@ -181,7 +183,7 @@ static void go_live(struct hub_reader *r) {
     struct hub_topic *t = r->topic;
     struct list *lists[] = {&t->flying, &t->open};
     for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
-        LIST_EACH(lists[i], n) {
+        LIST_EACH (lists[i], n) {
             struct stream_item item = hub_fragment_item(LIST_ENTRY(n, struct fragment, node));
             hub_reader_show(r, &item);
         }
@@ -198,7 +200,8 @@ static int replay(struct hub_reader *r, int64_t after, void (*room)(void *ctx), 
     for (;;) {
         struct log_entry *entries;
         size_t count;
-        rc = log_read(r->hub->store, r->o.thread_id, after, LOG_PAGE_MAX, &a, &entries, &count, err);
+        rc =
+            log_read(r->hub->store, r->o.thread_id, after, LOG_PAGE_MAX, &a, &entries, &count, err);
         if (rc < 0)
             break;
         for (size_t i = 0; i < count && !r->closed && !r->ended; i++) {

@@ -3,9 +3,9 @@
  *
  * The key is graph id, a NUL and the canonical JSON of the configuration that compile() may see:
  * secrets (names that end in key, token, secret, password), the server's runtime keys, identity and
- * request headers are left out, so two users with the same settings share an entry and no entry holds
- * anything of either. While an entry is being built the others of that key wait for its outcome;
- * a failed build is not kept. */
+ * request headers are left out, so two users with the same settings share an entry and no entry
+ * holds anything of either. While an entry is being built the others of that key wait for its
+ * outcome; a failed build is not kept. */
 #include "engine/registry.h"
 
 #include "base/clock.h"
@@ -16,11 +16,11 @@
 #include "base/vec.h"
 
 struct entry {
-    struct list node;          /* oldest first */
+    struct list node; /* oldest first */
     str key;
     struct compiled_graph *graph; /* NULL while it is built */
     int64_t expires_us;
-    bool building, dead;       /* dead: out of the map, freed by its builder */
+    bool building, dead; /* dead: out of the map, freed by its builder */
     int rc;
     struct err err;
     struct fiber_event built;
@@ -45,7 +45,8 @@ struct registry *registry_new(const struct graph_services *services,
     r->hits = metric_counter("holdfast_graph_cache_hits_total", "Compiled graphs reused", NULL);
     r->misses = metric_counter("holdfast_graph_cache_misses_total", "Compiled graphs built", NULL);
     r->size = metric_gauge("holdfast_graph_cache_entries", "Compiled graphs kept", NULL);
-    r->build_seconds = metric_histogram("holdfast_graph_build_seconds", "Time to build a graph", NULL);
+    r->build_seconds =
+        metric_histogram("holdfast_graph_build_seconds", "Time to build a graph", NULL);
     return r;
 }
 
@@ -77,7 +78,7 @@ static void entry_drop(struct registry *r, struct entry *e) {
 }
 
 void registry_invalidate(struct registry *r) {
-    LIST_EACH(&r->order, n)
+    LIST_EACH (&r->order, n)
         entry_drop(r, LIST_ENTRY(n, struct entry, node));
 }
 
@@ -109,7 +110,8 @@ const struct graph_def *registry_at(const struct registry *r, size_t index) {
     return r->graphs.p[index];
 }
 
-/* --- the key ----------------------------------------------------------------------------------- */
+/* --- the key -----------------------------------------------------------------------------------
+ */
 
 static bool ends_in(str key, const char *word) {
     str w = str_of(word);
@@ -118,9 +120,9 @@ static bool ends_in(str key, const char *word) {
 
 /* May compile() see this member of configurable? */
 static bool visible(str key) {
-    static const char *const runtime[] = {"run_id",      "thread_id",  "graph_id", "assistant_id",
-                                          "user_id",     "owner",      "user-agent", "checkpoint_id",
-                                          "checkpoint_ns", "checkpoint_map"};
+    static const char *const runtime[] = {
+        "run_id", "thread_id",  "graph_id",      "assistant_id",  "user_id",
+        "owner",  "user-agent", "checkpoint_id", "checkpoint_ns", "checkpoint_map"};
     static const char *const secret[] = {"key", "token", "secret", "password", "authorization"};
     for (size_t i = 0; i < ARRAY_COUNT(runtime); i++)
         if (str_eq(key, str_of(runtime[i])))
@@ -160,7 +162,8 @@ static str key_of(struct arena *a, const struct graph_def *def, yyjson_val *conf
     return str_n(p, id_len + canonical.len);
 }
 
-/* --- getting ----------------------------------------------------------------------------------- */
+/* --- getting -----------------------------------------------------------------------------------
+ */
 
 static int wait_for(struct entry *e, struct compiled_graph **out, struct err *err) {
     int rc = 0;
@@ -181,8 +184,8 @@ static int wait_for(struct entry *e, struct compiled_graph **out, struct err *er
     return rc;
 }
 
-static int build(struct registry *r, struct entry *e, const struct graph_def *def, yyjson_val *config,
-                 struct compiled_graph **out, struct err *err) {
+static int build(struct registry *r, struct entry *e, const struct graph_def *def,
+                 yyjson_val *config, struct compiled_graph **out, struct err *err) {
     struct compiled_graph *g = NEW(struct compiled_graph);
     g->def = def;
     g->refs = 1;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* registry.h - the graphs that this server has, and their compiled forms.
  *
- * A compiled graph is cached under graph id and canonical configuration, without secrets, runtime ids
- * and identity (they never reach compile()). Entries live ttl after their last build; a graph in use
- * outlives its entry. Concurrent misses of one key build once, the others wait.
- * Memory: compiled graphs are ref-counted. Suspends: registry_compile. Metrics: hits, misses, size,
- * build seconds. Tests: tests/unit/engine/test_registry.c */
+ * A compiled graph is cached under graph id and canonical configuration, without secrets, runtime
+ * ids and identity (they never reach compile()). Entries live ttl after their last build; a graph
+ * in use outlives its entry. Concurrent misses of one key build once, the others wait. Memory:
+ * compiled graphs are ref-counted. Suspends: registry_compile. Metrics: hits, misses, size, build
+ * seconds. Tests: tests/unit/engine/test_registry.c */
 #ifndef HF_ENGINE_REGISTRY_H
 #define HF_ENGINE_REGISTRY_H
 
@@ -19,8 +19,8 @@ struct compiled_graph {
     int refs;
 };
 struct registry_options {
-    int64_t ttl_us;          /* 300 s */
-    size_t entries_max;      /* 1000; the oldest goes first */
+    int64_t ttl_us;     /* 300 s */
+    size_t entries_max; /* 1000; the oldest goes first */
 };
 struct registry *registry_new(const struct graph_services *services,
                               const struct registry_options *o);

@@ -2,8 +2,8 @@
 /* render.c - from log entries to the frames of the stream modes.
  *
  *   start       metadata; events: on_chain_start of the graph
- *   checkpoint  checkpoints, debug, values, messages/complete; for each task that comes next: tasks,
- *               debug, events. The input checkpoint (step -1 …) shows only in checkpoints and debug.
+ *   checkpoint  checkpoints, debug, values, messages/complete; for each task that comes next:
+ * tasks, debug, events. The input checkpoint (step -1 …) shows only in checkpoints and debug.
  *   fragment    messages, messages/metadata, messages/partial, custom, events
  *   task        updates, tasks, debug, messages (whole ones), events
  *   end         error, updates (__interrupt__), events: on_chain_end of the graph
@@ -48,8 +48,7 @@ void render_end(struct render *r, const char *event) {
     if (r->mute || r->gone)
         return;
     if (!buf_ok(&r->out)) {
-        log_event(LOG_WARN, "stream.frame.too_large", "a frame is left out",
-                  LOG_Z("frame", event));
+        log_event(LOG_WARN, "stream.frame.too_large", "a frame is left out", LOG_Z("frame", event));
         return;
     }
     r->gone = !r->o.frame(r->o.ctx, str_of(event), buf_view(&r->out));
@@ -135,7 +134,8 @@ void render_event_head(struct render *r, struct json_writer *w, const char *even
     jw_key(w, "data");
 }
 
-/* --- start ------------------------------------------------------------------------------------- */
+/* --- start -------------------------------------------------------------------------------------
+ */
 
 static void render_start(struct render *r, const struct stream_item *item, yyjson_val *data) {
     render_messages_reset(r);
@@ -174,12 +174,13 @@ static void render_start(struct render *r, const struct stream_item *item, yyjso
     }
 }
 
-/* --- checkpoint -------------------------------------------------------------------------------- */
+/* --- checkpoint --------------------------------------------------------------------------------
+ */
 
 static str values_of(struct render *r, const struct stream_item *item) {
     if (!r->values.p) {
-        str v = item->values.p || !r->o.values ? item->values
-                                               : r->o.values(r->o.ctx, r->checkpoint_id);
+        str v =
+            item->values.p || !r->o.values ? item->values : r->o.values(r->o.ctx, r->checkpoint_id);
         r->values = v.p ? arena_dup(&r->step, v) : STR("{}");
     }
     return r->values;
@@ -199,8 +200,8 @@ static void write_config(struct render *r, struct json_writer *w, str ns, str ch
     jw_object_end(w);
 }
 
-static void write_checkpoint(struct render *r, struct json_writer *w, const struct stream_item *item,
-                             yyjson_val *data) {
+static void write_checkpoint(struct render *r, struct json_writer *w,
+                             const struct stream_item *item, yyjson_val *data) {
     str ns = json_str(json_get(data, "ns")), parent = json_str(json_get(data, "parent"));
     jw_object(w);
     jw_key(w, "config");
@@ -355,7 +356,8 @@ static void render_checkpoint(struct render *r, const struct stream_item *item, 
     render_tasks_begin(r, item);
 }
 
-/* --- task and end ------------------------------------------------------------------------------ */
+/* --- task and end ------------------------------------------------------------------------------
+ */
 
 static void write_task_result(struct json_writer *w, yyjson_val *data) {
     yyjson_val *error = json_get(data, "error");
@@ -463,12 +465,21 @@ void render_item(struct render *r, const struct stream_item *item, bool mute) {
         return;
     }
     switch (item->kind) {
-    case LOG_START: render_start(r, item, data); break;
-    case LOG_CHECKPOINT: render_checkpoint(r, item, data); break;
-    case LOG_TASK: render_task(r, item, data); break;
-    case LOG_END: render_run_end(r, data); break;
+    case LOG_START:
+        render_start(r, item, data);
+        break;
+    case LOG_CHECKPOINT:
+        render_checkpoint(r, item, data);
+        break;
+    case LOG_TASK:
+        render_task(r, item, data);
+        break;
+    case LOG_END:
+        render_run_end(r, data);
+        break;
     case LOG_QUEUED:
-    case LOG_FRAGMENTS: break;
+    case LOG_FRAGMENTS:
+        break;
     }
     arena_deinit(&scratch);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* render.h - turns the items of a run (log entries and live fragments) into the frames of the stream
- * modes that a reader asked for.
+/* render.h - turns the items of a run (log entries and live fragments) into the frames of the
+ * stream modes that a reader asked for.
  *
  * Pure and deterministic: the same items give the same frames, live or replayed, so a stream cut
- * anywhere and resumed equals the uncut one. It must see a run from its start; a reader that resumes
- * feeds the earlier items with `mute` set. Memory: its own, bounded by the messages under way.
- * Errors: frames that cannot be made (a fragment that cannot be read) are left out and logged.
+ * anywhere and resumed equals the uncut one. It must see a run from its start; a reader that
+ * resumes feeds the earlier items with `mute` set. Memory: its own, bounded by the messages under
+ * way. Errors: frames that cannot be made (a fragment that cannot be read) are left out and logged.
  * Suspends: only inside the values callback. Tests: tests/unit/engine/test_render.c */
 #ifndef HF_ENGINE_RENDER_H
 #define HF_ENGINE_RENDER_H
@@ -20,14 +20,14 @@ struct stream_item {
     int64_t seq, k;     /* of a fragment: base and number from 1; else k is 0 */
     struct id run_id;
     int64_t at;
-    str data;           /* JSON: the entry's or the fragment's */
-    str values;         /* LOG_CHECKPOINT: the state's JSON when at hand; absent: ask */
+    str data;   /* JSON: the entry's or the fragment's */
+    str values; /* LOG_CHECKPOINT: the state's JSON when at hand; absent: ask */
 };
 /* Beside the stream modes: those that each run was started with, as its start entry says. */
 #define RENDER_MODES_OF_RUN (1u << 31)
 struct render_options {
     struct id thread_id;
-    unsigned modes;     /* enum stream_mode */
+    unsigned modes; /* enum stream_mode */
     const char *api_url;
     /* Gives the values of a checkpoint of this thread, or absent; valid until the call returns. */
     str (*values)(void *ctx, struct id checkpoint_id);

@@ -23,18 +23,18 @@ struct render_message {
 };
 struct render {
     struct render_options o;
-    struct arena run, step;       /* reset at each start, at each checkpoint */
+    struct arena run, step; /* reset at each start, at each checkpoint */
     struct id run_id;
     int64_t attempt, step_number;
-    str run_metadata;             /* members without braces, from the start entry */
+    str run_metadata; /* members without braces, from the start entry */
     struct render_task *tasks;
     size_t task_count;
-    struct map messages;          /* id → struct render_message */
-    struct buf out;               /* the frame being written */
-    unsigned modes;               /* in force for this run */
+    struct map messages; /* id → struct render_message */
+    struct buf out;      /* the frame being written */
+    unsigned modes;      /* in force for this run */
     bool mute, gone;
     struct id checkpoint_id;
-    str values;                   /* of the last checkpoint when known */
+    str values; /* of the last checkpoint when known */
 };
 
 #define RENDER_FRAME_BYTES_MAX ((size_t)256 << 20)

@@ -2,8 +2,8 @@
 /* render_messages.c - the message modes: tokens as they come, messages as they are complete.
  *
  * A fragment is {"t": task, "m": message, "c": text, "tc": {index, id, name, args}} or
- * {"t": task, "x": custom JSON}. In mode messages the renderer keeps each message under way, because
- * every partial frame shows the whole message so far. */
+ * {"t": task, "x": custom JSON}. In mode messages the renderer keeps each message under way,
+ * because every partial frame shows the whole message so far. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/render_int.h"

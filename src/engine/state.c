@@ -7,7 +7,7 @@
  * older checkpoints still name the old one. */
 #include "engine/state.h"
 
-#include "base/clock.h"
+#include "base/rand.h"
 
 void state_init(struct graph_view *s, const struct graph_def *graph, struct arena *a) {
     *s = (struct graph_view){.arena = a, .graph = graph};
@@ -202,11 +202,8 @@ str state_values_json(struct graph_view *s) {
 static void persist_list_add(struct graph_view *s, struct state_channel *c, struct db_batch *b,
                              struct id thread_id) {
     if (c->list_id == 0) {
-        /* Microseconds are unique per thread: a thread has one writer, and a list outlives a turn. */
-        static _Thread_local int64_t last;
-        int64_t now = clock_wall_us();
-        last = now > last ? now : last + 1;
-        c->list_id = last;
+        /* Unique among the few lists of a thread; a clash would fail the commit, not mix lists. */
+        c->list_id = (int64_t)(rand_u64() >> 11) | 1;
         c->stored_count = 0;
     }
     if (c->count == c->stored_count)
@@ -263,7 +260,8 @@ void state_mark_stored(struct graph_view *s) {
     }
 }
 
-/* --- what routes and nodes see ----------------------------------------------------------------- */
+/* --- what routes and nodes see -----------------------------------------------------------------
+ */
 
 size_t graph_view_message_count(const struct graph_view *v, const char *channel) {
     const struct state_channel *c = channel_of(v, str_of(channel));

@@ -13,8 +13,8 @@
 
 struct state_channel {
     const struct channel_def *def;
-    bool present;        /* has it ever been written? */
-    str value, hash;     /* CHANNEL_LAST_VALUE; hash absent until computed */
+    bool present;    /* has it ever been written? */
+    str value, hash; /* CHANNEL_LAST_VALUE; hash absent until computed */
     bool value_stored;
     struct message *messages; /* CHANNEL_MESSAGES */
     size_t count, cap;
@@ -30,7 +30,7 @@ struct graph_view {
 struct state_write {
     const char *channel;
     bool is_message;
-    str value;               /* JSON */
+    str value; /* JSON */
     struct message message;
 };
 

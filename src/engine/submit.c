@@ -56,8 +56,8 @@ static int read_request(struct engine *e, const struct run_submit *s, struct req
         rc = read_word(body, "multitask_strategy", &MULTITASK_STRATEGY_WORDS,
                        (int)e->o.multitask_default, &multitask, err);
     if (rc == 0)
-        rc = read_word(body, "on_completion", &ON_COMPLETION_WORDS, ON_COMPLETION_DELETE, &completion,
-                       err);
+        rc = read_word(body, "on_completion", &ON_COMPLETION_WORDS, ON_COMPLETION_DELETE,
+                       &completion, err);
     if (rc == 0)
         rc = read_word(body, "on_disconnect", &ON_DISCONNECT_WORDS, ON_DISCONNECT_CONTINUE,
                        &disconnect, err);
@@ -70,7 +70,8 @@ static int read_request(struct engine *e, const struct run_submit *s, struct req
     if (after && !yyjson_is_null(after)) {
         double seconds = yyjson_get_num(after);
         if (!yyjson_is_num(after) || seconds < 0 || seconds > 366.0 * 86400)
-            return err_set(err, ERR_INVALID, "after_seconds: must be a number between 0 and 31622400");
+            return err_set(err, ERR_INVALID,
+                           "after_seconds: must be a number between 0 and 31622400");
         out->after_us = (int64_t)(seconds * 1e6);
     }
     out->multitask = (enum multitask_strategy)multitask;
@@ -81,7 +82,8 @@ static int read_request(struct engine *e, const struct run_submit *s, struct req
     return 0;
 }
 
-/* --- configuration ----------------------------------------------------------------------------- */
+/* --- configuration -----------------------------------------------------------------------------
+ */
 
 static str member(struct arena *a, yyjson_val *obj, const char *key) {
     yyjson_val *v = json_get(obj, key);
@@ -96,10 +98,10 @@ static yyjson_val *parse_object(struct arena *a, str text) {
 }
 
 struct merged {
-    str metadata;     /* of the run and, from now on, of the thread */
-    str config;       /* of the thread: without the server's own keys */
+    str metadata; /* of the run and, from now on, of the thread */
+    str config;   /* of the thread: without the server's own keys */
     str configurable, run_configurable;
-    str top;          /* config without configurable and metadata */
+    str top; /* config without configurable and metadata */
 };
 
 static str server_keys(struct live_run *run, const struct assistant *assistant) {
@@ -170,14 +172,15 @@ static void merge(struct live_run *run, const struct run_submit *s, const struct
     if (ctx->has_thread)
         metadata = json_merge(a, metadata, ctx->thread.metadata);
     metadata = json_merge(a, metadata, member(a, s->body, "metadata"));
-    str own = arena_printf(a, "{\"graph_id\":\"" STR_FMT "\",\"assistant_id\":\"" STR_FMT "\"}",
-                           STR_ARG(ctx->assistant.graph_id),
-                           STR_ARG(id_dashed(a, ctx->assistant.id)));
+    str own =
+        arena_printf(a, "{\"graph_id\":\"" STR_FMT "\",\"assistant_id\":\"" STR_FMT "\"}",
+                     STR_ARG(ctx->assistant.graph_id), STR_ARG(id_dashed(a, ctx->assistant.id)));
     out->metadata = json_merge(a, metadata, own);
-    out->config = configurable.len > 2
-                      ? json_merge(a, top, arena_printf(a, "{\"configurable\":" STR_FMT "}",
-                                                        STR_ARG(configurable)))
-                      : top;
+    out->config =
+        configurable.len > 2
+            ? json_merge(a, top,
+                         arena_printf(a, "{\"configurable\":" STR_FMT "}", STR_ARG(configurable)))
+            : top;
 }
 
 static void copy_member(struct json_writer *w, yyjson_val *body, const char *key) {
@@ -268,7 +271,8 @@ int live_run_read_kwargs(struct live_run *run, struct err *err) {
     return rc;
 }
 
-/* --- accepting --------------------------------------------------------------------------------- */
+/* --- accepting ---------------------------------------------------------------------------------
+ */
 
 struct accept {
     const struct run_submit *submit;
@@ -281,8 +285,9 @@ static void on_durable(void *ctx) {
         a->submit->accepted(a->submit->ctx, a->run);
 }
 
-static int commit_new(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
-                      const struct merged *m, bool direct, struct err *err) {
+static int commit_new(struct live_run *run, const struct run_submit *s,
+                      const struct run_context *ctx, const struct merged *m, bool direct,
+                      struct err *err) {
     struct engine *e = run->engine;
     struct db_batch b;
     struct begin begin = {0};
@@ -301,8 +306,10 @@ static int commit_new(struct live_run *run, const struct run_submit *s, const st
     if (direct)
         rc = live_run_begin(run, &ctx->thread, &b, &begin, err);
     else
-        begin = (struct begin){.entries = {{.entry = {.run_id = run->row.id, .kind = LOG_QUEUED,
-                                                      .at = now, .data = STR("{}")}}},
+        begin = (struct begin){.entries = {{.entry = {.run_id = run->row.id,
+                                                      .kind = LOG_QUEUED,
+                                                      .at = now,
+                                                      .data = STR("{}")}}},
                                .entry_count = 1};
     if (rc < 0)
         return rc;
@@ -320,7 +327,8 @@ static int context_check(const struct run_submit *s, const struct request *q, st
                          const struct run_context *ctx, struct err *err) {
     if (!ctx->has_assistant)
         return err_set(err, ERR_NOT_FOUND,
-                       "No assistant found for \"" STR_FMT "\". Make sure the assistant ID is for a "
+                       "No assistant found for \"" STR_FMT
+                       "\". Make sure the assistant ID is for a "
                        "valid assistant or a valid graph ID.",
                        STR_ARG(s->assistant_name));
     if (!ctx->has_thread && !q->stateless && q->if_not_exists == IF_NOT_EXISTS_REJECT)

@@ -29,8 +29,8 @@ int64_t log_last_seq(const struct db_batch *b, size_t op) {
 int log_read(struct store *s, struct id thread_id, int64_t after, int64_t limit, struct arena *a,
              struct log_entry **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_LOG_PAGE,
-                     DB_PARAMS(DB_UUID(thread_id), DB_I(after), DB_I(limit)), a, &rows, err);
+    int rc = db_read(s->db, SQL_LOG_PAGE, DB_PARAMS(DB_UUID(thread_id), DB_I(after), DB_I(limit)),
+                     a, &rows, err);
     if (rc < 0)
         return rc;
     *out = ARENA_ARRAY(a, struct log_entry, rows.row_count + 1);

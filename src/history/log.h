@@ -23,8 +23,8 @@ struct log_entry {
     int64_t seq;
     struct id run_id;
     enum log_kind kind;
-    int64_t at;  /* wall clock, us */
-    str data;    /* JSON object */
+    int64_t at; /* wall clock, us */
+    str data;   /* JSON object */
 };
 
 /* Adds the statements; returns the operation whose result log_last_seq() reads after the commit.

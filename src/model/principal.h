@@ -13,7 +13,9 @@ struct principal {
     bool all;
 };
 /* Bounds for `owner BETWEEN $lo AND $hi` of look-ups by key: exact, or everything for `all`. */
-static inline str principal_owner_low(const struct principal *p) { return p->all ? STR("") : p->owner; }
+static inline str principal_owner_low(const struct principal *p) {
+    return p->all ? STR("") : p->owner;
+}
 static inline str principal_owner_high(const struct principal *p) {
     return p->all ? STR("\xf4\x8f\xbf\xbf") : p->owner;
 }

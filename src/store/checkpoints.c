@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* checkpoints.c - states of a thread by reference.
  *
- * checkpoints.channels is {"name": {"h": hash}} for values and {"name": {"l": list, "n": length}} for
- * lists. A list is append-only: segments (start, count, items) whose items are JSON texts joined by
- * commas, so that a prefix of n items is the concatenation of the segments that start before n. A
- * writer ends each checkpoint's growth with a segment, so a length always falls on a boundary; a
- * length that does not is ERR_CORRUPT. */
+ * checkpoints.channels is {"name": {"h": hash}} for values and {"name": {"l": list, "n": length}}
+ * for lists. A list is append-only: segments (start, count, items) whose items are JSON texts
+ * joined by commas, so that a prefix of n items is the concatenation of the segments that start
+ * before n. A writer ends each checkpoint's growth with a segment, so a length always falls on a
+ * boundary; a length that does not is ERR_CORRUPT. */
 #include "store/checkpoints.h"
 
 #include "base/hash.h"
@@ -35,8 +35,8 @@ int checkpoint_get(struct store *s, struct id thread_id, str name_space, struct 
     struct db_rows rows;
     int rc;
     if (id_is_nil(id))
-        rc = db_read(s->db, SQL_CHECKPOINT_NEWEST, DB_PARAMS(DB_UUID(thread_id), DB_T(name_space)), a,
-                     &rows, err);
+        rc = db_read(s->db, SQL_CHECKPOINT_NEWEST, DB_PARAMS(DB_UUID(thread_id), DB_T(name_space)),
+                     a, &rows, err);
     else
         rc = db_read(s->db, SQL_CHECKPOINT_GET,
                      DB_PARAMS(DB_UUID(thread_id), DB_T(name_space), DB_UUID(id)), a, &rows, err);
@@ -54,9 +54,10 @@ int checkpoint_list(struct store *s, struct id thread_id, str name_space, struct
     struct db_rows rows;
     struct db_value bound = id_is_nil(before) ? DB_T(STR(ID_MAX_HEX)) : DB_UUID(before);
     str part = metadata.p ? metadata : STR("{}");
-    int rc = db_read(s->db, SQL_CHECKPOINT_PAGE,
-                     DB_PARAMS(DB_UUID(thread_id), DB_T(name_space), bound, DB_T(part), DB_I(limit)),
-                     a, &rows, err);
+    int rc =
+        db_read(s->db, SQL_CHECKPOINT_PAGE,
+                DB_PARAMS(DB_UUID(thread_id), DB_T(name_space), bound, DB_T(part), DB_I(limit)), a,
+                &rows, err);
     if (rc < 0)
         return rc;
     *out = ARENA_ARRAY(a, struct checkpoint, rows.row_count + 1);
@@ -69,8 +70,9 @@ int checkpoint_list(struct store *s, struct id thread_id, str name_space, struct
 static int load_list(struct store *s, struct id thread_id, struct checkpoint_channel *c,
                      struct arena *a, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_CHECKPOINT_SEGMENTS,
-                     DB_PARAMS(DB_UUID(thread_id), DB_I(c->list_id), DB_I(c->count)), a, &rows, err);
+    int rc =
+        db_read(s->db, SQL_CHECKPOINT_SEGMENTS,
+                DB_PARAMS(DB_UUID(thread_id), DB_I(c->list_id), DB_I(c->count)), a, &rows, err);
     if (rc < 0)
         return rc;
     int64_t have = 0;
@@ -105,8 +107,8 @@ static int load_list(struct store *s, struct id thread_id, struct checkpoint_cha
 static int load_value(struct store *s, struct id thread_id, struct checkpoint_channel *c,
                       struct arena *a, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_CHECKPOINT_VALUE_GET, DB_PARAMS(DB_UUID(thread_id), DB_T(c->hash)), a,
-                     &rows, err);
+    int rc = db_read(s->db, SQL_CHECKPOINT_VALUE_GET, DB_PARAMS(DB_UUID(thread_id), DB_T(c->hash)),
+                     a, &rows, err);
     if (rc < 0)
         return rc;
     if (rows.row_count == 0)
@@ -115,7 +117,8 @@ static int load_value(struct store *s, struct id thread_id, struct checkpoint_ch
     return 0;
 }
 
-int checkpoint_load_values(struct store *s, struct checkpoint *c, struct arena *a, struct err *err) {
+int checkpoint_load_values(struct store *s, struct checkpoint *c, struct arena *a,
+                           struct err *err) {
     yyjson_val *refs;
     if (json_parse(a, c->channels, &refs, err) < 0)
         return err_set(err, ERR_CORRUPT, "the references of a checkpoint cannot be read");
@@ -209,9 +212,10 @@ void checkpoint_value_add(struct db_batch *b, struct id thread_id, str hash, str
 
 void checkpoint_segment_add(struct db_batch *b, struct id thread_id, int64_t list_id, int64_t start,
                             int64_t count, str items) {
-    db_batch_add(b, SQL_CHECKPOINT_SEGMENT_INSERT,
-                 DB_PARAMS(DB_UUID(thread_id), DB_I(list_id), DB_I(start), DB_I(count), DB_T(items)),
-                 DB_EXPECT_NONE);
+    db_batch_add(
+        b, SQL_CHECKPOINT_SEGMENT_INSERT,
+        DB_PARAMS(DB_UUID(thread_id), DB_I(list_id), DB_I(start), DB_I(count), DB_T(items)),
+        DB_EXPECT_NONE);
 }
 
 str checkpoint_hash(struct arena *a, str value) {

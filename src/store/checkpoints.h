@@ -11,18 +11,18 @@
 struct checkpoint_channel {
     str name;
     bool is_list;
-    str value;          /* JSON text; of a list its items joined by ',' without brackets */
+    str value; /* JSON text; of a list its items joined by ',' without brackets */
     /* Reference: a list's id and length, or the hash of the value. */
     int64_t list_id, count;
     str hash;
 };
 struct checkpoint {
     struct id thread_id, id, parent_id, run_id; /* parent nil: none */
-    str name_space;                    /* "" for the root graph */
+    str name_space;                             /* "" for the root graph */
     int step;
-    str source;                        /* input, loop, update, fork */
-    str channels;                      /* JSON of references, as stored */
-    str next, tasks, metadata;         /* JSON array, array, object */
+    str source;                /* input, loop, update, fork */
+    str channels;              /* JSON of references, as stored */
+    str next, tasks, metadata; /* JSON array, array, object */
     int64_t created_at;
     /* filled by checkpoint_load_values */
     struct checkpoint_channel *values;
@@ -33,16 +33,16 @@ struct checkpoint {
 MUST_CHECK int checkpoint_get(struct store *s, struct id thread_id, str name_space, struct id id,
                               struct arena *a, struct checkpoint *out, struct err *err);
 /* Newest first, before `before` (nil: from the newest), with metadata containment (absent: any). */
-MUST_CHECK int checkpoint_list(struct store *s, struct id thread_id, str name_space, struct id before,
-                               str metadata, int64_t limit, struct arena *a, struct checkpoint **out,
-                               size_t *out_count, struct err *err);
+MUST_CHECK int checkpoint_list(struct store *s, struct id thread_id, str name_space,
+                               struct id before, str metadata, int64_t limit, struct arena *a,
+                               struct checkpoint **out, size_t *out_count, struct err *err);
 MUST_CHECK int checkpoint_load_values(struct store *s, struct checkpoint *c, struct arena *a,
                                       struct err *err);
 /* {"channel": value, …} of loaded values. */
 str checkpoint_values_json(struct arena *a, const struct checkpoint *c);
 /* The newest root state of a thread as such a text; absent (p NULL) when it has no checkpoint. */
-MUST_CHECK int checkpoint_head_values(struct store *s, struct id thread_id, struct arena *a, str *out,
-                                      struct err *err);
+MUST_CHECK int checkpoint_head_values(struct store *s, struct id thread_id, struct arena *a,
+                                      str *out, struct err *err);
 
 /* Statements for a batch. */
 void checkpoint_add(struct db_batch *b, const struct checkpoint *c);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* runs.c - run rows and the thread's side of a run's start and end.
  *
- * `attempt` fences: each claim adds one, and whoever writes for a run names the attempt it acts for;
- * a late writer changes no row and its batch fails with ERR_FENCED. The status of a thread is derived
- * in the statement thread_settle from the live runs that remain, so no thread stays busy without one. */
+ * `attempt` fences: each claim adds one, and whoever writes for a run names the attempt it acts
+ * for; a late writer changes no row and its batch fails with ERR_FENCED. The status of a thread is
+ * derived in the statement thread_settle from the live runs that remain, so no thread stays busy
+ * without one. */
 #include "store/runs.h"
 
 void run_from_row(const struct db_rows *r, size_t row, size_t col, struct run *out) {
@@ -28,10 +29,10 @@ void run_from_row(const struct db_rows *r, size_t row, size_t col, struct run *o
 int run_get(struct store *s, const struct principal *who, struct id thread_id, struct id run_id,
             struct arena *a, struct run *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_RUN_GET,
-                     DB_PARAMS(DB_UUID(run_id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
+    int rc = db_read(
+        s->db, SQL_RUN_GET,
+        DB_PARAMS(DB_UUID(run_id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
+        a, &rows, err);
     if (rc < 0)
         return rc;
     if (rows.row_count == 0)
@@ -67,19 +68,20 @@ int run_list(struct store *s, const struct principal *who, struct id thread_id,
                        STR_ARG(id_dashed(a, thread_id)));
     str low = status ? run_status_name(*status) : STR("");
     str high = status ? run_status_name(*status) : STR("~");
-    rc = db_read(s->db, SQL_RUN_PAGE,
-                 DB_PARAMS(DB_UUID(thread_id), DB_T(low), DB_T(high), DB_I(page->limit),
-                           DB_I(page->offset)),
-                 a, &rows, err);
+    rc = db_read(
+        s->db, SQL_RUN_PAGE,
+        DB_PARAMS(DB_UUID(thread_id), DB_T(low), DB_T(high), DB_I(page->limit), DB_I(page->offset)),
+        a, &rows, err);
     if (rc == 0)
         runs_from_rows(&rows, a, out, out_count);
     return rc;
 }
 
-int run_list_live(struct store *s, int64_t limit, struct id after, struct arena *a, struct run **out,
-                  size_t *out_count, struct err *err) {
+int run_list_live(struct store *s, int64_t limit, struct id after, struct arena *a,
+                  struct run **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_RUN_PAGE_LIVE, DB_PARAMS(DB_UUID(after), DB_I(limit)), a, &rows, err);
+    int rc =
+        db_read(s->db, SQL_RUN_PAGE_LIVE, DB_PARAMS(DB_UUID(after), DB_I(limit)), a, &rows, err);
     if (rc == 0)
         runs_from_rows(&rows, a, out, out_count);
     return rc;
@@ -122,8 +124,9 @@ int run_context_read(struct store *s, const struct principal *who, struct id ass
 void run_insert_add(struct db_batch *b, const struct run *run) {
     db_batch_add(b, SQL_RUN_INSERT,
                  DB_PARAMS(DB_UUID(run->id), DB_UUID(run->thread_id), DB_UUID(run->assistant_id),
-                           DB_T(run_status_name(run->status)), DB_T(run->metadata), DB_T(run->kwargs),
-                           DB_T(run->multitask_strategy), DB_I(run->attempt), DB_I(run->created_at)),
+                           DB_T(run_status_name(run->status)), DB_T(run->metadata),
+                           DB_T(run->kwargs), DB_T(run->multitask_strategy), DB_I(run->attempt),
+                           DB_I(run->created_at)),
                  DB_EXPECT_NONE);
 }
 
@@ -135,8 +138,8 @@ void run_claim_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_
 void run_finish_add(struct db_batch *b, struct id run_id, int64_t attempt, enum run_status status,
                     str error, str cancel_reason, int64_t now_us) {
     db_batch_add(b, SQL_RUN_FINISH,
-                 DB_PARAMS(DB_UUID(run_id), DB_I(attempt), DB_T(run_status_name(status)), DB_T(error),
-                           DB_T(cancel_reason), DB_I(now_us)),
+                 DB_PARAMS(DB_UUID(run_id), DB_I(attempt), DB_T(run_status_name(status)),
+                           DB_T(error), DB_T(cancel_reason), DB_I(now_us)),
                  DB_EXPECT_CHANGE(ERR_FENCED));
 }
 
@@ -162,17 +165,18 @@ void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id)
 void thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config,
                       struct id checkpoint_id, int64_t now_us) {
     struct db_value checkpoint = id_is_nil(checkpoint_id) ? DB_NIL : DB_UUID(checkpoint_id);
-    db_batch_add(b, SQL_THREAD_BEGIN,
-                 DB_PARAMS(DB_UUID(thread_id), DB_T(metadata), DB_T(config), DB_I(now_us), checkpoint),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    db_batch_add(
+        b, SQL_THREAD_BEGIN,
+        DB_PARAMS(DB_UUID(thread_id), DB_T(metadata), DB_T(config), DB_I(now_us), checkpoint),
+        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
 }
 
 void thread_settle_add(struct db_batch *b, struct id thread_id, enum thread_status otherwise,
                        str interrupts, str error, struct id checkpoint_id, int64_t now_us) {
     struct db_value checkpoint = id_is_nil(checkpoint_id) ? DB_NIL : DB_UUID(checkpoint_id);
     db_batch_add(b, SQL_THREAD_SETTLE,
-                 DB_PARAMS(DB_UUID(thread_id), DB_T(thread_status_name(otherwise)), DB_T(interrupts),
-                           DB_T(error), checkpoint, DB_I(now_us)),
+                 DB_PARAMS(DB_UUID(thread_id), DB_T(thread_status_name(otherwise)),
+                           DB_T(interrupts), DB_T(error), checkpoint, DB_I(now_us)),
                  DB_EXPECT_CHANGE(ERR_NOT_FOUND));
 }
 

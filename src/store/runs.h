@@ -10,17 +10,18 @@
 struct run {
     struct id id, thread_id, assistant_id;
     enum run_status status;
-    str metadata, kwargs;         /* object texts */
+    str metadata, kwargs; /* object texts */
     str multitask_strategy;
     int64_t attempt, first_seq;
-    str cancel_reason, error;     /* absent: null */
+    str cancel_reason, error; /* absent: null */
     int64_t created_at, updated_at;
 };
 #define RUN_COLUMN_COUNT 13
 void run_from_row(const struct db_rows *r, size_t row, size_t col, struct run *out);
 
-MUST_CHECK int run_get(struct store *s, const struct principal *who, struct id thread_id /* nil: any */,
-                       struct id run_id, struct arena *a, struct run *out, struct err *err); /* "Run not found" */
+MUST_CHECK int run_get(struct store *s, const struct principal *who,
+                       struct id thread_id /* nil: any */, struct id run_id, struct arena *a,
+                       struct run *out, struct err *err); /* "Run not found" */
 /* Newest first. status NULL: any. The thread must be the principal's (ERR_NOT_FOUND). */
 MUST_CHECK int run_list(struct store *s, const struct principal *who, struct id thread_id,
                         const enum run_status *status, const struct page *page, struct arena *a,
@@ -31,17 +32,17 @@ MUST_CHECK int run_delete(struct store *s, const struct principal *who, struct i
 MUST_CHECK int run_list_live(struct store *s, int64_t limit, struct id after, struct arena *a,
                              struct run **out, size_t *out_count, struct err *err);
 
-/* What creating a run needs, in one read: the assistant, the thread (when there is one) and how many
- * live runs it has. has_thread false: no such thread of this principal. */
+/* What creating a run needs, in one read: the assistant, the thread (when there is one) and how
+ * many live runs it has. has_thread false: no such thread of this principal. */
 struct run_context {
     struct assistant assistant;
     bool has_assistant, has_thread;
     struct thread thread;
     int64_t live_runs;
 };
-MUST_CHECK int run_context_read(struct store *s, const struct principal *who, struct id assistant_id,
-                                struct id thread_id, struct arena *a, struct run_context *out,
-                                struct err *err);
+MUST_CHECK int run_context_read(struct store *s, const struct principal *who,
+                                struct id assistant_id, struct id thread_id, struct arena *a,
+                                struct run_context *out, struct err *err);
 
 void run_insert_add(struct db_batch *b, const struct run *run);
 /* pending → running with attempt+1, only from `attempt`; fails the batch with ERR_FENCED. */
@@ -52,7 +53,8 @@ void run_finish_add(struct db_batch *b, struct id run_id, int64_t attempt, enum 
 /* Back to pending without spending the attempt (drain, hand back). */
 void run_requeue_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us);
 void run_delete_add(struct db_batch *b, struct id thread_id, struct id run_id);
-/* Removes the run with its events and checkpoints; the thread goes back to the newest that is left. */
+/* Removes the run with its events and checkpoints; the thread goes back to the newest that is left.
+ */
 void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id);
 /* Thread side of a run's start and end. The status is derived: busy while live runs remain. */
 void thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config,

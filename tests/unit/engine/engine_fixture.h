@@ -36,13 +36,13 @@ static int fx_echo(struct node_ctx *ctx, struct err *err) {
     chunk.content = text;
     node_emit_chunk(ctx, &chunk);
     struct message m;
-    message_make_ai(ctx->arena,
-                    &(struct message_ai){.id = id,
-                                         .content = arena_printf(ctx->arena, "echo: " STR_FMT,
-                                                                 STR_ARG(text)),
-                                         .input_tokens = -1,
-                                         .output_tokens = -1},
-                    &m);
+    message_make_ai(
+        ctx->arena,
+        &(struct message_ai){.id = id,
+                             .content = arena_printf(ctx->arena, "echo: " STR_FMT, STR_ARG(text)),
+                             .input_tokens = -1,
+                             .output_tokens = -1},
+        &m);
     node_write_message(ctx, "messages", &m);
     return 0;
 }
@@ -72,8 +72,8 @@ static const struct node_def fx_echo_nodes[] = {{"echo", fx_echo}};
 static const struct node_def fx_slow_nodes[] = {{"slow", fx_slow}};
 static const struct node_def fx_fail_nodes[] = {{"fail", fx_fail}};
 static const struct node_def fx_loop_nodes[] = {{"count", fx_count}};
-static const struct node_def fx_pair_nodes[] = {{"left", fx_echo}, {"right", fx_echo},
-                                                {"join", fx_count}};
+static const struct node_def fx_pair_nodes[] = {
+    {"left", fx_echo}, {"right", fx_echo}, {"join", fx_count}};
 
 static size_t fx_once(const struct graph_view *v, void *compiled, int from, int *out) {
     (void)v;
@@ -99,11 +99,11 @@ static size_t fx_pair(const struct graph_view *v, void *compiled, int from, int 
     out[0] = 2;
     return from < 2 ? 1 : 0;
 }
-#define FX_GRAPH(graph_id, node_list, route_fn)                                     \
-    {                                                                               \
-        .id = graph_id, .description = "test", .channels = fx_channels,             \
-        .channel_count = ARRAY_COUNT(fx_channels), .nodes = node_list,              \
-        .node_count = ARRAY_COUNT(node_list), .route = route_fn                     \
+#define FX_GRAPH(graph_id, node_list, route_fn)                                                    \
+    {                                                                                              \
+        .id = graph_id, .description = "test", .channels = fx_channels,                            \
+        .channel_count = ARRAY_COUNT(fx_channels), .nodes = node_list,                             \
+        .node_count = ARRAY_COUNT(node_list), .route = route_fn                                    \
     }
 static const struct graph_def fx_graphs[] = {
     FX_GRAPH("echo", fx_echo_nodes, fx_once), FX_GRAPH("slow", fx_slow_nodes, fx_once),
@@ -129,7 +129,8 @@ static void fx_open_engine(struct fx *f) {
                                .recursion_limit = 5,
                                .multitask_default = MULTITASK_ENQUEUE,
                                .api_url = ""};
-    assert_int_equal(engine_open(f->rt, &f->store, f->registry, &f->services, &o, &f->engine, NULL), 0);
+    assert_int_equal(engine_open(f->rt, &f->store, f->registry, &f->services, &o, &f->engine, NULL),
+                     0);
 }
 
 static void fx_fiber(void *arg) {

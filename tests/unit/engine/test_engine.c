@@ -8,7 +8,7 @@
 
 struct frames {
     struct fx *f;
-    struct buf text;           /* "event data id\n" */
+    struct buf text; /* "event data id\n" */
     VEC(char *) ids;
     bool finished;
     unsigned modes;
@@ -39,8 +39,12 @@ static void frames_deinit(struct frames *fr) {
     vec_deinit(&fr->ids);
 }
 static struct hub_reader_options options_of(struct frames *fr, struct id thread, struct id run) {
-    return (struct hub_reader_options){.thread_id = thread, .run_id = run, .modes = fr->modes,
-                                       .frame = on_frame, .finished = on_finished, .ctx = fr};
+    return (struct hub_reader_options){.thread_id = thread,
+                                       .run_id = run,
+                                       .modes = fr->modes,
+                                       .frame = on_frame,
+                                       .finished = on_finished,
+                                       .ctx = fr};
 }
 static void attach(void *ctx, struct live_run *run) {
     struct frames *fr = ctx;
@@ -48,9 +52,10 @@ static void attach(void *ctx, struct live_run *run) {
     fr->reader = hub_reader_live(engine_hub(fr->f->engine), &o);
 }
 
-static const char hello[] = "{\"input\":{\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"id\":\"m1\"}]},"
-                            "\"stream_mode\":[\"values\",\"updates\",\"messages\",\"messages-tuple\","
-                            "\"tasks\",\"checkpoints\",\"debug\",\"events\"]}";
+static const char hello[] =
+    "{\"input\":{\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"id\":\"m1\"}]},"
+    "\"stream_mode\":[\"values\",\"updates\",\"messages\",\"messages-tuple\","
+    "\"tasks\",\"checkpoints\",\"debug\",\"events\"]}";
 #define ALL_MODES 0x1ffu
 
 static void wait_done(struct live_run *run) {
@@ -78,13 +83,17 @@ static void body_wait(struct fx *f) {
     struct checkpoint *list;
     size_t count;
     assert_int_equal(checkpoint_list(&f->store, thread, STR(""), ID_NIL, STR_NULL, 10, &f->a, &list,
-                                     &count, NULL), 0);
+                                     &count, NULL),
+                     0);
     assert_int_equal(count, 6);
     assert_int_equal(list[0].step, 4);
     assert_int_equal(list[5].step, -1);
     live_run_unref(run);
 }
-static void test_wait(void **state) { (void)state; fx_run(body_wait); }
+static void test_wait(void **state) {
+    (void)state;
+    fx_run(body_wait);
+}
 
 static void replay_from(struct fx *f, struct id thread, struct id run, const char *cursor,
                         unsigned modes, struct frames *out) {
@@ -95,13 +104,15 @@ static void replay_from(struct fx *f, struct id thread, struct id run, const cha
     if (cursor)
         assert_true(hub_cursor_parse(str_of(cursor), &c));
     struct hub_reader_options o = options_of(out, thread, run);
-    assert_int_equal(hub_reader_replay(engine_hub(f->engine), &o, row.first_seq, &c, NULL,
-                                       &out->reader, NULL), 0);
+    assert_int_equal(
+        hub_reader_replay(engine_hub(f->engine), &o, row.first_seq, &c, NULL, &out->reader, NULL),
+        0);
 }
 
 static void body_replay(struct fx *f) {
-    static const unsigned sets[] = {STREAM_VALUES, STREAM_MESSAGES, STREAM_MESSAGES_TUPLE,
-                                    STREAM_UPDATES | STREAM_TASKS, STREAM_EVENTS, ALL_MODES};
+    static const unsigned sets[] = {STREAM_VALUES,         STREAM_MESSAGES,
+                                    STREAM_MESSAGES_TUPLE, STREAM_UPDATES | STREAM_TASKS,
+                                    STREAM_EVENTS,         ALL_MODES};
     for (size_t i = 0; i < ARRAY_COUNT(sets); i++) {
         struct frames live;
         struct live_run *run;
@@ -132,7 +143,10 @@ static void body_replay(struct fx *f) {
         frames_deinit(&live);
     }
 }
-static void test_replay(void **state) { (void)state; fx_run(body_replay); }
+static void test_replay(void **state) {
+    (void)state;
+    fx_run(body_replay);
+}
 
 static void body_errors(struct fx *f) {
     struct err err = {0};
@@ -140,10 +154,13 @@ static void body_errors(struct fx *f) {
     struct id thread = fx_thread(f);
     assert_int_equal(fx_submit(f, "nope", thread, hello, NULL, NULL, NULL, &err), ERR_NOT_FOUND);
     assert_int_equal(fx_submit(f, "echo", id_v7(), hello, NULL, NULL, NULL, &err), ERR_NOT_FOUND);
-    assert_int_equal(fx_submit(f, "echo", thread, "{\"input\":7}", NULL, NULL, NULL, &err), ERR_INVALID);
-    assert_int_equal(fx_submit(f, "echo", thread, "{\"input\":null}", NULL, NULL, NULL, &err), ERR_INVALID);
-    assert_int_equal(fx_submit(f, "echo", thread, "{\"input\":{},\"webhook\":\"http://x\"}", NULL, NULL,
-                               NULL, &err), ERR_UNSUPPORTED);
+    assert_int_equal(fx_submit(f, "echo", thread, "{\"input\":7}", NULL, NULL, NULL, &err),
+                     ERR_INVALID);
+    assert_int_equal(fx_submit(f, "echo", thread, "{\"input\":null}", NULL, NULL, NULL, &err),
+                     ERR_INVALID);
+    assert_int_equal(fx_submit(f, "echo", thread, "{\"input\":{},\"webhook\":\"http://x\"}", NULL,
+                               NULL, NULL, &err),
+                     ERR_UNSUPPORTED);
     assert_int_equal(fx_submit(f, "fail", thread, hello, NULL, NULL, &run, &err), 0);
     wait_done(run);
     assert_int_equal(live_run_status(run), RUN_ERROR);
@@ -158,7 +175,10 @@ static void body_errors(struct fx *f) {
     assert_true(str_find(live_run_error(run), STR("Recursion limit of 5")) > 0);
     live_run_unref(run);
 }
-static void test_errors(void **state) { (void)state; fx_run(body_errors); }
+static void test_errors(void **state) {
+    (void)state;
+    fx_run(body_errors);
+}
 
 static void body_multitask(struct fx *f) {
     struct live_run *slow, *next;
@@ -172,7 +192,8 @@ static void body_multitask(struct fx *f) {
     fiber_yield();
     assert_false(live_run_done(next));
     assert_int_equal(engine_cancel(f->engine, &f->who, thread, live_run_id(slow), CANCEL_INTERRUPT,
-                                   STR("test"), true, NULL), 0);
+                                   STR("test"), true, NULL),
+                     0);
     wait_done(next);
     assert_int_equal(live_run_status(slow), RUN_INTERRUPTED);
     assert_int_equal(live_run_status(next), RUN_SUCCESS);
@@ -193,12 +214,16 @@ static void body_multitask(struct fx *f) {
     struct checkpoint *list;
     size_t count;
     assert_int_equal(checkpoint_list(&f->store, other, STR(""), ID_NIL, STR_NULL, 10, &f->a, &list,
-                                     &count, NULL), 0);
+                                     &count, NULL),
+                     0);
     assert_int_equal(count, 3); /* only those of the run that stayed */
     live_run_unref(slow);
     live_run_unref(next);
 }
-static void test_multitask(void **state) { (void)state; fx_run(body_multitask); }
+static void test_multitask(void **state) {
+    (void)state;
+    fx_run(body_multitask);
+}
 
 static void body_stateless(struct fx *f) {
     struct live_run *run;
@@ -210,13 +235,18 @@ static void body_stateless(struct fx *f) {
     assert_int_equal(thread_get(&f->store, &f->who, live_run_thread(run), &f->a, &t, NULL),
                      ERR_NOT_FOUND);
     live_run_unref(run);
-    assert_int_equal(fx_submit(f, "echo", ID_NIL, "{\"input\":{\"messages\":\"x\"},\"on_completion\":\"keep\"}",
-                               NULL, NULL, &run, NULL), 0);
+    assert_int_equal(fx_submit(f, "echo", ID_NIL,
+                               "{\"input\":{\"messages\":\"x\"},\"on_completion\":\"keep\"}", NULL,
+                               NULL, &run, NULL),
+                     0);
     wait_done(run);
     assert_int_equal(thread_get(&f->store, &f->who, live_run_thread(run), &f->a, &t, NULL), 0);
     live_run_unref(run);
 }
-static void test_stateless(void **state) { (void)state; fx_run(body_stateless); }
+static void test_stateless(void **state) {
+    (void)state;
+    fx_run(body_stateless);
+}
 
 /* A second engine on the same database stands for the restarted process. */
 static void body_recover(struct fx *f) {
@@ -235,8 +265,9 @@ static void body_recover(struct fx *f) {
     assert_int_equal(row.status, RUN_PENDING);
     fx_open_engine(f);
     assert_int_equal(engine_recover(f->engine, NULL), 0);
-    assert_int_equal(engine_cancel(f->engine, &f->who, thread, slow_id, CANCEL_INTERRUPT, STR_NULL,
-                                   true, NULL), 0);
+    assert_int_equal(
+        engine_cancel(f->engine, &f->who, thread, slow_id, CANCEL_INTERRUPT, STR_NULL, true, NULL),
+        0);
     later = engine_find(f->engine, later_id);
     if (later) {
         wait_done(later);
@@ -245,7 +276,10 @@ static void body_recover(struct fx *f) {
     assert_int_equal(run_get(&f->store, &f->who, thread, later_id, &f->a, &row, NULL), 0);
     assert_int_equal(row.status, RUN_SUCCESS);
 }
-static void test_recover(void **state) { (void)state; fx_run(body_recover); }
+static void test_recover(void **state) {
+    (void)state;
+    fx_run(body_recover);
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {
