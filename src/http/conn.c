@@ -28,6 +28,7 @@
 #include "base/mem.h"
 
 #define LINGER_US        (2 * 1000 * 1000)
+#define STREAM_CHECK_US  (5 * 1000 * 1000) /* for stuck readers, without heartbeats */
 #define ARENA_KEEP_BYTES (64 * 1024)
 
 STATIC_ASSERT(sizeof(struct http_conn) <= 1024, "an idle connection is small");
@@ -165,7 +166,8 @@ void http_conn_refuse(struct http_conn *conn, int status, const char *detail) {
     str head = http_response_head(s, &h);
     http_conn_cork(conn, head);
     http_conn_cork(conn, str_n(body, (size_t)n));
-    conn_linger(conn);
+    if (conn->state < CONN_CLOSED) /* a full cork may have met a broken socket */
+        conn_linger(conn);
 }
 
 /* --- from a request to the handler and back --- */
@@ -615,7 +617,7 @@ void http_conn_sweep(struct http_server *s) {
                           ? s->o.idle_timeout_us
                           : HTTP_DRAIN_US,
         [CONN_BODY] = s->o.body_idle_timeout_us,
-        [CONN_STREAM] = s->o.heartbeat_us,
+        [CONN_STREAM] = s->o.heartbeat_us ? s->o.heartbeat_us : STREAM_CHECK_US,
         [CONN_FLUSH] = s->o.idle_timeout_us,
         [CONN_LINGER] = LINGER_US,
     };

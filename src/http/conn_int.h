@@ -82,7 +82,7 @@ struct http_conn {
 #define HTTP_READ_BYTES (64 * 1024)
 #define HTTP_PIPELINE_BYTES_MAX (64 * 1024) /* beyond a head; then reading pauses */
 #define HTTP_CORK_BYTES_MAX (64 * 1024)
-#define HTTP_DRAIN_US (250 * 1000) /* idle connections of a server that no longer accepts */
+#define HTTP_DRAIN_US (500 * 1000) /* idle connections of a server that no longer accepts */
 #define HTTP_EXCHANGE_POOL_MAX 256
 #define HTTP_SPARE_COUNT 16
 #define HTTP_SPARE_BYTES_MAX (16 * 1024)
@@ -149,6 +149,7 @@ struct response_head {
     str lines;         /* more header lines, each with CRLF */
 };
 str http_response_head(struct http_server *s, const struct response_head *h); /* in s->head */
+str http_response_type(str content_type); /* made safe for a header line */
 bool http_response_preflight(struct http_exchange *x); /* true: answered */
 
 /* stream.c */

@@ -146,6 +146,10 @@ static bool one_line(str s) {
     return true;
 }
 
+str http_response_type(str content_type) {
+    return one_line(content_type) ? content_type : STR("application/octet-stream");
+}
+
 void http_reply_header(struct http_request *req, str name, str value) {
     static const str own[] = {
         {"date", 4}, {"content-length", 14}, {"transfer-encoding", 17}, {"connection", 10}};
@@ -242,7 +246,7 @@ void http_reply(struct http_request *req, int status, str content_type, str body
         return;
     bool bodiless = status == 204 || status == 304;
     struct response_head h = {.status = status,
-                              .type = content_type,
+                              .type = http_response_type(content_type),
                               .length = bodiless ? -1 : (int64_t)body.len,
                               .lines = buf_view(&x->lines)};
     bool eligible = s->o.gzip_bytes_min && body.len >= s->o.gzip_bytes_min &&

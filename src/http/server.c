@@ -262,7 +262,8 @@ void http_server_close(struct http_server *s, void (*done)(void *arg), void *arg
     s->done = done;
     s->done_arg = arg;
     listener_close(s);
-    for (int state = 0; state < CONN_CLOSED; state++)
+    /* Handlers may still run for connections that are closed already. */
+    for (int state = 0; state < CONN_STATE_COUNT; state++)
         LIST_EACH (&s->conns[state], n)
             cut(LIST_ENTRY(n, struct http_conn, node));
     http_server_maybe_done(s);

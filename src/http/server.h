@@ -68,7 +68,7 @@ void http_server_options_default(struct http_server_options *o);
 MUST_CHECK int http_server_open(struct rt *rt, const struct http_server_options *o,
                                 struct http_server **out, struct err *err);
 int http_server_port(const struct http_server *s);
-/* Idle connections close after 250 ms; requests until then, and those under way, are answered with
+/* Idle connections close after 500 ms; requests until then, and those under way, are answered with
  * Connection: close. */
 void http_server_stop_accepting(struct http_server *s);
 size_t http_server_connections(const struct http_server *s);

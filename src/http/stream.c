@@ -71,7 +71,7 @@ struct http_stream *http_reply_stream(struct http_request *req, int status, str 
     if (stream->raw || s->state != SERVER_OPEN)
         conn->keep_alive = false;
     struct response_head h = {.status = status,
-                              .type = content_type,
+                              .type = http_response_type(content_type),
                               .length = -1,
                               .chunked = !stream->raw,
                               .close = !conn->keep_alive,
@@ -166,7 +166,7 @@ void http_stream_cut(struct http_stream *stream) {
 void http_stream_drained(struct http_stream *stream) { pump_later(stream); }
 
 void http_stream_heartbeat(struct http_stream *stream) {
-    if (stream->state == STREAM_OPEN && stream->ops.heartbeat.len)
+    if (stream->state == STREAM_OPEN && stream->ops.heartbeat.len && stream->server->o.heartbeat_us)
         (void)http_stream_write(stream, stream->ops.heartbeat); /* false: closed will run */
 }
 
@@ -192,6 +192,8 @@ static void stream_end(struct http_stream *stream) {
     stream->conn = NULL;
     stream->state = STREAM_CUT;
     stream_finish(stream);
+    if (conn->state >= CONN_CLOSED) /* closed() may have closed the server */
+        return;
     if (x)
         http_conn_set_state(conn, CONN_RUNNING); /* its handler has not returned yet */
     else

@@ -362,9 +362,9 @@ static void test_timeouts(void **state) {
     struct scene sc;
     (void)state;
     scene_init(&sc, handle);
-    sc.o.header_timeout_us = 60000;
-    sc.o.body_idle_timeout_us = 60000;
-    sc.o.idle_timeout_us = 60000;
+    sc.o.header_timeout_us = 400000;
+    sc.o.body_idle_timeout_us = 400000;
+    sc.o.idle_timeout_us = 400000;
     play(&sc, script_timeouts);
 }
 
@@ -386,7 +386,7 @@ static void test_drip(void **state) {
     struct scene sc;
     (void)state;
     scene_init(&sc, handle);
-    sc.o.header_timeout_us = 60000;
+    sc.o.header_timeout_us = 200000;
     play(&sc, script_drip);
 }
 

@@ -30,6 +30,8 @@ static void handle(struct http_request *req, void *ctx) {
         http_reply(req, 200, json, text_of(req->arena, 100000));
     } else if (str_eq(req->path, STR("/image"))) {
         http_reply(req, 200, STR("image/png"), text_of(req->arena, 100000));
+    } else if (str_eq(req->path, STR("/type"))) {
+        http_reply(req, 200, STR("text/plain\r\nX-Evil: 1"), STR("body"));
     } else if (str_eq(req->path, STR("/encoded"))) {
         http_reply_header(req, STR("Content-Encoding"), STR("br"));
         http_reply(req, 200, json, text_of(req->arena, 100000));
@@ -148,6 +150,10 @@ static void script_headers(struct scene *sc) {
     EXPECT(sc, !strstr(r.head, "X-Bad") && !strstr(r.head, "chunked"));
     EXPECT(sc, !reply_header(&r, "Access-Control-Allow-Origin").p);
     EXPECT_STR(sc, r.body, "{}");
+    EXPECT(sc, peer_ask(&p, STR("GET /type HTTP/1.1\r\n" HOST "\r\n"), &r));
+    EXPECT_STR(sc, reply_header(&r, "Content-Type"), "application/octet-stream");
+    EXPECT(sc, !reply_header(&r, "X-Evil").p);
+    EXPECT_STR(sc, r.body, "body");
     peer_close(&p);
 }
 

@@ -120,6 +120,10 @@ static void handle(struct http_request *req, void *ctx) {
         http_reply(req, 200, STR("text/plain"), STR("hello"));
         return;
     }
+    if (str_eq(req->path, STR("/closed"))) {
+        http_reply(req, 200, STR("text/plain"), stage->closed ? STR("yes") : STR("no"));
+        return;
+    }
     struct producer *p = NEW(struct producer);
     p->stage = stage;
     struct http_stream_ops ops = {.writable = produce_nothing, .closed = on_closed, .ctx = p};
@@ -390,6 +394,31 @@ static void test_heartbeats(void **state) {
     stage_play(&stage, script_beat);
 }
 
+/* A reader that stands still is cut although the producer keeps to the contract. */
+static void script_stuck(struct scene *sc) {
+    struct peer p = peer_open(sc);
+    struct reply r;
+    bool closed = false;
+    EXPECT(sc, peer_send(&p, GET("/hose")));
+    for (int i = 0; !closed; i++) {
+        struct peer other = peer_open(sc);
+        EXPECT(sc, i < 1000 && peer_ask(&other, GET("/closed"), &r));
+        closed = str_eq(r.body, STR("yes"));
+        peer_close(&other);
+        usleep(10000);
+    }
+    peer_close(&p);
+}
+
+static void test_stuck_reader(void **state) {
+    struct stage stage;
+    (void)state;
+    stage_init(&stage);
+    stage.sc.o.heartbeat_us = 20000;
+    stage.sc.o.idle_timeout_us = 100000;
+    stage_play(&stage, script_stuck);
+}
+
 static void script_abort(struct scene *sc) {
     struct peer p = peer_open(sc);
     struct reply r;
@@ -469,6 +498,7 @@ int main(void) {
         cmocka_unit_test(test_one_event_beyond_the_bound),
         cmocka_unit_test(test_bound_cuts_a_pushed_stream),
         cmocka_unit_test(test_heartbeats),
+        cmocka_unit_test(test_stuck_reader),
         cmocka_unit_test(test_abort),
         cmocka_unit_test(test_disconnect_closes_once),
         cmocka_unit_test(test_server_close_cuts_streams),
