@@ -168,6 +168,10 @@ static void read_events(struct client *c) {
         at = end + 1;
     }
     c->line_at = (size_t)last;
+    if (!c->want_body && c->line_at == c->body.len) {
+        buf_reset(&c->body); /* a stream without end keeps nothing */
+        c->line_at = 0;
+    }
 }
 
 /* --- the answer ------------------------------------------------------------------------------ */

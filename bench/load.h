@@ -8,6 +8,8 @@
 #ifndef HF_BENCH_LOAD_H
 #define HF_BENCH_LOAD_H
 
+#include <inttypes.h>
+
 #include "base/buf.h"
 #include "base/vec.h"
 

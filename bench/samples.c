@@ -4,7 +4,6 @@
  * Every sample is kept (4 bytes each) and sorted at the end: exact percentiles, and nothing but an
  * append inside the timed window. CPU is utime + stime of /proc/PID/stat, all threads, in ticks of
  * 10 ms: windows are seconds long. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
