@@ -17,6 +17,7 @@
 #include "base/log.h"
 
 #define COMMIT_RETRY_US_MAX 2000000
+#define CLAIM_RETRY_US 1000000
 
 /* --- the end -----------------------------------------------------------------------------------
  */
@@ -407,13 +408,14 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     int rc = run_context_read(e->store, &who, run->row.assistant_id, run->row.thread_id,
                               &run->arena, &ctx, err);
     if (rc < 0)
-        return rc;
+        return worth_retrying(e, rc) ? ERR_UNAVAILABLE : ERR_FENCED;
     if (!ctx.has_thread)
         return err_set(err, ERR_FENCED, "the thread of a pending run is gone");
     struct db_batch b;
     db_batch_init(&b, &run->arena);
-    run_claim_add(&b, run->row.id, run->row.attempt, rt_now_us(e->rt));
-    run->row.attempt++;
+    int64_t before = run->row.attempt;
+    run_claim_add(&b, run->row.id, before, rt_now_us(e->rt));
+    run->row.attempt = before + 1;
     rc = live_run_read_kwargs(run, err);
     if (rc == 0 && run->row.attempt > e->o.attempts_max)
         rc = err_set(err, ERR_INTERNAL, "the run was cut off %d times and is not tried again",
@@ -423,25 +425,39 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     if (rc == 0)
         thread_begin_add(&b, run->row.thread_id, ctx.thread.metadata, ctx.thread.config,
                          run->checkpoint_id, rt_now_us(e->rt));
-    struct err failure = err ? *err : (struct err){0};
+    struct err failure = *err;
+    if (rc < 0 && worth_retrying(e, rc)) {
+        run->row.attempt = before;
+        return ERR_UNAVAILABLE;
+    }
     if (rc < 0) {
         /* The claim and the start must stand before the end can. */
         db_batch_init(&b, &run->arena);
-        run_claim_add(&b, run->row.id, run->row.attempt - 1, rt_now_us(e->rt));
+        run_claim_add(&b, run->row.id, before, rt_now_us(e->rt));
         begin->entry_count = run->def ? 1 : 0;
         if (run->def)
             begin->entries[0] = start_entry(run);
     }
     int committed = hub_commit(e->hub, run->row.thread_id, &b, begin->entries, begin->entry_count,
                                NULL, NULL, err);
-    if (committed < 0)
-        return ERR_FENCED;
+    if (committed < 0) {
+        run->row.attempt = before;
+        return worth_retrying(e, committed) ? ERR_UNAVAILABLE : ERR_FENCED;
+    }
     if (rc < 0) {
         set_failure(run, rc, &failure);
         return rc;
     }
     state_mark_stored(&run->view);
     return 0;
+}
+
+/* The database cannot take the claim now: the run goes back to where it waited. */
+static void wait_again(struct live_run *run) {
+    struct engine *e = run->engine;
+    run->slot->running = NULL;
+    e->running--;
+    live_run_delay(run, rt_now_us(e->rt) + CLAIM_RETRY_US);
 }
 
 void live_run_start_pending(void *arg) {
@@ -457,6 +473,10 @@ void live_run_start_pending(void *arg) {
         return;
     }
     run->fiber = NULL;
+    if (rc == ERR_UNAVAILABLE && !run->cancel && !run->hand_back) {
+        wait_again(run);
+        return;
+    }
     bool ours = rc != ERR_FENCED && end_now(run);
     if (rc == ERR_FENCED)
         log_event(LOG_WARN, "run.claim.lost", err.message,
