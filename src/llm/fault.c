@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fault.c - maps what model servers and the way to them can do wrong.
  *
- *   cannot resolve, connect, TLS             MODEL_REFUSED
+ *   cannot resolve, connect, TLS, no answer  MODEL_REFUSED
  *   401, 403                                 MODEL_AUTH
  *   429, or a code that says rate limit      MODEL_RATE    (with the time the server asks for)
  *   408, 5xx, time-outs, a cut answer        MODEL_FAILED

@@ -215,8 +215,11 @@ static int attempt_open(struct attempt *t, str body, struct arena *a, struct err
     struct http_call_options o = {
         .method = HTTP_POST, .url = url, .headers = headers, .header_count = count, .body = body};
     struct err cause = {0};
-    if (http_call_open(t->client, &o, &t->call, &cause) < 0)
+    if (http_call_open(t->client, &o, &t->call, &cause) < 0) {
+        if (cause.code == ERR_CLOSED) /* hung up without a word: as good as refused */
+            cause.code = ERR_UNAVAILABLE;
         return llm_fault_transport(&cause, t->host, err);
+    }
     t->first_byte_us = clock_mono_us() - t->started_us;
     return 0;
 }

@@ -436,7 +436,7 @@ static void body_failures(struct scene *s) {
         {HEAD("200", "application/json") WHOLE("{\"choices\":[]}"), ERR_MODEL_PROTOCOL, 0,
          "no choices"},
         {"SSH-2.0\r\n\r\n", ERR_MODEL_PROTOCOL, 1, "cannot be understood"},
-        {"", ERR_MODEL_FAILED, 0, "127.0.0.1"},
+        {"", ERR_MODEL_REFUSED, 0, "cannot be reached"},
         {HEAD("200", "text/event-stream") "Content-Length: 999\r\n\r\ndata: ", ERR_MODEL_FAILED, 0,
          "the model's stream was cut"},
     };
