@@ -147,6 +147,16 @@ void metrics_on_collect(void (*fn)(void *), void *arg) {
     pthread_mutex_unlock(&register_lock);
 }
 
+void metrics_off_collect(void (*fn)(void *), void *arg) {
+    pthread_mutex_lock(&register_lock);
+    size_t count = atomic_load_explicit(&collector_count, memory_order_relaxed), kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (collectors[i].fn != fn || collectors[i].arg != arg)
+            collectors[kept++] = collectors[i];
+    atomic_store_explicit(&collector_count, kept, memory_order_release);
+    pthread_mutex_unlock(&register_lock);
+}
+
 static void collect(void) {
     size_t count = atomic_load_explicit(&collector_count, memory_order_acquire);
     for (size_t i = 0; i < count; i++)

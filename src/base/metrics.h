@@ -25,6 +25,8 @@ void metric_observe_us(struct metric *m, int64_t us);
 int64_t metric_value(const struct metric *m);      /* counter, gauge; histogram: its count */
 /* Called on each scrape before writing, to refresh gauges. At most 16. */
 void metrics_on_collect(void (*fn)(void *), void *arg);
+/* Before arg goes. Not while another thread scrapes: both belong to the loop thread. */
+void metrics_off_collect(void (*fn)(void *), void *arg);
 void metrics_write_prometheus(struct buf *out);
 /* {"name{labels}": value, …}; a histogram's value is {count, sum, p50, p95, p99}. */
 void metrics_write_json(struct buf *out);

@@ -471,6 +471,7 @@ void engine_close(struct engine *e) {
     if (!e)
         return;
     ASSERT(e->live.count == 0 && e->slots.count == 0);
+    metrics_off_collect(on_collect, e);
     hub_free(e->hub);
     map_deinit(&e->slots);
     map_deinit(&e->live);
