@@ -62,7 +62,7 @@ struct mock_script {
     int delay_ms, token_delay_ms; /* -1: not said */
     struct mock_answer answer;
 };
-/* ERR_MALFORMED when the body is no JSON object with messages. Results live in the arena or body. */
+/* ERR_MALFORMED when the body is no JSON object with messages. Results live in arena or body. */
 MUST_CHECK int mock_script_read(struct arena *a, str body, struct mock_script *out,
                                 struct err *err);
 bool mock_fail_parse(str name, enum mock_fail *out);

@@ -6,8 +6,8 @@
  * a tool's result are parsed.
  *
  * Marks stand in the last human message:
- *     [[tool:NAME {"a":1}]]   answer with that tool call; several marks: several calls at once. Only
- *                             when the request carries tools and no tool has answered since
+ *     [[tool:NAME {"a":1}]]   answer with that tool call; several marks: several calls.
+ *                             Only when the request carries tools and no tool has answered since
  *     [[echo:TEXT]]           answer with the text
  *     [[tokens:N]]            answer with N tokens
  *     [[delay:MS]]            wait before the answer; [[token-delay:MS]] between tokens

@@ -8,7 +8,7 @@
  *                                                                          starts a new call
  *   no index and no id, whole calls one after the other                 -> a name after arguments
  *                                                                          starts a new call
- * Calls are numbered in order of appearance; consumers see that number, never the server's index. */
+ * Calls are numbered in order of appearance; consumers see that number, not the server's index. */
 #include "llm/assembler.h"
 
 #include "base/id.h"

@@ -256,7 +256,7 @@ static void body_failures(struct scene *s) {
     }
     wait_until_idle(s);
     struct mock_llm_stats stats = stats_of(s);
-    /* "refuse" on a used connection looks like one that died idle: curl sends once more on a new one. */
+    /* "refuse" on a used connection looks like one that died idle: curl sends once more. */
     assert_in_range(stats.errors_injected, 2 * ARRAY_COUNT(rows), 2 * ARRAY_COUNT(rows) + 2);
     assert_int_equal(stats.active, 0);
     assert_int_equal(stats.cancelled, 0);

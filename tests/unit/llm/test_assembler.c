@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_assembler.c - joining deltas. Goal: whatever way a server cuts its tool calls, the same calls
- * come out, numbered in order, with ids; arguments are judged, caps hold. Method: pieces fed by hand,
- * deltas recorded as text. */
+/* test_assembler.c - joining deltas. Goal: whatever way a server cuts its tool calls, the same
+ * calls come out, numbered in order, with ids; arguments are judged, caps hold. Method: pieces fed
+ * by hand, deltas recorded as text. */
 #include "llm/assembler.h"
 
 #include <setjmp.h>
