@@ -21,6 +21,7 @@ struct render *render_new(const struct render_options *o) {
     struct render *r = NEW(struct render);
     r->o = *o;
     r->modes = o->modes;
+    arena_init(&r->item, RENDER_FRAME_BYTES_MAX);
     arena_init(&r->run, RENDER_FRAME_BYTES_MAX);
     arena_init(&r->step, RENDER_FRAME_BYTES_MAX);
     map_init(&r->messages);
@@ -34,6 +35,7 @@ void render_free(struct render *r) {
     render_messages_reset(r);
     map_deinit(&r->messages);
     buf_deinit(&r->out);
+    arena_deinit(&r->item);
     arena_deinit(&r->step);
     arena_deinit(&r->run);
     mem_free(r);
@@ -451,17 +453,15 @@ void render_item(struct render *r, const struct stream_item *item, bool mute) {
     if (r->gone)
         return;
     r->mute = mute;
+    arena_reset(&r->item);
     if (item->kind == LOG_FRAGMENTS) {
         render_fragment(r, item);
         return;
     }
-    struct arena scratch;
-    arena_init(&scratch, RENDER_FRAME_BYTES_MAX);
     yyjson_val *data = NULL;
-    if (json_parse(&scratch, item->data, &data, NULL) < 0) {
+    if (json_parse(&r->item, item->data, &data, NULL) < 0) {
         log_event(LOG_ERROR, "stream.entry.corrupt", "a log entry cannot be read",
                   LOG_INT("seq", item->seq));
-        arena_deinit(&scratch);
         return;
     }
     switch (item->kind) {
@@ -481,5 +481,4 @@ void render_item(struct render *r, const struct stream_item *item, bool mute) {
     case LOG_FRAGMENTS:
         break;
     }
-    arena_deinit(&scratch);
 }

@@ -23,6 +23,7 @@ struct render_message {
 };
 struct render {
     struct render_options o;
+    struct arena item;      /* the JSON of the item being rendered */
     struct arena run, step; /* reset at each start, at each checkpoint */
     struct id run_id;
     int64_t attempt, step_number;

@@ -200,10 +200,8 @@ static void render_chunk(struct render *r, struct render_task *t, yyjson_val *fr
 }
 
 void render_fragment(struct render *r, const struct stream_item *item) {
-    struct arena scratch;
-    arena_init(&scratch, RENDER_FRAME_BYTES_MAX);
     yyjson_val *f = NULL;
-    if (json_parse(&scratch, item->data, &f, NULL) < 0) {
+    if (json_parse(&r->item, item->data, &f, NULL) < 0) {
         log_event(LOG_ERROR, "stream.fragment.corrupt", "a fragment cannot be read",
                   LOG_INT("seq", item->seq));
     } else if (json_has(f, "x")) {
@@ -222,7 +220,6 @@ void render_fragment(struct render *r, const struct stream_item *item) {
         if (!r->mute)
             render_chunk(r, t, f);
     }
-    arena_deinit(&scratch);
 }
 
 void render_task_messages(struct render *r, struct render_task *t, yyjson_val *result) {
