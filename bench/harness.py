@@ -178,8 +178,8 @@ def load(mode, target, watch=(), tolerate=False, **options):
 
 def floor_sqlite(seconds):
     folder = fresh_folder("floor")
-    done = subprocess.run([str(RELEASE / "bench" / "bench_floor_sqlite"), str(seconds), str(folder / "floor.db")],
-                          capture_output=True, text=True, check=True)
+    argv = [str(RELEASE / "bench" / "bench_floor_sqlite"), str(seconds), str(folder / "floor.db")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
