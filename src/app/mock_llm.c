@@ -3,8 +3,8 @@
  *
  * A call holds no fiber while it waits: one timer paces it, and each tick sends all frames that are
  * due by now, so a late tick does not slow the stream down. Frame k (0 is the role, then come the
- * tokens) is due at start + delay + k * token_delay; the closing frames go with the last token. With
- * a token delay of 0 everything leaves in one write, still one frame a token.
+ * tokens) is due at start + delay + k * token_delay; the closing frames go with the last token.
+ * With a token delay of 0 everything leaves in one write, still one frame a token.
  *
  *   WAITING --delay--> SENDING --last frame--> ENDED       closed: free
  *      |                  `--half, fail "cut"--> CUT       (all sent, then the connection is cut)

@@ -4,7 +4,8 @@
  *   flat type   role        members sent
  *   human       user        content (string or parts), name
  *   ai          assistant   content (null when there are only tool calls), name, tool_calls with
- *                           the arguments as a JSON text; calls that were not valid keep their raw text
+ *                           the arguments as a JSON text; calls that were not valid keep their
+ *                           raw text
  *   system      system      content as text
  *   tool        tool        content as text, tool_call_id
  *   remove      -           nothing: it is an instruction to the reducer

@@ -2,7 +2,7 @@
 /* test_openai.c - the OpenAI-compatible provider and the port above it. Goal: the body says exactly
  * what the messages say; streams of all known dialects give the same answer, however they are cut;
  * every failure has its code and a text without the key; attempts are repeated only when nothing
- * was shown. Method: bodies compared as text, streams fed byte by byte, calls against a raw server. */
+ * was shown. Method: bodies compared as text, streams fed in pieces, calls against a raw server. */
 #include "llm/openai.h"
 
 #include <setjmp.h>
