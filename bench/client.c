@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "load.h"
+#include "bench/load.h"
 
 enum { READ_BYTES = 256 << 10, LINE_BYTES_MAX = 64 << 10, BODY_BYTES_MAX = 64 << 20 };
 
@@ -83,8 +83,8 @@ static void want_writable(struct client *c, bool wanted) {
 
 static bool flush(struct client *c) {
     while (c->out_at < c->out.len) {
-        ssize_t n = send(c->fd, c->out.p + c->out_at, c->out.len - c->out_at,
-                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n =
+            send(c->fd, c->out.p + c->out_at, c->out.len - c->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             break;
         if (n < 0)
@@ -152,8 +152,8 @@ static void read_events(struct client *c) {
     ptrdiff_t last = -1;
     for (size_t at = body.len; at > c->line_at + 1 && last < 0; at--) {
         bool blank = body.p[at - 1] == '\n' &&
-                     (body.p[at - 2] == '\n' || (at > 2 && body.p[at - 2] == '\r' &&
-                                                 body.p[at - 3] == '\n'));
+                     (body.p[at - 2] == '\n' ||
+                      (at > 2 && body.p[at - 2] == '\r' && body.p[at - 3] == '\n'));
         if (blank)
             last = (ptrdiff_t)at;
     }
@@ -259,9 +259,9 @@ static const char *read_size(struct client *c, str line) {
     size_t digits = 0;
     for (; digits < line.len; digits++) {
         char d = line.p[digits];
-        int v = d >= '0' && d <= '9' ? d - '0' : (d | 0x20) >= 'a' && (d | 0x20) <= 'f'
-                                                     ? (d | 0x20) - 'a' + 10
-                                                     : -1;
+        int v = d >= '0' && d <= '9'                     ? d - '0'
+                : (d | 0x20) >= 'a' && (d | 0x20) <= 'f' ? (d | 0x20) - 'a' + 10
+                                                         : -1;
         if (v < 0)
             break;
         size = size * 16 + v;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "load.h"
+#include "bench/load.h"
 
 enum op {
     OP_CREATE_ASSISTANT,
@@ -30,9 +30,9 @@ enum op {
     OP_COUNT
 };
 static const char *const op_names[OP_COUNT] = {
-    "create_assistant", "create_thread", "run_wait",     "run_stream",
-    "state",            "stateless_wait", "store_put",   "store_get",
-    "store_search",     "store_delete",  "delete_thread", "delete_assistant"};
+    "create_assistant", "create_thread",   "run_wait",  "run_stream",   "state",
+    "stateless_wait",   "store_put",       "store_get", "store_search", "store_delete",
+    "delete_thread",    "delete_assistant"};
 
 struct flow;
 struct user {
@@ -132,8 +132,10 @@ static const char *build(struct flow *f, const struct user *u) {
         return "DELETE";
     case OP_RUN_WAIT:
     case OP_RUN_STREAM:
-    case OP_STATELESS_WAIT: return build_run(f, u);
-    default: return build_store(f, u);
+    case OP_STATELESS_WAIT:
+        return build_run(f, u);
+    default:
+        return build_store(f, u);
     }
 }
 
@@ -210,15 +212,23 @@ static const char *check(struct user *u, struct client *c) {
     if (status != 200 && !(no_content && status == 204))
         return "unexpected status";
     switch (u->op) {
-    case OP_CREATE_ASSISTANT: return save_id(body, "assistant_id", u->assistant);
-    case OP_CREATE_THREAD: return save_id(body, "thread_id", u->thread);
+    case OP_CREATE_ASSISTANT:
+        return save_id(body, "assistant_id", u->assistant);
+    case OP_CREATE_THREAD:
+        return save_id(body, "thread_id", u->thread);
     case OP_RUN_WAIT:
-    case OP_STATELESS_WAIT: return check_values(u->flow, body, 1);
-    case OP_STATE: return check_values(u->flow, body, 2);
-    case OP_RUN_STREAM: return check_stream(u, c);
-    case OP_STORE_GET: return holds(body, "a note of user") ? NULL : "no value";
-    case OP_STORE_SEARCH: return holds(body, "a note of user") ? NULL : "nothing found";
-    default: return NULL;
+    case OP_STATELESS_WAIT:
+        return check_values(u->flow, body, 1);
+    case OP_STATE:
+        return check_values(u->flow, body, 2);
+    case OP_RUN_STREAM:
+        return check_stream(u, c);
+    case OP_STORE_GET:
+        return holds(body, "a note of user") ? NULL : "no value";
+    case OP_STORE_SEARCH:
+        return holds(body, "a note of user") ? NULL : "nothing found";
+    default:
+        return NULL;
     }
 }
 
@@ -301,8 +311,9 @@ static int64_t tick(struct load *l) {
 static void write_report(struct flow *f, struct buf *out) {
     struct load *l = f->l;
     load_write(l, f->iterations, out);
-    buf_printf(out, ",\"pause_ms\":%d,\"stream_mode\":\"%s\",\"iterations\":%" PRIu64
-                    ",\"per_second\":%.2f,\"iteration_us\":",
+    buf_printf(out,
+               ",\"pause_ms\":%d,\"stream_mode\":\"%s\",\"iterations\":%" PRIu64
+               ",\"per_second\":%.2f,\"iteration_us\":",
                l->o.pause_ms, l->o.stream_mode, f->iterations,
                (double)f->iterations * 1e6 / (double)(l->end_us - l->begin_us));
     samples_write(&f->iteration, out);

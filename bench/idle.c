@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 
 #include "base/clock.h"
-#include "load.h"
+#include "bench/load.h"
 
 enum { OPENING_MAX = 100, SETTLE_US = 1000000 };
 
@@ -98,15 +98,14 @@ int idle_mode(struct load *l, struct buf *out) {
     load_run(l);
     uint64_t bytes = bytes_read(l) - before;
     load_write(l, m.standing, out);
-    buf_printf(out, ",\"standing\":%zu,\"open_seconds\":%.3f,\"heartbeat_bytes\":%" PRIu64
-                    ",\"rss\":{",
+    buf_printf(out,
+               ",\"standing\":%zu,\"open_seconds\":%.3f,\"heartbeat_bytes\":%" PRIu64 ",\"rss\":{",
                m.standing, (double)(opened - start) / 1e6, bytes);
     for (size_t i = 0; i < l->watch_count; i++)
-        buf_printf(out, "%s\"%s\":{\"before\":%" PRId64 ",\"after\":%" PRId64
-                        ",\"bytes_each\":%.0f}",
-                   i > 0 ? "," : "", l->watches[i].name, m.rss_before[i],
-                   l->watches[i].rss_after_bytes,
-                   (double)(l->watches[i].rss_after_bytes - m.rss_before[i]) / (double)n);
+        buf_printf(
+            out, "%s\"%s\":{\"before\":%" PRId64 ",\"after\":%" PRId64 ",\"bytes_each\":%.0f}",
+            i > 0 ? "," : "", l->watches[i].name, m.rss_before[i], l->watches[i].rss_after_bytes,
+            (double)(l->watches[i].rss_after_bytes - m.rss_before[i]) / (double)n);
     buf_char(out, '}');
     m.closing = true;
     for (size_t i = 0; i < n; i++)

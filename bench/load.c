@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "load.h"
+#include "bench/load.h"
 
 enum { EVENTS_MAX = 256, REST_SECONDS_MAX = 60 };
 
@@ -114,8 +114,8 @@ static void write_cpu(struct buf *out, const char *name, int64_t us, uint64_t wo
 }
 
 void load_write(const struct load *l, uint64_t work, struct buf *out) {
-    buf_printf(out, "\"seconds\":%.3f,\"failures\":%" PRIu64 ",\"reconnects\":%" PRIu64
-                    ",\"errors\":[",
+    buf_printf(out,
+               "\"seconds\":%.3f,\"failures\":%" PRIu64 ",\"reconnects\":%" PRIu64 ",\"errors\":[",
                (double)(l->end_us - l->begin_us) / 1e6, l->failures, l->reconnects);
     for (size_t i = 0; i < l->failures && i < FAILURE_TEXTS_MAX; i++) {
         buf_z(out, i > 0 ? "," : "");
@@ -162,24 +162,58 @@ static bool add_watch(struct load *l, const char *text) {
 static bool option_set(struct load *l, int option, const char *text) {
     struct options *o = &l->o;
     switch (option) {
-    case 'p': o->port = (int)number(text); return o->port > 0;
-    case 'c': o->connections = (int)number(text); return o->connections > 0;
-    case 's': o->seconds = strtod(text, NULL); return o->seconds > 0;
-    case 'w': o->warmup_seconds = strtod(text, NULL); return o->warmup_seconds >= 0;
-    case 'n': o->count = (uint64_t)number(text); return number(text) > 0;
-    case 'm': o->method = text; return true;
-    case 'u': o->path = text; return true;
-    case 'b': o->body = text; return true;
-    case 'i': o->ids_file = text; return true;
-    case 'f': o->save_field = text; return true;
-    case 'o': o->save_file = text; return true;
-    case 'e': o->first_event = text; return true;
-    case 'd': o->stream_mode = text; return true;
-    case 'x': o->expect = text; return true;
-    case 'z': o->pause_ms = (int)number(text); return o->pause_ms >= 0;
-    case 'S': o->status = (int)number(text); return o->status > 0;
-    case 'W': return add_watch(l, text);
-    default: return false;
+    case 'p':
+        o->port = (int)number(text);
+        return o->port > 0;
+    case 'c':
+        o->connections = (int)number(text);
+        return o->connections > 0;
+    case 's':
+        o->seconds = strtod(text, NULL);
+        return o->seconds > 0;
+    case 'w':
+        o->warmup_seconds = strtod(text, NULL);
+        return o->warmup_seconds >= 0;
+    case 'n':
+        o->count = (uint64_t)number(text);
+        return number(text) > 0;
+    case 'm':
+        o->method = text;
+        return true;
+    case 'u':
+        o->path = text;
+        return true;
+    case 'b':
+        o->body = text;
+        return true;
+    case 'i':
+        o->ids_file = text;
+        return true;
+    case 'f':
+        o->save_field = text;
+        return true;
+    case 'o':
+        o->save_file = text;
+        return true;
+    case 'e':
+        o->first_event = text;
+        return true;
+    case 'd':
+        o->stream_mode = text;
+        return true;
+    case 'x':
+        o->expect = text;
+        return true;
+    case 'z':
+        o->pause_ms = (int)number(text);
+        return o->pause_ms >= 0;
+    case 'S':
+        o->status = (int)number(text);
+        return o->status > 0;
+    case 'W':
+        return add_watch(l, text);
+    default:
+        return false;
     }
 }
 

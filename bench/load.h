@@ -31,8 +31,8 @@ struct watch {
     int64_t before_us, after_us; /* CPU time, user and system */
     int64_t rss_before_bytes, rss_after_bytes;
 };
-int64_t watch_cpu_us(int pid);      /* -1: no such process */
-int64_t watch_rss_bytes(int pid);   /* -1: no such process */
+int64_t watch_cpu_us(int pid);    /* -1: no such process */
+int64_t watch_rss_bytes(int pid); /* -1: no such process */
 int64_t watch_self_cpu_us(void);
 
 /* --- client.c: a connection ------------------------------------------------------------------ */
@@ -94,7 +94,7 @@ struct options {
     const char *first_event; /* SSE: name of the event whose first arrival is measured */
     const char *stream_mode, *expect;
     int pause_ms;
-    int status; /* http: the expected one */
+    int status;      /* http: the expected one */
     bool whole_body; /* http: keep the body (SSE, save) */
 };
 
@@ -113,9 +113,9 @@ struct load {
     char failure_texts[FAILURE_TEXTS_MAX][400];
     VEC(char *) ids;
     /* of the mode */
-    void (*done)(struct client *c, const char *error);          /* error NULL: an answer came */
-    void (*event)(struct client *c, str name, str data);        /* an SSE event */
-    int64_t (*tick)(struct load *l);                            /* µs until it wants to run again */
+    void (*done)(struct client *c, const char *error);   /* error NULL: an answer came */
+    void (*event)(struct client *c, str name, str data); /* an SSE event */
+    int64_t (*tick)(struct load *l);                     /* µs until it wants to run again */
     void *mode;
 };
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "load.h"
+#include "bench/load.h"
 
 struct plain {
     struct load *l;
@@ -74,8 +74,7 @@ static const char *check(struct plain *m, struct client *c) {
         return "unexpected status";
     if (o->first_event && !m->seen_first[c->index])
         return "a stream without the expected event";
-    if (o->expect && !memmem(c->body.p ? c->body.p : "", c->body.len, o->expect,
-                             strlen(o->expect)))
+    if (o->expect && !memmem(c->body.p ? c->body.p : "", c->body.len, o->expect, strlen(o->expect)))
         return "an answer without the expected text";
     if (m->save) {
         str value = client_json_text(buf_view(&c->body), o->save_field);

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "load.h"
+#include "bench/load.h"
 
 void samples_add(struct samples *s, int64_t us) {
     uint32_t value = us < 0 ? 0 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
@@ -39,10 +39,9 @@ void samples_write(struct samples *s, struct buf *out) {
     double sum = 0;
     for (size_t i = 0; i < count; i++)
         sum += s->us.p[i];
-    buf_printf(out,
-               "{\"count\":%zu,\"p50\":%u,\"p95\":%u,\"p99\":%u,\"max\":%u,\"mean\":%.1f}", count,
-               percentile(s, 0.50), percentile(s, 0.95), percentile(s, 0.99), s->us.p[count - 1],
-               sum / (double)count);
+    buf_printf(out, "{\"count\":%zu,\"p50\":%u,\"p95\":%u,\"p99\":%u,\"max\":%u,\"mean\":%.1f}",
+               count, percentile(s, 0.50), percentile(s, 0.95), percentile(s, 0.99),
+               s->us.p[count - 1], sum / (double)count);
 }
 
 static bool read_proc(int pid, const char *name, char *text, size_t size) {
@@ -63,8 +62,8 @@ int64_t watch_cpu_us(int pid) {
         return -1;
     const char *p = strrchr(text, ')'); /* the name may hold blanks */
     long utime, stime;
-    if (!p || sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &utime,
-                     &stime) != 2)
+    if (!p ||
+        sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &utime, &stime) != 2)
         return -1;
     return (int64_t)(utime + stime) * (1000000 / sysconf(_SC_CLK_TCK));
 }
