@@ -9,6 +9,7 @@
 
 void run_from_row(const struct db_rows *r, size_t row, size_t col, struct run *out) {
     *out = (struct run){
+        .status = RUN_ERROR, /* a word of a newer version */
         .id = db_id(r, row, col),
         .thread_id = db_id(r, row, col + 1),
         .assistant_id = db_id(r, row, col + 2),
@@ -22,8 +23,9 @@ void run_from_row(const struct db_rows *r, size_t row, size_t col, struct run *o
         .created_at = db_int(r, row, col + 11),
         .updated_at = db_int(r, row, col + 12),
     };
-    if (!run_status_parse(db_str(r, row, col + 3), &out->status))
-        out->status = RUN_ERROR;
+    enum run_status status;
+    if (run_status_parse(db_str(r, row, col + 3), &status))
+        out->status = status;
 }
 
 int run_get(struct store *s, const struct principal *who, struct id thread_id, struct id run_id,
@@ -37,7 +39,7 @@ int run_get(struct store *s, const struct principal *who, struct id thread_id, s
         return rc;
     if (rows.row_count == 0)
         return err_set(err, ERR_NOT_FOUND, "Run not found");
-    struct run run;
+    struct run run = {0};
     run_from_row(&rows, 0, 0, &run);
     if (!id_is_nil(thread_id) && !id_eq(run.thread_id, thread_id))
         return err_set(err, ERR_NOT_FOUND, "Run not found");

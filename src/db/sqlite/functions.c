@@ -114,7 +114,7 @@ static bool order_of(yyjson_val *a, yyjson_val *b, int *out) {
 
 /* 1, 0, or -1 for an unknown operator. value may be NULL: no such member. */
 static int operator_holds(str op, yyjson_val *value, yyjson_val *operand) {
-    int order;
+    int order = 0;
     if (str_eq(op, STR("$eq")))
         return value && json_equal(value, operand);
     if (str_eq(op, STR("$ne")))
