@@ -107,7 +107,7 @@ struct http_call {
     struct buf url, headers_text, proxy;
     bool proxy_set, custom_method;
     int64_t connect_timeout_us;
-    struct curl_slist *headers, *resolve;
+    struct curl_slist *headers, *resolve, *connect_to;
 };
 
 /* --- states, waking -------------------------------------------------------------------------- */
@@ -367,6 +367,7 @@ static void call_free(struct http_call *call) {
     curl_easy_cleanup(call->easy);
     curl_slist_free_all(call->headers);
     curl_slist_free_all(call->resolve);
+    curl_slist_free_all(call->connect_to);
     buf_deinit(&call->head);
     buf_deinit(&call->in);
     buf_deinit(&call->out);
@@ -675,8 +676,20 @@ static void call_set_method(struct http_call *call, enum http_method method, str
     call->custom_method = custom != NULL;
 }
 
+/* The caller has checked the address; curl keeps such connections apart from others. */
+static void call_set_connect_to(struct http_call *call, str address) {
+    char line[RT_ADDRESS_LEN + 8];
+    ASSERT(address.len < RT_ADDRESS_LEN);
+    bool v6 = str_find_char(address, ':') >= 0;
+    snprintf(line, sizeof line, v6 ? "::[%.*s]:" : "::%.*s:", STR_ARG(address));
+    call->connect_to = curl_slist_append(NULL, line);
+    curl_easy_setopt(call->easy, CURLOPT_CONNECT_TO, call->connect_to);
+}
+
 static void call_set_options(struct http_call *call, const struct http_call_options *o) {
     call_set_url(call, o->url);
+    if (o->connect_to.len > 0)
+        call_set_connect_to(call, o->connect_to);
     call_set_headers(call);
     call_set_proxy(call, o->proxy);
     call_set_method(call, o->method, o->body);
@@ -874,6 +887,11 @@ void http_call_close(struct http_call *call) {
         curl_easy_setopt(call->easy, CURLOPT_RESOLVE, (struct curl_slist *)NULL);
         curl_slist_free_all(call->resolve);
         call->resolve = NULL;
+    }
+    if (call->connect_to) {
+        curl_easy_setopt(call->easy, CURLOPT_CONNECT_TO, (struct curl_slist *)NULL);
+        curl_slist_free_all(call->connect_to);
+        call->connect_to = NULL;
     }
     call_set_state(call, CALL_IDLE);
     call_give_back(call);
