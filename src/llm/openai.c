@@ -213,7 +213,9 @@ static int attempt_open(struct attempt *t, str body, struct arena *a, struct err
         headers[count++] = (struct http_header){STR("Authorization"), value};
     }
     struct http_call_options o = {
-        .method = HTTP_POST, .url = url, .headers = headers, .header_count = count, .body = body};
+        .method = HTTP_POST, .url = url, .headers = headers, .header_count = count, .body = body,
+        .connect_timeout_us = r->connect_timeout_us, .head_timeout_us = r->head_timeout_us,
+        .idle_timeout_us = r->idle_timeout_us};
     struct err cause = {0};
     if (http_call_open(t->client, &o, &t->call, &cause) < 0) {
         if (cause.code == ERR_CLOSED) /* hung up without a word: as good as refused */

@@ -26,6 +26,7 @@ struct llm_request {
     size_t message_count;
     str tools;               /* JSON array of {name, description, parameters}; absent: none */
     bool stream;
+    int64_t connect_timeout_us, head_timeout_us, idle_timeout_us; /* 0: the HTTP client's own */
     int retries_max;         /* of whole attempts that produced no delta */
 };
 
