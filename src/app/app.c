@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* app.c - the composition root: config → loop → database → engine → API → HTTP server.
+ *
+ * Start: everything that may block (opening and migrating the database) happens before the loop
+ * runs; then a fiber takes up the runs of an earlier process, makes the default assistants and
+ * opens the port, so the first answer comes from a complete server. Stop (SIGTERM, SIGINT): no new
+ * connections, running runs end or are handed back within the drain timeout, streams end,
+ * connections close, the database is flushed, the loop ends. A second signal shortens the wait to
+ * nothing. */
+#include "app/app.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "app/config.h"
+#include "app/debug.h"
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "db/sqlite/sqlite.h"
+#include "engine/engine.h"
+#include "graphs/graphs.h"
+#include "http/client.h"
+#include "llm/port.h"
+#include "store/assistants.h"
+
+struct app {
+    struct config config;
+    struct rt *rt;
+    struct db *db;
+    struct store store;
+    struct http_client *client;
+    struct llm *llm;
+    struct graphs_settings graphs;
+    struct graph_services services;
+    struct registry *registry;
+    struct engine *engine;
+    struct api *api;
+    struct http_server *http;
+    struct metric *connections, *streams, *lag;
+    int64_t started_us, drain_until_us;
+    bool stopping;
+    int status; /* exit status */
+};
+
+static void handle(struct http_request *req, void *ctx) {
+    struct app *app = ctx;
+    if (app->config.debug_api && debug_matches(req)) {
+        struct debug_context d = {
+            .rt = app->rt, .db = app->db, .engine = app->engine, .http = app->http};
+        debug_handle(req, &d);
+        return;
+    }
+    api_handle(req, app->api);
+}
+
+/* --- stop --------------------------------------------------------------------------------------
+ */
+
+static void on_client_closed(void *arg) {
+    struct app *app = arg;
+    app->client = NULL;
+    rt_stop(app->rt);
+}
+
+static void on_http_closed(void *arg) {
+    struct app *app = arg;
+    app->http = NULL;
+    http_client_close(app->client, on_client_closed, app);
+}
+
+static void stop_fiber(void *arg) {
+    struct app *app = arg;
+    log_plain(LOG_INFO, "server.drain", "finishing what is under way");
+    if (app->http)
+        http_server_stop_accepting(app->http);
+    engine_drain(app->engine, app->drain_until_us);
+    if (app->http)
+        http_server_close(app->http, on_http_closed, app);
+    else
+        on_http_closed(app);
+}
+
+static void stop(struct app *app) {
+    if (app->stopping)
+        return;
+    app->stopping = true;
+    app->drain_until_us = rt_mono_us(app->rt) + app->config.drain_timeout_us;
+    if (!fiber_spawn(app->rt, "app.stop", stop_fiber, app, NULL))
+        rt_stop(app->rt);
+}
+
+static void on_signal(void *arg, int signum) {
+    (void)signum;
+    stop(arg);
+}
+
+/* --- start -------------------------------------------------------------------------------------
+ */
+
+static int listen_open(struct app *app, struct err *err) {
+    const struct config *c = &app->config;
+    struct http_server_options o;
+    http_server_options_default(&o);
+    o.host = c->listen_host;
+    o.port = c->listen_port;
+    o.header_bytes_max = (size_t)c->header_bytes_max;
+    o.body_bytes_max = (size_t)c->body_bytes_max;
+    o.connections_max = (size_t)c->connections_max;
+    o.stream_buffer_bytes_max = (size_t)c->stream_buffer_bytes_max;
+    o.header_timeout_us = c->header_timeout_us;
+    o.body_idle_timeout_us = c->body_idle_timeout_us;
+    o.idle_timeout_us = c->idle_timeout_us;
+    o.heartbeat_us = c->heartbeat_us;
+    o.gzip_bytes_min = (size_t)c->gzip_bytes_min;
+    o.cors_allow_origin = c->cors_origin.len ? c->cors_origin.p : NULL;
+    o.handler = handle;
+    o.ctx = app;
+    return http_server_open(app->rt, &o, &app->http, err);
+}
+
+static int seed_assistants(struct app *app, struct err *err) {
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    size_t count = registry_count(app->registry);
+    const char **ids = ARENA_ARRAY(&a, const char *, count + 1);
+    for (size_t i = 0; i < count; i++)
+        ids[i] = registry_at(app->registry, i)->id;
+    int rc = assistant_seed(&app->store, ids, count, &a, err);
+    arena_deinit(&a);
+    return rc;
+}
+
+static void start_fiber(void *arg) {
+    struct app *app = arg;
+    struct err err = {0};
+    int rc = seed_assistants(app, &err);
+    if (rc == 0)
+        rc = engine_recover(app->engine, &err);
+    if (rc == 0)
+        rc = listen_open(app, &err);
+    if (rc < 0) {
+        fprintf(stderr, "holdfast: %s\n", err.message);
+        app->status = 1;
+        stop(app);
+        return;
+    }
+    log_event(LOG_INFO, "server.listening", "ready", LOG_Z("host", app->config.listen_host),
+              LOG_INT("port", http_server_port(app->http)), LOG_Z("version", HF_VERSION),
+              LOG_INT("start_ms", (clock_mono_us() - app->started_us) / 1000));
+}
+
+static int database_open(struct app *app, struct err *err) {
+    const struct config *c = &app->config;
+    struct db_sqlite_options o;
+    char path[4200];
+    db_sqlite_options_default(&o);
+    o.synchronous_normal = c->sqlite_synchronous == CONFIG_SYNCHRONOUS_NORMAL;
+    o.readers = (int)c->sqlite_readers;
+    o.queue_count_max = (size_t)c->db_queue_count_max;
+    o.cache_bytes = c->sqlite_cache_bytes;
+    o.log_all = c->db_log_all;
+    if (!c->ephemeral) {
+        if (mkdir(c->data.p, 0700) < 0 && errno != EEXIST)
+            return err_set_system(err, ERR_IO, errno, "cannot make the data folder %s", c->data.p);
+        int n = snprintf(path, sizeof(path), "%s/holdfast.db", c->data.p);
+        if (n < 0 || (size_t)n >= sizeof(path))
+            return err_set(err, ERR_INVALID, "data: the path is too long");
+        o.path = path;
+    }
+    return db_sqlite_open(app->rt, &o, &app->db, err);
+}
+
+static void on_collect(void *arg) {
+    struct app *app = arg;
+    struct rt_stats s;
+    rt_stats(app->rt, &s);
+    metric_set(app->lag, s.lag_us_max);
+    metric_set(app->connections, app->http ? (int64_t)http_server_connections(app->http) : 0);
+    metric_set(app->streams, (int64_t)hub_reader_count(engine_hub(app->engine)));
+}
+
+static void graph_settings(const struct config *c, struct graphs_settings *out) {
+    graphs_settings_default(out);
+    out->model_name = c->model_name;
+    out->openai = (struct graphs_provider){c->openai_base_url, secret_reveal(c->openai_api_key)};
+    out->anthropic =
+        (struct graphs_provider){c->anthropic_base_url, secret_reveal(c->anthropic_api_key)};
+    out->google.api_key = secret_reveal(c->google_api_key);
+    out->custom_api_key = secret_reveal(c->custom_api_key);
+    out->model_connect_timeout_us = c->model_connect_timeout_us;
+    out->model_head_timeout_us = c->model_head_timeout_us;
+    out->model_idle_timeout_us = c->model_idle_timeout_us;
+    out->model_retries_max = (int)c->model_retries_max;
+    out->http_get_hosts = c->http_tool_allow;
+}
+
+static int parts_open(struct app *app, struct err *err) {
+    const struct config *c = &app->config;
+    struct http_client_options client = {.connections_max = (size_t)c->model_connections_max,
+                                         .connections_per_host_max =
+                                             (size_t)c->model_connections_per_host_max,
+                                         .buffer_bytes_max = 256 * 1024};
+    int rc = http_client_open(app->rt, &client, &app->client, err);
+    if (rc < 0)
+        return rc;
+    app->llm = llm_new(app->rt, app->client);
+    graph_settings(c, &app->graphs);
+    app->services = (struct graph_services){
+        .rt = app->rt, .llm = app->llm, .http = app->client, .settings = &app->graphs};
+    struct registry_options registry = {.ttl_us = c->graph_cache_ttl_ms * 1000,
+                                        .entries_max = (size_t)c->graph_cache_count_max};
+    app->registry = registry_new(&app->services, &registry);
+    graphs_register(app->registry);
+    static const enum multitask_strategy multitask[] = {MULTITASK_ENQUEUE, MULTITASK_REJECT,
+                                                        MULTITASK_INTERRUPT, MULTITASK_ROLLBACK};
+    struct engine_options engine = {.running_max = (size_t)c->n_jobs,
+                                    .pending_max = (size_t)c->run_queue_count_max,
+                                    .attempts_max = (int)c->run_attempts_max,
+                                    .recursion_limit = (int)c->recursion_limit,
+                                    .multitask_default = multitask[c->multitask_default],
+                                    .api_url = c->public_url.len ? c->public_url.p : ""};
+    rc = engine_open(app->rt, &app->store, app->registry, &app->services, &engine, &app->engine,
+                     err);
+    if (rc < 0)
+        return rc;
+    struct api_options api = {.error_text = c->error_format == CONFIG_ERROR_TEXT,
+                              .debug_api = c->debug_api,
+                              .public_url = engine.api_url};
+    rc = api_open(app->rt, &app->store, app->engine, &api, &app->api, err);
+    if (rc < 0)
+        return rc;
+    app->connections = metric_gauge("holdfast_http_connections", "Open connections", NULL);
+    app->streams = metric_gauge("holdfast_stream_readers", "Open event streams", NULL);
+    app->lag =
+        metric_gauge("holdfast_loop_turn_microseconds_max", "Longest turn of the loop", NULL);
+    metrics_on_collect(on_collect, app);
+    return 0;
+}
+
+static int open_all(struct app *app, struct err *err) {
+    const struct config *c = &app->config;
+    int rc = rt_open(&app->rt, err);
+    if (rc < 0)
+        return rc;
+    fiber_set_limit(app->rt, (size_t)c->fibers_max);
+    rc = database_open(app, err);
+    if (rc < 0)
+        return rc;
+    app->store.db = app->db;
+    rc = parts_open(app, err);
+    if (rc == 0)
+        rc = rt_on_signal(app->rt, SIGTERM, on_signal, app, err);
+    if (rc == 0)
+        rc = rt_on_signal(app->rt, SIGINT, on_signal, app, err);
+    if (rc == 0 && !fiber_spawn(app->rt, "app.start", start_fiber, app, err))
+        rc = ERR_LIMIT;
+    return rc;
+}
+
+/* Also of a server that was opened in part. */
+static void close_all(struct app *app) {
+    metrics_off_collect(on_collect, app);
+    api_free(app->api);
+    engine_close(app->engine);
+    registry_free(app->registry);
+    llm_free(app->llm);
+    if (app->client) {
+        http_client_close(app->client, on_client_closed, app);
+        rt_run(app->rt);
+    }
+    if (app->db)
+        db_close(app->db);
+    if (app->rt)
+        rt_close(app->rt);
+}
+
+static void log_open(const struct config *c) {
+    bool pretty = c->log_format == CONFIG_LOG_PRETTY ||
+                  (c->log_format == CONFIG_LOG_AUTO && isatty(STDERR_FILENO));
+    log_init((enum log_level)c->log_level, STDERR_FILENO, pretty);
+}
+
+int app_serve(int argc, char **argv) {
+    struct app *app = NEW(struct app);
+    struct err err = {0};
+    app->started_us = clock_mono_us();
+    int rc = config_load(argc, argv, &app->config, &err);
+    if (rc == 0 && app->config.help_wanted) {
+        struct buf help;
+        buf_init(&help, 1 << 20);
+        config_help(&help);
+        fwrite(help.p, 1, help.len, stdout);
+        buf_deinit(&help);
+    } else if (rc == 0) {
+        log_open(&app->config);
+        failpoint_init_from_env();
+        rc = open_all(app, &err);
+        if (rc == 0)
+            rt_run(app->rt);
+        close_all(app);
+        if (rc == 0)
+            log_plain(LOG_INFO, "server.stopped", "bye");
+    }
+    if (rc < 0)
+        fprintf(stderr, "holdfast: %s\n", err.message);
+    int status = rc < 0 ? 1 : app->status;
+    config_deinit(&app->config);
+    mem_free(app);
+    return status;
+}
