@@ -2,10 +2,10 @@
 /* registry.c - graphs by id and the cache of their compiled forms.
  *
  * The key is graph id, a NUL and the canonical JSON of the configuration that compile() may see:
- * secrets (names that end in key, token, secret, password), the server's runtime keys, identity and
- * request headers are left out, so two users with the same settings share an entry and no entry
- * holds anything of either. While an entry is being built the others of that key wait for its
- * outcome; a failed build is not kept. */
+ * secrets (names that end in key, token, secret, password … at any depth), the server's runtime
+ * keys, identity and request headers are left out, so two users with the same settings share an
+ * entry and no entry holds anything of either. While an entry is being built the others of that key
+ * wait for its outcome; a failed build is not kept. */
 #include "engine/registry.h"
 
 #include "base/clock.h"
@@ -118,20 +118,49 @@ static bool ends_in(str key, const char *word) {
     return key.len >= w.len && str_ieq(str_slice(key, key.len - w.len, key.len), w);
 }
 
+/* "tokens" is none: max_tokens. */
+static bool is_secret(str key) {
+    static const char *const secret[] = {"key",           "token", "secret",  "password",
+                                         "authorization", "keys",  "secrets", "passwords",
+                                         "credentials",   "cookie"};
+    for (size_t i = 0; i < ARRAY_COUNT(secret); i++)
+        if (ends_in(key, secret[i]))
+            return true;
+    return false;
+}
+
 /* May compile() see this member of configurable? */
 static bool visible(str key) {
     static const char *const runtime[] = {
         "run_id", "thread_id",  "graph_id",      "assistant_id",  "user_id",
         "owner",  "user-agent", "checkpoint_id", "checkpoint_ns", "checkpoint_map"};
-    static const char *const secret[] = {"key", "token", "secret", "password", "authorization"};
     for (size_t i = 0; i < ARRAY_COUNT(runtime); i++)
         if (str_eq(key, str_of(runtime[i])))
             return false;
-    for (size_t i = 0; i < ARRAY_COUNT(secret); i++)
-        if (ends_in(key, secret[i]))
-            return false;
-    return !str_starts(key, STR("x-")) && !str_starts(key, STR("langgraph_auth_")) &&
-           !str_starts(key, STR("__"));
+    return !is_secret(key) && !str_starts(key, STR("x-")) &&
+           !str_starts(key, STR("langgraph_auth_")) && !str_starts(key, STR("__"));
+}
+
+/* Also inside: a server's headers in the middle of a configuration hold secrets like any other. */
+static void write_visible(struct json_writer *w, yyjson_val *v, bool top) {
+    size_t i, n;
+    yyjson_val *key, *value;
+    if (yyjson_is_obj(v)) {
+        jw_object(w);
+        yyjson_obj_foreach(v, i, n, key, value) {
+            if (top ? !visible(json_str(key)) : is_secret(json_str(key)))
+                continue;
+            jw_key_str(w, json_str(key));
+            write_visible(w, value, false);
+        }
+        jw_object_end(w);
+    } else if (yyjson_is_arr(v)) {
+        jw_array(w);
+        yyjson_arr_foreach(v, i, n, value) { write_visible(w, value, false); }
+        jw_array_end(w);
+    } else {
+        jw_val(w, v);
+    }
 }
 
 static int visible_config(struct arena *a, yyjson_val *configurable, yyjson_val **out,
@@ -139,15 +168,10 @@ static int visible_config(struct arena *a, yyjson_val *configurable, yyjson_val 
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
-    jw_object(&w);
-    yyjson_obj_iter it = yyjson_obj_iter_with(configurable);
-    for (yyjson_val *k; yyjson_is_obj(configurable) && (k = yyjson_obj_iter_next(&it)) != NULL;) {
-        if (!visible(json_str(k)))
-            continue;
-        jw_key_str(&w, json_str(k));
-        jw_val(&w, yyjson_obj_iter_get_val(k));
-    }
-    jw_object_end(&w);
+    if (yyjson_is_obj(configurable))
+        write_visible(&w, configurable, true);
+    else
+        jw_raw(&w, STR("{}"));
     str text = arena_dup(a, buf_view(&b));
     buf_deinit(&b);
     return json_parse(a, text, out, err);
