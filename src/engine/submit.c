@@ -4,8 +4,8 @@
  *
  * A run whose thread is free begins at once: one batch holds thread, run, input checkpoints and the
  * first log entries, and the run is running when it is accepted. Otherwise the run is stored as
- * pending and waits in its thread's slot. Configuration layers, later ones win: assistant, thread,
- * run, x-* headers, then the server's own keys. */
+ * pending and waits in its thread's slot. Configuration layers, later ones win: assistant, its
+ * context, thread, run, its context, x-* headers, then the server's own keys. */
 #include "engine/engine_int.h"
 
 #include "base/clock.h"
@@ -149,6 +149,17 @@ static str without_nested(struct arena *a, yyjson_val *config) {
     return s;
 }
 
+/* context is the newer name of configurable. It is the run's only: a thread keeps none. */
+static str with_contexts(struct arena *a, str configurable, yyjson_val *const layers[3],
+                         str assistant, str run) {
+    if (assistant.len <= 2 && run.len <= 2)
+        return configurable;
+    str all = json_merge(a, member(a, layers[0], "configurable"), assistant);
+    all = json_merge(a, all, member(a, layers[1], "configurable"));
+    all = json_merge(a, all, member(a, layers[2], "configurable"));
+    return json_merge(a, all, run);
+}
+
 static void merge(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
                   struct merged *out) {
     struct arena *a = &run->arena;
@@ -163,10 +174,14 @@ static void merge(struct live_run *run, const struct run_submit *s, const struct
         config_metadata = json_merge(a, config_metadata, member(a, layers[i], "metadata"));
         top = json_merge(a, top, without_nested(a, layers[i]));
     }
-    if (s->header_configurable.p)
+    str full = with_contexts(a, configurable, layers, ctx->assistant.context,
+                             member(a, s->body, "context"));
+    if (s->header_configurable.p) {
         configurable = json_merge(a, configurable, s->header_configurable);
+        full = json_merge(a, full, s->header_configurable);
+    }
     out->configurable = configurable;
-    out->run_configurable = json_merge(a, configurable, server_keys(run, &ctx->assistant));
+    out->run_configurable = json_merge(a, full, server_keys(run, &ctx->assistant));
     out->top = top;
     str metadata = json_merge(a, ctx->assistant.metadata, config_metadata);
     if (ctx->has_thread)
