@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* graphs.c - the list of built-in graphs. A new graph: its file, and a line in graphs_register(). */
+/* graphs.c - the list of built-in graphs, and the defaults of their settings.
+ *
+ * Assistants are seeded for every graph registered here, under its id, which therefore never
+ * changes. A new graph: its file, and a line in graphs_register(). */
 #include "graphs/graphs.h"
 
 #include "graphs/agent.h"

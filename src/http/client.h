@@ -35,7 +35,7 @@ struct http_call_options {
     int64_t head_timeout_us;    /* 0: 600 s until the response head */
     int64_t idle_timeout_us;    /* 0: 120 s without a byte of the body */
     str proxy;                  /* absent: from http_proxy, https_proxy, no_proxy as curl does */
-    str connect_to;             /* numeric address in place of the host's (then proxy: ""); absent */
+    str connect_to;             /* numeric address instead of the host's; with proxy "" */
 };
 /* Sends the request and waits for the response head. */
 MUST_CHECK MAY_SUSPEND int http_call_open(struct http_client *c, const struct http_call_options *o,
