@@ -47,3 +47,15 @@ DELETE FROM checkpoints WHERE thread_id = $1 AND run_id = $2;
 UPDATE threads SET checkpoint_id = (SELECT max(checkpoint_id) FROM checkpoints
                                     WHERE thread_id = $1 AND checkpoint_ns = '')
 WHERE id = $1;
+
+-- name: checkpoint_trim_lists
+-- Segments behind what the newest checkpoint holds of its lists: those of a run that was deleted.
+-- The next run appends to the same lists.
+DELETE FROM checkpoint_lists
+WHERE thread_id = $1
+  AND EXISTS (SELECT 1 FROM threads t
+              JOIN checkpoints c ON c.thread_id = t.id AND c.checkpoint_ns = ''
+                                AND c.checkpoint_id = t.checkpoint_id,
+                   json_each(c.channels) e
+              WHERE t.id = $1 AND json_extract(e.value, '$.l') = list_id
+                AND json_extract(e.value, '$.n') <= start);

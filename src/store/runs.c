@@ -161,6 +161,7 @@ void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id)
     db_batch_add(b, SQL_CHECKPOINT_DELETE_RUN, DB_PARAMS(DB_UUID(thread_id), DB_UUID(run_id)),
                  DB_EXPECT_NONE);
     db_batch_add(b, SQL_THREAD_CHECKPOINT_RESET, DB_PARAMS(DB_UUID(thread_id)), DB_EXPECT_NONE);
+    db_batch_add(b, SQL_CHECKPOINT_TRIM_LISTS, DB_PARAMS(DB_UUID(thread_id)), DB_EXPECT_NONE);
     run_delete_add(b, thread_id, run_id);
 }
 
