@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* begin.c - the first transition of a run: state, input, checkpoints.
  *
+ * The thread of a temporary run goes with it, so its two input checkpoints are not stored: their log
+ * entries carry the values, and after a crash the next attempt begins with the input again. The
+ * checkpoints of later steps are stored, so no step runs twice.
+ *
  * A run with an input writes two checkpoints, as LangGraph does: the state before it (source input)
  * and the one with the input applied (source loop), from which the first tasks are planned. A run
  * without input goes on where the thread's newest checkpoint says. */
@@ -120,9 +124,11 @@ static str checkpoint_metadata(struct live_run *run, const char *source) {
     return dup_buf(run, &b);
 }
 
-static str checkpoint_entry(struct live_run *run, const struct checkpoint *c, bool input) {
+/* values: of a checkpoint that is not stored; absent else. */
+static str checkpoint_entry(struct live_run *run, const struct checkpoint *c, bool input,
+                            str values) {
     struct buf b;
-    buf_init(&b, 1 << 20);
+    buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
     jw_object(&w);
     jw_key(&w, "id");
@@ -142,11 +148,15 @@ static str checkpoint_entry(struct live_run *run, const struct checkpoint *c, bo
         jw_raw(&w, STR("[]"));
     else
         write_tasks(run, &w, false);
+    if (values.p) {
+        jw_key(&w, "values");
+        jw_raw(&w, values);
+    }
     jw_object_end(&w);
     return dup_buf(run, &b);
 }
 
-void checkpoint_make(struct live_run *run, const char *source, struct db_batch *b,
+void checkpoint_make(struct live_run *run, const char *source, bool stored, struct db_batch *b,
                      struct hub_entry *out) {
     bool input = source[0] == 'i';
     struct checkpoint c = {
@@ -160,15 +170,18 @@ void checkpoint_make(struct live_run *run, const char *source, struct db_batch *
         .created_at = rt_now_us(run->engine->rt),
     };
     run->checkpoint_id = c.id;
-    c.channels = state_persist_add(&run->view, b, run->row.thread_id);
     c.next = text_of(run, write_next, input);
-    c.tasks = input ? STR("[]") : text_of(run, write_tasks, true);
-    c.metadata = checkpoint_metadata(run, source);
-    checkpoint_add(b, &c);
+    if (stored) {
+        c.channels = state_persist_add(&run->view, b, run->row.thread_id);
+        c.tasks = input ? STR("[]") : text_of(run, write_tasks, true);
+        c.metadata = checkpoint_metadata(run, source);
+        checkpoint_add(b, &c);
+    }
+    str values = stored ? STR_NULL : state_values_json(&run->view);
     *out = (struct hub_entry){.entry = {.run_id = run->row.id,
                                         .kind = LOG_CHECKPOINT,
                                         .at = c.created_at,
-                                        .data = checkpoint_entry(run, &c, input)}};
+                                        .data = checkpoint_entry(run, &c, input, values)}};
 }
 
 static int load_head(struct live_run *run, const struct thread *thread, struct checkpoint *out,
@@ -211,7 +224,7 @@ static int resume_head(struct live_run *run, const struct checkpoint *head, stru
         (struct hub_entry){.entry = {.run_id = run->row.id,
                                      .kind = LOG_CHECKPOINT,
                                      .at = rt_now_us(run->engine->rt),
-                                     .data = checkpoint_entry(run, head, false)},
+                                     .data = checkpoint_entry(run, head, false, STR_NULL)},
                            .state = &run->view};
     return 0;
 }
@@ -225,8 +238,8 @@ int live_run_begin(struct live_run *run, const struct thread *thread, struct db_
         return rc;
     out->entries[0] = start_entry(run);
     yyjson_val *input = json_get(run->kwargs, "input");
-    /* A later attempt goes on from the last checkpoint that an earlier one made. */
-    bool made_before = run->row.attempt > 1 && id_eq(head.run_id, run->row.id);
+    /* A later execution goes on from the last checkpoint that an earlier one made. */
+    bool made_before = id_eq(head.run_id, run->row.id);
     if (made_before || !input || yyjson_is_null(input))
         return resume_head(run, &head, out, err);
     struct state_write *writes;
@@ -237,13 +250,13 @@ int live_run_begin(struct live_run *run, const struct thread *thread, struct db_
     /* Only these two modes show the state before the input. */
     str before =
         run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS) ? state_values_json(&run->view) : STR_NULL;
-    checkpoint_make(run, "input", b, &out->entries[1]);
+    checkpoint_make(run, "input", !run->temporary, b, &out->entries[1]);
     out->entries[1].values = before;
     for (size_t i = 0; i < count; i++)
         state_apply(&run->view, &writes[i]);
     struct compiled_graph *g = run->compiled;
     run->next_count = run->def->route(&run->view, g->object, GRAPH_START, run->next);
-    checkpoint_make(run, "loop", b, &out->entries[2]);
+    checkpoint_make(run, "loop", !run->temporary, b, &out->entries[2]);
     out->entries[2].state = &run->view;
     out->entry_count = 3;
     return 0;

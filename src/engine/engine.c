@@ -14,7 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define RECOVER_PAGE 500
+#define RECOVER_PAGE   500
+#define ACCEPT_WAIT_US 2000
 
 /* --- slots -------------------------------------------------------------------------------------
  */
@@ -350,36 +351,45 @@ int engine_recover(struct engine *e, struct err *err) {
     return 0;
 }
 
-static void hand_back(struct live_run *run) {
-    struct engine *e = run->engine;
+static void cut_short(struct live_run *run) {
     run->hand_back = true;
     run->cancel = true;
-    live_run_ref(run);
     if (run->group)
         fiber_group_cancel(run->group);
     if (run->fiber)
         fiber_cancel(run->fiber);
-    while (run->state != LIVE_DONE)
-        if (live_run_wait(run, FIBER_NO_DEADLINE) < 0)
-            fiber_yield();
-    struct db_batch b;
-    struct err err = {0};
-    db_batch_init(&b, &run->arena);
-    run_requeue_add(&b, run->row.id, run->row.attempt, rt_now_us(e->rt));
-    int rc = db_commit(e->store->db, &b, &err);
-    if (rc < 0 && rc != ERR_FENCED) /* fenced: it ended after all */
-        log_event(LOG_ERROR, "run.hand_back.failed", err.message, LOG_Z("code", err_name(rc)));
-    live_run_unref(run);
 }
 
-static struct live_run *any_running(struct engine *e) {
-    size_t at = 0;
+/* Cuts what runs now and gives it back in one batch; false when nothing runs. */
+static bool hand_back(struct engine *e) {
+    struct arena a;
+    struct db_batch b;
+    struct err err = {0};
+    arena_init(&a, SIZE_MAX / 2);
+    db_batch_init(&b, &a);
+    struct live_run **runs = ARENA_ARRAY(&a, struct live_run *, e->live.count + 1);
+    size_t count = 0, at = 0;
     str key;
     void *value;
     while (map_next(&e->live, &at, &key, &value))
-        if (((struct live_run *)value)->state == LIVE_RUNNING)
-            return value;
-    return NULL;
+        if (((struct live_run *)value)->state == LIVE_RUNNING) {
+            runs[count] = value;
+            live_run_ref(runs[count++]);
+        }
+    for (size_t i = 0; i < count; i++)
+        cut_short(runs[i]);
+    for (size_t i = 0; i < count; i++) {
+        while (runs[i]->state != LIVE_DONE)
+            if (live_run_wait(runs[i], FIBER_NO_DEADLINE) < 0)
+                fiber_yield();
+        run_hand_back_add(&b, runs[i]->row.id, runs[i]->row.attempt, rt_now_us(e->rt));
+        live_run_unref(runs[i]);
+    }
+    int rc = db_commit(e->store->db, &b, &err);
+    if (rc < 0) /* the next start takes them for crashed */
+        log_event(LOG_ERROR, "run.hand_back.failed", err.message, LOG_Z("code", err_name(rc)));
+    arena_deinit(&a);
+    return count > 0;
 }
 
 static void drop_waiting(struct engine *e) {
@@ -399,6 +409,7 @@ static void drop_waiting(struct engine *e) {
             list_remove(&run->node);
             e->pending--;
         }
+        run->error = SHUTDOWN_ERROR;
         live_run_end(run);
     }
 }
@@ -406,14 +417,18 @@ static void drop_waiting(struct engine *e) {
 void engine_drain(struct engine *e, int64_t deadline_us) {
     e->draining = true;
     int rc = 0;
-    while (e->running > 0 && rc == 0)
+    while (e->running > 0 && rc == 0 && !e->hurry)
         rc = fiber_event_wait(&e->idle, deadline_us);
-    struct live_run *run;
-    while ((run = any_running(e)) != NULL)
-        hand_back(run);
+    /* A request that is being accepted has a run soon; its commit does not take long. */
+    while (hand_back(e) || e->accepting > 0)
+        (void)fiber_sleep_us(ACCEPT_WAIT_US);
     drop_waiting(e); /* they stand in the database as pending */
-    hub_finish_readers(e->hub, STR("{\"error\":\"ServerShutdown\",\"message\":\"The server is "
-                                   "shutting down; unfinished runs go on after its restart.\"}"));
+    hub_finish_readers(e->hub, SHUTDOWN_ERROR);
+}
+
+void engine_drain_now(struct engine *e) {
+    e->hurry = true;
+    fiber_event_wake_all(&e->idle);
 }
 
 /* --- life --------------------------------------------------------------------------------------

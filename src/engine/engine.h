@@ -32,6 +32,7 @@ MUST_CHECK MAY_SUSPEND int engine_recover(struct engine *e, struct err *err);
 /* Starts nothing any more; waits until deadline_us (monotonic) for running runs, then hands the
  * rest back (pending, attempt not spent) and tells the readers. */
 MAY_SUSPEND void engine_drain(struct engine *e, int64_t deadline_us);
+void engine_drain_now(struct engine *e); /* a drain under way waits no longer for running runs */
 void engine_close(struct engine *e);
 
 struct hub *engine_hub(struct engine *e);

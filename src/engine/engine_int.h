@@ -89,10 +89,16 @@ struct engine {
     struct map live;  /* run id (16 bytes) → struct live_run */
     struct list ready;
     size_t running, pending, delayed;
-    bool draining;
+    size_t accepting; /* requests inside engine_submit */
+    bool draining, hurry;
     struct fiber_event idle;
     struct engine_metrics metrics;
 };
+
+/* Of runs that a drain leaves to the next process. */
+#define SHUTDOWN_ERROR                                                                        \
+    STR("{\"error\":\"ServerShutdown\",\"message\":\"The server is shutting down; unfinished runs " \
+        "go on after its restart.\"}")
 
 static inline str id_key(const struct id *id) { return str_n((const char *)id->b, sizeof(id->b)); }
 
@@ -124,11 +130,17 @@ struct begin {
 /* Loads the state, applies the input, adds the checkpoints. ERR_INVALID for an unusable input. */
 MUST_CHECK MAY_SUSPEND int live_run_begin(struct live_run *run, const struct thread *thread,
                                           struct db_batch *b, struct begin *out, struct err *err);
-/* Makes the checkpoint row of the current state and its log entry. */
-void checkpoint_make(struct live_run *run, const char *source, struct db_batch *b,
+/* Makes the checkpoint of the current state and its log entry; stored: its row, too (else the entry
+ * carries the values). */
+void checkpoint_make(struct live_run *run, const char *source, bool stored, struct db_batch *b,
                      struct hub_entry *out);
 struct hub_entry start_entry(struct live_run *run);
 struct id task_id(const struct live_run *run, int node_index);
+
+/* The stored checkpoint that a thread's row may name after the begin; nil for temporary runs. */
+static inline struct id begun_checkpoint(const struct live_run *run) {
+    return run->temporary ? ID_NIL : run->checkpoint_id;
+}
 
 /* execute.c */
 void live_run_execute(void *run);       /* fiber: the steps of a begun run */

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 
 #define COMMIT_RETRY_US_MAX 2000000
@@ -118,6 +119,52 @@ struct step_commit {
 
 static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub_entry *out);
 
+/* A wait that a cancelled run makes too: its end still has to be written, without haste. */
+struct pause {
+    struct rt_timer timer;
+    struct fiber *fiber;
+    bool over;
+};
+
+static void on_pause_over(struct rt_timer *t) {
+    struct pause *p = CONTAINER_OF(t, struct pause, timer);
+    p->over = true;
+    fiber_unpark(p->fiber);
+}
+
+static void pause_us(struct rt *rt, int64_t us) {
+    struct pause p = {.fiber = fiber_self()};
+    rt_timer_start(rt, &p.timer, us, on_pause_over);
+    while (!p.over)
+        fiber_park_shielded();
+}
+
+static int commit_once(struct step_commit *s, struct err *err) {
+    struct live_run *run = s->run;
+    struct engine *e = run->engine;
+    struct db_batch b;
+    db_batch_init(&b, &run->arena);
+    struct hub_entry *entries = ARENA_ARRAY(&run->arena, struct hub_entry, s->task_count + 2);
+    size_t count = step_entries(s, &b, entries);
+    int rc = s->end ? FAILPOINT("engine.end.before_commit") : FAILPOINT("engine.step.before_commit");
+    if (rc < 0)
+        return err_set(err, rc, "failpoint before the commit of a step");
+    if (s->end && run->temporary) {
+        thread_delete_add(&b, &(struct principal){.all = true}, run->row.thread_id);
+        rc = hub_commit_gone(e->hub, run->row.thread_id, &b, entries, count, err);
+    } else {
+        if (s->end)
+            finish_add(run, &b);
+        else if (s->state_changed)
+            thread_checkpoint_add(&b, run->row.thread_id, run->checkpoint_id, rt_now_us(e->rt));
+        rc = hub_commit(e->hub, run->row.thread_id, &b, entries, count, NULL, NULL, err);
+    }
+    if (rc == 0) /* for crashes: it is durable */
+        (void)(s->end ? FAILPOINT("engine.end.after_commit") :
+                        FAILPOINT("engine.step.after_commit"));
+    return rc;
+}
+
 static int commit_step(struct step_commit *s) {
     struct live_run *run = s->run;
     struct engine *e = run->engine;
@@ -126,25 +173,12 @@ static int commit_step(struct step_commit *s) {
     for (int64_t wait_us = 50000;;
          wait_us = wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX : wait_us * 2) {
         struct err err = {0};
-        struct db_batch b;
-        db_batch_init(&b, &run->arena);
-        struct hub_entry *entries = ARENA_ARRAY(&run->arena, struct hub_entry, s->task_count + 2);
-        size_t count = step_entries(s, &b, entries);
         int64_t t0 = clock_mono_us();
-        int rc;
-        if (s->end && run->temporary) {
-            thread_delete_add(&b, &(struct principal){.all = true}, run->row.thread_id);
-            rc = hub_commit_gone(e->hub, run->row.thread_id, &b, entries, count, &err);
-        } else {
-            if (s->end)
-                finish_add(run, &b);
-            else if (s->state_changed)
-                thread_checkpoint_add(&b, run->row.thread_id, run->checkpoint_id, rt_now_us(e->rt));
-            rc = hub_commit(e->hub, run->row.thread_id, &b, entries, count, NULL, NULL, &err);
-        }
+        int rc = commit_once(s, &err);
         metric_observe_us(e->metrics.phase_write, clock_mono_us() - t0);
         if (rc == 0) {
-            state_mark_stored(&run->view);
+            if (run->view.channels) /* else it ended before its state was read */
+                state_mark_stored(&run->view);
             return 0;
         }
         log_event(LOG_WARN, "run.commit.failed", err.message, LOG_Z("code", err_name(rc)),
@@ -153,7 +187,7 @@ static int commit_step(struct step_commit *s) {
             return rc;
         run->step = step;
         run->checkpoint_id = parent;
-        (void)fiber_sleep_us(wait_us); /* a cancelled run still has to be written */
+        pause_us(e->rt, wait_us);
     }
 }
 
@@ -214,7 +248,7 @@ static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub
         if (s->tasks[i].rc != ERR_CANCELLED)
             out[count++] = task_entry(&s->tasks[i]);
     if (s->state_changed) {
-        checkpoint_make(s->run, "loop", b, &out[count]);
+        checkpoint_make(s->run, "loop", true, b, &out[count]);
         out[count++].state = &s->run->view;
     }
     if (s->end)
@@ -380,6 +414,8 @@ static void settle_result(struct live_run *run, bool ours) {
     struct engine *e = run->engine;
     if (ours && run->status != RUN_ERROR && run->view.channels)
         run->values = state_values_json(&run->view);
+    if (!ours && e->draining)
+        run->error = SHUTDOWN_ERROR;
     struct metric *m = run->status == RUN_SUCCESS ? e->metrics.success
                        : run->status == RUN_ERROR ? e->metrics.error
                                                   : e->metrics.interrupted;
@@ -415,7 +451,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     db_batch_init(&b, &run->arena);
     int64_t before = run->row.attempt;
     run_claim_add(&b, run->row.id, before, rt_now_us(e->rt));
-    run->row.attempt = before + 1;
+    run->row.attempt = run_next_attempt(before);
     rc = live_run_read_kwargs(run, err);
     if (rc == 0 && run->row.attempt > e->o.attempts_max)
         rc = err_set(err, ERR_INTERNAL, "the run was cut off %d times and is not tried again",
@@ -424,7 +460,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
         rc = live_run_begin(run, &ctx.thread, &b, begin, err);
     if (rc == 0)
         thread_begin_add(&b, run->row.thread_id, ctx.thread.metadata, ctx.thread.config,
-                         run->checkpoint_id, rt_now_us(e->rt));
+                         begun_checkpoint(run), rt_now_us(e->rt));
     struct err failure = *err;
     if (rc < 0 && worth_retrying(e, rc)) {
         run->row.attempt = before;
@@ -438,7 +474,11 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
         if (run->def)
             begin->entries[0] = start_entry(run);
     }
-    int committed = hub_commit(e->hub, run->row.thread_id, &b, begin->entries, begin->entry_count,
+    int committed = FAILPOINT("engine.claim.before_commit");
+    if (committed < 0)
+        (void)err_set(err, committed, "failpoint engine.claim.before_commit");
+    else
+        committed = hub_commit(e->hub, run->row.thread_id, &b, begin->entries, begin->entry_count,
                                NULL, NULL, err);
     if (committed < 0) {
         run->row.attempt = before;

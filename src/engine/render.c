@@ -332,6 +332,9 @@ static void render_checkpoint(struct render *r, const struct stream_item *item, 
     if (!id_parse(json_str(json_get(data, "id")), &r->checkpoint_id))
         r->checkpoint_id = ID_NIL;
     read_tasks(r, data);
+    yyjson_val *values = json_get(data, "values"); /* of a checkpoint that was not stored */
+    if (values)
+        r->values = json_text(&r->step, values);
     bool input = str_eq(json_str(json_get(data, "source")), STR("input"));
     struct json_writer w;
     if (render_wants(r, STREAM_CHECKPOINTS)) {

@@ -65,7 +65,7 @@ int state_take_checkpoint(struct graph_view *s, const struct checkpoint *cp, boo
         if (!v->is_list) {
             c->value = arena_dup(s->arena, v->value);
             c->hash = arena_dup(s->arena, v->hash);
-            c->value_stored = true;
+            c->value_stored = c->value_added = true;
             continue;
         }
         int rc = take_messages(s, c, v->value, err);
@@ -73,7 +73,7 @@ int state_take_checkpoint(struct graph_view *s, const struct checkpoint *cp, boo
             return rc;
         if (!shared) {
             c->list_id = v->list_id;
-            c->stored_count = c->count;
+            c->stored_count = c->added_count = c->count;
         }
     }
     s->values_json = STR_NULL;
@@ -90,7 +90,7 @@ static ptrdiff_t message_index(const struct state_channel *c, str id) {
 /* The list in the store no longer matches: the next checkpoint writes a new one. */
 static void forget_list(struct state_channel *c) {
     c->list_id = 0;
-    c->stored_count = 0;
+    c->stored_count = c->added_count = 0;
 }
 
 static void apply_message(struct graph_view *s, struct state_channel *c, const struct message *m) {
@@ -128,7 +128,7 @@ void state_apply(struct graph_view *s, const struct state_write *w) {
     }
     c->value = w->value;
     c->hash = STR_NULL;
-    c->value_stored = false;
+    c->value_stored = c->value_added = false;
 }
 
 int state_read_input(const struct graph_view *s, yyjson_val *input, struct state_write **out,
@@ -206,6 +206,7 @@ static void persist_list_add(struct graph_view *s, struct state_channel *c, stru
         c->list_id = (int64_t)(rand_u64() >> 11) | 1;
         c->stored_count = 0;
     }
+    c->added_count = c->count;
     if (c->count == c->stored_count)
         return;
     struct buf items;
@@ -240,6 +241,7 @@ str state_persist_add(struct graph_view *s, struct db_batch *b, struct id thread
                 c->hash = checkpoint_hash(s->arena, c->value);
             if (!c->value_stored)
                 checkpoint_value_add(b, thread_id, c->hash, c->value);
+            c->value_added = true;
             jw_key(&w, "h");
             jw_str(&w, c->hash);
         }
@@ -255,8 +257,8 @@ str state_persist_add(struct graph_view *s, struct db_batch *b, struct id thread
 void state_mark_stored(struct graph_view *s) {
     for (size_t i = 0; i < s->graph->channel_count; i++) {
         struct state_channel *c = &s->channels[i];
-        c->value_stored = c->present;
-        c->stored_count = c->count;
+        c->value_stored = c->value_added;
+        c->stored_count = c->added_count;
     }
 }
 

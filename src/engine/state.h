@@ -20,6 +20,8 @@ struct state_channel {
     size_t count, cap;
     int64_t list_id;     /* 0: none yet */
     size_t stored_count; /* prefix of messages that stands in the list */
+    size_t added_count;  /* … and will, once the batch under way commits */
+    bool value_added;
 };
 struct graph_view {
     struct arena *arena;
@@ -49,6 +51,7 @@ MUST_CHECK int state_read_input(const struct graph_view *s, yyjson_val *input,
 str state_values_json(struct graph_view *s);
 /* Adds rows for what is not stored and returns the references for checkpoints.channels. */
 str state_persist_add(struct graph_view *s, struct db_batch *b, struct id thread_id);
-void state_mark_stored(struct graph_view *s); /* after that batch committed */
+/* After that batch committed; without one since the last change nothing is marked. */
+void state_mark_stored(struct graph_view *s);
 
 #endif

@@ -9,6 +9,7 @@
 #include "engine/engine_int.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "model/validate.h"
 
 struct request {
@@ -329,10 +330,15 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
     if (rc < 0)
         return rc;
     thread_begin_add(&b, run->row.thread_id, m->metadata, m->config,
-                     direct ? run->checkpoint_id : ID_NIL, now);
+                     direct ? begun_checkpoint(run) : ID_NIL, now);
     struct accept accept = {.submit = s, .run = run};
+    rc = FAILPOINT("engine.begin.before_commit");
+    if (rc < 0)
+        return err_set(err, rc, "failpoint engine.begin.before_commit");
     rc = hub_commit(e->hub, run->row.thread_id, &b, begin.entries, begin.entry_count, on_durable,
                     &accept, err);
+    if (rc == 0)
+        (void)FAILPOINT("engine.begin.after_commit"); /* for crashes: it is durable */
     if (rc == 0 && direct)
         state_mark_stored(&run->view);
     return rc;
@@ -452,7 +458,9 @@ int engine_submit(struct engine *e, const struct run_submit *s, struct live_run 
                             .created_at = now + q.after_us,
                             .updated_at = now + q.after_us};
     run->begun_us = clock_mono_us();
+    e->accepting++;
     rc = accept_run(run, s, &q, err);
+    e->accepting--;
     if (rc < 0) {
         live_run_unref(run);
         return rc;
