@@ -40,7 +40,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
         (SELECT seq FROM threads WHERE id = $2), $9, $9);
 
 -- name: run_claim
-UPDATE runs SET status = 'running', attempt = attempt + 1, updated_at = $3,
+-- a negative attempt was handed back: it goes on and is not a new one
+UPDATE runs SET status = 'running', updated_at = $3,
+                attempt = CASE WHEN attempt < 0 THEN -attempt ELSE attempt + 1 END,
                 first_seq = CASE attempt WHEN 0 THEN (SELECT seq FROM threads WHERE id = thread_id)
                             ELSE first_seq END
 WHERE id = $1 AND attempt = $2 AND status = 'pending';
@@ -51,6 +53,10 @@ WHERE id = $1 AND attempt = $2 AND status IN ('pending', 'running');
 
 -- name: run_requeue
 UPDATE runs SET status = 'pending', updated_at = $3
+WHERE id = $1 AND attempt = $2 AND status = 'running';
+
+-- name: run_hand_back
+UPDATE runs SET status = 'pending', attempt = -attempt, updated_at = $3
 WHERE id = $1 AND attempt = $2 AND status = 'running';
 
 -- name: run_delete

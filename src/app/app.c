@@ -28,6 +28,9 @@
 #include "llm/port.h"
 #include "store/assistants.h"
 
+#define LAST_ANSWERS_US      1000000
+#define LAST_ANSWERS_POLL_US 5000
+
 struct app {
     struct config config;
     struct rt *rt;
@@ -79,6 +82,11 @@ static void stop_fiber(void *arg) {
     if (app->http)
         http_server_stop_accepting(app->http);
     engine_drain(app->engine, app->drain_until_us);
+    /* The last answers and the ends of the streams are on their way: closing would cut them. */
+    int64_t until_us = rt_mono_us(app->rt) + LAST_ANSWERS_US;
+    while (app->http && http_server_connections(app->http) > 0 &&
+           rt_mono_us(app->rt) < until_us)
+        (void)fiber_sleep_us(LAST_ANSWERS_POLL_US);
     if (app->http)
         http_server_close(app->http, on_http_closed, app);
     else
@@ -86,8 +94,10 @@ static void stop_fiber(void *arg) {
 }
 
 static void stop(struct app *app) {
-    if (app->stopping)
+    if (app->stopping) {
+        engine_drain_now(app->engine);
         return;
+    }
     app->stopping = true;
     app->drain_until_us = rt_mono_us(app->rt) + app->config.drain_timeout_us;
     if (!fiber_spawn(app->rt, "app.stop", stop_fiber, app, NULL))

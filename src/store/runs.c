@@ -150,6 +150,11 @@ void run_requeue_add(struct db_batch *b, struct id run_id, int64_t attempt, int6
                  DB_EXPECT_CHANGE(ERR_FENCED));
 }
 
+void run_hand_back_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us) {
+    db_batch_add(b, SQL_RUN_HAND_BACK, DB_PARAMS(DB_UUID(run_id), DB_I(attempt), DB_I(now_us)),
+                 DB_EXPECT_NONE);
+}
+
 void run_delete_add(struct db_batch *b, struct id thread_id, struct id run_id) {
     db_batch_add(b, SQL_RUN_DELETE, DB_PARAMS(DB_UUID(thread_id), DB_UUID(run_id)),
                  DB_EXPECT_CHANGE(ERR_NOT_FOUND));

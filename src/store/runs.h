@@ -45,13 +45,20 @@ MUST_CHECK int run_context_read(struct store *s, const struct principal *who,
                                 struct run_context *out, struct err *err);
 
 void run_insert_add(struct db_batch *b, const struct run *run);
-/* pending → running with attempt+1, only from `attempt`; fails the batch with ERR_FENCED. */
+/* pending → running with run_next_attempt(attempt), only from `attempt`; fails the batch with
+ * ERR_FENCED. */
 void run_claim_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us);
 /* Sets the end state, only for `attempt`; ERR_FENCED. error and cancel_reason may be absent. */
 void run_finish_add(struct db_batch *b, struct id run_id, int64_t attempt, enum run_status status,
                     str error, str cancel_reason, int64_t now_us);
-/* Back to pending without spending the attempt (drain, hand back). */
+/* Back to pending after a crash: the attempt is spent. ERR_FENCED. */
 void run_requeue_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us);
+/* Back to pending at a drain, if it still runs: the attempt becomes negative, which says that it is
+ * not spent. Never fails the batch. */
+void run_hand_back_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us);
+static inline int64_t run_next_attempt(int64_t attempt) {
+    return attempt < 0 ? -attempt : attempt + 1;
+}
 void run_delete_add(struct db_batch *b, struct id thread_id, struct id run_id);
 /* Removes the run with its events and checkpoints; the thread goes back to the newest that is left.
  */
