@@ -16,6 +16,7 @@
  * One lock orders the log like the effects. Real syncs are left out: a short sleep stands for them.
  * Only calls that SQLite's unix layer makes are covered: open, write, pwrite, ftruncate, fsync,
  * fdatasync, unlink, close. */
+#undef _FILE_OFFSET_BITS /* both names of a function are defined here */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
