@@ -65,20 +65,25 @@ DELETE FROM runs WHERE id = $2 AND thread_id = $1;
 -- name: run_delete_events
 DELETE FROM events WHERE thread_id = $1 AND run_id = $2;
 
+-- These three move the thread's log counter on by as many entries as the batch appends, too.
+
 -- name: thread_begin
 UPDATE threads SET
   status = 'busy', metadata = $2, config = $3, updated_at = $4,
   checkpoint_id = coalesce($5, checkpoint_id),
-  state_updated_at = CASE WHEN $5 IS NULL THEN state_updated_at ELSE $4 END
-WHERE id = $1;
+  state_updated_at = CASE WHEN $5 IS NULL THEN state_updated_at ELSE $4 END,
+  seq = seq + $6
+WHERE id = $1 RETURNING seq;
 
 -- name: thread_settle
 UPDATE threads SET
   status = CASE WHEN EXISTS (SELECT 1 FROM runs WHERE thread_id = $1
                              AND status IN ('pending', 'running')) THEN 'busy' ELSE $2 END,
   interrupts = $3, error = $4, checkpoint_id = coalesce($5, checkpoint_id),
-  updated_at = $6, state_updated_at = CASE WHEN $5 IS NULL THEN state_updated_at ELSE $6 END
-WHERE id = $1;
+  updated_at = $6, state_updated_at = CASE WHEN $5 IS NULL THEN state_updated_at ELSE $6 END,
+  seq = seq + $7
+WHERE id = $1 RETURNING seq;
 
 -- name: thread_checkpoint
-UPDATE threads SET checkpoint_id = $2, state_updated_at = $3 WHERE id = $1;
+UPDATE threads SET checkpoint_id = $2, state_updated_at = $3, seq = seq + $4
+WHERE id = $1 RETURNING seq;

@@ -200,6 +200,13 @@ int live_run_wait(struct live_run *run, int64_t deadline_us) {
 /* --- cancelling --------------------------------------------------------------------------------
  */
 
+/* The thread's row when a waiting run leaves: its state stays as it was. */
+static size_t idle_counter(void *ctx, struct db_batch *b, int64_t count) {
+    const struct live_run *run = ctx;
+    return thread_settle_add(b, run->row.thread_id, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL,
+                             count, rt_now_us(run->engine->rt));
+}
+
 /* A run that has not begun: its end is written here. */
 static int cancel_waiting(struct live_run *run, enum cancel_action action, str reason,
                           struct err *err) {
@@ -229,8 +236,13 @@ static int cancel_waiting(struct live_run *run, enum cancel_action action, str r
         run_rollback_add(&b, run->row.thread_id, run->row.id);
     else
         run_finish_add(&b, run->row.id, run->row.attempt, RUN_INTERRUPTED, STR_NULL, reason, now);
-    thread_settle_add(&b, run->row.thread_id, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL, now);
-    int rc = hub_commit(e->hub, run->row.thread_id, &b, &end, 1, NULL, NULL, err);
+    struct log_counter counter = {idle_counter, run};
+    struct hub_append append = {.thread_id = run->row.thread_id,
+                                .batch = &b,
+                                .entries = &end,
+                                .count = 1,
+                                .counter = &counter};
+    int rc = hub_commit(e->hub, &append, err);
     if (slot)
         slot->arriving--;
     if (rc < 0 && rc != ERR_FENCED && rc != ERR_NOT_FOUND) {

@@ -143,6 +143,13 @@ static inline struct id begun_checkpoint(const struct live_run *run) {
 }
 
 /* execute.c */
+/* The thread's row of a run's begin, as the counter of its log entries. */
+struct begin_row {
+    const struct live_run *run;
+    str metadata, config;
+    struct id checkpoint_id;
+};
+size_t begin_counter(void *begin_row, struct db_batch *b, int64_t count);
 void live_run_execute(void *run);       /* fiber: the steps of a begun run */
 void live_run_start_pending(void *run); /* fiber: claims a pending run, then executes */
 

@@ -87,22 +87,41 @@ static struct hub_entry end_entry(struct live_run *run) {
                                         .data = data}};
 }
 
+static bool rolls_back(const struct live_run *run) {
+    return run->cancel && run->cancel_action == CANCEL_ROLLBACK;
+}
+
 static void finish_add(struct live_run *run, struct db_batch *b) {
-    struct engine *e = run->engine;
-    int64_t now = rt_now_us(e->rt);
-    if (run->cancel && run->cancel_action == CANCEL_ROLLBACK) {
+    if (rolls_back(run))
         run_rollback_add(b, run->row.thread_id, run->row.id);
-        thread_settle_add(b, run->row.thread_id, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL, now);
-        return;
-    }
-    enum thread_status thread = run->status == RUN_ERROR || run->status == RUN_TIMEOUT
+    else
+        run_finish_add(b, run->row.id, run->row.attempt, run->status, run->error,
+                       run->cancel_reason, rt_now_us(run->engine->rt));
+}
+
+/* The thread's row of a run's end; after finish_add, whose outcome its status is derived from. */
+static size_t settle_counter(void *ctx, struct db_batch *b, int64_t count) {
+    const struct live_run *run = ctx;
+    enum thread_status status = run->status == RUN_ERROR || run->status == RUN_TIMEOUT
                                     ? THREAD_ERROR
                                 : run->interrupted ? THREAD_INTERRUPTED
                                                    : THREAD_IDLE;
-    run_finish_add(b, run->row.id, run->row.attempt, run->status, run->error, run->cancel_reason,
-                   now);
-    thread_settle_add(b, run->row.thread_id, thread, STR("{}"), run->error, run->checkpoint_id,
-                      now);
+    bool back = rolls_back(run);
+    return thread_settle_add(b, run->row.thread_id, back ? THREAD_IDLE : status, STR("{}"),
+                             back ? STR_NULL : run->error, back ? ID_NIL : run->checkpoint_id,
+                             count, rt_now_us(run->engine->rt));
+}
+
+static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
+    const struct live_run *run = ctx;
+    return thread_checkpoint_add(b, run->row.thread_id, run->checkpoint_id, count,
+                                 rt_now_us(run->engine->rt));
+}
+
+size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
+    const struct begin_row *row = ctx;
+    return thread_begin_add(b, row->run->row.thread_id, row->metadata, row->config,
+                            row->checkpoint_id, count, rt_now_us(row->run->engine->rt));
 }
 
 /* Passing troubles of the database: try again; others: the run is not ours any more. */
@@ -155,9 +174,13 @@ static int commit_once(struct step_commit *s, struct err *err) {
     } else {
         if (s->end)
             finish_add(run, &b);
-        else if (s->state_changed)
-            thread_checkpoint_add(&b, run->row.thread_id, run->checkpoint_id, rt_now_us(e->rt));
-        rc = hub_commit(e->hub, run->row.thread_id, &b, entries, count, NULL, NULL, err);
+        struct log_counter counter = {s->end ? settle_counter : checkpoint_counter, run};
+        struct hub_append append = {.thread_id = run->row.thread_id,
+                                    .batch = &b,
+                                    .entries = entries,
+                                    .count = count,
+                                    .counter = &counter};
+        rc = hub_commit(e->hub, &append, err);
     }
     if (rc == 0) /* for crashes: it is durable */
         (void)(s->end ? FAILPOINT("engine.end.after_commit") :
@@ -458,9 +481,6 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
                      e->o.attempts_max);
     if (rc == 0)
         rc = live_run_begin(run, &ctx.thread, &b, begin, err);
-    if (rc == 0)
-        thread_begin_add(&b, run->row.thread_id, ctx.thread.metadata, ctx.thread.config,
-                         begun_checkpoint(run), rt_now_us(e->rt));
     struct err failure = *err;
     if (rc < 0 && worth_retrying(e, rc)) {
         run->row.attempt = before;
@@ -474,12 +494,18 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
         if (run->def)
             begin->entries[0] = start_entry(run);
     }
+    struct begin_row row = {run, ctx.thread.metadata, ctx.thread.config, begun_checkpoint(run)};
+    struct log_counter counter = {begin_counter, &row};
+    struct hub_append append = {.thread_id = run->row.thread_id,
+                                .batch = &b,
+                                .entries = begin->entries,
+                                .count = begin->entry_count,
+                                .counter = rc == 0 ? &counter : NULL};
     int committed = FAILPOINT("engine.claim.before_commit");
     if (committed < 0)
         (void)err_set(err, committed, "failpoint engine.claim.before_commit");
     else
-        committed = hub_commit(e->hub, run->row.thread_id, &b, begin->entries, begin->entry_count,
-                               NULL, NULL, err);
+        committed = hub_commit(e->hub, &append, err);
     if (committed < 0) {
         run->row.attempt = before;
         return worth_retrying(e, committed) ? ERR_UNAVAILABLE : ERR_FENCED;

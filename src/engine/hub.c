@@ -99,7 +99,7 @@ static void flush_fiber(void *arg) {
     struct db_batch b;
     db_batch_init(&b, &a);
     struct err err = {0};
-    int rc = hub_commit(h, t->thread_id, &b, NULL, 0, NULL, NULL, &err);
+    int rc = hub_commit(h, &(struct hub_append){.thread_id = t->thread_id, .batch = &b}, &err);
     if (rc == ERR_NOT_FOUND)
         fragments_free(&t->open); /* the thread was deleted: nobody can ask for them */
     else if (rc < 0)
@@ -250,16 +250,15 @@ static void show_entries(struct hub_topic *t, const struct hub_entry *entries, s
     }
 }
 
-int hub_commit(struct hub *h, struct id thread_id, struct db_batch *b,
-               const struct hub_entry *entries, size_t count, void (*after_commit)(void *ctx),
-               void *ctx, struct err *err) {
-    struct hub_topic *t = hub_topic_ref(h, thread_id);
-    size_t segments = segment_count(&t->open), all = segments + count;
+int hub_commit(struct hub *h, const struct hub_append *append, struct err *err) {
+    struct hub_topic *t = hub_topic_ref(h, append->thread_id);
+    struct db_batch *b = append->batch;
+    size_t count = append->count, segments = segment_count(&t->open), all = segments + count;
     struct log_entry *log = ARENA_ARRAY(b->arena, struct log_entry, all + 1);
     segments_write(&t->open, b->arena, log);
     for (size_t i = 0; i < count; i++)
-        log[segments + i] = entries[i].entry;
-    size_t op = all ? log_append_add(b, thread_id, log, all) : SIZE_MAX;
+        log[segments + i] = append->entries[i].entry;
+    size_t op = all ? log_append_add(b, append->thread_id, log, all, append->counter) : SIZE_MAX;
     struct flight flight = take_off(t);
     t->pending += count > 0;
     int rc = b->count ? db_commit(h->store->db, b, err) : 0;
@@ -273,9 +272,9 @@ int hub_commit(struct hub *h, struct id thread_id, struct db_batch *b,
             t->base = seq;
             t->k = 0;
         }
-        if (after_commit)
-            after_commit(ctx);
-        show_entries(t, entries, count, seq);
+        if (append->after_commit)
+            append->after_commit(append->ctx);
+        show_entries(t, append->entries, count, seq);
     }
     release_held(t);
     hub_topic_unref(h, t);

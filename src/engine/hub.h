@@ -36,11 +36,19 @@ struct hub_entry {
     struct graph_view *state; /* or the state to take them from when a reader wants them */
 };
 /* Commits the batch with the entries (and the open segment before them) appended to the thread's
- * log; shows them to the readers. count may be 0. after_commit (may be NULL) runs once the batch is
- * durable and before anything is shown; it must not suspend. */
-MUST_CHECK MAY_SUSPEND int hub_commit(struct hub *h, struct id thread_id, struct db_batch *b,
-                                      const struct hub_entry *entries, size_t count,
-                                      void (*after_commit)(void *ctx), void *ctx, struct err *err);
+ * log; shows them to the readers. */
+struct hub_append {
+    struct id thread_id;
+    struct db_batch *batch;
+    const struct hub_entry *entries;
+    size_t count;                       /* may be 0 */
+    const struct log_counter *counter;  /* NULL: a statement of its own */
+    /* May be NULL: runs once the batch is durable, before anything is shown; must not suspend. */
+    void (*after_commit)(void *ctx);
+    void *ctx;
+};
+MUST_CHECK MAY_SUSPEND int hub_commit(struct hub *h, const struct hub_append *append,
+                                      struct err *err);
 /* For a batch that deletes the thread: nothing is logged, open fragments are dropped, the entries
  * are shown under the numbers they would have had. */
 MUST_CHECK MAY_SUSPEND int hub_commit_gone(struct hub *h, struct id thread_id, struct db_batch *b,

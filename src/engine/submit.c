@@ -329,14 +329,21 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
                                .entry_count = 1};
     if (rc < 0)
         return rc;
-    thread_begin_add(&b, run->row.thread_id, m->metadata, m->config,
-                     direct ? begun_checkpoint(run) : ID_NIL, now);
+    struct begin_row row = {run, m->metadata, m->config,
+                            direct ? begun_checkpoint(run) : ID_NIL};
+    struct log_counter counter = {begin_counter, &row};
     struct accept accept = {.submit = s, .run = run};
+    struct hub_append append = {.thread_id = run->row.thread_id,
+                                .batch = &b,
+                                .entries = begin.entries,
+                                .count = begin.entry_count,
+                                .counter = &counter,
+                                .after_commit = on_durable,
+                                .ctx = &accept};
     rc = FAILPOINT("engine.begin.before_commit");
     if (rc < 0)
         return err_set(err, rc, "failpoint engine.begin.before_commit");
-    rc = hub_commit(e->hub, run->row.thread_id, &b, begin.entries, begin.entry_count, on_durable,
-                    &accept, err);
+    rc = hub_commit(e->hub, &append, err);
     if (rc == 0)
         (void)FAILPOINT("engine.begin.after_commit"); /* for crashes: it is durable */
     if (rc == 0 && direct)

@@ -7,10 +7,13 @@
 #include "history/log.h"
 
 size_t log_append_add(struct db_batch *b, struct id thread_id, const struct log_entry *entries,
-                      size_t count) {
+                      size_t count, const struct log_counter *counter) {
     ASSERT(count > 0);
-    size_t op = db_batch_add(b, SQL_LOG_BUMP, DB_PARAMS(DB_UUID(thread_id), DB_I((int64_t)count)),
-                             DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    size_t op = counter
+                    ? counter->add(counter->ctx, b, (int64_t)count)
+                    : db_batch_add(b, SQL_LOG_BUMP,
+                                   DB_PARAMS(DB_UUID(thread_id), DB_I((int64_t)count)),
+                                   DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     for (size_t i = 0; i < count; i++) {
         const struct log_entry *e = &entries[i];
         db_batch_add(b, SQL_LOG_INSERT,
@@ -22,7 +25,7 @@ size_t log_append_add(struct db_batch *b, struct id thread_id, const struct log_
 }
 
 int64_t log_last_seq(const struct db_batch *b, size_t op) {
-    ASSERT(op < b->count && b->ops[op].stmt == SQL_LOG_BUMP && b->ops[op].rows.row_count == 1);
+    ASSERT(op < b->count && b->ops[op].rows.row_count == 1);
     return db_int(&b->ops[op].rows, 0, 0);
 }
 

@@ -27,10 +27,16 @@ struct log_entry {
     str data;   /* JSON object */
 };
 
+/* A statement that changes the thread's row anyway may take the numbers, too: it moves the counter on
+ * by count and returns it as its only column. */
+struct log_counter {
+    size_t (*add)(void *ctx, struct db_batch *b, int64_t count);
+    void *ctx;
+};
 /* Adds the statements; returns the operation whose result log_last_seq() reads after the commit.
- * entries[i].seq is not looked at; they get consecutive numbers. count > 0. */
+ * entries[i].seq is not looked at; they get consecutive numbers. count > 0. counter may be NULL. */
 size_t log_append_add(struct db_batch *b, struct id thread_id, const struct log_entry *entries,
-                      size_t count);
+                      size_t count, const struct log_counter *counter);
 int64_t log_last_seq(const struct db_batch *b, size_t op);
 
 #define LOG_PAGE_MAX 256

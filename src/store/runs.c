@@ -170,27 +170,30 @@ void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id)
     run_delete_add(b, thread_id, run_id);
 }
 
-void thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config,
-                      struct id checkpoint_id, int64_t now_us) {
+size_t thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config,
+                        struct id checkpoint_id, int64_t log_count, int64_t now_us) {
     struct db_value checkpoint = id_is_nil(checkpoint_id) ? DB_NIL : DB_UUID(checkpoint_id);
-    db_batch_add(
-        b, SQL_THREAD_BEGIN,
-        DB_PARAMS(DB_UUID(thread_id), DB_T(metadata), DB_T(config), DB_I(now_us), checkpoint),
-        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    return db_batch_add(b, SQL_THREAD_BEGIN,
+                        DB_PARAMS(DB_UUID(thread_id), DB_T(metadata), DB_T(config), DB_I(now_us),
+                                  checkpoint, DB_I(log_count)),
+                        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
 }
 
-void thread_settle_add(struct db_batch *b, struct id thread_id, enum thread_status otherwise,
-                       str interrupts, str error, struct id checkpoint_id, int64_t now_us) {
+size_t thread_settle_add(struct db_batch *b, struct id thread_id, enum thread_status otherwise,
+                         str interrupts, str error, struct id checkpoint_id, int64_t log_count,
+                         int64_t now_us) {
     struct db_value checkpoint = id_is_nil(checkpoint_id) ? DB_NIL : DB_UUID(checkpoint_id);
-    db_batch_add(b, SQL_THREAD_SETTLE,
-                 DB_PARAMS(DB_UUID(thread_id), DB_T(thread_status_name(otherwise)),
-                           DB_T(interrupts), DB_T(error), checkpoint, DB_I(now_us)),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    return db_batch_add(b, SQL_THREAD_SETTLE,
+                        DB_PARAMS(DB_UUID(thread_id), DB_T(thread_status_name(otherwise)),
+                                  DB_T(interrupts), DB_T(error), checkpoint, DB_I(now_us),
+                                  DB_I(log_count)),
+                        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
 }
 
-void thread_checkpoint_add(struct db_batch *b, struct id thread_id, struct id checkpoint_id,
-                           int64_t now_us) {
-    db_batch_add(b, SQL_THREAD_CHECKPOINT,
-                 DB_PARAMS(DB_UUID(thread_id), DB_UUID(checkpoint_id), DB_I(now_us)),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+size_t thread_checkpoint_add(struct db_batch *b, struct id thread_id, struct id checkpoint_id,
+                             int64_t log_count, int64_t now_us) {
+    return db_batch_add(b, SQL_THREAD_CHECKPOINT,
+                        DB_PARAMS(DB_UUID(thread_id), DB_UUID(checkpoint_id), DB_I(now_us),
+                                  DB_I(log_count)),
+                        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
 }

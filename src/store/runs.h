@@ -63,14 +63,17 @@ void run_delete_add(struct db_batch *b, struct id thread_id, struct id run_id);
 /* Removes the run with its events and checkpoints; the thread goes back to the newest that is left.
  */
 void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id);
-/* Thread side of a run's start and end. The status is derived: busy while live runs remain. */
-void thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config,
-                      struct id checkpoint_id /* nil: keep */, int64_t now_us);
-void thread_settle_add(struct db_batch *b, struct id thread_id, enum thread_status otherwise,
-                       str interrupts, str error, struct id checkpoint_id /* nil: keep */,
-                       int64_t now_us);
+/* Thread side of a run's start and end. The status is derived: busy while live runs remain. Each
+ * also moves the thread's log counter on by log_count and returns the operation that gives it
+ * (history/log.h, struct log_counter). */
+size_t thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config,
+                        struct id checkpoint_id /* nil: keep */, int64_t log_count,
+                        int64_t now_us);
+size_t thread_settle_add(struct db_batch *b, struct id thread_id, enum thread_status otherwise,
+                         str interrupts, str error, struct id checkpoint_id /* nil: keep */,
+                         int64_t log_count, int64_t now_us);
 /* A newer state in the middle of a run. */
-void thread_checkpoint_add(struct db_batch *b, struct id thread_id, struct id checkpoint_id,
-                           int64_t now_us);
+size_t thread_checkpoint_add(struct db_batch *b, struct id thread_id, struct id checkpoint_id,
+                             int64_t log_count, int64_t now_us);
 
 #endif
