@@ -289,7 +289,7 @@ static void states_make(struct scene *s) {
     checkpoint_segment_add(&b, id_of(T2), 1, 0, 2, STR("{\"id\":\"m1\"},{\"id\":\"m2\"}"));
     checkpoint_add(&b, &first);
     checkpoint_add(&b, &second);
-    thread_checkpoint_add(&b, id_of(T2), second.id, INT64_C(1795000000000000));
+    thread_checkpoint_add(&b, id_of(T2), second.id, 0, INT64_C(1795000000000000));
     CHECK(db_commit(s->store.db, &b, &s->err) == 0);
 }
 

@@ -18,7 +18,7 @@ static struct id make(struct fixture *f, const struct principal *who, str metada
 static void settle(struct fixture *f, struct id id, enum thread_status status, int64_t now_us) {
     struct db_batch b;
     db_batch_init(&b, &f->arena);
-    thread_settle_add(&b, id, status, STR("{}"), STR_NULL, id_v6(0), now_us);
+    thread_settle_add(&b, id, status, STR("{}"), STR_NULL, id_v6(0), 0, now_us);
     CHECK_INT(db_commit(f->store.db, &b, &f->err), 0);
 }
 
