@@ -117,7 +117,10 @@ int api_thread_delete(struct api_request *r, struct err *err) {
         return rc;
     engine_stop_thread(r->engine, id);
     rc = thread_delete(r->store, &r->who, id, r->arena, err);
-    return rc < 0 ? rc : api_reply_empty(r, 204);
+    if (rc < 0)
+        return rc;
+    hub_thread_gone(engine_hub(r->engine), id);
+    return api_reply_empty(r, 204);
 }
 
 /* --- search ----------------------------------------------------------------------------------- */

@@ -268,6 +268,7 @@ int hub_commit(struct hub *h, const struct hub_append *append, struct err *err) 
         int64_t seq = all ? log_last_seq(b, op) : 0;
         if (seq > t->visible_seq)
             t->visible_seq = seq;
+        t->gone = false;
         if (count) {
             t->base = seq;
             t->k = 0;
@@ -295,8 +296,23 @@ int hub_commit_gone(struct hub *h, struct id thread_id, struct db_batch *b,
         t->visible_seq = t->base = seq;
         t->k = 0;
         show_entries(t, entries, count, seq);
+        hub_thread_gone(h, thread_id);
     }
     release_held(t);
     hub_topic_unref(h, t);
     return rc;
+}
+
+void hub_thread_gone(struct hub *h, struct id thread_id) {
+    struct hub_topic *t = map_get(&h->topics, str_n((const char *)thread_id.b, sizeof(thread_id.b)));
+    if (!t)
+        return;
+    t->gone = true;
+    t->refs++;
+    struct list readers;
+    list_init(&readers);
+    list_splice(&readers, &t->readers);
+    for (struct list *n; (n = list_pop_front(&readers)) != NULL;)
+        hub_reader_finish(LIST_ENTRY(n, struct hub_reader, node));
+    hub_topic_unref(h, t);
 }

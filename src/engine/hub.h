@@ -54,6 +54,8 @@ MUST_CHECK MAY_SUSPEND int hub_commit(struct hub *h, const struct hub_append *ap
 MUST_CHECK MAY_SUSPEND int hub_commit_gone(struct hub *h, struct id thread_id, struct db_batch *b,
                                            const struct hub_entry *entries, size_t count,
                                            struct err *err);
+/* The thread was deleted beside the hub: ends its readers. */
+void hub_thread_gone(struct hub *h, struct id thread_id);
 /* A token or custom value of a run: JSON object (see render_messages.c), copied. */
 void hub_fragment(struct hub *h, struct hub_topic *t, struct id run_id, str json);
 /* Does any reader of the thread show one of these modes? */

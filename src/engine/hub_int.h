@@ -33,6 +33,7 @@ struct hub_topic {
     size_t open_bytes;
     struct rt_timer flush_timer;
     bool flushing;
+    bool gone; /* the thread was deleted: what was not shown can be shown no more */
 };
 struct hub_reader {
     struct list node; /* in topic->readers while live */
@@ -44,6 +45,7 @@ struct hub_reader {
     int64_t seq, k; /* position: the last item seen */
     struct hub_cursor cursor, now;
     struct arena *scratch; /* of a replay under way */
+    bool seen; /* something of its run */
     bool closed, ended;
     int refs;
 };
@@ -57,6 +59,8 @@ static inline struct stream_item hub_fragment_item(const struct fragment *f) {
                                 .at = f->at,
                                 .data = {f->data, f->len}};
 }
+/* Ends a reader that has not ended yet. */
+void hub_reader_finish(struct hub_reader *r);
 /* Shows an item once; ends the reader at its run's end. */
 void hub_reader_show(struct hub_reader *r, const struct stream_item *item);
 

@@ -123,6 +123,13 @@ void hub_reader_close(struct hub_reader *r) {
     reader_unref(r);
 }
 
+void hub_reader_finish(struct hub_reader *r) {
+    if (r->closed || r->ended)
+        return;
+    r->ended = true;
+    r->o.finished(r->o.ctx);
+}
+
 void hub_reader_show(struct hub_reader *r, const struct stream_item *item) {
     if (r->closed || r->ended || position_cmp(item->seq, item->k, r->seq, r->k) <= 0)
         return;
@@ -130,15 +137,13 @@ void hub_reader_show(struct hub_reader *r, const struct stream_item *item) {
     r->k = item->k;
     if (!id_is_nil(r->o.run_id) && !id_eq(item->run_id, r->o.run_id))
         return;
+    r->seen = true;
     r->now = (struct hub_cursor){.seq = item->seq, .k = item->k};
     bool mute = position_cmp(item->seq, item->k, r->cursor.seq, r->cursor.k) < 0;
     r->refs++; /* the sink may close the reader from inside a frame */
     render_item(r->render, item, mute);
-    if (item->kind == LOG_END && !id_is_nil(r->o.run_id)) {
-        r->ended = true;
-        if (!r->closed)
-            r->o.finished(r->o.ctx);
-    }
+    if (item->kind == LOG_END && !id_is_nil(r->o.run_id))
+        hub_reader_finish(r);
     reader_unref(r);
 }
 
@@ -200,6 +205,7 @@ static int replay(struct hub_reader *r, int64_t after, void (*room)(void *ctx), 
     for (;;) {
         struct log_entry *entries;
         size_t count;
+        int64_t visible = r->topic->visible_seq; /* the page reads at least this far */
         rc =
             log_read(r->hub->store, r->o.thread_id, after, LOG_PAGE_MAX, &a, &entries, &count, err);
         if (rc < 0)
@@ -214,6 +220,9 @@ static int replay(struct hub_reader *r, int64_t after, void (*room)(void *ctx), 
         }
         if (rc < 0 || r->closed || r->ended)
             break;
+        /* What the log lacks up to there was deleted. */
+        if (count < LOG_PAGE_MAX && after < visible)
+            after = visible;
         if (count < LOG_PAGE_MAX && after >= r->topic->visible_seq)
             break;
         arena_reset(&a);
@@ -231,7 +240,10 @@ int hub_reader_replay(struct hub *h, const struct hub_reader_options *o, int64_t
     r->refs++;
     *out = r;
     int rc = replay(r, first_seq, room, err);
-    if (rc == 0 && !r->closed && !r->ended)
+    bool deleted = r->topic->gone || (!r->seen && !id_is_nil(r->o.run_id));
+    if (rc == 0 && !r->closed && !r->ended && deleted)
+        hub_reader_finish(r); /* run or thread: its end will never come */
+    else if (rc == 0 && !r->closed && !r->ended)
         go_live(r);
     if ((rc < 0 || r->ended) && !r->closed)
         hub_reader_close(r);
