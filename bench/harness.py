@@ -22,8 +22,13 @@ WORK = ROOT / "build" / "bench"
 RELEASE = ROOT / "build" / "release"
 BINARY = ROOT / "build" / "holdfast"
 RESULTS = ROOT / "bench" / "results"
+# What the stand-in's first token looks like, in its own frames and in ours.
+FIRST_TOKEN = '"content":"This"'
 # The first words of the stand-in's answer: an answer without them is a failure.
 EXPECT = "This stand-in answers every question with the same sentence"
+
+
+FOREIGN_CORES_MAX = 0.1
 
 
 class Failure(Exception):
@@ -45,9 +50,11 @@ def build_tools():
     """The load generator and the SQLite floor, from the build that ./dev made."""
     if not (RELEASE / "build.ninja").exists():
         raise Failure("build/release is missing; run ./dev bench, or ./dev build first")
-    lock = ["flock", str(ROOT / "build" / "dev.lock")]
-    subprocess.run(lock + ["ninja", "-C", str(RELEASE), "--quiet", "bench/hf-load",
-                           "bench/bench_floor_sqlite"], check=True)
+    done = subprocess.run(["flock", str(ROOT / "build" / "dev.lock"), "ninja", "-C", str(RELEASE),
+                           "--quiet", "bench/hf-load", "bench/bench_floor_sqlite"],
+                          stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise Failure(f"the build of the load generator failed: {done.stdout[-4000:]}")
 
 
 def free_port():
@@ -159,6 +166,29 @@ def nginx(body):
                    "/file.json", one_child=True)
 
 
+def busy_seconds():
+    """CPU time of everything on the machine, since its start."""
+    with open("/proc/stat", encoding="utf-8") as f:
+        user, nice, system, _, _, irq, softirq, steal = map(int, f.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds(processes):
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime + sum(
+        cpu_ticks(p.pid) for p in processes) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+# By run of the load generator: how many cores worked for somebody else meanwhile.
+foreign_cores = []
+
+
 def load(mode, target, watch=(), tolerate=False, **options):
     """Runs hf-load; options with '_' for '-'. A failure of any request fails the run."""
     argv = [str(RELEASE / "bench" / "hf-load"), mode, "--port", str(target.port)]
@@ -166,11 +196,15 @@ def load(mode, target, watch=(), tolerate=False, **options):
         argv += ["--" + name.replace("_", "-"), str(value)]
     for process in watch or (target,):
         argv += ["--watch", f"{process.name}={process.pid}"]
+    busy, own, begun = busy_seconds(), own_seconds(watch or (target,)), time.monotonic()
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     try:
         result = json.loads(done.stdout)
     except ValueError:
         raise Failure(f"{' '.join(argv)}: {done.stderr or done.stdout}") from None
+    foreign = busy_seconds() - busy - (own_seconds(watch or (target,)) - own)
+    result["foreign_cores"] = max(0, foreign / (time.monotonic() - begun))
+    foreign_cores.append(result["foreign_cores"])
     if (done.returncode != 0 or result["failures"]) and not tolerate:
         raise Failure(f"{' '.join(argv)}: {result['failures']} failures: {result['errors']}")
     return result
@@ -245,6 +279,11 @@ class Result:
             "of_target": round(value / bound, 3) if bound else None})
 
     def save(self):
+        foreign = statistics.median(foreign_cores) if foreign_cores else 0
+        self.data["foreign_cores_median"] = round(foreign, 3)
+        if foreign > FOREIGN_CORES_MAX:
+            say(f"the machine was busy: {foreign:.2f} cores worked for others; figures are too low")
+        foreign_cores.clear()
         RESULTS.mkdir(parents=True, exist_ok=True)
         stamp = self.data["time"][:16].replace(":", "")
         path = RESULTS / f"{stamp}-{self.data['bench']}.json"

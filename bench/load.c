@@ -133,15 +133,25 @@ void load_write(const struct load *l, uint64_t work, struct buf *out) {
 /* --- options --------------------------------------------------------------------------------- */
 
 static const struct option long_options[] = {
-    {"port", required_argument, NULL, 'p'},        {"connections", required_argument, NULL, 'c'},
-    {"seconds", required_argument, NULL, 's'},     {"warmup", required_argument, NULL, 'w'},
-    {"count", required_argument, NULL, 'n'},       {"method", required_argument, NULL, 'm'},
-    {"path", required_argument, NULL, 'u'},        {"body", required_argument, NULL, 'b'},
-    {"ids", required_argument, NULL, 'i'},         {"save-field", required_argument, NULL, 'f'},
-    {"save-to", required_argument, NULL, 'o'},     {"first-event", required_argument, NULL, 'e'},
-    {"stream-mode", required_argument, NULL, 'd'}, {"expect", required_argument, NULL, 'x'},
-    {"pause-ms", required_argument, NULL, 'z'},    {"watch", required_argument, NULL, 'W'},
-    {"status", required_argument, NULL, 'S'},      {NULL, 0, NULL, 0},
+    {"port", required_argument, NULL, 'p'},
+    {"connections", required_argument, NULL, 'c'},
+    {"seconds", required_argument, NULL, 's'},
+    {"warmup", required_argument, NULL, 'w'},
+    {"count", required_argument, NULL, 'n'},
+    {"method", required_argument, NULL, 'm'},
+    {"path", required_argument, NULL, 'u'},
+    {"body", required_argument, NULL, 'b'},
+    {"ids", required_argument, NULL, 'i'},
+    {"save-field", required_argument, NULL, 'f'},
+    {"save-to", required_argument, NULL, 'o'},
+    {"first-event", required_argument, NULL, 'e'},
+    {"first-data", required_argument, NULL, 'D'},
+    {"stream-mode", required_argument, NULL, 'd'},
+    {"expect", required_argument, NULL, 'x'},
+    {"pause-ms", required_argument, NULL, 'z'},
+    {"watch", required_argument, NULL, 'W'},
+    {"status", required_argument, NULL, 'S'},
+    {NULL, 0, NULL, 0},
 };
 
 static int64_t number(const char *text) {
@@ -197,6 +207,9 @@ static bool option_set(struct load *l, int option, const char *text) {
         return true;
     case 'e':
         o->first_event = text;
+        return true;
+    case 'D':
+        o->first_data = text;
         return true;
     case 'd':
         o->stream_mode = text;

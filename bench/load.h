@@ -92,6 +92,7 @@ struct options {
     uint64_t count; /* http: stop after this many answers; 0: by time */
     const char *method, *path, *body, *ids_file, *save_field, *save_file;
     const char *first_event; /* SSE: name of the event whose first arrival is measured */
+    const char *first_data;  /* … and what its data must hold to count */
     const char *stream_mode, *expect;
     int pause_ms;
     int status;      /* http: the expected one */

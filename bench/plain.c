@@ -3,8 +3,9 @@
  *
  * In path and body `{id}` becomes the next line of --ids, `{n}` a running number and `{m}` that
  * number modulo 100. With --first-event the answers are event streams: besides the whole time, the
- * time to the first event of that name is measured, and an event "error" is a failure. With
- * --expect the body must hold that text; with --save-to a field of each answer goes to a file. */
+ * time to the first event of that name (whose data holds --first-data) is measured, and an event
+ * "error" is a failure. With --expect the body must hold that text; with --save-to a field of each
+ * answer goes to a file. */
 #include <stdio.h>
 #include <string.h>
 
@@ -62,6 +63,8 @@ static void on_event(struct client *c, str name, str data) {
     if (str_eq(name, STR("error")))
         load_fail(l, "event error: " STR_FMT, STR_ARG(data));
     if (!l->o.first_event || m->seen_first[c->index] || !str_eq(name, str_of(l->o.first_event)))
+        return;
+    if (l->o.first_data && str_find(data, str_of(l->o.first_data)) < 0)
         return;
     m->seen_first[c->index] = true;
     if (l->measuring)
