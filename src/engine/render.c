@@ -276,6 +276,8 @@ static void write_task(struct render *r, struct json_writer *w, const struct str
     jw_object(w);
     if (r->run_metadata.len)
         jw_raw(w, r->run_metadata);
+    jw_key(w, "run_id");
+    write_id(w, r->run_id);
     jw_object_end(w);
     jw_object_end(w);
 }
@@ -358,6 +360,8 @@ static void render_checkpoint(struct render *r, const struct stream_item *item, 
     }
     if (render_wants(r, STREAM_MESSAGES))
         render_state_messages(r, values_of(r, item));
+    if (render_wants(r, STREAM_EVENTS))
+        (void)values_of(r, item); /* the run's end shows the last one */
     render_tasks_begin(r, item);
 }
 
