@@ -236,7 +236,7 @@ def machine():
                 break
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {"cpu": cpu, "cores": os.cpu_count(), "memory_gib": round(pages / 2**30, 1),
-            "kernel": platform.release(), "disk": disk()}
+            "kernel": platform.release().split("-")[0], "disk": disk()}
 
 
 def disk():
@@ -255,7 +255,9 @@ def first_line(argv):
 
 def versions():
     return {"holdfast": first_line([str(BINARY), "--version"]),
-            "commit": first_line(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]),
+            "binary_built": datetime.datetime.fromtimestamp(
+                BINARY.stat().st_mtime).astimezone().isoformat(timespec="seconds"),
+            "head": first_line(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]),
             "nginx": first_line([shutil.which("nginx") or "/usr/sbin/nginx", "-v"]),
             "compiler": first_line([os.environ.get("CC", "gcc"), "--version"])}
 
