@@ -295,7 +295,7 @@ test("runs: background, join, join stream", async () => {
   const updates = await collect(client.runs.joinStream(thread.thread_id, run.run_id,
     { streamMode: "updates" }));
   assert.deepEqual(updates.map((p) => p.event), ["metadata", "updates"]);
-  const stateless = await client.runs.create(null, "agent", { input: human("[[token-delay:5]]x"),
+  const stateless = await client.runs.create(null, "agent", { input: human("[[delay:800]]x"),
     streamMode: "values" });
   const parts = await collect(client.runs.joinStream(null, stateless.run_id));
   assert.equal(parts.at(-1).event, "values");
