@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_hub.c - Goal: a stream that was cut after any frame and taken up with the id of that frame
+ * equals the uncut one, while the run goes on and after its end, for runs that succeed, fail and
+ * have parallel nodes. Method: real runs in the engine of the fixture; a reader that hangs up after
+ * n frames and comes back through the log, for every n. */
+#include "engine_fixture.h"
+
+#include "base/mem.h"
+
+#define ALL_MODES   0x1ffu
+#define TALK_TOKENS 30
+
+/* --- a graph that talks for longer than a segment lasts ----------------------------------------
+ */
+
+static int talk(struct node_ctx *ctx, struct err *err) {
+    (void)err;
+    str id = arena_printf(ctx->arena, "run-" STR_FMT, STR_ARG(id_dashed(ctx->arena, id_v7())));
+    struct buf whole;
+    buf_init(&whole, 1 << 20);
+    for (int i = 0; i < TALK_TOKENS; i++) {
+        str token = arena_printf(ctx->arena, "t%d ", i);
+        node_emit_chunk(ctx, &(struct node_chunk){.message_id = id, .content = token});
+        buf_str(&whole, token);
+        if (i % 10 == 5)
+            node_emit_custom(ctx, arena_printf(ctx->arena, "{\"at\":%d}", i));
+        int rc = fiber_sleep_us(2000);
+        if (rc < 0) {
+            buf_deinit(&whole);
+            return rc;
+        }
+    }
+    struct message m;
+    message_make_ai(
+        ctx->arena,
+        &(struct message_ai){
+            .id = id, .content = buf_view(&whole), .input_tokens = -1, .output_tokens = -1},
+        &m);
+    buf_deinit(&whole);
+    node_write_message(ctx, "messages", &m);
+    return 0;
+}
+static size_t talk_twice(const struct graph_view *v, void *compiled, int from, int *out) {
+    (void)compiled;
+    (void)from;
+    out[0] = 0;
+    return graph_view_message_count(v, "messages") < 3 ? 1 : 0;
+}
+static const struct node_def talk_nodes[] = {{"talk", talk}};
+static const struct graph_def talk_graph = FX_GRAPH("talk", talk_nodes, talk_twice);
+
+static void add_talk(struct fx *f) {
+    const char *ids[] = {"talk"};
+    registry_add(f->registry, &talk_graph);
+    assert_int_equal(assistant_seed(&f->store, ids, 1, &f->a, NULL), 0);
+}
+
+/* --- readers -----------------------------------------------------------------------------------
+ */
+
+struct reader {
+    struct fx *f;
+    struct id thread, run;
+    unsigned modes;
+    struct hub_reader *hub;
+    struct buf text;  /* "event data id\n" */
+    VEC(size_t) ends; /* of the frames in text */
+    size_t stop_at;   /* frames: hangs up then; 0: never */
+    char last[HUB_CURSOR_TEXT_MAX];
+    size_t last_len;
+    bool finished;
+};
+
+static bool on_frame(void *ctx, str event, str data, str id) {
+    struct reader *r = ctx;
+    buf_printf(&r->text, STR_FMT " " STR_FMT " " STR_FMT "\n", STR_ARG(event), STR_ARG(data),
+               STR_ARG(id));
+    vec_push(&r->ends, r->text.len);
+    assert_true(id.len > 0 && id.len <= HUB_CURSOR_TEXT_MAX);
+    memcpy(r->last, id.p, id.len);
+    r->last_len = id.len;
+    if (r->stop_at == 0 || r->ends.count < r->stop_at)
+        return true;
+    hub_reader_close(r->hub);
+    r->hub = NULL;
+    return false;
+}
+static void on_finished(void *ctx) {
+    struct reader *r = ctx;
+    assert_false(r->finished);
+    r->finished = true;
+}
+
+static void reader_init(struct reader *r, struct fx *f, unsigned modes, size_t stop_at) {
+    *r = (struct reader){.f = f, .modes = modes, .stop_at = stop_at};
+    buf_init(&r->text, 8 << 20);
+}
+static void reader_deinit(struct reader *r) {
+    hub_reader_close(r->hub);
+    buf_deinit(&r->text);
+    vec_deinit(&r->ends);
+}
+static struct hub_reader_options options_of(struct reader *r) {
+    return (struct hub_reader_options){.thread_id = r->thread,
+                                       .run_id = r->run,
+                                       .modes = r->modes,
+                                       .frame = on_frame,
+                                       .finished = on_finished,
+                                       .ctx = r};
+}
+static void attach(void *ctx, struct live_run *run) {
+    struct reader *list = ctx;
+    for (struct reader *r = list; r->f; r++) { /* up to the zeroed one */
+        r->thread = live_run_thread(run);
+        r->run = live_run_id(run);
+        struct hub_reader_options o = options_of(r);
+        r->hub = hub_reader_live(engine_hub(r->f->engine), &o);
+    }
+}
+/* Takes the stream up where `from` has left it. */
+static void resume(struct reader *r, const struct reader *from) {
+    struct run row;
+    struct hub_cursor c = {0};
+    struct err err = {0};
+    r->thread = from->thread;
+    r->run = from->run;
+    assert_int_equal(run_get(&r->f->store, &r->f->who, r->thread, r->run, &r->f->a, &row, NULL), 0);
+    if (from->last_len)
+        assert_true(hub_cursor_parse(str_n(from->last, from->last_len), &c));
+    struct hub_reader_options o = options_of(r);
+    if (hub_reader_replay(engine_hub(r->f->engine), &o, row.first_seq, &c, NULL, &r->hub, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static void assert_tail(const struct reader *whole, const struct reader *tail, size_t seen) {
+    str rest =
+        str_slice(buf_view(&whole->text), seen ? whole->ends.p[seen - 1] : 0, whole->text.len);
+    if (!str_eq(buf_view(&tail->text), rest))
+        fail_msg("after %zu frames\n" STR_FMT "\nis not\n" STR_FMT, seen,
+                 STR_ARG(buf_view(&tail->text)), STR_ARG(rest));
+}
+
+static const char hello[] =
+    "{\"input\":{\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"id\":\"m1\"}]},"
+    "\"stream_mode\":[\"values\",\"updates\",\"messages\",\"messages-tuple\",\"custom\","
+    "\"tasks\",\"checkpoints\",\"debug\",\"events\"]}";
+
+/* --- tests -------------------------------------------------------------------------------------
+ */
+
+static void test_cursor(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        struct hub_cursor c;
+        const char *written; /* NULL: as text */
+    } good[] = {
+        {"0", {0, 0, 1}, NULL},
+        {"17", {17, 0, 1}, NULL},
+        {"17.4", {17, 4, 1}, NULL},
+        {"17-3", {17, 0, 3}, NULL},
+        {"17.4-3", {17, 4, 3}, NULL},
+        {"17-1", {17, 0, 1}, "17"},
+        {"9223372036854775807.9223372036854775807-9223372036854775807",
+         {INT64_MAX, INT64_MAX, INT64_MAX},
+         NULL},
+    };
+    static const char *const bad[] = {
+        "",   "-1", "-",     "x",     "1.", "1.0", "1.-2",  "1-0",
+        "1-", ".5", "1.2.3", "1-2-3", "1 ", "+1",  "1-2.3", "99999999999999999999"};
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
+        struct hub_cursor c;
+        char text[HUB_CURSOR_TEXT_MAX];
+        if (!hub_cursor_parse(str_of(good[i].text), &c))
+            fail_msg("%s is a cursor", good[i].text);
+        assert_true(c.seq == good[i].c.seq && c.k == good[i].c.k && c.frames == good[i].c.frames);
+        size_t len = hub_cursor_write(&c, text);
+        assert_true(
+            str_eq(str_n(text, len), str_of(good[i].written ? good[i].written : good[i].text)));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        struct hub_cursor c = {7, 7, 7};
+        if (hub_cursor_parse(str_of(bad[i]), &c))
+            fail_msg("\"%s\" is no cursor", bad[i]);
+        assert_true(c.seq == 7 && c.k == 7 && c.frames == 7);
+    }
+}
+
+static void check_cuts(struct fx *f, const char *graph, unsigned modes) {
+    struct reader live[2] = {{0}}, tail;
+    struct live_run *run;
+    reader_init(&live[0], f, modes, 0);
+    assert_int_equal(fx_submit(f, graph, fx_thread(f), hello, attach, live, &run, NULL), 0);
+    assert_int_equal(live_run_wait(run, FIBER_NO_DEADLINE), 0);
+    live_run_unref(run);
+    assert_true(live[0].finished);
+    assert_true(live[0].ends.count > 1);
+    for (size_t cut = 0; cut <= live[0].ends.count; cut++) {
+        /* Replayed up to the cut, hung up, and replayed from there: both halves from the log. */
+        struct reader head, nothing = {.thread = live[0].thread, .run = live[0].run};
+        reader_init(&head, f, modes, cut);
+        if (cut)
+            resume(&head, &nothing);
+        assert_true(
+            str_eq(buf_view(&head.text), str_slice(buf_view(&live[0].text), 0, head.text.len)));
+        assert_int_equal(head.ends.count, cut);
+        head.thread = live[0].thread;
+        head.run = live[0].run;
+        reader_init(&tail, f, modes, 0);
+        resume(&tail, &head);
+        assert_tail(&live[0], &tail, cut);
+        assert_true(tail.finished);
+        reader_deinit(&tail);
+        reader_deinit(&head);
+    }
+    reader_deinit(&live[0]);
+}
+
+static void body_after_the_end(struct fx *f) {
+    static const char *const graphs[] = {"echo", "pair", "fail", "loop"};
+    for (size_t i = 0; i < ARRAY_COUNT(graphs); i++) {
+        check_cuts(f, graphs[i], ALL_MODES);
+        check_cuts(f, graphs[i], STREAM_MESSAGES | STREAM_UPDATES);
+        check_cuts(f, graphs[i], STREAM_EVENTS);
+    }
+}
+static void test_after_the_end(void **state) {
+    (void)state;
+    fx_run(body_after_the_end);
+}
+
+/* Many readers of one run: each hangs up after another frame and comes back at once, in the middle
+ * of the run, when what it missed may be in the log, in a batch under way or only in memory. */
+struct comeback {
+    struct reader *head, tail;
+};
+static void comeback_fiber(void *arg) {
+    struct comeback *c = arg;
+    while (c->head->ends.count < c->head->stop_at)
+        assert_int_equal(fiber_sleep_us(500), 0);
+    resume(&c->tail, c->head);
+}
+
+static void body_while_it_runs(struct fx *f) {
+    enum { READERS = 60 };
+    struct reader *live = ARENA_ARRAY(&f->a, struct reader, READERS + 2);
+    struct comeback *back = ARENA_ARRAY(&f->a, struct comeback, READERS + 1);
+    struct fiber_group group;
+    struct live_run *run;
+    unsigned modes = STREAM_MESSAGES_TUPLE | STREAM_VALUES | STREAM_CUSTOM | STREAM_MESSAGES;
+    add_talk(f);
+    for (size_t i = 0; i <= READERS; i++) /* the first never hangs up */
+        reader_init(&live[i], f, modes, i * 2);
+    assert_int_equal(fx_submit(f, "talk", fx_thread(f), hello, attach, live, &run, NULL), 0);
+    fiber_group_init(&group);
+    for (size_t i = 1; i <= READERS; i++) {
+        back[i].head = &live[i];
+        reader_init(&back[i].tail, f, modes, 0);
+        assert_int_equal(fiber_group_spawn(&group, f->rt, "back", comeback_fiber, &back[i], NULL),
+                         0);
+    }
+    assert_int_equal(live_run_wait(run, FIBER_NO_DEADLINE), 0);
+    assert_int_equal(live_run_status(run), RUN_SUCCESS);
+    live_run_unref(run);
+    fiber_group_wait(&group);
+    assert_true(live[0].ends.count > 2 * READERS);
+    for (size_t i = 1; i <= READERS; i++) {
+        assert_int_equal(live[i].ends.count, i * 2);
+        assert_true(str_eq(buf_view(&live[i].text),
+                           str_slice(buf_view(&live[0].text), 0, live[i].text.len)));
+        assert_tail(&live[0], &back[i].tail, i * 2);
+        assert_true(back[i].tail.finished);
+        reader_deinit(&back[i].tail);
+        reader_deinit(&live[i]);
+    }
+    assert_true(live[0].finished);
+    reader_deinit(&live[0]);
+    assert_int_equal(hub_reader_count(engine_hub(f->engine)), 0);
+}
+static void test_while_it_runs(void **state) {
+    (void)state;
+    fx_run(body_while_it_runs);
+}
+
+/* A reader of a thread sees its runs one after the other and does not end with them. */
+static void body_thread_reader(struct fx *f) {
+    struct reader r, again;
+    struct live_run *run;
+    struct hub_cursor none = {0};
+    struct id thread = fx_thread(f);
+    reader_init(&r, f, HUB_MODES_OF_RUN, 0);
+    r.thread = thread;
+    struct hub_reader_options o = options_of(&r);
+    assert_int_equal(hub_reader_replay(engine_hub(f->engine), &o, 0, &none, NULL, &r.hub, NULL), 0);
+    assert_non_null(r.hub);
+    static const char *const modes[] = {"\"updates\"", "[\"values\",\"tasks\"]"};
+    for (size_t i = 0; i < ARRAY_COUNT(modes); i++) {
+        char body[200];
+        snprintf(body, sizeof(body), "{\"input\":{\"messages\":\"hi\"},\"stream_mode\":%s}",
+                 modes[i]);
+        assert_int_equal(fx_submit(f, "echo", thread, body, NULL, NULL, &run, NULL), 0);
+        assert_int_equal(live_run_wait(run, FIBER_NO_DEADLINE), 0);
+        live_run_unref(run);
+    }
+    assert_false(r.finished);
+    str text = buf_view(&r.text);
+    ptrdiff_t second = str_find(str_slice(text, 9, text.len), STR("metadata {\"run_id\""));
+    assert_true(second > 0);
+    str first_run = str_slice(text, 0, (size_t)second + 9);
+    str second_run = str_slice(text, (size_t)second + 9, text.len);
+    assert_true(str_find(first_run, STR("\nupdates ")) > 0);
+    assert_true(str_find(first_run, STR("\nvalues ")) < 0);
+    assert_true(str_find(second_run, STR("\nupdates ")) < 0);
+    assert_true(str_find(second_run, STR("\nvalues ")) > 0);
+    assert_true(str_find(second_run, STR("\ntasks ")) > 0);
+    /* The same from the log. */
+    reader_init(&again, f, HUB_MODES_OF_RUN, 0);
+    again.thread = thread;
+    o = options_of(&again);
+    assert_int_equal(hub_reader_replay(engine_hub(f->engine), &o, 0, &none, NULL, &again.hub, NULL),
+                     0);
+    assert_true(str_eq(buf_view(&again.text), text));
+    reader_deinit(&again);
+    reader_deinit(&r);
+}
+static void test_thread_reader(void **state) {
+    (void)state;
+    fx_run(body_thread_reader);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cursor),
+        cmocka_unit_test(test_after_the_end),
+        cmocka_unit_test(test_while_it_runs),
+        cmocka_unit_test(test_thread_reader),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
