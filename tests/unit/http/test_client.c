@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -466,6 +467,30 @@ static void body_localhost(struct scene *s) {
 
 static void test_localhost(void **state) { run(state, body_localhost); }
 
+/* The address was checked by the caller: the name is never looked up, and no connection that was
+ * made another way is used. */
+static void body_connect_to(struct scene *s) {
+    struct http_call *call;
+    struct err err = {0};
+    struct http_call_options o = {.method = HTTP_GET, .proxy = STR("")};
+    o.url = arena_printf(&s->arena, "http://pinned.invalid:%d/hello", s->server.port);
+    o.connect_to = STR("127.0.0.1");
+    assert_int_equal(http_call_open(s->client, &o, &call, &err), 0);
+    assert_int_equal(http_call_status(call), 200);
+    http_call_close(call);
+    char host[64];
+    int len = snprintf(host, sizeof host, "Host: pinned.invalid:%d\r\n", s->server.port);
+    assert_true(str_find(str_n(s->last, s->last_len), str_n(host, (size_t)len)) > 0);
+    o.connect_to = STR("127.0.0.2"); /* nobody listens there */
+    assert_int_equal(http_call_open(s->client, &o, &call, &err), ERR_UNAVAILABLE);
+    o.connect_to = STR("::1");
+    assert_int_equal(http_call_open(s->client, &o, &call, &err), ERR_UNAVAILABLE);
+    o.connect_to = STR_NULL; /* forgotten with the call */
+    assert_int_equal(http_call_open(s->client, &o, &call, &err), ERR_UNAVAILABLE);
+}
+
+static void test_connect_to(void **state) { run(state, body_connect_to); }
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_get, setup, teardown),
@@ -482,6 +507,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_timeouts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_cuts_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(test_localhost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_connect_to, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
