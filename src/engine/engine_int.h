@@ -51,6 +51,10 @@ struct live_run {
     struct slot *slot;
     struct rt_timer timer;
     struct fiber *fiber;
+    /* A run that started before its begin was durable: its step waits for that. */
+    bool early, begin_over;
+    int begin_rc;
+    struct fiber *begin_waiter;
     struct fiber_group *group; /* of the step's parallel tasks; NULL else */
     bool cancel;
     enum cancel_action cancel_action;
@@ -100,6 +104,11 @@ struct engine {
     STR("{\"error\":\"ServerShutdown\",\"message\":\"The server is shutting down; unfinished runs " \
         "go on after its restart.\"}")
 
+/* Of runs whose thread was deleted, or that the database refused for good. */
+#define LOST_ERROR                                                                           \
+    STR("{\"error\":\"RunLost\",\"message\":\"The run cannot be written any more: its thread is " \
+        "gone, or the database refuses it.\"}")
+
 static inline str id_key(const struct id *id) { return str_n((const char *)id->b, sizeof(id->b)); }
 
 /* engine.c */
@@ -146,10 +155,11 @@ static inline struct id begun_checkpoint(const struct live_run *run) {
 /* The thread's row of a run's begin, as the counter of its log entries. */
 struct begin_row {
     const struct live_run *run;
-    str metadata, config;
+    const struct thread_merge *merge; /* NULL: the thread was told when the run was accepted */
     struct id checkpoint_id;
 };
 size_t begin_counter(void *begin_row, struct db_batch *b, int64_t count);
+bool live_run_may_start_early(const struct live_run *run);
 void live_run_execute(void *run);       /* fiber: the steps of a begun run */
 void live_run_start_pending(void *run); /* fiber: claims a pending run, then executes */
 

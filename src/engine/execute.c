@@ -120,8 +120,8 @@ static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
 
 size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct begin_row *row = ctx;
-    return thread_begin_add(b, row->run->row.thread_id, row->metadata, row->config,
-                            row->checkpoint_id, count, rt_now_us(row->run->engine->rt));
+    return thread_begin_add(b, row->run->row.thread_id, row->merge, row->checkpoint_id, count,
+                            rt_now_us(row->run->engine->rt));
 }
 
 /* Passing troubles of the database: try again; others: the run is not ours any more. */
@@ -367,6 +367,22 @@ static void set_failure(struct live_run *run, int rc, const struct err *err) {
     run->error = error_json(run, error_class(rc), err->message[0] ? err->message : err_text(rc));
 }
 
+bool live_run_may_start_early(const struct live_run *run) {
+    for (size_t i = 0; i < run->next_count; i++)
+        if (!run->def->nodes[run->next[i]].eager)
+            return false;
+    return run->next_count > 0 && !stops_at(run, "interrupt_before", run->next, run->next_count);
+}
+
+/* False: the begin of this run never became durable, so there is nothing to go on with. */
+static bool begun(struct live_run *run) {
+    run->begin_waiter = fiber_self();
+    while (run->early && !run->begin_over)
+        fiber_park_shielded();
+    run->begin_waiter = NULL;
+    return !run->early || run->begin_rc == 0;
+}
+
 /* One super-step; true when the run is over (or no longer ours). */
 static bool step(struct live_run *run, bool *ours) {
     int done[GRAPH_NODES_MAX];
@@ -375,6 +391,12 @@ static bool step(struct live_run *run, bool *ours) {
     struct task *tasks = ARENA_ARRAY(&run->arena, struct task, count);
     tasks_prepare(run, tasks);
     tasks_run(run, tasks, count);
+    if (!begun(run)) {
+        for (size_t i = 0; i < count; i++)
+            vec_deinit(&tasks[i].writes);
+        *ours = false;
+        return true;
+    }
     struct step_commit s = {.run = run, .tasks = tasks, .task_count = count};
     for (size_t i = 0; i < count && !s.end; i++) {
         if (tasks[i].rc < 0) {
@@ -437,8 +459,13 @@ static void settle_result(struct live_run *run, bool ours) {
     struct engine *e = run->engine;
     if (ours && run->status != RUN_ERROR && run->view.channels)
         run->values = state_values_json(&run->view);
-    if (!ours && e->draining)
-        run->error = SHUTDOWN_ERROR;
+    if (!ours && run->begin_rc < 0)
+        return; /* nobody was told of it */
+    if (!ours) {
+        run->error = e->draining ? SHUTDOWN_ERROR : LOST_ERROR;
+        if (!e->draining) /* a drain tells the readers itself */
+            hub_finish_run_readers(run->topic, run->row.id, LOST_ERROR);
+    }
     struct metric *m = run->status == RUN_SUCCESS ? e->metrics.success
                        : run->status == RUN_ERROR ? e->metrics.error
                                                   : e->metrics.interrupted;
@@ -494,7 +521,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
         if (run->def)
             begin->entries[0] = start_entry(run);
     }
-    struct begin_row row = {run, ctx.thread.metadata, ctx.thread.config, begun_checkpoint(run)};
+    struct begin_row row = {run, NULL, begun_checkpoint(run)};
     struct log_counter counter = {begin_counter, &row};
     struct hub_append append = {.thread_id = run->row.thread_id,
                                 .batch = &b,

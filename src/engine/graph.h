@@ -28,6 +28,9 @@ typedef int (*node_fn)(struct node_ctx *ctx, struct err *err); /* MAY_SUSPEND */
 struct node_def {
     const char *name;
     node_fn run;
+    /* Does nothing to the world but ask a model: a run's first tasks of this kind start while its
+     * begin is being committed. What they write and emit waits for that commit all the same. */
+    bool eager;
 };
 
 #define GRAPH_START     (-1)

@@ -92,6 +92,8 @@ MAY_SUSPEND int hub_reader_replay(struct hub *h, const struct hub_reader_options
 void hub_reader_close(struct hub_reader *r);
 /* Tells every live reader that the server is going: finished() of all. */
 void hub_finish_readers(struct hub *h, str error_json);
+/* The same for the live readers of one run, whose end will not come. */
+void hub_finish_run_readers(struct hub_topic *t, struct id run_id, str error_json);
 size_t hub_reader_count(const struct hub *h);
 
 #endif

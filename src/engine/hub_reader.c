@@ -253,6 +253,28 @@ int hub_reader_replay(struct hub *h, const struct hub_reader_options *o, int64_t
     return rc;
 }
 
+static void finish_all(struct list *readers, str error_json) {
+    for (struct list *n; (n = list_pop_front(readers)) != NULL;) {
+        struct hub_reader *r = LIST_ENTRY(n, struct hub_reader, node);
+        r->ended = true;
+        if (r->o.frame(r->o.ctx, STR("error"), error_json, STR_NULL) && !r->closed)
+            r->o.finished(r->o.ctx);
+    }
+}
+
+void hub_finish_run_readers(struct hub_topic *t, struct id run_id, str error_json) {
+    struct list lost;
+    list_init(&lost);
+    for (struct list *n = t->readers.next, *next; n != &t->readers; n = next) {
+        next = n->next;
+        if (!id_eq(LIST_ENTRY(n, struct hub_reader, node)->o.run_id, run_id))
+            continue;
+        list_remove(n);
+        list_push_back(&lost, n);
+    }
+    finish_all(&lost, error_json);
+}
+
 void hub_finish_readers(struct hub *h, str error_json) {
     size_t at = 0;
     str key;
@@ -261,12 +283,7 @@ void hub_finish_readers(struct hub *h, str error_json) {
     list_init(&all);
     while (map_next(&h->topics, &at, &key, &value))
         list_splice(&all, &((struct hub_topic *)value)->readers);
-    for (struct list *n; (n = list_pop_front(&all)) != NULL;) {
-        struct hub_reader *r = LIST_ENTRY(n, struct hub_reader, node);
-        r->ended = true;
-        if (r->o.frame(r->o.ctx, STR("error"), error_json, STR_NULL) && !r->closed)
-            r->o.finished(r->o.ctx);
-    }
+    finish_all(&all, error_json);
 }
 
 size_t hub_reader_count(const struct hub *h) { return h->readers; }

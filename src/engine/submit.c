@@ -100,6 +100,7 @@ static yyjson_val *parse_object(struct arena *a, str text) {
 
 struct merged {
     str metadata; /* of the run and, from now on, of the thread */
+    str under, over; /* the parts of it that come before and after the thread's own */
     str config;   /* of the thread: without the server's own keys */
     str configurable, run_configurable;
     str top; /* config without configurable and metadata */
@@ -184,14 +185,15 @@ static void merge(struct live_run *run, const struct run_submit *s, const struct
     out->configurable = configurable;
     out->run_configurable = json_merge(a, full, server_keys(run, &ctx->assistant));
     out->top = top;
-    str metadata = json_merge(a, ctx->assistant.metadata, config_metadata);
+    out->under = json_merge(a, ctx->assistant.metadata, config_metadata);
+    str metadata = out->under;
     if (ctx->has_thread)
         metadata = json_merge(a, metadata, ctx->thread.metadata);
-    metadata = json_merge(a, metadata, member(a, s->body, "metadata"));
     str own =
         arena_printf(a, "{\"graph_id\":\"" STR_FMT "\",\"assistant_id\":\"" STR_FMT "\"}",
                      STR_ARG(ctx->assistant.graph_id), STR_ARG(id_dashed(a, ctx->assistant.id)));
-    out->metadata = json_merge(a, metadata, own);
+    out->over = json_merge(a, member(a, s->body, "metadata"), own);
+    out->metadata = json_merge(a, metadata, out->over);
     out->config =
         configurable.len > 2
             ? json_merge(a, top,
@@ -301,6 +303,33 @@ static void on_durable(void *ctx) {
         a->submit->accepted(a->submit->ctx, a->run);
 }
 
+/* The first tasks only ask a model: they need not wait for the disk. */
+static void start_early(struct live_run *run) {
+    if (!live_run_may_start_early(run))
+        return;
+    live_run_ref(run); /* the engine's */
+    run->state = LIVE_RUNNING;
+    run->early = fiber_spawn(run->engine->rt, "run", live_run_execute, run, NULL) != NULL;
+    if (!run->early) {
+        run->state = LIVE_NEW;
+        live_run_unref(run);
+    }
+}
+
+static void begin_is_over(struct live_run *run, int rc) {
+    run->begin_rc = rc;
+    run->begin_over = true;
+    if (rc < 0) {
+        run->cancel = true;
+        if (run->group)
+            fiber_group_cancel(run->group);
+        if (run->fiber)
+            fiber_cancel(run->fiber);
+    }
+    if (run->begin_waiter)
+        fiber_unpark(run->begin_waiter);
+}
+
 static int commit_new(struct live_run *run, const struct run_submit *s,
                       const struct run_context *ctx, const struct merged *m, bool direct,
                       struct err *err) {
@@ -329,8 +358,12 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
                                .entry_count = 1};
     if (rc < 0)
         return rc;
-    struct begin_row row = {run, m->metadata, m->config,
-                            direct ? begun_checkpoint(run) : ID_NIL};
+    struct thread_merge merge = {.read = ctx->has_thread ? ctx->thread.metadata : m->metadata,
+                                 .metadata = m->metadata,
+                                 .under = m->under,
+                                 .over = m->over,
+                                 .config = m->config};
+    struct begin_row row = {run, &merge, direct ? begun_checkpoint(run) : ID_NIL};
     struct log_counter counter = {begin_counter, &row};
     struct accept accept = {.submit = s, .run = run};
     struct hub_append append = {.thread_id = run->row.thread_id,
@@ -343,11 +376,15 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
     rc = FAILPOINT("engine.begin.before_commit");
     if (rc < 0)
         return err_set(err, rc, "failpoint engine.begin.before_commit");
+    if (direct)
+        start_early(run);
     rc = hub_commit(e->hub, &append, err);
     if (rc == 0)
         (void)FAILPOINT("engine.begin.after_commit"); /* for crashes: it is durable */
     if (rc == 0 && direct)
         state_mark_stored(&run->view);
+    if (run->early)
+        begin_is_over(run, rc);
     return rc;
 }
 
@@ -429,7 +466,7 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
     }
     if (!direct)
         slot->arriving--;
-    if (rc < 0) {
+    if (rc < 0 && !run->early) { /* else its fiber leaves the slot */
         if (direct) {
             slot->running = NULL;
             e->running--;
@@ -473,9 +510,16 @@ int engine_submit(struct engine *e, const struct run_submit *s, struct live_run 
         return rc;
     }
     metric_add(e->metrics.accepted, 1);
-    live_run_ref(run);
     bool direct = run->slot->running == run;
     live_run_enter(run);
+    if (run->early) {
+        if (out)
+            *out = run;
+        else
+            live_run_unref(run);
+        return 0;
+    }
+    live_run_ref(run);
     if (direct) {
         run->state = LIVE_RUNNING;
         struct err failed = {0};

@@ -336,7 +336,8 @@ static void free_compiled(void *compiled) { agent_config_free(compiled); }
 
 static const struct channel_def channels[] = {{"messages", CHANNEL_MESSAGES, true}};
 static const struct node_def nodes[] = {
-    [NODE_AGENT] = {"agent", run_agent}, [NODE_TOOLS] = {"tools", run_tools}};
+    [NODE_AGENT] = {"agent", run_agent, .eager = true},
+    [NODE_TOOLS] = {"tools", run_tools}};
 static const struct graph_edge edges[] = {{GRAPH_START, NODE_AGENT, NULL},
                                           {NODE_AGENT, NODE_TOOLS, "tools"},
                                           {NODE_AGENT, GRAPH_END, "end"},

@@ -170,12 +170,15 @@ void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id)
     run_delete_add(b, thread_id, run_id);
 }
 
-size_t thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config,
+size_t thread_begin_add(struct db_batch *b, struct id thread_id, const struct thread_merge *merge,
                         struct id checkpoint_id, int64_t log_count, int64_t now_us) {
+    static const struct thread_merge nothing;
+    const struct thread_merge *m = merge ? merge : &nothing;
     struct db_value checkpoint = id_is_nil(checkpoint_id) ? DB_NIL : DB_UUID(checkpoint_id);
     return db_batch_add(b, SQL_THREAD_BEGIN,
-                        DB_PARAMS(DB_UUID(thread_id), DB_T(metadata), DB_T(config), DB_I(now_us),
-                                  checkpoint, DB_I(log_count)),
+                        DB_PARAMS(DB_UUID(thread_id), DB_T(m->read), DB_T(m->metadata),
+                                  DB_I(now_us), checkpoint, DB_I(log_count), DB_T(m->config),
+                                  DB_T(m->under), DB_T(m->over)),
                         DB_EXPECT_CHANGE(ERR_NOT_FOUND));
 }
 

@@ -66,7 +66,13 @@ void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id)
 /* Thread side of a run's start and end. The status is derived: busy while live runs remain. Each
  * also moves the thread's log counter on by log_count and returns the operation that gives it
  * (history/log.h, struct log_counter). */
-size_t thread_begin_add(struct db_batch *b, struct id thread_id, str metadata, str config,
+struct thread_merge {
+    str read, metadata; /* the thread's metadata as it was read, and with the run's merged in */
+    str under, over;    /* what was merged under and over it: done again if it has changed since */
+    str config;
+};
+size_t thread_begin_add(struct db_batch *b, struct id thread_id,
+                        const struct thread_merge *merge /* NULL: leaves metadata and config */,
                         struct id checkpoint_id /* nil: keep */, int64_t log_count,
                         int64_t now_us);
 size_t thread_settle_add(struct db_batch *b, struct id thread_id, enum thread_status otherwise,

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/fault/fault.h"
 #include "db/sqlite/sqlite.h"
 #include "engine/engine.h"
 #include "store/assistants.h"
@@ -68,7 +69,7 @@ static int fx_count(struct node_ctx *ctx, struct err *err) {
     return 0;
 }
 
-static const struct node_def fx_echo_nodes[] = {{"echo", fx_echo}};
+static const struct node_def fx_echo_nodes[] = {{"echo", fx_echo, .eager = true}};
 static const struct node_def fx_slow_nodes[] = {{"slow", fx_slow}};
 static const struct node_def fx_fail_nodes[] = {{"fail", fx_fail}};
 static const struct node_def fx_loop_nodes[] = {{"count", fx_count}};
@@ -151,6 +152,7 @@ static inline void fx_run(void (*body)(struct fx *)) {
     arena_init(&f.a, SIZE_MAX / 2);
     assert_int_equal(rt_open(&f.rt, NULL), 0);
     assert_int_equal(db_sqlite_open(f.rt, &o, &f.db, NULL), 0);
+    f.db = db_fault_wrap(f.db);
     f.store.db = f.db;
     f.services = (struct graph_services){.rt = f.rt};
     f.registry = registry_new(&f.services, &(struct registry_options){60000000, 16});

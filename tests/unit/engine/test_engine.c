@@ -281,11 +281,47 @@ static void test_recover(void **state) {
     fx_run(body_recover);
 }
 
+/* Whatever operation of the database fails while a run is accepted, its client hears it and the
+ * thread is free again; a run that had started early leaves no trace. */
+static void body_faults(struct fx *f) {
+    struct id thread = fx_thread(f);
+    for (uint64_t at = 1; at <= 2; at++) {
+        struct db_fault_plan plan = {
+            .kind = DB_FAULT_FAIL_BEFORE, .at = at, .code = ERR_UNAVAILABLE};
+        db_fault_set(f->db, &plan);
+        struct err err = {0};
+        assert_int_equal(fx_submit(f, "echo", thread, hello, NULL, NULL, NULL, &err),
+                         ERR_UNAVAILABLE);
+        db_fault_set(f->db, &(struct db_fault_plan){.kind = DB_FAULT_NONE});
+        for (int i = 0; i < 10; i++)
+            fiber_yield();
+        struct engine_stats stats;
+        engine_stats(f->engine, &stats);
+        assert_int_equal(stats.running, 0);
+        struct run *runs;
+        size_t count;
+        assert_int_equal(run_list(&f->store, &f->who, thread, NULL, &(struct page){.limit = 10},
+                                  &f->a, &runs, &count, NULL),
+                         0);
+        assert_int_equal(count, 0);
+    }
+    struct live_run *run;
+    assert_int_equal(fx_submit(f, "echo", thread, hello, NULL, NULL, &run, NULL), 0);
+    wait_done(run);
+    assert_int_equal(live_run_status(run), RUN_SUCCESS);
+    live_run_unref(run);
+}
+static void test_faults(void **state) {
+    (void)state;
+    fx_run(body_faults);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wait),      cmocka_unit_test(test_replay),
         cmocka_unit_test(test_errors),    cmocka_unit_test(test_multitask),
         cmocka_unit_test(test_stateless), cmocka_unit_test(test_recover),
+        cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
