@@ -68,8 +68,12 @@ DELETE FROM events WHERE thread_id = $1 AND run_id = $2;
 -- These three move the thread's log counter on by as many entries as the batch appends, too.
 
 -- name: thread_begin
+-- $2 metadata as it was read, $3 what it became by merging, $8 and $9 what was put under and over
+-- it; $7 config. A change of the metadata since it was read is kept.
 UPDATE threads SET
-  status = 'busy', metadata = $2, config = $3, updated_at = $4,
+  status = 'busy', config = coalesce($7, config), updated_at = $4,
+  metadata = CASE WHEN $2 IS NULL THEN metadata WHEN metadata = $2 THEN $3
+             ELSE hf_merge(hf_merge($8, metadata), $9) END,
   checkpoint_id = coalesce($5, checkpoint_id),
   state_updated_at = CASE WHEN $5 IS NULL THEN state_updated_at ELSE $4 END,
   seq = seq + $6
