@@ -72,6 +72,7 @@ class Client(threading.Thread):
         names, weights = zip(*actions)
         while not self.load.stopping.is_set():
             action = self.random.choices(names, weights)[0]
+            self.doing = action.__name__
             try:
                 action()
             except (OSError, http.client.HTTPException, ValueError):
@@ -272,12 +273,14 @@ class Load:
     def stop(self):
         self.stopping.set()
 
-    def join(self, seconds=150):
+    def join(self, seconds=30):
+        """Returns what the clients that do not come back are waiting for."""
         self.stop()
         until = time.monotonic() + seconds
         for client in self.clients:
             client.join(max(0.1, until - time.monotonic()))
-        return [c for c in self.clients if c.is_alive()]
+        self.hanging = [f"client {c.number} in {c.doing}" for c in self.clients if c.is_alive()]
+        return self.hanging
 
     def __enter__(self):
         return self.start()

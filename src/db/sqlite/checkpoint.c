@@ -15,6 +15,7 @@
  * The writer's step waits up to RESTART_WAIT_MS for readers, so that readers that overlap for ever
  * cannot make the log grow for ever. */
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "db/sqlite/lite_int.h"
 
@@ -24,6 +25,10 @@
 #define RESTART_WAIT_MS 2
 
 static int copy(sqlite3 *db, int mode, const char *who) {
+    if (FAILPOINT("db.checkpoint.copy") < 0) {
+        log_plain(LOG_WARN, "db.checkpoint.failed", "failpoint db.checkpoint.copy");
+        return SQLITE_IOERR;
+    }
     int64_t start_us = clock_mono_us();
     int log_pages = 0, done_pages = 0;
     int rc = sqlite3_wal_checkpoint_v2(db, NULL, mode, &log_pages, &done_pages);
@@ -44,6 +49,7 @@ void lite_checkpoint_handle(struct rt_worker *w, struct list *batch, void *ctx) 
     int rc = SQLITE_OK;
     for (int i = 0; i < COPY_PASSES && rc == SQLITE_OK; i++)
         rc = copy(k->conn.db, SQLITE_CHECKPOINT_PASSIVE, "checkpointer");
+    (void)FAILPOINT("db.checkpoint.copied"); /* for crashes: the log is not anew yet */
     if (rc == SQLITE_OK)
         atomic_store_explicit(&k->copied, true, memory_order_release);
     rt_worker_reply(w, batch);
