@@ -104,6 +104,7 @@ void live_run_unref(struct live_run *run) {
         compiled_graph_unref(run->compiled);
     if (run->topic)
         hub_topic_unref(run->engine->hub, run->topic);
+    mem_free((char *)(uintptr_t)run->cancel_reason.p);
     arena_deinit(&run->arena);
     mem_free(run);
 }
@@ -262,7 +263,8 @@ int live_run_cancel(struct live_run *run, enum cancel_action action, str reason,
         return 0;
     run->cancel = true;
     run->cancel_action = action;
-    run->cancel_reason = reason.p ? arena_dup(&run->arena, reason) : STR_NULL;
+    /* Not in its arena: that may be in the hands of the database just now. */
+    run->cancel_reason = reason.p ? str_n(mem_dup(reason.p, reason.len), reason.len) : STR_NULL;
     if (run->group)
         fiber_group_cancel(run->group);
     if (run->fiber)

@@ -58,7 +58,7 @@ struct live_run {
     struct fiber_group *group; /* of the step's parallel tasks; NULL else */
     bool cancel;
     enum cancel_action cancel_action;
-    str cancel_reason;
+    str cancel_reason;        /* heap */
     /* execution */
     yyjson_val *kwargs, *configurable;
     const struct graph_def *def;

@@ -304,7 +304,8 @@ int hub_commit_gone(struct hub *h, struct id thread_id, struct db_batch *b,
 }
 
 void hub_thread_gone(struct hub *h, struct id thread_id) {
-    struct hub_topic *t = map_get(&h->topics, str_n((const char *)thread_id.b, sizeof(thread_id.b)));
+    str key = str_n((const char *)thread_id.b, sizeof(thread_id.b));
+    struct hub_topic *t = map_get(&h->topics, key);
     if (!t)
         return;
     t->gone = true;

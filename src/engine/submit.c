@@ -332,13 +332,13 @@ static void begin_is_over(struct live_run *run, int rc) {
 
 static int commit_new(struct live_run *run, const struct run_submit *s,
                       const struct run_context *ctx, const struct merged *m, bool direct,
-                      struct err *err) {
+                      struct arena *a, struct err *err) {
     struct engine *e = run->engine;
     struct db_batch b;
     struct begin begin = {0};
     int64_t now = rt_now_us(e->rt);
     int rc = 0;
-    db_batch_init(&b, &run->arena);
+    db_batch_init(&b, a);
     if (!ctx->has_thread)
         thread_insert_add(&b, s->who, run->row.thread_id, m->metadata, m->config, now);
     run->row.status = direct ? RUN_RUNNING : RUN_PENDING;
@@ -459,7 +459,11 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
         run->row.metadata = m.metadata;
         run->row.kwargs = kwargs_text(run, s, &ctx, &m);
         run->row.assistant_id = ctx.assistant.id;
-        rc = commit_new(run, s, &ctx, &m, direct, err);
+        /* The database fills the batch's arena while a run that started early fills its own. */
+        struct arena batch;
+        arena_init(&batch, RUN_ARENA_BYTES_MAX);
+        rc = commit_new(run, s, &ctx, &m, direct, &batch, err);
+        arena_deinit(&batch);
         if (rc == ERR_EXISTS) /* the thread is somebody else's */
             rc = err_set(err, ERR_NOT_FOUND, "Thread with ID " STR_FMT " not found",
                          STR_ARG(id_dashed(&run->arena, run->row.thread_id)));
