@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """suite.py - the frame of a suite: functions marked with @test run in order, each on its own.
 
-A test fails by an exception; nothing else counts. The last line is "N passed, N failed". Names given
-on the command line select by substring. A suite starts its servers in main()'s `setup`, which gives
-the context that every test takes, and ends them in its `teardown`, whose failure counts as a test:
-that is where sanitizer reports and unclean exits show.
+A test fails by an exception; nothing else counts. The last line is "N passed, N failed". Names
+given on the command line select by substring. A suite starts its servers in main()'s `setup`, which
+gives the context that every test takes, and ends them in its `teardown`, whose failure counts as a
+test: that is where sanitizer reports and unclean exits show.
 """
 import asyncio
 import faulthandler
