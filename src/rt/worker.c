@@ -3,7 +3,8 @@
  *
  * To a worker: an inbox under a mutex. The poster signals the condition only when the worker
  * sleeps, and marks it awake in the same step, so a burst of posts costs one futex call. The worker
- * takes the whole inbox at once.
+ * takes the whole inbox at once. Late posts gather in an outbox of the loop's, which a deferred call
+ * empties into the inbox at the end of the turn.
  *
  * Back to the loop: one list of replies for all workers of the loop, under a mutex. Who finds it
  * empty wakes the loop through the uv_async handle; the loop takes the whole list and runs each
@@ -41,6 +42,9 @@ struct rt_worker {
     void *ctx;
     size_t inbox_count_max;
     char name[THREAD_NAME_BYTES];
+    struct list outbox; /* of the loop thread: late posts of this turn */
+    size_t outbox_count;
+    struct rt_defer turn_end;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -181,6 +185,25 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
+static void outbox_send(struct rt_worker *w)
+{
+    must(pthread_mutex_lock(&w->lock));
+    ASSERT(!w->stopping);
+    list_splice(&w->inbox, &w->outbox);
+    w->inbox_count += w->outbox_count;
+    bool wake = w->sleeping;
+    w->sleeping = false; /* the next post needs no signal */
+    must(pthread_mutex_unlock(&w->lock));
+    w->outbox_count = 0;
+    if (wake)
+        must(pthread_cond_signal(&w->wake));
+}
+
+static void on_turn_end(struct rt_defer *d)
+{
+    outbox_send(CONTAINER_OF(d, struct rt_worker, turn_end));
+}
+
 int rt_worker_open(struct rt *rt, const struct rt_worker_options *options, struct rt_worker **out,
                    struct err *err)
 {
@@ -194,6 +217,8 @@ int rt_worker_open(struct rt *rt, const struct rt_worker_options *options, struc
     w->inbox_count_max = options->inbox_count_max;
     size_t len = strnlen(options->name, THREAD_NAME_BYTES - 1);
     memcpy(w->name, options->name, len);
+    list_init(&w->outbox);
+    w->turn_end.fn = on_turn_end;
     list_init(&w->inbox);
     must(pthread_mutex_init(&w->lock, NULL));
     must(pthread_cond_init(&w->wake, NULL));
@@ -217,7 +242,7 @@ int rt_worker_post(struct rt_worker *w, struct rt_msg *m)
     ASSERT(m->done != NULL);
     must(pthread_mutex_lock(&w->lock));
     ASSERT(!w->stopping);
-    if (w->inbox_count >= w->inbox_count_max) {
+    if (w->inbox_count + w->outbox_count >= w->inbox_count_max) {
         must(pthread_mutex_unlock(&w->lock));
         return ERR_LIMIT;
     }
@@ -232,6 +257,22 @@ int rt_worker_post(struct rt_worker *w, struct rt_msg *m)
     return 0;
 }
 
+int rt_worker_post_late(struct rt_worker *w, struct rt_msg *m)
+{
+    ASSERT_LOOP_THREAD(w->rt);
+    ASSERT(m->done != NULL);
+    must(pthread_mutex_lock(&w->lock));
+    size_t waiting = w->inbox_count + w->outbox_count;
+    must(pthread_mutex_unlock(&w->lock));
+    if (waiting >= w->inbox_count_max)
+        return ERR_LIMIT;
+    list_push_back(&w->outbox, &m->node);
+    w->outbox_count++;
+    w->rt->replies.outstanding++;
+    rt_defer(w->rt, &w->turn_end);
+    return 0;
+}
+
 void rt_worker_reply(struct rt_worker *w, struct list *messages)
 {
     replies_post(w->rt, messages);
@@ -243,6 +284,10 @@ void rt_worker_close(struct rt_worker *w)
         return;
     struct rt *rt = w->rt;
     ASSERT_LOOP_THREAD(rt);
+    if (w->outbox_count > 0) {
+        list_remove(&w->turn_end.node);
+        outbox_send(w);
+    }
     must(pthread_mutex_lock(&w->lock));
     w->stopping = true;
     must(pthread_mutex_unlock(&w->lock));

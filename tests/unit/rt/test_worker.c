@@ -192,6 +192,31 @@ static void test_a_full_inbox_refuses_and_done_does_not_run(void **state)
     gate_deinit(&b.gate);
 }
 
+static int post_late(struct rt_worker *w, struct bench *b, struct item *it, int number)
+{
+    *it = (struct item){.msg.done = on_item_done, .bench = b, .number = number};
+    return rt_worker_post_late(w, &it->msg);
+}
+
+static void test_late_posts_of_a_turn_come_in_one_batch(void **state)
+{
+    struct bench b = {.stop_at = 6};
+    struct rt_worker *w = bench_open(*state, &b, 6);
+    struct item items[7];
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(post_late(w, &b, &items[i], i), 0);
+    assert_int_equal(post_late(w, &b, &items[6], 6), ERR_LIMIT);
+    assert_int_equal(post(w, &b, &items[6], 6), ERR_LIMIT);
+    rt_run(*state);
+    assert_int_equal(b.batches, 1);
+    assert_int_equal(b.sizes[0], 6);
+    assert_int_equal(items[6].handled, 0);
+    assert_int_equal(post_late(w, &b, &items[6], 6), 0);
+    rt_worker_close(w); /* before the turn ends */
+    assert_int_equal(b.done, 7);
+    gate_deinit(&b.gate);
+}
+
 static void test_close_handles_the_inbox_and_delivers_replies(void **state)
 {
     struct bench b = {.gated = true};
@@ -420,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORKER_TEST(test_all_waiting_messages_come_in_one_batch),
         WORKER_TEST(test_a_full_inbox_refuses_and_done_does_not_run),
+        WORKER_TEST(test_late_posts_of_a_turn_come_in_one_batch),
         WORKER_TEST(test_close_handles_the_inbox_and_delivers_replies),
         WORKER_TEST(test_a_long_stream_loses_no_message),
         WORKER_TEST(test_jobs_run_outside_the_loop_and_return),
