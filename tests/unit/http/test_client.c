@@ -48,7 +48,7 @@ static void answer(struct raw_conn *conn, str request, void *ctx) {
     memcpy(s->last, request.p, s->last_len);
     s->kept = conn;
     str line = str_slice(request, 0, (size_t)str_find_char(request, '\r'));
-    str rest = line, method, path;
+    str rest = line, method = STR_NULL, path = STR_NULL;
     assert_true(str_split_next(&rest, ' ', &method) && str_split_next(&rest, ' ', &path));
     if (str_eq(path, STR("/hello"))) {
         raw_reply(conn, 200, "Content-Type: text/plain\r\nX-Two:  a b \r\n",
