@@ -1,6 +1,7 @@
 -- The server's own settings (instance id, secrets of signed cursors, …): a small key/value table.
 
 -- name: kv_get
+-- point
 -- $1 owner, $2 key
 SELECT value, version, updated_at FROM kv WHERE owner = $1 AND key = $2;
 

@@ -25,6 +25,7 @@ FROM assistants WHERE id = $1
 ON CONFLICT (assistant_id, version) DO NOTHING;
 
 -- name: assistant_get
+-- point
 -- $1 id, $2 and $3 bounds of the owner
 SELECT id, owner, graph_id, name, description, config, context, metadata, version,
        created_at, updated_at
@@ -53,6 +54,7 @@ DELETE FROM assistants WHERE id = $1 AND owner BETWEEN $2 AND $3;
 DELETE FROM assistant_versions WHERE assistant_id = $1;
 
 -- name: assistant_owned
+-- point
 -- $1 id, $2 and $3 bounds of the owner
 SELECT 1 FROM assistants WHERE id = $1 AND owner BETWEEN $2 AND $3;
 

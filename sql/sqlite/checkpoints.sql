@@ -12,12 +12,14 @@ INSERT INTO checkpoint_values (thread_id, hash, value) VALUES ($1, $2, $3) ON CO
 INSERT INTO checkpoint_lists (thread_id, list_id, start, count, items) VALUES ($1, $2, $3, $4, $5);
 
 -- name: checkpoint_get
+-- point
 SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
        next, tasks, metadata, created_at
 FROM checkpoints
 WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = $3;
 
 -- name: checkpoint_newest
+-- point
 SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
        next, tasks, metadata, created_at
 FROM checkpoints
@@ -33,9 +35,11 @@ WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id < $3
 ORDER BY checkpoint_id DESC LIMIT $5;
 
 -- name: checkpoint_value_get
+-- point
 SELECT value FROM checkpoint_values WHERE thread_id = $1 AND hash = $2;
 
 -- name: checkpoint_segments
+-- point
 SELECT start, count, items FROM checkpoint_lists
 WHERE thread_id = $1 AND list_id = $2 AND start < $3
 ORDER BY start;

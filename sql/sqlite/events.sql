@@ -8,6 +8,7 @@ INSERT INTO events (thread_id, seq, run_id, kind, at, data)
 SELECT $1, seq - $2, $3, $4, $5, $6 FROM threads WHERE id = $1;
 
 -- name: log_page
+-- point
 SELECT seq, run_id, kind, at, data FROM events
 WHERE thread_id = $1 AND seq > $2 ORDER BY seq LIMIT $3;
 

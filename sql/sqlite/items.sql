@@ -13,6 +13,7 @@ ON CONFLICT (owner, namespace, key) DO UPDATE SET
   updated_at = excluded.updated_at;
 
 -- name: item_get
+-- point
 -- $1 owner, $2 namespace, $3 key, $4 now
 SELECT namespace, key, value, created_at, updated_at, expires_at
 FROM store_items

@@ -1,6 +1,7 @@
 -- Runs, and the thread's side of their start and end. sql shared by src/store/runs.c.
 
 -- name: run_get
+-- point
 SELECT r.id, r.thread_id, r.assistant_id, r.status, r.metadata, r.kwargs, r.multitask_strategy,
        r.attempt, r.first_seq, r.cancel_reason, r.error, r.created_at, r.updated_at
 FROM runs r JOIN threads t ON t.id = r.thread_id
@@ -21,9 +22,11 @@ WHERE status IN ('pending', 'running') AND id > $1
 ORDER BY id LIMIT $2;
 
 -- name: run_thread_visible
+-- point
 SELECT 1 FROM threads WHERE id = $1 AND owner BETWEEN $2 AND $3;
 
 -- name: run_context
+-- point
 SELECT a.id, a.owner, a.graph_id, a.name, a.description, a.config, a.context, a.metadata, a.version,
        a.created_at, a.updated_at,
        t.id, t.owner, t.status, t.metadata, t.config, t.interrupts, t.error, t.seq, t.checkpoint_id,

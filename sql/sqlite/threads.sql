@@ -10,6 +10,7 @@ RETURNING id, owner, status, metadata, config, interrupts, error, seq, checkpoin
           created_at, updated_at, state_updated_at;
 
 -- name: thread_get
+-- point
 -- $1 id, $2 and $3 bounds of the owner
 SELECT id, owner, status, metadata, config, interrupts, error, seq, checkpoint_id,
        created_at, updated_at, state_updated_at

@@ -20,6 +20,10 @@ void db_init(struct db *db, const struct db_vtable *vtable) {
     m->statements = metric_counter("holdfast_db_statements_total",
                                    "Statements of batches handed in, and reads.", NULL);
     m->reads = metric_counter("holdfast_db_reads_total", "Reads handed in.", NULL);
+    m->reads_inline = metric_counter("holdfast_db_reads_inline_total",
+                                     "Reads done on the loop thread.", NULL);
+    m->read_fallbacks = metric_counter("holdfast_db_read_fallbacks_total",
+                                       "Reads tried on the loop thread and handed on.", NULL);
     m->errors = metric_counter("holdfast_db_errors_total",
                                "Batches and reads that ended with an error.", NULL);
     m->writes_waiting = metric_gauge("holdfast_db_writes_waiting",

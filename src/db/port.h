@@ -110,6 +110,7 @@ MUST_CHECK MAY_SUSPEND int db_read(struct db *db, enum db_stmt stmt, const struc
 struct db_stats {
     uint64_t batches, commits, statements, reads, errors; /* batches / commits = group size */
     size_t write_queue, read_queue;
+    uint64_t reads_inline, read_fallbacks; /* done on the loop; tried there and handed on */
 };
 #define DB_DIGEST_LEN 32
 struct db_vtable {
@@ -124,6 +125,7 @@ struct db_vtable {
 };
 struct db_metrics {
     struct metric *batches, *commits, *statements, *reads, *errors;
+    struct metric *reads_inline, *read_fallbacks; /* counted by the driver, as commits are */
     struct metric *writes_waiting, *reads_waiting; /* gauges */
     struct metric *commit_seconds, *read_seconds;  /* as the fiber sees them */
 };

@@ -3,8 +3,8 @@
  *
  * To a worker: an inbox under a mutex. The poster signals the condition only when the worker
  * sleeps, and marks it awake in the same step, so a burst of posts costs one futex call. The worker
- * takes the whole inbox at once. Late posts gather in an outbox of the loop's, which a deferred call
- * empties into the inbox at the end of the turn.
+ * takes the whole inbox at once. Late posts gather in an outbox of the loop's, which a deferred
+ * call empties into the inbox at the end of the turn.
  *
  * Back to the loop: one list of replies for all workers of the loop, under a mutex. Who finds it
  * empty wakes the loop through the uv_async handle; the loop takes the whole list and runs each

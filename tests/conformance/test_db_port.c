@@ -401,11 +401,12 @@ static void job_insert(struct job *j) {
     arena_deinit(&a);
 }
 
+/* Not a point read: a driver may do those at once, without a queue. */
 static void job_read(struct job *j) {
     struct arena a;
     struct db_rows rows;
     arena_init(&a, 1 << 16);
-    j->code = db_read(j->f->db, SQL_KV_GET, DB_PARAMS(OWNER, KEY("k00")), &a, &rows, NULL);
+    j->code = db_read(j->f->db, SQL_KV_LIST, DB_PARAMS(OWNER, KEY(""), DB_I(1)), &a, &rows, NULL);
     arena_deinit(&a);
 }
 
@@ -427,6 +428,72 @@ static void full_queue_is_refused(struct fixture *f) {
         CHECK(c.jobs[i].code == 0 || c.jobs[i].code == ERR_LIMIT);
     }
     CHECK_INT(good, f->in_memory ? 4 : 8); /* two readers with four places each */
+}
+
+/* --- point reads on the loop thread --- */
+
+static void point_reads_need_no_thread(struct fixture *f) {
+    struct err err = {0};
+    struct db_stats before, after;
+    CHECK_CODE(put(f, STR("k"), DB_I(1), &err), 0);
+    db_stats(f->db, &before);
+    for (int i = 0; i < 10; i++) {
+        CHECK_CODE(put(f, STR("k"), DB_I(i), &err), 0);
+        CHECK_INT(version_of(f, STR("k")), i + 2);
+    }
+    db_stats(f->db, &after);
+    CHECK_INT(after.reads - before.reads, 10);
+    CHECK_INT(after.read_fallbacks - before.read_fallbacks, 0);
+    /* Where the file system cannot tell, or in memory, there are none. */
+    uint64_t count = after.reads_inline - before.reads_inline;
+    CHECK_THAT(count == (f->in_memory ? 0 : 10), "%d of 10", (int)count);
+}
+
+/* A value that needs more pages than the loop reads at once. */
+static void large_results_go_to_a_thread(struct fixture *f) {
+    struct err err = {0};
+    struct db_stats before, after;
+    struct db_rows rows;
+    size_t len = (size_t)1 << 20;
+    char *text = mem_alloc(len);
+    memset(text, 'x', len);
+    int code = put(f, STR("large"), DB_T(str_n(text, len)), &err);
+    db_stats(f->db, &before);
+    if (code == 0)
+        code = get(f, STR("large"), &rows, &err);
+    db_stats(f->db, &after);
+    bool same = code == 0 && rows.row_count == 1 && str_eq(db_str(&rows, 0, 0), str_n(text, len));
+    mem_free(text);
+    CHECK_CODE(code, 0);
+    CHECK(same);
+    CHECK_INT(after.read_fallbacks - before.read_fallbacks, f->in_memory ? 0 : 1);
+    CHECK_INT(after.reads - before.reads, 1);
+    CHECK_INT(version_of(f, STR("large")), 1); /* the same row: only its head is needed */
+}
+
+static void reads_that_would_block_go_to_a_thread(struct fixture *f) {
+    struct err err = {0}, ignored;
+    struct db_stats before, after;
+    CHECK_CODE(put(f, STR("k"), DB_I(1), &err), 0);
+    db_stats(f->db, &before);
+    CHECK_CODE(failpoint_set(STR("db.read.nowait=error(14)"), &err), 0);
+    int64_t version[3];
+    int code = 0;
+    for (int i = 0; i < 3 && code == 0; i++) {
+        version[i] = version_of(f, STR("k"));
+        code = put(f, STR("k"), DB_I(i), &err); /* so that the pages are not kept */
+    }
+    CHECK_INT(failpoint_set(STR("db.read.nowait=off"), &ignored), 0);
+    CHECK_CODE(code, 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(version[i], i + 1);
+    db_stats(f->db, &after);
+    CHECK_INT(after.read_fallbacks - before.read_fallbacks, f->in_memory ? 0 : 3);
+    CHECK_INT(after.reads - before.reads, 3);
+    CHECK_INT(after.errors, before.errors);
+    CHECK_INT(version_of(f, STR("k")), 4); /* and back on the loop */
+    db_stats(f->db, &before);
+    CHECK_INT(before.reads_inline - after.reads_inline, f->in_memory ? 0 : 1);
 }
 
 /* --- errors on the way --- */
@@ -560,6 +627,8 @@ ON_FIBER(stats_and_ping)
 ON_FIBER(failing_batch_leaves_its_group_alone)
 ON_FIBER(crowds_read_their_writes)
 ON_FIBER(digests_are_equal)
+ON_FIBER(point_reads_need_no_thread)
+ON_FIBER(large_results_go_to_a_thread)
 
 static void test_full_queue_is_refused(void **state) {
     (void)state;
@@ -571,6 +640,16 @@ static void test_full_queue_is_refused(void **state) {
     fixture_open(&f, &o);
     fixture_on_fiber(&f, full_queue_is_refused);
     fixture_deinit(&f);
+}
+
+static void test_reads_that_would_block_go_to_a_thread(void **state) {
+    (void)state;
+#ifdef HF_DEBUG
+    fixture_run(in_memory, behind_fault, reads_that_would_block_go_to_a_thread);
+#else
+    (void)reads_that_would_block_go_to_a_thread;
+    skip();
+#endif
 }
 
 static void test_lost_commits_are_not_answered(void **state) {
@@ -684,6 +763,9 @@ int main(void) {
         cmocka_unit_test(test_failing_batch_leaves_its_group_alone),
         cmocka_unit_test(test_crowds_read_their_writes),
         cmocka_unit_test(test_digests_are_equal),
+        cmocka_unit_test(test_point_reads_need_no_thread),
+        cmocka_unit_test(test_large_results_go_to_a_thread),
+        cmocka_unit_test(test_reads_that_would_block_go_to_a_thread),
         cmocka_unit_test(test_full_queue_is_refused),
         cmocka_unit_test(test_lost_commits_are_not_answered),
         cmocka_unit_test(test_faults_do_what_they_say),

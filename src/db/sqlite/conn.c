@@ -83,7 +83,7 @@ int lite_error(sqlite3 *db, const char *what, struct err *err) {
 
 static int set_up(struct lite_conn *c, const struct lite_conn_options *o, struct err *err) {
     sqlite3_extended_result_codes(c->db, 1);
-    sqlite3_busy_timeout(c->db, LITE_BUSY_TIMEOUT_MS);
+    sqlite3_busy_timeout(c->db, o->never_wait ? 0 : LITE_BUSY_TIMEOUT_MS);
     int rc = db_sqlite_functions_register(c->db);
     if (rc != SQLITE_OK)
         return lite_error(c->db, "functions", err);
@@ -110,7 +110,7 @@ int lite_conn_open(struct lite_conn *c, const struct lite_conn_options *o, struc
     /* Gathered writes of the log rely on the sync at each commit; see wal_vfs.c. */
     bool gather = o->path && !o->read_only && !o->synchronous_normal;
     int rc = sqlite3_open_v2(o->path ? o->path : ":memory:", &c->db, flags,
-                             gather ? LITE_WAL_VFS : NULL);
+                             o->vfs ? o->vfs : gather ? LITE_WAL_VFS : NULL);
     int code = rc == SQLITE_OK ? set_up(c, o, err) : lite_error(c->db, "cannot be opened", err);
     if (code < 0) {
         (void)err_context(err, "database %s", o->path ? o->path : "in memory");
@@ -159,11 +159,24 @@ static int prepared(struct lite_conn *c, sqlite3_stmt **slot, const char *name, 
     return 0;
 }
 
+int lite_conn_prepare(struct lite_conn *c, enum db_stmt stmt, struct err *err) {
+    sqlite3_stmt *s = NULL;
+    const struct db_statement *d = &db_catalogue[stmt];
+    return prepared(c, &c->stmts[stmt], d->name, d->sqlite, &s, err);
+}
+
+static bool within_bounds(const struct lite_call *call, size_t row_count, size_t used_before) {
+    return (call->row_count_max == 0 || row_count <= call->row_count_max) &&
+           (call->copy_bytes_max == 0 ||
+            call->arena->used_bytes - used_before <= call->copy_bytes_max);
+}
+
 /* Steps s to its end and gathers its rows. Reset is the caller's. */
 static int gather(struct lite_conn *c, sqlite3_stmt *s, const struct lite_call *call,
                   struct db_rows *out, struct err *err) {
     const char *name = db_catalogue[call->stmt].name;
     size_t col_count = (size_t)sqlite3_column_count(s), row_count = 0;
+    size_t used_before = call->arena->used_bytes;
     c->cells.count = 0;
     int rc;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
@@ -175,6 +188,8 @@ static int gather(struct lite_conn *c, sqlite3_stmt *s, const struct lite_call *
             return err_set(err, code, "statement %s: the result is too large", name);
         c->cells.count = need;
         row_count++;
+        if (!within_bounds(call, row_count, used_before))
+            return err_set(err, ERR_LIMIT, "statement %s: over the bounds of this call", name);
     }
     if (rc != SQLITE_DONE)
         return lite_error(c->db, name, err);

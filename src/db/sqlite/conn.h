@@ -18,6 +18,8 @@ struct lite_conn_options {
     bool read_only;
     bool synchronous_normal;
     bool log_all;
+    bool never_wait; /* no busy handler */
+    const char *vfs; /* NULL: as the other options want */
     int64_t cache_bytes, mmap_bytes;
 };
 
@@ -35,6 +37,8 @@ struct lite_call {
     const struct db_value *params;
     size_t param_count;
     struct arena *arena;
+    /* 0: no bound of its own; beyond them ERR_LIMIT */
+    size_t row_count_max, copy_bytes_max;
 };
 
 /* Once per process, before the first connection. */
@@ -44,6 +48,8 @@ MUST_CHECK int lite_conn_open(struct lite_conn *c, const struct lite_conn_option
 void lite_conn_close(struct lite_conn *c);
 /* Prepares every statement of the catalogue once and compares it with what is known of it. */
 MUST_CHECK int lite_conn_check(struct lite_conn *c, struct err *err);
+/* What the first run would do. */
+MUST_CHECK int lite_conn_prepare(struct lite_conn *c, enum db_stmt stmt, struct err *err);
 MUST_CHECK int lite_conn_run(struct lite_conn *c, const struct lite_call *call,
                              struct db_rows *out_rows, int64_t *out_changed, struct err *err);
 /* One of the driver's own statements without parameters; its rows are dropped. */

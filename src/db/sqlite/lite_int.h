@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lite_int.h - the SQLite driver's inside: who runs on which thread.
  *
- *   loop thread   struct lite, its counts of waiting tasks
+ *   loop thread   struct lite, its counts of waiting tasks; struct lite_inline: its own connection
  *   writer        struct lite_writer: the only connection that changes the file
  *   readers       struct lite_reader: read-only connections
  *   checkpointer  struct lite_checkpoint: copies the log into the file while the writer goes on
@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "db/sqlite/conn.h"
+#include "db/sqlite/nowait_vfs.h"
 #include "db/sqlite/sqlite.h"
 #include "rt/worker.h"
 
@@ -62,6 +63,14 @@ struct lite_checkpoint {
     _Atomic bool copied;         /* set by the checkpointer, taken by the writer */
 };
 
+struct lite_inline {
+    struct lite_nowait layer;
+    struct lite_conn conn;
+    bool layer_open, on;
+    uint64_t reads, fallbacks;
+    struct metric *read_count, *fallback_count;
+};
+
 struct lite {
     struct db db;
     struct rt *rt;
@@ -71,6 +80,7 @@ struct lite {
     struct lite_reader *readers;
     size_t reader_count;         /* 0 in memory: the writer's connection reads */
     struct lite_checkpoint checkpoint;
+    struct lite_inline inline_reads; /* off in memory */
     struct lite_reader shared;   /* counts of reads on the writer's connection */
 };
 
@@ -90,6 +100,14 @@ void lite_reader_handle(struct rt_worker *w, struct list *batch, void *ctx); /* 
 /* Runs reads in one snapshot and replies each. */
 void lite_reads_run(struct lite_conn *c, struct lite_reader *counts, struct rt_worker *w,
                     struct list *tasks);
+
+/* inline.c, loop thread */
+void lite_inline_open(struct lite_inline *n, const struct lite_conn_options *o); /* or stays off */
+void lite_inline_close(struct lite_inline *n);
+void lite_inline_close_files(struct lite_inline *n); /* after all connections to the file */
+/* False when a reading thread must do it. */
+MUST_CHECK bool lite_inline_read(struct lite_inline *n, const struct lite_call *call,
+                                 struct db_rows *out);
 
 /* digest.c */
 MUST_CHECK int lite_digest(struct lite_conn *c, char out[DB_DIGEST_LEN + 1], struct err *err);

@@ -55,7 +55,7 @@ static int task_run(struct lite *l, struct lite_task *t, struct rt_worker *worke
     t->fiber = fiber_self();
     t->waiting = waiting;
     t->checkpoint = &l->checkpoint;
-    int code = rt_worker_post(worker, &t->msg);
+    int code = rt_worker_post_late(worker, &t->msg);
     if (code < 0)
         return err_set(err, code, "the database has too many operations waiting");
     (*waiting)++;
@@ -92,10 +92,14 @@ static int read_task(struct lite *l, struct lite_task *t, struct err *err) {
 
 static int lite_read(struct db *db, enum db_stmt stmt, const struct db_value *params,
                      size_t param_count, struct arena *a, struct db_rows *out, struct err *err) {
+    struct lite *l = lite_of(db);
     struct lite_task t;
     t.kind = LITE_READ;
-    t.call = (struct lite_call){stmt, params, param_count, a};
-    int code = read_task(lite_of(db), &t, err);
+    t.call = (struct lite_call){
+        .stmt = stmt, .params = params, .param_count = param_count, .arena = a};
+    if (lite_inline_read(&l->inline_reads, &t.call, out))
+        return 0;
+    int code = read_task(l, &t, err);
     if (code == 0)
         *out = t.rows;
     return code;
@@ -140,6 +144,9 @@ static void lite_stats(struct db *db, struct db_stats *out) {
     add_reader_stats(&l->shared, out);
     for (size_t i = 0; i < l->reader_count; i++)
         add_reader_stats(&l->readers[i], out);
+    out->reads_inline = l->inline_reads.reads;
+    out->read_fallbacks = l->inline_reads.fallbacks;
+    out->reads += out->reads_inline;
     out->statements += out->reads;
 }
 
@@ -158,6 +165,7 @@ static void lite_close(struct db *db) {
         if (l->readers[i].conn.db)
             lite_conn_close(&l->readers[i].conn);
     }
+    lite_inline_close(&l->inline_reads);
     bool started = l->writer.worker != NULL;
     if (started)
         rt_worker_close(l->writer.worker);
@@ -166,6 +174,7 @@ static void lite_close(struct db *db) {
             lite_writer_finish(&l->writer);
         lite_conn_close(&l->writer.conn);
     }
+    lite_inline_close_files(&l->inline_reads);
     if (l->lock_fd >= 0)
         (void)close(l->lock_fd); /* drops the lock; nothing was written that matters */
     mem_free(l->readers);
@@ -243,6 +252,16 @@ static int open_writer(struct lite *l, const struct db_sqlite_options *o, struct
                           &w->worker, err);
 }
 
+static void open_inline(struct lite *l, const struct db_sqlite_options *o) {
+    struct lite_inline *n = &l->inline_reads;
+    n->read_count = l->db.metrics.reads_inline;
+    n->fallback_count = l->db.metrics.read_fallbacks;
+    lite_inline_open(n, &(struct lite_conn_options){.path = o->path,
+                                                    .read_only = true,
+                                                    .log_all = o->log_all,
+                                                    .cache_bytes = o->cache_bytes});
+}
+
 static int open_readers(struct lite *l, const struct db_sqlite_options *o, struct err *err) {
     const struct lite_conn_options options = {.path = o->path,
                                               .read_only = true,
@@ -303,6 +322,8 @@ int db_sqlite_open(struct rt *rt, const struct db_sqlite_options *o, struct db *
         code = open_readers(l, o, err);
     if (code == 0 && o->path)
         code = open_checkpoint(l, o, err);
+    if (code == 0 && o->path)
+        open_inline(l, o);
     if (code < 0) {
         lite_close(&l->db);
         return code;

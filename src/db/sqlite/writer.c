@@ -54,7 +54,10 @@ static int check_expectation(const struct db_op *op, struct err *err) {
 static int batch_run(struct lite_writer *w, struct db_batch *b, struct err *err) {
     for (size_t i = 0; i < b->count; i++) {
         struct db_op *op = &b->ops[i];
-        struct lite_call call = {op->stmt, op->params, op->param_count, b->arena};
+        struct lite_call call = {.stmt = op->stmt,
+                                 .params = op->params,
+                                 .param_count = op->param_count,
+                                 .arena = b->arena};
         op->rows = (struct db_rows){0};
         op->changed = 0;
         int code = FAILPOINT("db.write.statement");
