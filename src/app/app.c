@@ -10,6 +10,7 @@
 #include "app/app.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -164,6 +165,23 @@ static void start_fiber(void *arg) {
               LOG_INT("start_ms", (clock_mono_us() - app->started_us) / 1000));
 }
 
+/* A new folder's name must be as durable as what will be written into it. */
+static int data_folder_make(const char *path, struct err *err) {
+    char parent[4200];
+    if (mkdir(path, 0700) < 0)
+        return errno == EEXIST
+                   ? 0
+                   : err_set_system(err, ERR_IO, errno, "cannot make the data folder %s", path);
+    int n = snprintf(parent, sizeof(parent), "%s/..", path);
+    int fd = n > 0 && (size_t)n < sizeof(parent) ? open(parent, O_RDONLY | O_DIRECTORY) : -1;
+    int rc = 0;
+    if (fd < 0 || fsync(fd) != 0)
+        rc = err_set_system(err, ERR_IO, errno, "the folder above %s cannot be synced", path);
+    if (fd >= 0)
+        (void)close(fd); /* nothing was written through it */
+    return rc;
+}
+
 static int database_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     struct db_sqlite_options o;
@@ -175,8 +193,9 @@ static int database_open(struct app *app, struct err *err) {
     o.cache_bytes = c->sqlite_cache_bytes;
     o.log_all = c->db_log_all;
     if (!c->ephemeral) {
-        if (mkdir(c->data.p, 0700) < 0 && errno != EEXIST)
-            return err_set_system(err, ERR_IO, errno, "cannot make the data folder %s", c->data.p);
+        int rc = data_folder_make(c->data.p, err);
+        if (rc < 0)
+            return rc;
         int n = snprintf(path, sizeof(path), "%s/holdfast.db", c->data.p);
         if (n < 0 || (size_t)n >= sizeof(path))
             return err_set(err, ERR_INVALID, "data: the path is too long");

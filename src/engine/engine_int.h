@@ -101,8 +101,8 @@ struct engine {
 
 /* Of runs that a drain leaves to the next process. */
 #define SHUTDOWN_ERROR                                                                        \
-    STR("{\"error\":\"ServerShutdown\",\"message\":\"The server is shutting down; unfinished runs " \
-        "go on after its restart.\"}")
+    STR("{\"error\":\"ServerShutdown\",\"message\":\"The server is shutting down; unfinished " \
+        "runs go on after its restart.\"}")
 
 /* Of runs whose thread was deleted, or that the database refused for good. */
 #define LOST_ERROR                                                                           \

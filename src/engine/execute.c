@@ -165,7 +165,8 @@ static int commit_once(struct step_commit *s, struct err *err) {
     db_batch_init(&b, &run->arena);
     struct hub_entry *entries = ARENA_ARRAY(&run->arena, struct hub_entry, s->task_count + 2);
     size_t count = step_entries(s, &b, entries);
-    int rc = s->end ? FAILPOINT("engine.end.before_commit") : FAILPOINT("engine.step.before_commit");
+    int rc = s->end ? FAILPOINT("engine.end.before_commit")
+                    : FAILPOINT("engine.step.before_commit");
     if (rc < 0)
         return err_set(err, rc, "failpoint before the commit of a step");
     if (s->end && run->temporary) {
