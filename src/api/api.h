@@ -25,7 +25,7 @@ MUST_CHECK int api_open(struct rt *rt, struct store *store, struct engine *engin
 void api_free(struct api *api);
 void api_handle(struct http_request *req, void *api); /* the server's handler */
 
-/* --- for handlers ----------------------------------------------------------------------------- */
+/* --- for handlers --- */
 struct api_request {
     struct api *api;
     struct http_request *http;

@@ -10,11 +10,12 @@
 #include "store/assistants.h"
 #include "store/checkpoints.h"
 #include "store/items.h"
+#include "store/runs.h"
 #include "store/threads.h"
 
 const struct api_options *api_options_of(const struct api *api);
 
-/* --- request.c: parts of requests ------------------------------------------------------------- */
+/* --- request.c: parts of requests --- */
 /* limit 1…1000, offset, sort_order of a search body. */
 struct page api_page_read(struct body *b, int64_t limit_default);
 /* The member's object text; absent when it is missing, null or {}. */
@@ -22,6 +23,10 @@ str api_filter_read(struct body *b, const char *key);
 /* A list of words as bits (1 << value); `all` when it is missing or empty. */
 unsigned api_fields_read(struct body *b, const char *key, const struct word_set *words,
                          unsigned all);
+/* The same from a parameter of the query. ERR_INVALID for an unknown word. */
+MUST_CHECK int api_query_fields(struct api_request *r, const char *name,
+                                const struct word_set *words, unsigned all, unsigned *out,
+                                struct err *err);
 /* Integer of the query between min and max. */
 MUST_CHECK int api_query_int(struct api_request *r, const char *name, struct body_range range,
                              int64_t *out, struct err *err);
@@ -33,7 +38,7 @@ int api_unbuilt(struct err *err, const char *what);
 /* Memory for one object's state, reset for each, so that a list's size is bounded by its answer. */
 #define API_STATE_BYTES_MAX (SIZE_MAX / 2)
 
-/* --- encode.c: rows as JSON ------------------------------------------------------------------- */
+/* --- encode.c: rows as JSON --- */
 void api_write_id(struct json_writer *w, struct id id);
 void api_write_time(struct json_writer *w, int64_t wall_us);
 
@@ -71,13 +76,21 @@ extern const struct word_set API_THREAD_FIELDS;
 void api_write_thread(struct json_writer *w, const struct thread *t, str values, str extracted,
                       unsigned fields);
 
+enum api_run_field {
+    API_RUN_ID, API_RUN_THREAD, API_RUN_ASSISTANT, API_RUN_CREATED, API_RUN_UPDATED, API_RUN_STATUS,
+    API_RUN_METADATA, API_RUN_KWARGS, API_RUN_MULTITASK, API_RUN_CANCEL_REASON
+};
+#define API_RUN_ALL 0x3ffu
+extern const struct word_set API_RUN_FIELDS;
+void api_write_run(struct json_writer *w, const struct run *run, unsigned fields);
+
 /* c NULL: a thread that has no state yet. values: JSON object text. */
 void api_write_state(struct json_writer *w, struct arena *a, const struct checkpoint *c,
                      str values);
 void api_write_item(struct json_writer *w, const struct item *item);
 void api_write_labels(struct json_writer *w, str joined); /* "a.b" as ["a","b"] */
 
-/* --- thread_extract.c: `extract` of thread searches ------------------------------------------- */
+/* --- thread_extract.c: `extract` of thread searches --- */
 #define API_EXTRACT_COUNT_MAX 10
 struct api_extract {
     struct {

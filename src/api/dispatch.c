@@ -96,7 +96,7 @@ void api_free(struct api *api) {
 
 const struct api_options *api_options_of(const struct api *api) { return &api->options; }
 
-/* --- measuring -------------------------------------------------------------------------------- */
+/* --- measuring --- */
 
 static void observe(struct api *api, const struct api_request *r) {
     size_t index = r->match.route ? (size_t)r->match.route->id : ROUTE_COUNT;
@@ -116,7 +116,7 @@ static void observe(struct api *api, const struct api_request *r) {
     metric_observe_us(m->seconds, clock_mono_us() - r->http->received_us);
 }
 
-/* --- replies ---------------------------------------------------------------------------------- */
+/* --- replies --- */
 
 struct json_writer api_json(struct api_request *r) {
     if (r->out.max_bytes == 0) {
@@ -196,7 +196,7 @@ void api_reply_error(struct api_request *r, const struct err *err, int code) {
     reply_detail(r, status, text, STR_NULL);
 }
 
-/* --- the way to the handler ------------------------------------------------------------------- */
+/* --- the way to the handler --- */
 
 static int body_parse(struct api_request *r, struct err *err) {
     struct err inner = {0};

@@ -25,6 +25,20 @@ static const struct word THREAD_WORDS[] = {
 };
 const struct word_set API_THREAD_FIELDS = {THREAD_WORDS, ARRAY_COUNT(THREAD_WORDS)};
 
+static const struct word RUN_WORDS[] = {
+    {STR("run_id"), API_RUN_ID},
+    {STR("thread_id"), API_RUN_THREAD},
+    {STR("assistant_id"), API_RUN_ASSISTANT},
+    {STR("created_at"), API_RUN_CREATED},
+    {STR("updated_at"), API_RUN_UPDATED},
+    {STR("status"), API_RUN_STATUS},
+    {STR("metadata"), API_RUN_METADATA},
+    {STR("kwargs"), API_RUN_KWARGS},
+    {STR("multitask_strategy"), API_RUN_MULTITASK},
+    {STR("cancel_reason"), API_RUN_CANCEL_REASON},
+};
+const struct word_set API_RUN_FIELDS = {RUN_WORDS, ARRAY_COUNT(RUN_WORDS)};
+
 void api_write_id(struct json_writer *w, struct id id) {
     char text[ID_DASHED_LEN + 2];
     text[0] = text[sizeof(text) - 1] = '"';
@@ -69,6 +83,31 @@ void api_write_assistant(struct json_writer *w, const struct assistant *t, unsig
         jw_str(w, t->name);
     if (wants(w, fields, API_ASSISTANT_DESCRIPTION, "description"))
         jw_str(w, t->description);
+    jw_object_end(w);
+}
+
+void api_write_run(struct json_writer *w, const struct run *run, unsigned fields) {
+    jw_object(w);
+    if (wants(w, fields, API_RUN_ID, "run_id"))
+        api_write_id(w, run->id);
+    if (wants(w, fields, API_RUN_THREAD, "thread_id"))
+        api_write_id(w, run->thread_id);
+    if (wants(w, fields, API_RUN_ASSISTANT, "assistant_id"))
+        api_write_id(w, run->assistant_id);
+    if (wants(w, fields, API_RUN_CREATED, "created_at"))
+        api_write_time(w, run->created_at);
+    if (wants(w, fields, API_RUN_UPDATED, "updated_at"))
+        api_write_time(w, run->updated_at);
+    if (wants(w, fields, API_RUN_STATUS, "status"))
+        jw_str(w, run_status_name(run->status));
+    if (wants(w, fields, API_RUN_METADATA, "metadata"))
+        jw_raw(w, run->metadata);
+    if (wants(w, fields, API_RUN_KWARGS, "kwargs"))
+        jw_raw(w, run->kwargs);
+    if (wants(w, fields, API_RUN_MULTITASK, "multitask_strategy"))
+        jw_str(w, run->multitask_strategy);
+    if (run->cancel_reason.p && wants(w, fields, API_RUN_CANCEL_REASON, "cancel_reason"))
+        jw_str(w, run->cancel_reason);
     jw_object_end(w);
 }
 

@@ -88,6 +88,24 @@ unsigned api_fields_read(struct body *b, const char *key, const struct word_set 
     return fields ? fields : all;
 }
 
+int api_query_fields(struct api_request *r, const char *name, const struct word_set *words,
+                     unsigned all, unsigned *out, struct err *err) {
+    str *list;
+    size_t count;
+    unsigned fields = 0;
+    int rc = http_query_list(r->arena, &r->query, name, true, &list, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        int value;
+        if (word_parse(words, list[i], &value))
+            fields |= 1u << value;
+        else
+            rc = err_set(err, ERR_INVALID, "%s: unknown field " STR_FMT, name,
+                         STR_ARG(str_slice(list[i], 0, 40)));
+    }
+    *out = fields ? fields : all;
+    return rc;
+}
+
 int api_query_int(struct api_request *r, const char *name, struct body_range range, int64_t *out,
                   struct err *err) {
     str text = http_query_get(&r->query, name);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* runs.c - runs: create, stream, wait, join, cancel, list, get, delete; on a thread or stateless.
  *
- * A wait answers plainly when the run ends within the quiet time; after it the head is sent and white
- * space keeps the connection alive until the values follow, so the status is then always 200 and a
- * failure of the run shows as {"__error__": …} in the body, in both forms alike. */
+ * A wait answers plainly when the run ends within the quiet time; after it the head is sent and
+ * white space keeps the connection alive until the values follow, so the status is then always 200
+ * and a failure of the run shows as {"__error__": …} in the body, in both forms alike. */
 #include "api/runs_int.h"
 
 #include "api/api_int.h"
@@ -13,61 +13,6 @@
 
 /* A waiting client gets white space as often as a stream gets heartbeats. */
 #define WAIT_QUIET_US 5000000
-
-/* --- encoding ----------------------------------------------------------------------------------
- */
-
-static bool wanted(const str *select, size_t count, const char *name) {
-    for (size_t i = 0; i < count; i++)
-        if (str_eq(select[i], str_of(name)))
-            return true;
-    return count == 0;
-}
-
-void run_write(struct json_writer *w, const struct run *run, const str *select, size_t n) {
-    jw_object(w);
-    if (wanted(select, n, "run_id")) {
-        jw_key(w, "run_id");
-        api_write_id(w, run->id);
-    }
-    if (wanted(select, n, "thread_id")) {
-        jw_key(w, "thread_id");
-        api_write_id(w, run->thread_id);
-    }
-    if (wanted(select, n, "assistant_id")) {
-        jw_key(w, "assistant_id");
-        api_write_id(w, run->assistant_id);
-    }
-    if (wanted(select, n, "created_at")) {
-        jw_key(w, "created_at");
-        api_write_time(w, run->created_at);
-    }
-    if (wanted(select, n, "updated_at")) {
-        jw_key(w, "updated_at");
-        api_write_time(w, run->updated_at);
-    }
-    if (wanted(select, n, "status")) {
-        jw_key(w, "status");
-        jw_str(w, run_status_name(run->status));
-    }
-    if (wanted(select, n, "metadata")) {
-        jw_key(w, "metadata");
-        jw_raw(w, run->metadata);
-    }
-    if (wanted(select, n, "kwargs")) {
-        jw_key(w, "kwargs");
-        jw_raw(w, run->kwargs);
-    }
-    if (wanted(select, n, "multitask_strategy")) {
-        jw_key(w, "multitask_strategy");
-        jw_str(w, run->multitask_strategy);
-    }
-    if (run->cancel_reason.p && wanted(select, n, "cancel_reason")) {
-        jw_key(w, "cancel_reason");
-        jw_str(w, run->cancel_reason);
-    }
-    jw_object_end(w);
-}
 
 void run_headers(struct api_request *r, const struct run *run, const char *resume) {
     str at = arena_printf(r->arena, "/threads/" STR_FMT "/runs/" STR_FMT,
@@ -79,8 +24,7 @@ void run_headers(struct api_request *r, const struct run *run, const char *resum
                           arena_printf(r->arena, STR_FMT "/%s", STR_ARG(at), resume));
 }
 
-/* --- creating ----------------------------------------------------------------------------------
- */
+/* --- creating --- */
 
 /* x-* headers and user-agent go into configurable, except what carries keys. */
 static str header_configurable(struct api_request *r) {
@@ -146,7 +90,7 @@ static int create(struct api_request *r, bool thread, struct err *err) {
         return rc;
     run_headers(r, live_run_row(run), NULL);
     struct json_writer w = api_json(r);
-    run_write(&w, live_run_row(run), NULL, 0);
+    api_write_run(&w, live_run_row(run), API_RUN_ALL);
     live_run_unref(run);
     return api_reply_json(r, 200);
 }
@@ -186,8 +130,7 @@ int api_run_stream_stateless(struct api_request *r, struct err *err) {
     return stream(r, false, err);
 }
 
-/* --- waiting -----------------------------------------------------------------------------------
- */
+/* --- waiting --- */
 
 static void write_outcome(struct json_writer *w, str values, str error) {
     if (error.p && error.len) {
@@ -316,8 +259,7 @@ int api_run_join(struct api_request *r, struct err *err) {
     return api_reply_json(r, 200);
 }
 
-/* --- the rest ----------------------------------------------------------------------------------
- */
+/* --- the rest --- */
 
 int api_run_get(struct api_request *r, struct err *err) {
     struct id thread_id, run_id;
@@ -328,7 +270,7 @@ int api_run_get(struct api_request *r, struct err *err) {
     if (rc < 0)
         return rc;
     struct json_writer w = api_json(r);
-    run_write(&w, &run, NULL, 0);
+    api_write_run(&w, &run, API_RUN_ALL);
     return api_reply_json(r, 200);
 }
 
@@ -336,8 +278,9 @@ int api_run_list(struct api_request *r, struct err *err) {
     struct id thread_id;
     struct page page = {0};
     struct run *runs;
-    size_t count, select_count;
-    str *select, status_text = http_query_get(&r->query, "status");
+    size_t count;
+    unsigned fields;
+    str status_text = http_query_get(&r->query, "status");
     enum run_status status = RUN_PENDING;
     int rc = api_param_id(r, 0, &thread_id, err, "Thread with ID " STR_FMT " not found",
                           STR_ARG(r->match.params[0]));
@@ -351,7 +294,7 @@ int api_run_list(struct api_request *r, struct err *err) {
         rc = ERR_INVALID;
     }
     if (rc == 0)
-        rc = http_query_list(r->arena, &r->query, "select", true, &select, &select_count, err);
+        rc = api_query_fields(r, "select", &API_RUN_FIELDS, API_RUN_ALL, &fields, err);
     if (rc == 0)
         rc = run_list(r->store, &r->who, thread_id, status_text.p ? &status : NULL, &page, r->arena,
                       &runs, &count, err);
@@ -360,7 +303,7 @@ int api_run_list(struct api_request *r, struct err *err) {
     struct json_writer w = api_json(r);
     jw_array(&w);
     for (size_t i = 0; i < count; i++)
-        run_write(&w, &runs[i], select, select_count);
+        api_write_run(&w, &runs[i], fields);
     jw_array_end(&w);
     return api_reply_json(r, 200);
 }

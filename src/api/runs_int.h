@@ -6,10 +6,6 @@
 #include "api/api.h"
 #include "engine/engine.h"
 
-/* The Run object; select: names of the members wanted, count 0: all. */
-void run_write(struct json_writer *w, const struct run *run, const str *select,
-               size_t select_count);
-
 /* Content-Location of a run, and Location of what resumes it ("stream", "join"; NULL: none). */
 void run_headers(struct api_request *r, const struct run *run, const char *resume);
 

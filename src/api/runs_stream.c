@@ -122,8 +122,7 @@ void run_stream_watch(struct run_stream *s, struct live_run *run) {
     s->watched = run;
 }
 
-/* --- joining -----------------------------------------------------------------------------------
- */
+/* --- joining --- */
 
 struct join {
     struct id thread_id, run_id; /* run nil: the thread */

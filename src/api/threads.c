@@ -123,7 +123,7 @@ int api_thread_delete(struct api_request *r, struct err *err) {
     return api_reply_empty(r, 204);
 }
 
-/* --- search ----------------------------------------------------------------------------------- */
+/* --- search --- */
 
 struct search {
     struct thread_filter filter;

@@ -17,8 +17,7 @@
 #define RECOVER_PAGE   500
 #define ACCEPT_WAIT_US 2000
 
-/* --- slots -------------------------------------------------------------------------------------
- */
+/* --- slots --- */
 
 struct slot *slot_of(struct engine *e, struct id thread_id) {
     return map_get(&e->slots, id_key(&thread_id));
@@ -80,8 +79,7 @@ static void use_places(struct engine *e) {
     }
 }
 
-/* --- live runs ---------------------------------------------------------------------------------
- */
+/* --- live runs --- */
 
 struct live_run *live_run_new(struct engine *e) {
     struct live_run *run = NEW(struct live_run);
@@ -198,8 +196,7 @@ int live_run_wait(struct live_run *run, int64_t deadline_us) {
     return run->state == LIVE_DONE ? 0 : rc;
 }
 
-/* --- cancelling --------------------------------------------------------------------------------
- */
+/* --- cancelling --- */
 
 /* The thread's row when a waiting run leaves: its state stays as it was. */
 static size_t idle_counter(void *ctx, struct db_batch *b, int64_t count) {
@@ -312,8 +309,7 @@ void engine_stop_thread(struct engine *e, struct id thread_id) {
     }
 }
 
-/* --- recovery and drain ------------------------------------------------------------------------
- */
+/* --- recovery and drain --- */
 
 static int recover_run(struct engine *e, const struct run *row, struct err *err) {
     struct live_run *run = live_run_new(e);
@@ -445,8 +441,7 @@ void engine_drain_now(struct engine *e) {
     fiber_event_wake_all(&e->idle);
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static void metrics_open(struct engine_metrics *m) {
     static const char *const ended = "Runs ended, by status", *const phase =

@@ -40,8 +40,7 @@ struct registry *engine_registry(struct engine *e);
 struct store *engine_store(struct engine *e);
 bool engine_has_graph(struct engine *e, str graph_id);
 
-/* --- runs --------------------------------------------------------------------------------------
- */
+/* --- runs --- */
 struct live_run;
 
 struct run_submit {

@@ -20,8 +20,7 @@
 #define COMMIT_RETRY_US_MAX 2000000
 #define CLAIM_RETRY_US 1000000
 
-/* --- the end -----------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 static str error_json(struct live_run *run, const char *name, const char *message) {
     struct buf b;
@@ -215,8 +214,7 @@ static int commit_step(struct step_commit *s) {
     }
 }
 
-/* --- a step ------------------------------------------------------------------------------------
- */
+/* --- a step --- */
 
 static void write_result(struct json_writer *w, const struct task *t) {
     jw_object(w);
@@ -485,8 +483,7 @@ void live_run_execute(void *arg) {
     live_run_end(run);
 }
 
-/* --- runs that waited --------------------------------------------------------------------------
- */
+/* --- runs that waited --- */
 
 static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     struct engine *e = run->engine;

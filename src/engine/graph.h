@@ -77,8 +77,7 @@ struct graph_def {
     const char *input_schema, *output_schema, *state_schema, *config_schema, *context_schema;
 };
 
-/* --- inside a node -----------------------------------------------------------------------------
- */
+/* --- inside a node --- */
 struct node_ctx {
     struct arena *arena; /* of the step: until its writes are committed */
     const struct graph_services *services;

@@ -76,8 +76,7 @@ bool hub_wants(const struct hub_topic *t, unsigned modes) {
     return false;
 }
 
-/* --- fragments ---------------------------------------------------------------------------------
- */
+/* --- fragments --- */
 
 static void show(struct hub_topic *t, const struct stream_item *item) {
     t->refs++; /* a reader that ends may be the topic's last holder */
@@ -151,8 +150,7 @@ static void release_held(struct hub_topic *t) {
         fragment_open(t, LIST_ENTRY(n, struct fragment, node));
 }
 
-/* --- commits -----------------------------------------------------------------------------------
- */
+/* --- commits --- */
 
 static bool same_segment(const struct fragment *a, const struct fragment *b) {
     return a->base == b->base && id_eq(a->run_id, b->run_id);

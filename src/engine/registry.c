@@ -110,8 +110,7 @@ const struct graph_def *registry_at(const struct registry *r, size_t index) {
     return r->graphs.p[index];
 }
 
-/* --- the key -----------------------------------------------------------------------------------
- */
+/* --- the key --- */
 
 static bool ends_in(str key, const char *word) {
     str w = str_of(word);
@@ -186,8 +185,7 @@ static str key_of(struct arena *a, const struct graph_def *def, yyjson_val *conf
     return str_n(p, id_len + canonical.len);
 }
 
-/* --- getting -----------------------------------------------------------------------------------
- */
+/* --- getting --- */
 
 static int wait_for(struct entry *e, struct compiled_graph **out, struct err *err) {
     int rc = 0;

@@ -136,8 +136,7 @@ void render_event_head(struct render *r, struct json_writer *w, const char *even
     jw_key(w, "data");
 }
 
-/* --- start -------------------------------------------------------------------------------------
- */
+/* --- start --- */
 
 static void render_start(struct render *r, const struct stream_item *item, yyjson_val *data) {
     render_messages_reset(r);
@@ -176,8 +175,7 @@ static void render_start(struct render *r, const struct stream_item *item, yyjso
     }
 }
 
-/* --- checkpoint --------------------------------------------------------------------------------
- */
+/* --- checkpoint --- */
 
 static str values_of(struct render *r, const struct stream_item *item) {
     if (!r->values.p) {
@@ -365,8 +363,7 @@ static void render_checkpoint(struct render *r, const struct stream_item *item, 
     render_tasks_begin(r, item);
 }
 
-/* --- task and end ------------------------------------------------------------------------------
- */
+/* --- task and end --- */
 
 static void write_task_result(struct json_writer *w, yyjson_val *data) {
     yyjson_val *error = json_get(data, "error");

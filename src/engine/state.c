@@ -262,8 +262,7 @@ void state_mark_stored(struct graph_view *s) {
     }
 }
 
-/* --- what routes and nodes see -----------------------------------------------------------------
- */
+/* --- what routes and nodes see --- */
 
 size_t graph_view_message_count(const struct graph_view *v, const char *channel) {
     const struct state_channel *c = channel_of(v, str_of(channel));

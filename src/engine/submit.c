@@ -83,8 +83,7 @@ static int read_request(struct engine *e, const struct run_submit *s, struct req
     return 0;
 }
 
-/* --- configuration -----------------------------------------------------------------------------
- */
+/* --- configuration --- */
 
 static str member(struct arena *a, yyjson_val *obj, const char *key) {
     yyjson_val *v = json_get(obj, key);
@@ -289,8 +288,7 @@ int live_run_read_kwargs(struct live_run *run, struct err *err) {
     return rc;
 }
 
-/* --- accepting ---------------------------------------------------------------------------------
- */
+/* --- accepting --- */
 
 struct accept {
     const struct run_submit *submit;

@@ -22,8 +22,7 @@ static const struct graphs_settings *settings_of(const struct node_ctx *ctx) {
     return ctx->services->settings;
 }
 
-/* --- tool calls of a message -------------------------------------------------------------------
- */
+/* --- tool calls of a message --- */
 
 static yyjson_val *invalid_calls(const struct message *m) {
     yyjson_val *calls = json_get(m->root, "invalid_tool_calls");
@@ -56,8 +55,7 @@ static bool is_answered(const struct graph_view *v, size_t at, str call_id) {
     return false;
 }
 
-/* --- node agent --------------------------------------------------------------------------------
- */
+/* --- node agent --- */
 
 struct turn {
     struct node_ctx *ctx;
@@ -213,8 +211,7 @@ static int run_agent(struct node_ctx *ctx, struct err *err) {
     return rc;
 }
 
-/* --- node tools --------------------------------------------------------------------------------
- */
+/* --- node tools --- */
 
 struct job {
     struct node_ctx *ctx;
@@ -305,8 +302,7 @@ static int run_tools(struct node_ctx *ctx, struct err *err) {
     return rc;
 }
 
-/* --- the graph ---------------------------------------------------------------------------------
- */
+/* --- the graph --- */
 
 enum { NODE_AGENT, NODE_TOOLS };
 

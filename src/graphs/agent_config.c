@@ -55,8 +55,7 @@ static const struct agent_provider *provider_find(str name) {
     return NULL;
 }
 
-/* --- members -----------------------------------------------------------------------------------
- */
+/* --- members --- */
 
 static bool is_set(yyjson_val *v) {
     return v && !yyjson_is_null(v) && !(yyjson_is_str(v) && str_empty(json_str(v)));
@@ -172,8 +171,7 @@ static int refuse_unbuilt(yyjson_val *from, struct err *err) {
     return 0;
 }
 
-/* --- the model ---------------------------------------------------------------------------------
- */
+/* --- the model --- */
 
 /* Takes a known provider off the front of a name; NULL when there is none. */
 static const struct agent_provider *split_provider(str *name) {
@@ -275,8 +273,7 @@ void agent_config_free(struct agent_config *c) {
     mem_free(c);
 }
 
-/* --- a call ------------------------------------------------------------------------------------
- */
+/* --- a call --- */
 
 str agent_config_provider(const struct agent_config *c) { return str_of(c->provider->name); }
 

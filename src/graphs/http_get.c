@@ -25,8 +25,7 @@
 #define URL_BYTES_MAX  4096
 #define ADDRESSES_MAX  8
 
-/* --- addresses ---------------------------------------------------------------------------------
- */
+/* --- addresses --- */
 
 struct block {
     uint32_t base;
@@ -91,8 +90,7 @@ bool tool_address_is_public(str address) {
     return v6 ? v6_is_public(bytes) : v4_is_public(v4_in(bytes));
 }
 
-/* --- the address asked for ---------------------------------------------------------------------
- */
+/* --- the address asked for --- */
 
 struct target {
     str host; /* without brackets */
@@ -169,8 +167,7 @@ static bool is_allowed(str hosts, const struct target *t) {
     return false;
 }
 
-/* --- the call ----------------------------------------------------------------------------------
- */
+/* --- the call --- */
 
 static int refuse(const struct tool_call *call, struct tool_answer *out, const char *why) {
     out->failed = true;

@@ -91,8 +91,7 @@ str tools_json(struct arena *a, unsigned set) {
     return json;
 }
 
-/* --- arguments ---------------------------------------------------------------------------------
- */
+/* --- arguments --- */
 
 static bool check_arguments(const struct tool *tool, const struct tool_call *call, str *out_why) {
     yyjson_val *schema, *key, *value, *name;
@@ -138,8 +137,7 @@ int tool_run(const struct tool *tool, const struct tool_call *call, struct tool_
     return tool->run(call, out);
 }
 
-/* --- current_time ------------------------------------------------------------------------------
- */
+/* --- current_time --- */
 
 static bool two_digits(str s, size_t at, int *out) {
     if (at + 2 > s.len || s.p[at] < '0' || s.p[at] > '9' || s.p[at + 1] < '0' || s.p[at + 1] > '9')
@@ -203,8 +201,7 @@ static int run_current_time(const struct tool_call *call, struct tool_answer *ou
     return 0;
 }
 
-/* --- calculator --------------------------------------------------------------------------------
- */
+/* --- calculator --- */
 
 static int run_calculator(const struct tool_call *call, struct tool_answer *out) {
     str expression = json_str(json_get(call->arguments, "expression"));

@@ -110,7 +110,7 @@ struct http_call {
     struct curl_slist *headers, *resolve, *connect_to;
 };
 
-/* --- states, waking -------------------------------------------------------------------------- */
+/* --- states, waking --- */
 
 static void call_set_state(struct http_call *call, enum call_state next) {
     static const bool legal[4][4] = {
@@ -135,7 +135,7 @@ static int call_wait(struct http_call *call, int64_t deadline_us) {
     return rc;
 }
 
-/* --- curl's sockets on the loop -------------------------------------------------------------- */
+/* --- curl's sockets on the loop --- */
 
 static struct client_socket *socket_find(struct http_client *c, curl_socket_t fd) {
     return fd >= 0 && (size_t)fd < c->by_fd.count ? c->by_fd.p[fd] : NULL;
@@ -256,7 +256,7 @@ static int client_close_socket(void *ctx, curl_socket_t fd) {
     return close(fd);
 }
 
-/* --- curl's time ----------------------------------------------------------------------------- */
+/* --- curl's time --- */
 
 static void client_run_timeouts(struct http_client *c) {
     int running;
@@ -316,7 +316,7 @@ static void client_collect(struct http_client *c) {
     }
 }
 
-/* --- bytes from curl ------------------------------------------------------------------------- */
+/* --- bytes from curl --- */
 
 static size_t call_on_header(char *p, size_t size, size_t count, void *ctx) {
     struct http_call *call = ctx;
@@ -361,7 +361,7 @@ static size_t call_on_body(char *p, size_t size, size_t count, void *ctx) {
     return len;
 }
 
-/* --- the pool of calls ----------------------------------------------------------------------- */
+/* --- the pool of calls --- */
 
 static void call_free(struct http_call *call) {
     curl_easy_cleanup(call->easy);
@@ -459,7 +459,7 @@ static void call_give_back(struct http_call *call) {
     c->pooled++;
 }
 
-/* --- URL and names --------------------------------------------------------------------------- */
+/* --- URL and names --- */
 
 struct url_parts {
     str host; /* without brackets */
@@ -572,7 +572,7 @@ static int call_prepare_host(struct http_call *call, const struct url_parts *u,
     return 0;
 }
 
-/* --- setting a call up ----------------------------------------------------------------------- */
+/* --- setting a call up --- */
 
 static bool header_is_clean(const struct http_header *h) {
     if (h->name.len == 0)
@@ -701,7 +701,7 @@ static void call_set_options(struct http_call *call, const struct http_call_opti
     call->idle_timeout_us = o->idle_timeout_us > 0 ? o->idle_timeout_us : IDLE_TIMEOUT_US;
 }
 
-/* --- errors ---------------------------------------------------------------------------------- */
+/* --- errors --- */
 
 static int call_error_code(const struct http_call *call) {
     switch (call->result) {
@@ -754,7 +754,7 @@ static int call_wait_failed(int rc, const char *what, const struct http_call *ca
     return err_set(err, rc, "the request to %s was cancelled", call->host);
 }
 
-/* --- public: calls --------------------------------------------------------------------------- */
+/* --- public: calls --- */
 
 static int call_start(struct http_call *call, const struct http_call_options *o,
                       const struct url_parts *u, int64_t deadline_us, struct err *err) {
@@ -897,7 +897,7 @@ void http_call_close(struct http_call *call) {
     call_give_back(call);
 }
 
-/* --- public: the client ---------------------------------------------------------------------- */
+/* --- public: the client --- */
 
 static int client_check_curl(struct err *err) {
     const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);

@@ -22,7 +22,7 @@
 #define ERROR_BODY_BYTES_MAX ((size_t)64 * 1024)
 #define SCRATCH_BYTES_MAX    ((size_t)512 << 20)
 
-/* --- documents ------------------------------------------------------------------------------- */
+/* --- documents --- */
 
 static int read_content(struct llm_assembler *as, yyjson_val *content, struct err *err) {
     if (yyjson_is_str(content))
@@ -123,7 +123,7 @@ int llm_openai_read_answer(struct llm_assembler *as, str body, str host, str sec
     return rc;
 }
 
-/* --- streams --------------------------------------------------------------------------------- */
+/* --- streams --- */
 
 void llm_openai_stream_init(struct llm_openai_stream *s, struct llm_assembler *as, str host,
                             str secret) {
@@ -187,7 +187,7 @@ int llm_openai_stream_end(struct llm_openai_stream *s, struct err *err) {
     return s->state == LLM_STREAM_OPEN ? stream_cut(s, err) : 0;
 }
 
-/* --- one attempt ----------------------------------------------------------------------------- */
+/* --- one attempt --- */
 
 struct attempt {
     struct http_client *client;
