@@ -62,8 +62,7 @@ static void handle(struct http_request *req, void *ctx) {
     api_handle(req, app->api);
 }
 
-/* --- stop --------------------------------------------------------------------------------------
- */
+/* --- stop --- */
 
 static void on_client_closed(void *arg) {
     struct app *app = arg;
@@ -110,8 +109,7 @@ static void on_signal(void *arg, int signum) {
     stop(arg);
 }
 
-/* --- start -------------------------------------------------------------------------------------
- */
+/* --- start --- */
 
 static int listen_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;

@@ -104,7 +104,7 @@ static const char *name_of(struct arena *a, const struct row *row, enum source s
     return arena_printf(a, "--%s", flag_of(a, row->key)).p;
 }
 
-/* --- conversion ----------------------------------------------------------------------------- */
+/* --- conversion --- */
 static bool parse_bool(str s, bool *out) {
     static const char *const yes[] = {"true", "1", "yes", "on"};
     static const char *const no[] = {"false", "0", "no", "off"};
@@ -217,7 +217,7 @@ static int convert(const struct row *row, const struct given *given, struct conf
     UNREACHABLE();
 }
 
-/* --- what several options say together ------------------------------------------------------ */
+/* --- what several options say together --- */
 static int resolve_listen(const struct given *given, struct config *c, struct err *err) {
     const char *name = name_of(&c->memory, &rows[ROW_listen], given[ROW_listen].source);
     str rest = c->listen, host;
@@ -306,7 +306,7 @@ static int resolve(const struct given *given, struct config *c, struct err *err)
     return rc;
 }
 
-/* --- finding the texts ---------------------------------------------------------------------- */
+/* --- finding the texts --- */
 #define FLAG_HELP 'h'
 #define FLAG_FIRST 256
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* debug.h - the debug API: what lives in the process, failpoints, the digest of the data. Loopback only,
- * and only with --debug-api. */
+/* debug.h - the debug API: what lives in the process, failpoints, the digest of the data.
+ * Loopback only, and only with --debug-api. Suspends: the digest reads all data. */
 #ifndef HF_APP_DEBUG_H
 #define HF_APP_DEBUG_H
 

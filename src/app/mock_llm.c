@@ -57,7 +57,7 @@ struct mock_call {
     int64_t start_us, delay_us, token_delay_us; /* start: when the first frame is due */
 };
 
-/* --- small answers --------------------------------------------------------------------------- */
+/* --- small answers --- */
 
 static void reply_error(struct http_request *req, int status, const char *type, const char *text) {
     str body =
@@ -104,7 +104,7 @@ static void reply_stats(struct mock_llm *m, struct http_request *req) {
     http_reply(req, 200, STR("application/json"), buf_view(&m->scratch));
 }
 
-/* --- answers --------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 /* The usual answers are kept per model; scripted ones are made for their request. */
 static struct mock_frames *frames_take(struct mock_llm *m, const struct mock_script *script) {
@@ -344,7 +344,7 @@ static void handle(struct http_request *req, void *ctx) {
         reply_error(req, 404, "invalid_request_error", "There is no such route.");
 }
 
-/* --- life ------------------------------------------------------------------------------------ */
+/* --- life --- */
 
 int mock_llm_open(struct rt *rt, const struct mock_llm_options *o, struct mock_llm **out,
                   struct err *err) {

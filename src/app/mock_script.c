@@ -35,7 +35,7 @@ bool mock_fail_parse(str name, enum mock_fail *out) {
     return false;
 }
 
-/* --- the quick scan -------------------------------------------------------------------------- */
+/* --- the quick scan --- */
 
 struct scan {
     str s;
@@ -141,7 +141,7 @@ static bool scan_body(str body, struct mock_script *out, str *out_messages) {
     return skip_char(&t, '}');
 }
 
-/* --- marks ----------------------------------------------------------------------------------- */
+/* --- marks --- */
 
 static str content_text(struct arena *a, yyjson_val *content) {
     if (yyjson_is_str(content))
@@ -279,7 +279,7 @@ static int read_messages(struct arena *a, str json, struct mock_script *out, str
     return 0;
 }
 
-/* --- together -------------------------------------------------------------------------------- */
+/* --- together --- */
 
 int mock_script_read(struct arena *a, str body, struct mock_script *out, struct err *err) {
     *out = (struct mock_script){.model = STR("\"mock\""), .delay_ms = -1, .token_delay_ms = -1};

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hash.c - SHA-256 through OpenSSL's EVP with the algorithm fetched once: an implicit fetch at each
- * call costs more than the digest of a short text. */
+/* hash.c - SHA-256 through OpenSSL's EVP.
+ *
+ * The algorithm is fetched once per thread: an implicit fetch at each call takes a lock and costs
+ * more than the digest of a short text. */
 #include "base/hash.h"
 
 #include <openssl/evp.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* begin.c - the first transition of a run: state, input, checkpoints.
  *
- * The thread of a temporary run goes with it, so its two input checkpoints are not stored: their log
- * entries carry the values, and after a crash the next attempt begins with the input again. The
+ * The thread of a temporary run goes with it, so its two input checkpoints are not stored: their
+ * log entries carry the values, and after a crash the next attempt begins with the input again. The
  * checkpoints of later steps are stored, so no step runs twice.
  *
  * A run with an input writes two checkpoints, as LangGraph does: the state before it (source input)

@@ -27,8 +27,8 @@ struct log_entry {
     str data;   /* JSON object */
 };
 
-/* A statement that changes the thread's row anyway may take the numbers, too: it moves the counter on
- * by count and returns it as its only column. */
+/* A statement that changes the thread's row anyway may take the numbers, too: it moves the counter
+ * on by count and returns it as its only column. */
 struct log_counter {
     size_t (*add)(void *ctx, struct db_batch *b, int64_t count);
     void *ctx;
