@@ -79,14 +79,50 @@ int api_assistant_patch(struct api_request *r, struct err *err) {
     return rc < 0 ? rc : reply_assistant(r, &out);
 }
 
+#define THREADS_PAGE 500
+
+/* The threads that go with an assistant: their runs end before, their readers after. */
+static int assistant_threads(struct api_request *r, struct id id, struct id **out,
+                             size_t *out_count, struct err *err) {
+    str filter = arena_printf(r->arena, "{\"assistant_id\":\"" STR_FMT "\"}",
+                              STR_ARG(id_dashed(r->arena, id)));
+    struct id after = ID_NIL, *all = NULL, *page;
+    size_t total = 0, count;
+    do {
+        int rc = thread_list_ids(r->store, &r->who, filter, after, THREADS_PAGE, r->arena, &page,
+                                 &count, err);
+        if (rc < 0)
+            return rc;
+        struct id *grown = ARENA_ARRAY(r->arena, struct id, total + count + 1);
+        if (total)
+            memcpy(grown, all, total * sizeof(*grown));
+        for (size_t i = 0; i < count; i++) {
+            after = grown[total++] = page[i];
+            engine_stop_thread(r->engine, after);
+        }
+        all = grown;
+    } while (count == THREADS_PAGE);
+    *out = all;
+    *out_count = total;
+    return 0;
+}
+
 int api_assistant_delete(struct api_request *r, struct err *err) {
-    struct id id;
+    struct id id, *gone = NULL;
+    struct assistant t;
+    size_t gone_count = 0;
     int rc = api_param_assistant(r, 0, &id, err);
     bool threads = http_query_bool(&r->query, "delete_threads", false);
+    if (rc == 0 && threads) /* no run ends for the sake of an assistant that is not there */
+        rc = assistant_get(r->store, &r->who, id, r->arena, &t, err);
+    if (rc == 0 && threads)
+        rc = assistant_threads(r, id, &gone, &gone_count, err);
     if (rc == 0)
         rc = assistant_delete(r->store, &r->who, id, threads, r->arena, err);
     if (rc < 0)
         return rc;
+    for (size_t i = 0; i < gone_count; i++)
+        hub_thread_gone(engine_hub(r->engine), gone[i]);
     struct json_writer w = api_json(r);
     jw_array(&w);
     api_write_id(&w, id);
