@@ -84,9 +84,13 @@ int lite_error(sqlite3 *db, const char *what, struct err *err) {
 static int set_up(struct lite_conn *c, const struct lite_conn_options *o, struct err *err) {
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_timeout(c->db, o->never_wait ? 0 : LITE_BUSY_TIMEOUT_MS);
-    int rc = db_sqlite_functions_register(c->db);
+    /* Plans do not depend on parameters. Otherwise a statement whose parameter could be compared
+     * with the condition of a partial index is prepared anew whenever it is bound. */
+    int rc = sqlite3_db_config(c->db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
+    if (rc == SQLITE_OK)
+        rc = db_sqlite_functions_register(c->db);
     if (rc != SQLITE_OK)
-        return lite_error(c->db, "functions", err);
+        return lite_error(c->db, "connection", err);
     int64_t kib = o->cache_bytes / 1024;
     int code = lite_conn_pragma(c, LITE_SET_CACHE_KIB, kib > 0 ? kib : 1, NULL, err);
     if (code == 0)
