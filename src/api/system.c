@@ -91,6 +91,7 @@ static const char DOCS_PAGE[] =
     "for(const[path,ops]of Object.entries(d.paths))for(const[m,o]of Object.entries(ops)){"
     "if(o.tags[0]!==tag)add(at,'h2',tag=o.tags[0]);const x=add(at,'details'),s=add(x,'summary');"
     "add(s,'code',m.toUpperCase(),'m');add(s,'code',path);add(s,'span',' '+o.summary);"
+    "if(o['x-not-built']){x.style.opacity=.5;add(s,'em',' (not built yet: answers 501)')}"
     "const show=(t,v)=>{if(v){add(x,'h4',t);add(x,'pre',JSON.stringify(v,null,2))}};"
     "const named=v=>v&&v.$ref?d.components.schemas[v.$ref.split('/').pop()]:v;"
     "show('Parameters',o.parameters);"
