@@ -249,7 +249,9 @@ int live_run_begin(struct live_run *run, const struct thread *thread, struct db_
         return rc;
     /* Only these two modes show the state before the input. */
     str before =
-        run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS) ? state_values_json(&run->view) : STR_NULL;
+        run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS)
+            ? arena_dup(&run->arena, state_values_json(&run->view))
+            : STR_NULL;
     checkpoint_make(run, "input", !run->temporary, b, &out->entries[1]);
     out->entries[1].values = before;
     for (size_t i = 0; i < count; i++)

@@ -36,7 +36,9 @@ struct task {
     struct err err;
 };
 
-#define RUN_ARENA_BYTES_MAX ((size_t)1 << 30)
+/* The arena's cap ends the process, so a run that passes the lower bound between two steps ends. */
+#define RUN_ARENA_BYTES_MAX ((size_t)2 << 30)
+#define RUN_BYTES_MAX ((size_t)512 << 20)
 
 struct live_run {
     struct engine *engine;

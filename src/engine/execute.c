@@ -57,6 +57,8 @@ static const char *error_class(int code) {
         return "InvalidInputError";
     case ERR_LIMIT:
         return "GraphRecursionError";
+    case ERR_TOO_LARGE:
+        return "RunTooLargeError";
     default:
         return "GraphError";
     }
@@ -441,10 +443,18 @@ static bool steps(struct live_run *run) {
         run->status = RUN_SUCCESS;
         return end_now(run);
     }
-    for (int64_t n = 0; n < limit; n++)
+    struct err err;
+    for (int64_t n = 0; n < limit; n++) {
         if (step(run, &ours))
             return ours;
-    struct err err;
+        if (run->arena.used_bytes > RUN_BYTES_MAX) {
+            set_failure(run,
+                        err_set(&err, ERR_TOO_LARGE, "The run used more than %zu MiB of memory",
+                                RUN_BYTES_MAX >> 20),
+                        &err);
+            return end_now(run);
+        }
+    }
     set_failure(run,
                 err_set(&err, ERR_LIMIT,
                         "Recursion limit of %lld reached without hitting a stop condition. You "

@@ -9,8 +9,12 @@
 
 #include "base/rand.h"
 
+static void free_values(void *values_json) { buf_deinit(values_json); }
+
 void state_init(struct graph_view *s, const struct graph_def *graph, struct arena *a) {
-    *s = (struct graph_view){.arena = a, .graph = graph};
+    *s = (struct graph_view){.arena = a, .graph = graph, .values_json = ARENA_NEW(a, struct buf)};
+    buf_init(s->values_json, SIZE_MAX / 2);
+    arena_on_deinit(a, free_values, s->values_json);
     s->channels = ARENA_ARRAY(a, struct state_channel, graph->channel_count);
     for (size_t i = 0; i < graph->channel_count; i++) {
         s->channels[i].def = &graph->channels[i];
@@ -76,7 +80,7 @@ int state_take_checkpoint(struct graph_view *s, const struct checkpoint *cp, boo
             c->stored_count = c->added_count = c->count;
         }
     }
-    s->values_json = STR_NULL;
+    s->values_fresh = false;
     return 0;
 }
 
@@ -121,7 +125,7 @@ void state_apply(struct graph_view *s, const struct state_write *w) {
     struct state_channel *c = channel_of(s, str_of(w->channel));
     ASSERT(c && w->is_message == (c->def->kind == CHANNEL_MESSAGES));
     c->present = true;
-    s->values_json = STR_NULL;
+    s->values_fresh = false;
     if (w->is_message) {
         apply_message(s, c, &w->message);
         return;
@@ -174,11 +178,10 @@ static void write_items(struct json_writer *w, const struct state_channel *c, si
 }
 
 str state_values_json(struct graph_view *s) {
-    if (s->values_json.p)
-        return s->values_json;
-    struct buf b;
-    buf_init(&b, SIZE_MAX / 2);
-    struct json_writer w = json_writer(&b);
+    if (s->values_fresh)
+        return buf_view(s->values_json);
+    buf_reset(s->values_json);
+    struct json_writer w = json_writer(s->values_json);
     jw_object(&w);
     for (size_t i = 0; i < s->graph->channel_count; i++) {
         const struct state_channel *c = &s->channels[i];
@@ -194,9 +197,8 @@ str state_values_json(struct graph_view *s) {
         jw_array_end(&w);
     }
     jw_object_end(&w);
-    s->values_json = arena_dup(s->arena, buf_view(&b));
-    buf_deinit(&b);
-    return s->values_json;
+    s->values_fresh = true;
+    return buf_view(s->values_json);
 }
 
 static void persist_list_add(struct graph_view *s, struct state_channel *c, struct db_batch *b,

@@ -27,7 +27,8 @@ struct graph_view {
     struct arena *arena;
     const struct graph_def *graph;
     struct state_channel *channels; /* parallel to graph->channels */
-    str values_json;                /* cached; absent after a change */
+    struct buf *values_json;        /* heap, freed with the arena */
+    bool values_fresh;              /* no change since it was written */
 };
 struct state_write {
     const char *channel;
@@ -47,7 +48,7 @@ void state_apply(struct graph_view *s, const struct state_write *w);
  * ERR_INVALID with the position. */
 MUST_CHECK int state_read_input(const struct graph_view *s, yyjson_val *input,
                                 struct state_write **out, size_t *out_count, struct err *err);
-/* {"channel": value, …} of the output channels; cached until the next change. */
+/* {"channel": value, …} of the output channels; valid until a call after the next change. */
 str state_values_json(struct graph_view *s);
 /* Adds rows for what is not stored and returns the references for checkpoints.channels. */
 str state_persist_add(struct graph_view *s, struct db_batch *b, struct id thread_id);

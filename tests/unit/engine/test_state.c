@@ -185,7 +185,7 @@ static void body_persist(struct fx *f) {
         size_t rows;
         put(&s, steps[i].input);
         ids[i] = keep(f, &s, thread, (int)i, &rows);
-        values[i] = state_values_json(&s);
+        values[i] = arena_dup(&f->a, state_values_json(&s));
         if (rows != steps[i].rows)
             fail_msg("step %zu took %zu rows, not %zu", i, rows, steps[i].rows);
     }
