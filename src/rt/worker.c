@@ -3,8 +3,8 @@
  *
  * To a worker: an inbox under a mutex. The poster signals the condition only when the worker
  * sleeps, and marks it awake in the same step, so a burst of posts costs one futex call. The worker
- * takes the whole inbox at once. Late posts gather in an outbox of the loop's, which a deferred
- * call empties into the inbox at the end of the turn.
+ * takes the whole inbox at once. Late posts gather in an outbox of the loop's, which goes to the
+ * inbox at the end of the turn or when it is large enough for a group.
  *
  * Back to the loop: one list of replies for all workers of the loop, under a mutex. Who finds it
  * empty wakes the loop through the uv_async handle; the loop takes the whole list and runs each
@@ -34,6 +34,7 @@
 #define OFFLOAD_THREADS_MAX 64
 #define OFFLOAD_QUEUE_MAX_DEFAULT 4096
 #define HOST_LEN_MAX 253
+#define LATE_COUNT_MAX 8 /* more would only leave the worker idle while the loop fills them */
 
 struct rt_worker {
     struct rt *rt;
@@ -201,7 +202,9 @@ static void outbox_send(struct rt_worker *w)
 
 static void on_turn_end(struct rt_defer *d)
 {
-    outbox_send(CONTAINER_OF(d, struct rt_worker, turn_end));
+    struct rt_worker *w = CONTAINER_OF(d, struct rt_worker, turn_end);
+    if (w->outbox_count > 0)
+        outbox_send(w);
 }
 
 int rt_worker_open(struct rt *rt, const struct rt_worker_options *options, struct rt_worker **out,
@@ -269,7 +272,10 @@ int rt_worker_post_late(struct rt_worker *w, struct rt_msg *m)
     list_push_back(&w->outbox, &m->node);
     w->outbox_count++;
     w->rt->replies.outstanding++;
-    rt_defer(w->rt, &w->turn_end);
+    if (w->outbox_count >= LATE_COUNT_MAX)
+        outbox_send(w);
+    else
+        rt_defer(w->rt, &w->turn_end);
     return 0;
 }
 
@@ -284,10 +290,10 @@ void rt_worker_close(struct rt_worker *w)
         return;
     struct rt *rt = w->rt;
     ASSERT_LOOP_THREAD(rt);
-    if (w->outbox_count > 0) {
+    if (list_linked(&w->turn_end.node))
         list_remove(&w->turn_end.node);
+    if (w->outbox_count > 0)
         outbox_send(w);
-    }
     must(pthread_mutex_lock(&w->lock));
     w->stopping = true;
     must(pthread_mutex_unlock(&w->lock));

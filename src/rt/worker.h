@@ -33,8 +33,8 @@ struct rt_worker_options {
 MUST_CHECK int rt_worker_open(struct rt *rt, const struct rt_worker_options *options,
                               struct rt_worker **out, struct err *err);
 MUST_CHECK int rt_worker_post(struct rt_worker *w, struct rt_msg *m); /* loop thread */
-/* The same at the end of the turn, together with all others of the turn: for work that is cheaper
- * in a group, so that the first message does not start a group of one. Mixed with rt_worker_post
+/* The same at the end of the turn or when eight have gathered: for work that is cheaper in a group,
+ * so that the first message does not start a group of one. Mixed with rt_worker_post
  * the order is that of arrival at the worker. */
 MUST_CHECK int rt_worker_post_late(struct rt_worker *w, struct rt_msg *m);
 void rt_worker_reply(struct rt_worker *w, struct list *messages);     /* worker thread */

@@ -201,7 +201,7 @@ static int post_late(struct rt_worker *w, struct bench *b, struct item *it, int 
 static void test_late_posts_of_a_turn_come_in_one_batch(void **state)
 {
     struct bench b = {.stop_at = 6};
-    struct rt_worker *w = bench_open(*state, &b, 6);
+    struct rt_worker *w = bench_open(*state, &b, 6); /* fewer than go at once */
     struct item items[7];
     for (int i = 0; i < 6; i++)
         assert_int_equal(post_late(w, &b, &items[i], i), 0);
@@ -214,6 +214,22 @@ static void test_late_posts_of_a_turn_come_in_one_batch(void **state)
     assert_int_equal(post_late(w, &b, &items[6], 6), 0);
     rt_worker_close(w); /* before the turn ends */
     assert_int_equal(b.done, 7);
+    gate_deinit(&b.gate);
+}
+
+static void test_many_late_posts_do_not_wait_for_the_turn(void **state)
+{
+    struct bench b = {.gated = true, .stop_at = 10};
+    struct rt_worker *w = bench_open(*state, &b, 100);
+    struct item items[10];
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(post_late(w, &b, &items[i], i), 0);
+    gate_await(&b.gate, 1); /* the turn has not ended, and the worker has some */
+    gate_open(&b.gate);
+    rt_run(*state);
+    rt_worker_close(w);
+    assert_int_equal(b.batches, 2);
+    assert_int_equal(b.sizes[0] + b.sizes[1], 10);
     gate_deinit(&b.gate);
 }
 
@@ -446,6 +462,7 @@ int main(void)
         WORKER_TEST(test_all_waiting_messages_come_in_one_batch),
         WORKER_TEST(test_a_full_inbox_refuses_and_done_does_not_run),
         WORKER_TEST(test_late_posts_of_a_turn_come_in_one_batch),
+        WORKER_TEST(test_many_late_posts_do_not_wait_for_the_turn),
         WORKER_TEST(test_close_handles_the_inbox_and_delivers_replies),
         WORKER_TEST(test_a_long_stream_loses_no_message),
         WORKER_TEST(test_jobs_run_outside_the_loop_and_return),
