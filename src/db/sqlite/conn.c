@@ -18,6 +18,7 @@
 #include "db/sqlite/wal_vfs.h"
 #include "db/stmt_log.h"
 
+#define CACHE_PAGES_KEPT 64
 #define CELLS_KEPT_MAX 4096 /* a larger result's scratch memory is given back */
 
 /* SQLite's own remarks. Failed constraints and changed schemas are ordinary; the rest is rare. */
@@ -34,6 +35,9 @@ int lite_library_init(struct err *err) {
      * memory: a savepoint of a batch must not cost temporary files. */
     (void)sqlite3_config(SQLITE_CONFIG_LOG, on_sqlite_log, NULL);
     (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
+    /* Pages that each connection keeps for its cache: a reader drops all of its pages at each new
+     * snapshot, and the heap is slow at taking and giving them. */
+    (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, CACHE_PAGES_KEPT);
     int rc = sqlite3_initialize();
     if (rc == SQLITE_OK)
         rc = lite_wal_vfs_register();
