@@ -74,21 +74,29 @@ int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, 
     if (!id_parse(out->assistant_name, &out->assistant_id)) {
         if (!engine_has_graph(r->engine, out->assistant_name))
             return api_assistant_unknown(out->assistant_name, err);
-        out->assistant_id = id_v5(ID_NAMESPACE_GRAPH, out->assistant_name);
+        out->assistant_id = assistant_id_of_graph(out->assistant_name);
     }
     out->header_configurable = header_configurable(r);
     return 0;
 }
 
-static int create(struct api_request *r, bool thread, struct err *err) {
+/* On success *out is a reference, and the headers say where the run is. */
+static int submit(struct api_request *r, bool thread, const char *resume, struct live_run **out,
+                  struct err *err) {
     struct run_submit s;
-    struct live_run *run;
     int rc = run_submit_read(r, thread, &s, err);
     if (rc == 0)
-        rc = engine_submit(r->engine, &s, &run, err);
+        rc = engine_submit(r->engine, &s, out, err);
+    if (rc == 0)
+        run_headers(r, live_run_row(*out), resume);
+    return rc;
+}
+
+static int create(struct api_request *r, bool thread, struct err *err) {
+    struct live_run *run;
+    int rc = submit(r, thread, NULL, &run, err);
     if (rc < 0)
         return rc;
-    run_headers(r, live_run_row(run), NULL);
     struct json_writer w = api_json(r);
     api_write_run(&w, live_run_row(run), API_RUN_ALL);
     live_run_unref(run);
@@ -212,14 +220,10 @@ static int wait_for(struct api_request *r, struct live_run *run, bool cancel, st
 }
 
 static int wait(struct api_request *r, bool thread, struct err *err) {
-    struct run_submit s;
     struct live_run *run;
-    int rc = run_submit_read(r, thread, &s, err);
-    if (rc == 0)
-        rc = engine_submit(r->engine, &s, &run, err);
+    int rc = submit(r, thread, "join", &run, err);
     if (rc < 0)
         return rc;
-    run_headers(r, live_run_row(run), "join");
     bool cancel = str_eq(json_str(json_get(r->body, "on_disconnect")), STR("cancel"));
     rc = wait_for(r, run, cancel, err);
     live_run_unref(run);

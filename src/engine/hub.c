@@ -69,13 +69,6 @@ void hub_topic_unref(struct hub *h, struct hub_topic *t) {
     mem_free(t);
 }
 
-bool hub_wants(const struct hub_topic *t, unsigned modes) {
-    LIST_EACH (&t->readers, n)
-        if (LIST_ENTRY(n, struct hub_reader, node)->modes & (modes | HUB_MODES_OF_RUN))
-            return true;
-    return false;
-}
-
 /* --- fragments --- */
 
 static void show(struct hub_topic *t, const struct stream_item *item) {

@@ -58,8 +58,6 @@ MUST_CHECK MAY_SUSPEND int hub_commit_gone(struct hub *h, struct id thread_id, s
 void hub_thread_gone(struct hub *h, struct id thread_id);
 /* A token or custom value of a run: JSON object (see render_messages.c), copied. */
 void hub_fragment(struct hub *h, struct hub_topic *t, struct id run_id, str json);
-/* Does any reader of the thread show one of these modes? */
-bool hub_wants(const struct hub_topic *t, unsigned modes);
 
 /* Where a client left off. Text: seq[.k][-j]: j frames (1 when left out) of the item were received.
  */
@@ -75,7 +73,6 @@ struct hub_reader_options {
     struct id thread_id;
     struct id run_id; /* nil: every run of the thread; never ends by itself */
     unsigned modes;   /* HUB_MODES_OF_RUN: and those that each run was started with */
-    const char *api_url;
     bool (*frame)(void *ctx, str event, str data, str id); /* false: gone */
     void (*finished)(void *ctx); /* once, after the run's end was shown; not after a close */
     void *ctx;

@@ -40,7 +40,6 @@ struct hub_reader {
     struct hub *hub;
     struct hub_topic *topic;
     struct hub_reader_options o;
-    unsigned modes;
     struct render *render;
     int64_t seq, k; /* position: the last item seen */
     struct hub_cursor cursor, now;

@@ -92,11 +92,9 @@ static struct hub_reader *reader_new(struct hub *h, const struct hub_reader_opti
     struct hub_reader *r = NEW(struct hub_reader);
     r->hub = h;
     r->o = *o;
-    r->modes = o->modes;
     r->refs = 1;
     r->render = render_new(&(struct render_options){.thread_id = o->thread_id,
                                                     .modes = o->modes,
-                                                    .api_url = o->api_url,
                                                     .values = on_values,
                                                     .frame = on_frame,
                                                     .ctx = r});

@@ -244,8 +244,7 @@ static void write_checkpoint(struct render *r, struct json_writer *w,
     jw_object_end(w);
 }
 
-static void debug_begin(struct render *r, struct json_writer *w, const char *type, int64_t step,
-                        int64_t at) {
+static void debug_begin(struct json_writer *w, const char *type, int64_t step, int64_t at) {
     jw_object(w);
     jw_key(w, "step");
     jw_i64(w, step);
@@ -254,7 +253,6 @@ static void debug_begin(struct render *r, struct json_writer *w, const char *typ
     jw_key(w, "timestamp");
     write_time(w, at);
     jw_key(w, "payload");
-    (void)r;
 }
 
 static void write_task(struct render *r, struct json_writer *w, const struct stream_item *item,
@@ -307,7 +305,7 @@ static void render_tasks_begin(struct render *r, const struct stream_item *item)
         }
         if (render_wants(r, STREAM_DEBUG)) {
             w = render_begin(r);
-            debug_begin(r, &w, "task", r->step_number + 1, item->at);
+            debug_begin(&w, "task", r->step_number + 1, item->at);
             write_task(r, &w, item, t);
             jw_object_end(&w);
             render_end(r, "debug");
@@ -344,7 +342,7 @@ static void render_checkpoint(struct render *r, const struct stream_item *item, 
     }
     if (render_wants(r, STREAM_DEBUG)) {
         w = render_begin(r);
-        debug_begin(r, &w, "checkpoint", r->step_number, item->at);
+        debug_begin(&w, "checkpoint", r->step_number, item->at);
         write_checkpoint(r, &w, item, data);
         jw_object_end(&w);
         render_end(r, "debug");
@@ -406,7 +404,7 @@ static void render_task(struct render *r, const struct stream_item *item, yyjson
     }
     if (render_wants(r, STREAM_DEBUG)) {
         w = render_begin(r);
-        debug_begin(r, &w, "task_result", r->step_number + 1, item->at);
+        debug_begin(&w, "task_result", r->step_number + 1, item->at);
         write_task_result(&w, data);
         jw_object_end(&w);
         render_end(r, "debug");

@@ -28,7 +28,6 @@ struct stream_item {
 struct render_options {
     struct id thread_id;
     unsigned modes; /* enum stream_mode */
-    const char *api_url;
     /* Gives the values of a checkpoint of this thread, or absent; valid until the call returns. */
     str (*values)(void *ctx, struct id checkpoint_id);
     /* false: the reader is gone, render no more. */
