@@ -33,7 +33,9 @@ SELECT a.id, a.owner, a.graph_id, a.name, a.description, a.config, a.context, a.
        t.created_at, t.updated_at, t.state_updated_at,
        (SELECT count(*) FROM runs r WHERE r.thread_id = t.id AND r.status IN ('pending', 'running'))
 FROM (SELECT 1)
-LEFT JOIN assistants a ON a.id = $1 AND (a.owner BETWEEN $3 AND $4 OR a.owner = '')
+LEFT JOIN assistants a ON a.id = $1
+  AND (a.owner BETWEEN $3 AND $4
+       OR (a.owner = '' AND hf_contains(a.metadata, '{"created_by":"system"}')))
 LEFT JOIN threads t ON t.id = $2 AND t.owner BETWEEN $3 AND $4;
 
 -- name: run_insert

@@ -98,12 +98,33 @@ static yyjson_val *parse_object(struct arena *a, str text) {
 }
 
 struct merged {
-    str metadata; /* of the run and, from now on, of the thread */
+    str metadata;    /* of the run and, from now on, of the thread */
     str under, over; /* the parts of it that come before and after the thread's own */
-    str config;   /* of the thread: without the server's own keys */
+    str config;      /* of the thread: without the server's own keys */
     str configurable, run_configurable;
     str top; /* config without configurable and metadata */
 };
+
+/* Who runs it, in every name that a graph may look under: no client's words stand there. */
+static void write_identity(struct json_writer *w, str owner) {
+    static const char *const names[] = {"user_id", "owner", "langgraph_auth_user_id"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        jw_key(w, names[i]);
+        jw_str(w, owner);
+    }
+    jw_key(w, "langgraph_auth_user");
+    jw_object(w);
+    jw_key(w, "identity");
+    jw_str(w, owner);
+    jw_key(w, "display_name");
+    jw_str(w, owner);
+    jw_key(w, "is_authenticated");
+    jw_bool(w, true);
+    jw_object_end(w);
+    jw_key(w, "langgraph_auth_permissions");
+    jw_array(w);
+    jw_array_end(w);
+}
 
 static str server_keys(struct live_run *run, const struct assistant *assistant) {
     struct buf b;
@@ -119,12 +140,8 @@ static str server_keys(struct live_run *run, const struct assistant *assistant) 
     jw_str(&w, assistant->graph_id);
     jw_key(&w, "assistant_id");
     jw_str(&w, id_dashed(a, assistant->id));
-    if (run->owner.len) {
-        jw_key(&w, "user_id");
-        jw_str(&w, run->owner);
-        jw_key(&w, "langgraph_auth_user_id");
-        jw_str(&w, run->owner);
-    }
+    if (run->owner.len)
+        write_identity(&w, run->owner);
     jw_object_end(&w);
     str s = arena_dup(a, buf_view(&b));
     buf_deinit(&b);
@@ -386,6 +403,11 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
     return rc;
 }
 
+static int thread_unknown(struct live_run *run, struct err *err) {
+    return err_set(err, ERR_NOT_FOUND, "Thread with ID " STR_FMT " not found",
+                   STR_ARG(id_dashed(&run->arena, run->row.thread_id)));
+}
+
 static int context_check(const struct run_submit *s, const struct request *q, struct live_run *run,
                          const struct run_context *ctx, struct err *err) {
     if (!ctx->has_assistant)
@@ -395,8 +417,7 @@ static int context_check(const struct run_submit *s, const struct request *q, st
                        "valid assistant or a valid graph ID.",
                        STR_ARG(s->assistant_name));
     if (!ctx->has_thread && !q->stateless && q->if_not_exists == IF_NOT_EXISTS_REJECT)
-        return err_set(err, ERR_NOT_FOUND, "Thread with ID " STR_FMT " not found",
-                       STR_ARG(id_dashed(&run->arena, run->row.thread_id)));
+        return thread_unknown(run, err);
     return 0;
 }
 
@@ -428,6 +449,16 @@ static int make_way(struct engine *e, struct slot *slot, const struct request *q
     return 0;
 }
 
+static bool slot_is_foreign(const struct slot *slot, const struct principal *who) {
+    if (slot->running && !str_eq(slot->running->owner, who->owner))
+        return true;
+    LIST_EACH (&slot->queue, n) {
+        if (!str_eq(LIST_ENTRY(n, struct live_run, node)->owner, who->owner))
+            return true;
+    }
+    return false;
+}
+
 static int accept_run(struct live_run *run, const struct run_submit *s, struct request *q,
                       struct err *err) {
     struct engine *e = run->engine;
@@ -446,12 +477,14 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
     } else {
         slot->arriving++;
     }
-    int rc = busy && q->after_us == 0 ? make_way(e, slot, q, err) : 0;
-    if (rc == 0)
-        rc = run_context_read(e->store, s->who, s->assistant_id, run->row.thread_id, &run->arena,
+    int rc = run_context_read(e->store, s->who, s->assistant_id, run->row.thread_id, &run->arena,
                               &ctx, err);
     if (rc == 0)
         rc = context_check(s, q, run, &ctx, err);
+    if (rc == 0 && busy && !ctx.has_thread && slot_is_foreign(slot, s->who))
+        rc = thread_unknown(run, err); /* a stranger makes nobody's runs end */
+    if (rc == 0 && busy && q->after_us == 0)
+        rc = make_way(e, slot, q, err);
     if (rc == 0) {
         merge(run, s, &ctx, &m);
         run->row.metadata = m.metadata;
@@ -463,8 +496,7 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
         rc = commit_new(run, s, &ctx, &m, direct, &batch, err);
         arena_deinit(&batch);
         if (rc == ERR_EXISTS) /* the thread is somebody else's */
-            rc = err_set(err, ERR_NOT_FOUND, "Thread with ID " STR_FMT " not found",
-                         STR_ARG(id_dashed(&run->arena, run->row.thread_id)));
+            rc = thread_unknown(run, err);
     }
     if (!direct)
         slot->arriving--;

@@ -67,11 +67,10 @@ int assistant_create(struct store *s, const struct principal *who, const struct 
     }
     if (rc != ERR_EXISTS)
         return rc;
-    if (do_nothing) {
-        rc = assistant_get(s, who, in->id, a, out, err);
-        if (rc != ERR_NOT_FOUND)
-            return rc;
-    }
+    /* Somebody else's answers as any other use of its id does. */
+    rc = assistant_get(s, who, in->id, a, out, err);
+    if (rc < 0 || do_nothing)
+        return rc;
     return err_set(err, ERR_EXISTS, "Assistant already exists");
 }
 

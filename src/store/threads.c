@@ -74,11 +74,10 @@ int thread_create(struct store *s, const struct principal *who, struct id id, st
     }
     if (rc != ERR_EXISTS)
         return rc;
-    if (do_nothing) {
-        rc = thread_get(s, who, id, a, out, err);
-        if (rc != ERR_NOT_FOUND)
-            return rc;
-    }
+    /* Somebody else's answers as any other use of its id does. */
+    rc = thread_get(s, who, id, a, out, err);
+    if (rc < 0 || do_nothing)
+        return rc;
     return err_set(err, ERR_EXISTS, "Thread already exists");
 }
 

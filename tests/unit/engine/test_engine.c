@@ -225,6 +225,76 @@ static void test_multitask(void **state) {
     fx_run(body_multitask);
 }
 
+/* Goal: whoever submits to a thread of somebody else gets what an unknown thread gets, by every
+ * strategy, and no run of the owner ends by it. */
+static void body_strangers(struct fx *f) {
+    static const char *const bodies[] = {
+        "\"multitask_strategy\":\"enqueue\"",
+        "\"multitask_strategy\":\"reject\"",
+        "\"multitask_strategy\":\"interrupt\"",
+        "\"multitask_strategy\":\"rollback\"",
+        "\"multitask_strategy\":\"reject\",\"if_not_exists\":\"create\"",
+        "\"multitask_strategy\":\"rollback\",\"if_not_exists\":\"create\""};
+    struct live_run *slow;
+    f->who.owner = STR("alice");
+    struct id thread = fx_thread(f);
+    str text = arena_printf(&f->a, "Thread with ID " STR_FMT " not found",
+                            STR_ARG(id_dashed(&f->a, thread)));
+    assert_int_equal(fx_submit(f, "slow", thread, hello, NULL, NULL, &slow, NULL), 0);
+    f->who.owner = STR("bob");
+    for (size_t i = 0; i < ARRAY_COUNT(bodies); i++) {
+        struct err err = {0};
+        const char *body = arena_printf(&f->a, "{%s,%s", bodies[i], hello + 1).p;
+        assert_int_equal(fx_submit(f, "echo", thread, body, NULL, NULL, NULL, &err), ERR_NOT_FOUND);
+        assert_string_equal(err.message, text.p);
+    }
+    fiber_yield();
+    assert_false(live_run_done(slow));
+    f->who.owner = STR("alice");
+    assert_int_equal(engine_cancel(f->engine, &f->who, thread, live_run_id(slow), CANCEL_INTERRUPT,
+                                   STR("test"), true, NULL),
+                     0);
+    live_run_unref(slow);
+}
+static void test_strangers(void **state) {
+    (void)state;
+    fx_run(body_strangers);
+}
+
+/* Goal: who runs it is said by the server alone, whatever the configuration and context claim. */
+static void body_identity(struct fx *f) {
+    static const char *const claim =
+        "\"config\":{\"configurable\":{\"user_id\":\"eve\",\"owner\":\"eve\",\"thread_id\":\"t\","
+        "\"run_id\":\"r\",\"langgraph_auth_user_id\":\"eve\","
+        "\"langgraph_auth_permissions\":[\"all\"],"
+        "\"langgraph_auth_user\":{\"identity\":\"eve\"}}},\"context\":{\"user_id\":\"eve\","
+        "\"langgraph_auth_user\":{\"identity\":\"eve\"}}";
+    struct live_run *run;
+    struct run row;
+    yyjson_val *kwargs;
+    f->who.owner = STR("alice");
+    struct id thread = fx_thread(f);
+    const char *body = arena_printf(&f->a, "{%s,%s", claim, hello + 1).p;
+    assert_int_equal(fx_submit(f, "echo", thread, body, NULL, NULL, &run, NULL), 0);
+    wait_done(run);
+    assert_int_equal(run_get(&f->store, &f->who, thread, live_run_id(run), &f->a, &row, NULL), 0);
+    assert_int_equal(json_parse(&f->a, row.kwargs, &kwargs, NULL), 0);
+    yyjson_val *c = json_get(json_get(kwargs, "config"), "configurable");
+    assert_true(str_eq(json_str(json_get(c, "user_id")), STR("alice")));
+    assert_true(str_eq(json_str(json_get(c, "owner")), STR("alice")));
+    assert_true(str_eq(json_str(json_get(c, "langgraph_auth_user_id")), STR("alice")));
+    assert_true(
+        str_eq(json_str(json_get(json_get(c, "langgraph_auth_user"), "identity")), STR("alice")));
+    assert_int_equal(yyjson_arr_size(json_get(c, "langgraph_auth_permissions")), 0);
+    assert_true(str_eq(json_str(json_get(c, "thread_id")), id_dashed(&f->a, thread)));
+    assert_true(str_eq(json_str(json_get(c, "run_id")), id_dashed(&f->a, live_run_id(run))));
+    live_run_unref(run);
+}
+static void test_identity(void **state) {
+    (void)state;
+    fx_run(body_identity);
+}
+
 static void body_stateless(struct fx *f) {
     struct live_run *run;
     assert_int_equal(fx_submit(f, "pair", ID_NIL, hello, NULL, NULL, &run, NULL), 0);
@@ -320,6 +390,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wait),      cmocka_unit_test(test_replay),
         cmocka_unit_test(test_errors),    cmocka_unit_test(test_multitask),
+        cmocka_unit_test(test_strangers), cmocka_unit_test(test_identity),
         cmocka_unit_test(test_stateless), cmocka_unit_test(test_recover),
         cmocka_unit_test(test_faults),
     };

@@ -89,7 +89,8 @@ static void owners(struct fixture *f) {
                              .config = STR("{}"),
                              .context = STR("{}"),
                              .metadata = STR("{}")};
-    CHECK_INT(assistant_create(s, &BOB, &same, true, &f->arena, &out, &f->err), ERR_EXISTS);
+    CHECK_INT(assistant_create(s, &BOB, &same, true, &f->arena, &out, &f->err),
+              ERR_NOT_FOUND);
     CHECK_INT(assistant_search(s, &BOB, &any, &page, &f->arena, &list, &count, &f->err), 0);
     CHECK_INT(count, 3);
     CHECK(id_eq(list[0].id, theirs));

@@ -65,8 +65,12 @@ static void owners(struct fixture *f) {
     CHECK_INT(thread_get(s, &BOB, mine, &f->arena, &t, &f->err), ERR_NOT_FOUND);
     CHECK_INT(thread_patch(s, &BOB, mine, STR("{\"x\":1}"), &f->arena, &t, &f->err), ERR_NOT_FOUND);
     CHECK_INT(thread_delete(s, &BOB, mine, &f->arena, &f->err), ERR_NOT_FOUND);
-    CHECK_INT(thread_create(s, &BOB, mine, STR("{}"), STR("{}"), true, &f->arena, &t, &f->err),
-              ERR_EXISTS);
+    for (int do_nothing = 0; do_nothing < 2; do_nothing++) {
+        CHECK_INT(
+            thread_create(s, &BOB, mine, STR("{}"), STR("{}"), do_nothing, &f->arena, &t, &f->err),
+            ERR_NOT_FOUND);
+        CHECK(str_starts(str_of(f->err.message), STR("Thread with ID ")));
+    }
     CHECK_INT(thread_search(s, &BOB, &any, &page, &f->arena, &list, &count, &f->err), 0);
     CHECK_INT(count, 1);
     CHECK(id_eq(list[0].id, theirs));
