@@ -73,6 +73,7 @@ size_t db_batch_add(struct db_batch *b, enum db_stmt stmt, const struct db_value
 int db_commit(struct db *db, struct db_batch *b, struct err *err) {
     fiber_assert_inside();
     b->failed_at = SIZE_MAX;
+    b->committed = b->in_doubt = false;
     if (b->count == 0)
         return 0;
     const struct db_metrics *m = &db->metrics;

@@ -10,7 +10,8 @@
  * back in the arena given. Errors: ERR_EXISTS (unique key), ERR_INVALID (check, NUL in a key),
  * ERR_UNAVAILABLE (busy, full disk, closed), ERR_IO, ERR_CORRUPT, ERR_LIMIT (queue full),
  * ERR_TOO_LARGE (result past the arena's cap), or the code that an expectation names. Never an
- * acknowledgement with an error. A close while calls are under way is a bug of the caller.
+ * acknowledgement with an error; whether a batch that failed may be stored all the same, it says
+ * (committed, in_doubt). The same batch may be committed again. A close while calls are under way is a bug of the caller.
  * Suspends: db_commit and db_read; shielded from cancellation (they finish in bounded time).
  * Tests: tests/conformance/test_db_port.c, on every driver and behind fault. */
 #ifndef HF_DB_PORT_H
@@ -94,6 +95,9 @@ struct db_batch {
     struct db_op *ops;
     size_t count, cap;
     size_t failed_at;    /* out: index of the statement that made it fail; SIZE_MAX otherwise */
+    /* out, after an error; both false: it is not stored and never will be */
+    bool committed; /* it is stored, only its results were lost */
+    bool in_doubt;  /* it may be stored; a later batch of this process sees which, for good */
 };
 void db_batch_init(struct db_batch *b, struct arena *arena);
 /* Returns the index of the statement in the batch (for its result after the commit). */

@@ -61,6 +61,7 @@ static int fault_commit(struct db *db, struct db_batch *b, struct err *err) {
         return injected(f, err);
     case DB_FAULT_FAIL_AFTER: {
         int code = f->inner->vtable->commit(f->inner, b, err);
+        b->in_doubt = code == 0;
         return code < 0 ? code : injected(f, err);
     }
     case DB_FAULT_DELAY:
