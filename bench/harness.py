@@ -5,6 +5,7 @@ Everything started here ends with the run; data lies in build/bench/, on a real 
 """
 import contextlib
 import datetime
+import http.client
 import json
 import os
 import pathlib
@@ -84,6 +85,14 @@ def answers(port, path="/ok"):
         return False
 
 
+def fetch(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", path)
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return text
+
+
 class Process:
     """A child that listens; .pid is the process whose CPU counts."""
 
@@ -133,10 +142,10 @@ def mock(delay_ms=10, token_delay_ms=0):
                             delay_ms, "--token-delay-ms", token_delay_ms], port, "/health")
 
 
-def server(data, model=None, name="server", options=()):
-    """On the given data folder; model: the mock it asks."""
+def server(data, model=None, name="server", options=(), database=""):
+    """On the given data folder, or the database with this URL; model: the mock it asks."""
     port = free_port()
-    env = {"OPENAI_API_KEY": "x", "DATABASE_URL": "", "LOG_LEVEL": "warn", "PORT": "",
+    env = {"OPENAI_API_KEY": "x", "DATABASE_URL": database, "LOG_LEVEL": "warn", "PORT": "",
            "OPENAI_BASE_URL": f"http://127.0.0.1:{model.port if model else 9}/v1"}
     return Process(name, [BINARY, "serve", "--listen", f"127.0.0.1:{port}", "--data", data,
                           *options], port, "/ok", env)
@@ -176,7 +185,8 @@ def busy_seconds():
 def own_seconds(processes):
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return children.ru_utime + children.ru_stime + sum(
-        cpu_ticks(p.pid) for p in processes) / os.sysconf("SC_CLK_TCK")
+        p.cpu_seconds() if hasattr(p, "cpu_seconds") else
+        cpu_ticks(p.pid) / os.sysconf("SC_CLK_TCK") for p in processes)
 
 
 def cpu_ticks(pid):
@@ -265,11 +275,15 @@ def versions():
 class Result:
     """The figures of one benchmark, its targets, and the file they end in."""
 
-    def __init__(self, bench, method):
-        self.data = {"bench": bench,
+    note = ""  # what this run measures that the one before did not have
+
+    def __init__(self, bench, method, database=None):
+        self.data = {"bench": bench, "note": Result.note,
                      "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
                      "method": method, "machine": machine(), "versions": versions(),
                      "load_average_before": os.getloadavg()[0], "figures": {}, "targets": []}
+        if database:
+            self.data["database"] = database.describe()
         self.figures = self.data["figures"]
 
     def target(self, name, value, unit, at_least=None, at_most=None):

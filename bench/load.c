@@ -6,9 +6,9 @@
  *   hf-load idle  --port P --connections READERS …                   open streams that wait
  *
  * A run has a warm-up, then a window of --seconds in which completions count and the CPU time of
- * the processes given by --watch NAME=PID is taken, then the rest of what is under way, untimed.
- * It prints one JSON object; its status is 1 when anything failed. bench/run drives it. A new mode:
- * a row of `modes` and a file. */
+ * the processes given by --watch NAME=PID is taken (PID+: with its children), then the rest of what
+ * is under way, untimed. It prints one JSON object; its status is 1 when anything failed. bench/run
+ * drives it. A new mode: a row of `modes` and a file. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ void load_fail(struct load *l, const char *format, ...) {
 
 static void window_begin(struct load *l) {
     for (size_t i = 0; i < l->watch_count; i++) {
-        l->watches[i].before_us = watch_cpu_us(l->watches[i].pid);
+        l->watches[i].before_us = watch_cpu_us(l->watches[i].pid, l->watches[i].tree);
         l->watches[i].rss_before_bytes = watch_rss_bytes(l->watches[i].pid);
     }
     l->self_before_us = watch_self_cpu_us();
@@ -51,7 +51,7 @@ static void window_end(struct load *l) {
     l->end_us = clock_mono_us();
     l->self_after_us = watch_self_cpu_us();
     for (size_t i = 0; i < l->watch_count; i++) {
-        l->watches[i].after_us = watch_cpu_us(l->watches[i].pid);
+        l->watches[i].after_us = watch_cpu_us(l->watches[i].pid, l->watches[i].tree);
         l->watches[i].rss_after_bytes = watch_rss_bytes(l->watches[i].pid);
     }
     l->measuring = false;
@@ -165,8 +165,13 @@ static bool add_watch(struct load *l, const char *text) {
         return false;
     struct watch *w = &l->watches[l->watch_count++];
     (void)snprintf(w->name, sizeof(w->name), "%.*s", (int)(eq - text), text);
-    w->pid = (int)number(eq + 1);
-    return watch_cpu_us(w->pid) >= 0;
+    str pid = str_of(eq + 1);
+    w->tree = pid.len > 0 && pid.p[pid.len - 1] == '+';
+    int64_t n;
+    if (!str_to_i64(str_slice(pid, 0, pid.len - w->tree), &n))
+        return false;
+    w->pid = (int)n;
+    return watch_cpu_us(w->pid, w->tree) >= 0;
 }
 
 static bool option_set(struct load *l, int option, const char *text) {

@@ -28,10 +28,11 @@ void samples_write(struct samples *s, struct buf *out);
 struct watch {
     char name[32];
     int pid;
+    bool tree;                   /* with its children, those that ended included */
     int64_t before_us, after_us; /* CPU time, user and system */
     int64_t rss_before_bytes, rss_after_bytes;
 };
-int64_t watch_cpu_us(int pid);    /* -1: no such process */
+int64_t watch_cpu_us(int pid, bool tree); /* -1: no such process */
 int64_t watch_rss_bytes(int pid); /* -1: no such process */
 int64_t watch_self_cpu_us(void);
 

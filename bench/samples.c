@@ -56,16 +56,35 @@ static bool read_proc(int pid, const char *name, char *text, size_t size) {
     return n > 0;
 }
 
-int64_t watch_cpu_us(int pid) {
+static int64_t own_cpu_us(int pid, bool with_ended) {
     char text[2048];
     if (!read_proc(pid, "stat", text, sizeof(text)))
         return -1;
     const char *p = strrchr(text, ')'); /* the name may hold blanks */
-    long utime, stime;
-    if (!p ||
-        sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &utime, &stime) != 2)
+    long utime, stime, ended_utime, ended_stime;
+    if (!p || sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld %ld %ld", &utime,
+                     &stime, &ended_utime, &ended_stime) != 4)
         return -1;
-    return (int64_t)(utime + stime) * (1000000 / sysconf(_SC_CLK_TCK));
+    long ticks = utime + stime + (with_ended ? ended_utime + ended_stime : 0);
+    return (int64_t)ticks * (1000000 / sysconf(_SC_CLK_TCK));
+}
+
+int64_t watch_cpu_us(int pid, bool tree) {
+    int64_t sum_us = own_cpu_us(pid, tree);
+    if (!tree || sum_us < 0)
+        return sum_us;
+    char name[64], text[16384];
+    (void)snprintf(name, sizeof(name), "task/%d/children", pid);
+    if (!read_proc(pid, name, text, sizeof(text)))
+        return sum_us; /* no children now */
+    str rest = str_of(text), part;
+    while (str_split_next(&rest, ' ', &part)) {
+        int64_t child, us = 0;
+        if (str_to_i64(part, &child))
+            us = own_cpu_us((int)child, false);
+        sum_us += us > 0 ? us : 0;
+    }
+    return sum_us;
 }
 
 int64_t watch_rss_bytes(int pid) {

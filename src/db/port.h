@@ -11,7 +11,8 @@
  * ERR_UNAVAILABLE (busy, full disk, closed), ERR_IO, ERR_CORRUPT, ERR_LIMIT (queue full),
  * ERR_TOO_LARGE (result past the arena's cap), or the code that an expectation names. Never an
  * acknowledgement with an error; whether a batch that failed may be stored all the same, it says
- * (committed, in_doubt). The same batch may be committed again. A close while calls are under way is a bug of the caller.
+ * (committed, in_doubt). The same batch may be committed again. A close while calls are under way
+ * is a bug of the caller.
  * Suspends: db_commit and db_read; shielded from cancellation (they finish in bounded time).
  * Tests: tests/conformance/test_db_port.c, on every driver and behind fault. */
 #ifndef HF_DB_PORT_H

@@ -4,12 +4,15 @@
 A cluster is one `postgres` process, made by initdb in a temporary folder of its own, with a free
 TCP port on 127.0.0.1 and a socket in that folder; it has nothing to do with the cluster that a
 package may have made. PostgreSQL refuses to run as root: under root everything here runs as the
-user `postgres`, which the package makes. The port stays the same over restarts. It lies below the range
-that the kernel takes for outgoing connections, since a client of the same machine could otherwise
-sit on it, or connect to itself, while the server is down.
+user `postgres`, which the package makes. The port stays the same over restarts. It lies below the
+range that the kernel takes for outgoing connections, since a client of the same machine could
+otherwise sit on it, or connect to itself, while the server is down.
 
 `cluster()` gives the one that the environment names (HF_TEST_POSTGRES, set by tools/run-tests: one
 for a whole run of tests), or starts one. `Postgres.create_database()` is a fresh database on it.
+
+Suites that run on either database ask `wanted()`: HF_TEST_DATABASE=postgres gives each of their
+servers a `Database` of its own there, instead of SQLite in the data folder.
 
 HF_TEST_POSTGRES_BIN names another folder of binaries than the newest in /usr/lib/postgresql.
 """
@@ -17,6 +20,7 @@ import atexit
 import contextlib
 import csv
 import io
+import json
 import os
 import pathlib
 import pwd
@@ -313,6 +317,14 @@ class Postgres(Child):
                 ticks += sum(map(int, fields[11:11 + own]))
         return ticks / os.sysconf("SC_CLK_TCK")
 
+    def amcheck(self):
+        """What pg_amcheck finds wrong in tables and indexes of all databases, or None."""
+        done = subprocess.run([self.bin / "pg_amcheck", "--all", "--install-missing",
+                               "--heapallindexed", "-h", self.folder, "-p", str(self.port),
+                               "-U", USER], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, env=environment(), check=False)
+        return done.stdout or f"exit code {done.returncode}" if done.returncode != 0 else None
+
     def version(self):
         return subprocess.run([self.bin / "postgres", "--version"], capture_output=True,
                               text=True, check=True).stdout.strip()
@@ -367,6 +379,54 @@ def cluster():
 def place_of(postgres):
     """For HF_TEST_POSTGRES."""
     return f"{postgres.folder}:{postgres.port}"
+
+
+def wanted():
+    """Does this suite run on PostgreSQL?"""
+    name = os.environ.get("HF_TEST_DATABASE", "sqlite")
+    if name not in ("sqlite", "postgres"):
+        raise SystemExit(f"HF_TEST_DATABASE={name}: neither sqlite nor postgres")
+    return name == "postgres"
+
+
+class Rows(list):
+    """As a cursor of the sqlite3 module."""
+
+    def fetchall(self):
+        return self
+
+
+class Database:
+    """A database of a server under test. url: what the server gets, when not that of the cluster
+    (a pooler's, a proxy's)."""
+
+    def __init__(self, on=None, url=None):
+        self.cluster = on or cluster()
+        self.name = self.cluster.create_database()
+        self.url = url(self.name) if url else self.cluster.url(self.name)
+
+    def execute(self, sql):
+        """The rows of one query, as tuples of what their JSON forms give."""
+        text = self.cluster.psql(f"SELECT row_to_json(q) FROM ({sql}\n) q", self.name)
+        return Rows(json.loads(line, object_pairs_hook=lambda pairs: tuple(v for _, v in pairs))
+                    for line, in text)
+
+    def quiet(self, seconds=30):
+        """Waits until nobody but us is connected: what a killed client had sent is decided."""
+        until = time.monotonic() + seconds
+        while True:
+            (count,), = self.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = "
+                                     "current_database() AND pid <> pg_backend_pid()")
+            if count == 0:
+                return
+            if time.monotonic() > until:
+                raise PostgresError(f"{count} connections to {self.name} do not end")
+            time.sleep(0.02)
+
+    def drop(self):
+        """Raises when PostgreSQL found statements of the server wrong."""
+        self.cluster.drop_database(self.name)
+        self.cluster.check_log(self.name)
 
 
 BOUNCER = """[databases]
