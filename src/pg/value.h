@@ -31,10 +31,13 @@ enum pg_oid {
     PG_OID_NUMERIC = 1700,
     PG_OID_UUID = 2950,
     PG_OID_JSONB = 3802,
+    PG_OID_JSON_ARRAY = 199,
+    PG_OID_BOOL_ARRAY = 1000,
     PG_OID_BYTEA_ARRAY = 1001,
     PG_OID_INT2_ARRAY = 1005,
     PG_OID_INT4_ARRAY = 1007,
     PG_OID_TEXT_ARRAY = 1009,
+    PG_OID_VARCHAR_ARRAY = 1015,
     PG_OID_INT8_ARRAY = 1016,
     PG_OID_FLOAT8_ARRAY = 1022,
     PG_OID_TIMESTAMPTZ_ARRAY = 1185,
@@ -60,12 +63,12 @@ struct pg_param pg_int2(int16_t v);
 struct pg_param pg_int4(int32_t v);
 struct pg_param pg_int8(int64_t v);
 struct pg_param pg_float8(double v);
-struct pg_param pg_timestamptz(int64_t unix_us);
+struct pg_param pg_timestamptz(int64_t unix_us); /* INT64_MAX, INT64_MIN: ±infinity */
 struct pg_param pg_uuid(struct id id);
 /* A JSON text, bound as jsonb once: never as a string of JSON. The text is not checked here. */
 struct pg_param pg_jsonb(struct arena *a, str json);
 /* A one-dimensional array in binary. elements[i].null gives NULL elements; the others must be
- * binary or, for text types, text. */
+ * binary or, for text types, text. All together below 2 GiB (asserted). */
 struct pg_param pg_array(struct arena *a, uint32_t element_oid, const struct pg_param *elements,
                          size_t count);
 
