@@ -122,6 +122,14 @@ void db_stats(struct db *db, struct db_stats *out) {
     db->vtable->stats(db, out);
 }
 
+const char *db_health(struct db *db) {
+    return db->vtable->health ? db->vtable->health(db) : NULL;
+}
+
+const char *db_name(const struct db *db) {
+    return db->vtable->name;
+}
+
 void db_close(struct db *db) {
     if (db)
         db->vtable->close(db);

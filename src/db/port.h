@@ -126,6 +126,8 @@ struct db_vtable {
     int (*ping)(struct db *db, struct err *err);      /* MAY_SUSPEND: is it well? */
     int (*digest)(struct db *db, char out[DB_DIGEST_LEN + 1], struct err *err); /* MAY_SUSPEND */
     void (*stats)(struct db *db, struct db_stats *out);
+    /* What is ill, in a text that clients may see; NULL: nothing is known to be. Never waits. */
+    const char *(*health)(struct db *db);
     void (*close)(struct db *db);                     /* flushes; frees db */
 };
 struct db_metrics {
@@ -145,6 +147,9 @@ MUST_CHECK MAY_SUSPEND int db_ping(struct db *db, struct err *err);
  * on every driver. Reads everything: for tests and the debug API. */
 MUST_CHECK MAY_SUSPEND int db_digest(struct db *db, char out[DB_DIGEST_LEN + 1], struct err *err);
 void db_stats(struct db *db, struct db_stats *out);
+/* What the driver knows to be ill, without asking the database; NULL: nothing. */
+const char *db_health(struct db *db);
+const char *db_name(const struct db *db); /* of the driver: "sqlite", "postgres" */
 void db_close(struct db *db);
 
 #endif

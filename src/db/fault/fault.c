@@ -105,6 +105,10 @@ static void fault_stats(struct db *db, struct db_stats *out) {
     inner->vtable->stats(inner, out);
 }
 
+static const char *fault_health(struct db *db) {
+    return db_health(fault_of(db)->inner);
+}
+
 static void fault_close(struct db *db) {
     struct db_fault *f = fault_of(db);
     f->inner->vtable->close(f->inner);
@@ -118,6 +122,7 @@ static const struct db_vtable fault_vtable = {
     .ping = fault_ping,
     .digest = fault_digest,
     .stats = fault_stats,
+    .health = fault_health,
     .close = fault_close,
 };
 
