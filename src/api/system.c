@@ -25,14 +25,30 @@ int api_root(struct api_request *r, struct err *err) {
     return api_reply_json(r, 200);
 }
 
+/* Which part is ill; a load balancer takes the server out of service meanwhile. */
+static int reply_unwell(struct api_request *r, const char *database) {
+    struct json_writer w = api_json(r);
+    jw_object(&w);
+    jw_key(&w, "ok");
+    jw_bool(&w, false);
+    jw_key(&w, "database");
+    jw_z(&w, database);
+    jw_object_end(&w);
+    http_reply_header(r->http, STR("Retry-After"), STR("1"));
+    return api_reply_json(r, 503);
+}
+
 int api_ok(struct api_request *r, struct err *err) {
     (void)err; /* the answer tells what is wrong */
     struct err failure = {0};
+    const char *ill = db_health(r->store->db);
+    if (ill)
+        return reply_unwell(r, ill);
     if (!http_query_bool(&r->query, "check_db", false) || db_ping(r->store->db, &failure) == 0)
         return api_reply_text(r, 200, STR("{\"ok\":true}"));
     log_event(LOG_ERROR, "api.unwell", "the database does not answer",
               LOG_Z("cause", failure.message));
-    return api_reply_text(r, 500, STR("{\"ok\":false}"));
+    return reply_unwell(r, "the database does not answer");
 }
 
 int api_info(struct api_request *r, struct err *err) {
@@ -47,7 +63,10 @@ int api_info(struct api_request *r, struct err *err) {
     jw_raw(&w, STR("{\"assistants\":true,\"crons\":false,\"langsmith\":false,"
                    "\"langsmith_tracing_replicas\":false}"));
     jw_key(&w, "metadata");
-    jw_raw(&w, STR("{}"));
+    jw_object(&w);
+    jw_key(&w, "database");
+    jw_z(&w, db_name(r->store->db));
+    jw_object_end(&w);
     jw_object_end(&w);
     return api_reply_json(r, 200);
 }

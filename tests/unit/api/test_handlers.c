@@ -392,6 +392,30 @@ static void store(struct scene *s) {
     RUN(s, list);
 }
 
+static const char *unwell(struct db *db) {
+    (void)db;
+    return "it is away";
+}
+
+/* The driver says that its database is away; nothing is asked. */
+static void unwell_database(struct scene *s) {
+    static const struct exchange ill[] = {
+        {"GET", "/ok", NULL, 503, "={\"ok\":false,\"database\":\"it is away\"}"},
+        {"GET", "/ok?check_db=1", NULL, 503, "={\"ok\":false,\"database\":\"it is away\"}"},
+    };
+    static const struct exchange well[] = {{"GET", "/ok", NULL, 200, "={\"ok\":true}"}};
+    const struct db_vtable *own = s->store.db->vtable;
+    struct db_vtable other = *own;
+    other.health = unwell;
+    s->store.db->vtable = &other;
+    str body, after;
+    RUN(s, ill);
+    CHECK(send_one(s, &ill[0], NULL, "retry-after", &after, &body) == 503);
+    s->store.db->vtable = own;
+    CHECK(str_eq(after, STR("1")));
+    RUN(s, well);
+}
+
 static void server_itself(struct scene *s) {
     static const struct exchange list[] = {
         {"GET", "/ok", NULL, 200, "={\"ok\":true}"},
@@ -507,6 +531,7 @@ TEST(paging_headers)
 TEST(states)
 TEST(store)
 TEST(server_itself)
+TEST(unwell_database)
 static void test_text_mode(void **state) {
     (void)state;
     run_scene(text_mode, true);
@@ -515,7 +540,8 @@ static void test_text_mode(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* First: it counts requests, and metrics live as long as the process. */
-        cmocka_unit_test(test_server_itself), cmocka_unit_test(test_assistants),
+        cmocka_unit_test(test_server_itself), cmocka_unit_test(test_unwell_database),
+        cmocka_unit_test(test_assistants),
         cmocka_unit_test(test_threads),       cmocka_unit_test(test_paging_headers),
         cmocka_unit_test(test_states),        cmocka_unit_test(test_store),
         cmocka_unit_test(test_text_mode),
