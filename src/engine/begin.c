@@ -38,12 +38,13 @@ struct hub_entry start_entry(struct live_run *run) {
     jw_key(&w, "attempt");
     jw_i64(&w, run->row.attempt);
     jw_key(&w, "graph_id");
-    jw_z(&w, run->def->id);
+    jw_z(&w, run->def ? run->def->id : ""); /* unknown to this server: it fails at once */
     jw_key(&w, "modes");
     stream_modes_write(&w, run->modes);
     jw_key(&w, "metadata");
     jw_object(&w);
-    jw_raw(&w, run->metadata_members);
+    if (run->metadata_members.p)
+        jw_raw(&w, run->metadata_members);
     jw_object_end(&w);
     jw_object_end(&w);
     return (struct hub_entry){.entry = {.run_id = run->row.id,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine.c - live runs: slots, places, cancelling, recovery, drain.
+/* engine.c - live runs: slots, places, cancelling, drain.
  *
  *   accepted ─▶ delayed ─▶ pending (in its thread's slot) ─▶ running ─▶ done
  *        └───────────────────────▲    └──────────────────────▲
@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define RECOVER_PAGE   500
 #define ACCEPT_WAIT_US 2000
 
 /* --- slots --- */
@@ -29,6 +28,7 @@ struct slot *slot_take(struct engine *e, struct id thread_id) {
         return s;
     s = NEW(struct slot);
     s->thread_id = thread_id;
+    s->engine = e;
     list_init(&s->queue);
     map_put(&e->slots, id_key(&s->thread_id), s);
     return s;
@@ -54,10 +54,23 @@ static void start_next(struct engine *e, struct slot *s) {
     }
 }
 
+void slot_unblock(struct slot *s) {
+    struct engine *e = s->engine;
+    if (!s->blocked)
+        return;
+    rt_timer_stop(e->rt, &s->timer);
+    s->blocked = false;
+    slot_settle(e, s);
+}
+
+static void on_block_over(struct rt_timer *t) { slot_unblock(CONTAINER_OF(t, struct slot, timer)); }
+
 void slot_settle(struct engine *e, struct slot *s) {
     if (s->running)
         return;
     if (!list_empty(&s->queue)) {
+        if (s->blocked)
+            return;
         if (engine_has_place(e))
             start_next(e, s);
         else if (!list_linked(&s->ready))
@@ -68,6 +81,7 @@ void slot_settle(struct engine *e, struct slot *s) {
         return;
     if (list_linked(&s->ready))
         list_remove(&s->ready);
+    rt_timer_stop(e->rt, &s->timer);
     map_remove(&e->slots, id_key(&s->thread_id));
     mem_free(s);
 }
@@ -84,6 +98,7 @@ static void use_places(struct engine *e) {
 struct live_run *live_run_new(struct engine *e) {
     struct live_run *run = NEW(struct live_run);
     run->engine = e;
+    run->worker = e->worker;
     run->refs = 1;
     arena_init(&run->arena, RUN_ARENA_BYTES_MAX);
     fiber_event_init(&run->done);
@@ -121,6 +136,21 @@ void live_run_enqueue(struct live_run *run) {
     slot_settle(e, s);
 }
 
+void live_run_block(struct live_run *run, int64_t us) {
+    struct engine *e = run->engine;
+    struct slot *s = run->slot;
+    s->running = NULL;
+    e->running--;
+    run->state = LIVE_PENDING;
+    e->pending++;
+    list_push_front(&s->queue, &run->node);
+    s->blocked = true;
+    rt_timer_start(e->rt, &s->timer, us, on_block_over);
+    use_places(e);
+    if (e->running == 0)
+        fiber_event_wake_all(&e->idle);
+}
+
 static void on_due(struct rt_timer *t) {
     struct live_run *run = CONTAINER_OF(t, struct live_run, timer);
     run->engine->delayed--;
@@ -145,6 +175,10 @@ void live_run_end(struct live_run *run) {
     run->state = LIVE_DONE;
     map_remove(&e->live, id_key(&run->row.id));
     run->slot = NULL;
+    if (run->topic && run->topic_held) {
+        hub_topic_hold(run->topic, NULL);
+        hub_topic_drop(run->topic, run->row.id);
+    }
     if (s && s->running == run) {
         s->running = NULL;
         e->running--;
@@ -160,10 +194,11 @@ void live_run_end(struct live_run *run) {
 }
 
 void live_run_abandon(struct live_run *run, const struct err *why) {
-    /* Its row says running; the next start of the server takes it up again. */
+    /* Its row says running: it is taken up again, as the next attempt. */
     log_event(LOG_ERROR, "run.start.failed", why->message, LOG_Z("code", err_name(why->code)));
     run->status = RUN_ERROR;
     run->error = STR("{\"error\":\"ServerError\",\"message\":\"The run could not be started.\"}");
+    engine_look_for_strays(run->engine);
     live_run_end(run);
 }
 
@@ -199,10 +234,36 @@ int live_run_wait(struct live_run *run, int64_t deadline_us) {
 /* --- cancelling --- */
 
 /* The thread's row when a waiting run leaves: its state stays as it was. */
-static size_t idle_counter(void *ctx, struct db_batch *b, int64_t count) {
+static size_t leave_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct live_run *run = ctx;
-    return thread_settle_add(b, run->row.thread_id, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL,
-                             count, rt_now_us(run->engine->rt));
+    return thread_leave_add(b, run->row.thread_id, run->row.id, count,
+                            rt_now_us(run->engine->rt));
+}
+
+int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action, str reason,
+                                struct err *err) {
+    struct engine *e = run->engine;
+    struct db_batch b;
+    db_batch_init(&b, &run->arena);
+    int64_t now = rt_now_us(e->rt);
+    run->status = RUN_INTERRUPTED;
+    struct hub_entry end = {.entry = {.run_id = run->row.id,
+                                      .kind = LOG_END,
+                                      .at = now,
+                                      .data = STR("{\"status\":\"interrupted\",\"error\":null}")}};
+    if (run->row.status == RUN_PENDING)
+        run_still_waiting_add(&b, run->row.id, run->row.attempt);
+    if (action == CANCEL_ROLLBACK)
+        run_rollback_add(&b, run->row.thread_id, run->row.id);
+    else
+        run_finish_add(&b, run->row.id, run->row.attempt, RUN_INTERRUPTED, STR_NULL, reason, now);
+    struct log_counter counter = {leave_counter, run};
+    struct hub_append append = {.thread_id = run->row.thread_id,
+                                .batch = &b,
+                                .entries = &end,
+                                .count = 1,
+                                .counter = &counter};
+    return hub_commit(e->hub, &append, err);
 }
 
 /* A run that has not begun: its end is written here. */
@@ -222,25 +283,7 @@ static int cancel_waiting(struct live_run *run, enum cancel_action action, str r
     if (slot)
         slot->arriving++;
     run->state = LIVE_NEW;
-    struct db_batch b;
-    db_batch_init(&b, &run->arena);
-    int64_t now = rt_now_us(e->rt);
-    run->status = RUN_INTERRUPTED;
-    struct hub_entry end = {.entry = {.run_id = run->row.id,
-                                      .kind = LOG_END,
-                                      .at = now,
-                                      .data = STR("{\"status\":\"interrupted\",\"error\":null}")}};
-    if (action == CANCEL_ROLLBACK)
-        run_rollback_add(&b, run->row.thread_id, run->row.id);
-    else
-        run_finish_add(&b, run->row.id, run->row.attempt, RUN_INTERRUPTED, STR_NULL, reason, now);
-    struct log_counter counter = {idle_counter, run};
-    struct hub_append append = {.thread_id = run->row.thread_id,
-                                .batch = &b,
-                                .entries = &end,
-                                .count = 1,
-                                .counter = &counter};
-    int rc = hub_commit(e->hub, &append, err);
+    int rc = live_run_commit_waiting_end(run, action, reason, err);
     if (slot)
         slot->arriving--;
     if (rc < 0 && rc != ERR_FENCED && rc != ERR_NOT_FOUND) {
@@ -309,57 +352,7 @@ void engine_stop_thread(struct engine *e, struct id thread_id) {
     }
 }
 
-/* --- recovery and drain --- */
-
-static int recover_run(struct engine *e, const struct run *row, struct err *err) {
-    struct live_run *run = live_run_new(e);
-    struct arena *a = &run->arena;
-    run->row = *row;
-    run->row.metadata = arena_dup(a, row->metadata);
-    run->row.kwargs = arena_dup(a, row->kwargs);
-    run->row.multitask_strategy = arena_dup(a, row->multitask_strategy);
-    run->begun_us = clock_mono_us();
-    if (row->status == RUN_RUNNING) {
-        struct db_batch b;
-        db_batch_init(&b, a);
-        run_requeue_add(&b, row->id, row->attempt, rt_now_us(e->rt));
-        int rc = db_commit(e->store->db, &b, err);
-        if (rc < 0) {
-            live_run_unref(run);
-            return rc;
-        }
-    }
-    run->topic = hub_topic_ref(e->hub, row->thread_id);
-    live_run_enter(run);
-    if (row->created_at > rt_now_us(e->rt))
-        live_run_delay(run, row->created_at);
-    else
-        live_run_enqueue(run);
-    return 0;
-}
-
-int engine_recover(struct engine *e, struct err *err) {
-    struct id after = ID_NIL;
-    size_t total = 0, count;
-    do {
-        struct arena a;
-        struct run *rows;
-        arena_init(&a, SIZE_MAX / 2);
-        int rc = run_list_live(e->store, RECOVER_PAGE, after, &a, &rows, &count, err);
-        for (size_t i = 0; rc == 0 && i < count; i++) {
-            rc = recover_run(e, &rows[i], err);
-            after = rows[i].id;
-        }
-        arena_deinit(&a);
-        if (rc < 0)
-            return rc;
-        total += count;
-    } while (count == RECOVER_PAGE);
-    if (total)
-        log_event(LOG_INFO, "engine.recovered", "runs of an earlier process are queued again",
-                  LOG_INT("runs", total));
-    return 0;
-}
+/* --- drain --- */
 
 static void cut_short(struct live_run *run) {
     run->hand_back = true;
@@ -392,7 +385,8 @@ static bool hand_back(struct engine *e) {
         while (runs[i]->state != LIVE_DONE)
             if (live_run_wait(runs[i], FIBER_NO_DEADLINE) < 0)
                 fiber_yield();
-        run_hand_back_add(&b, runs[i]->row.id, runs[i]->row.attempt, rt_now_us(e->rt));
+        struct run_hold hold = live_run_hold(runs[i]);
+        run_hand_back_add(&b, &hold, rt_now_us(e->rt));
         live_run_unref(runs[i]);
     }
     int rc = db_commit(e->store->db, &b, &err);
@@ -426,11 +420,12 @@ static void drop_waiting(struct engine *e) {
 
 void engine_drain(struct engine *e, int64_t deadline_us) {
     e->draining = true;
+    rt_timer_stop(e->rt, &e->stray_timer);
     int rc = 0;
     while (e->running > 0 && rc == 0 && !e->hurry)
         rc = fiber_event_wait(&e->idle, deadline_us);
     /* A request that is being accepted has a run soon; its commit does not take long. */
-    while (hand_back(e) || e->accepting > 0)
+    while (hand_back(e) || e->accepting > 0 || e->helpers > 0)
         (void)fiber_sleep_us(ACCEPT_WAIT_US);
     drop_waiting(e); /* they stand in the database as pending */
     hub_finish_readers(e->hub, SHUTDOWN_ERROR);
@@ -480,10 +475,12 @@ int engine_open(struct rt *rt, struct store *store, struct registry *registry,
     e->registry = registry;
     e->services = *services;
     e->o = *o;
+    e->worker = id_v7();
     e->hub = hub_new(rt, store);
     map_init(&e->slots);
     map_init(&e->live);
     list_init(&e->ready);
+    list_init(&e->arriving);
     fiber_event_init(&e->idle);
     metrics_open(&e->metrics);
     metrics_on_collect(on_collect, e);
@@ -496,6 +493,7 @@ void engine_close(struct engine *e) {
         return;
     ASSERT(e->live.count == 0 && e->slots.count == 0);
     metrics_off_collect(on_collect, e);
+    rt_timer_stop(e->rt, &e->stray_timer);
     hub_free(e->hub);
     map_deinit(&e->slots);
     map_deinit(&e->live);

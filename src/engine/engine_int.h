@@ -23,6 +23,11 @@ struct slot {
     struct list queue; /* live_run.node */
     int arriving;      /* runs being accepted that will queue here */
     struct list ready; /* in engine->ready while it waits for a place */
+    /* The first of the queue cannot begin now: another worker's run has the thread, or the
+     * database is away. Ends with the timer, or sooner by a hint. */
+    bool blocked;
+    struct engine *engine;
+    struct rt_timer timer;
 };
 
 struct task {
@@ -45,11 +50,16 @@ struct live_run {
     int refs;
     enum live_state state;
     struct run row; /* texts in the arena; row.attempt is the one it acts for */
+    struct id worker; /* whom the row names */
+    bool begun_before; /* the attempt was claimed already, its start was not heard of */
+    bool slot_lost;    /* another worker's run took the thread first */
+    bool topic_held;   /* its fragments are written in its name */
     str owner;
     bool temporary, cancel_on_disconnect, hand_back;
     unsigned modes;
     struct arena arena;
     struct list node;
+    struct list arriving; /* in engine->arriving while it is accepted */
     struct slot *slot;
     struct rt_timer timer;
     struct fiber *fiber;
@@ -76,6 +86,7 @@ struct live_run {
     /* result */
     enum run_status status;
     str error, values;
+    bool moved;       /* it goes on, but not as this live run */
     bool interrupted; /* stopped before or after a node; the thread is interrupted */
     struct fiber_event done;
 };
@@ -90,12 +101,17 @@ struct engine {
     struct registry *registry;
     struct graph_services services;
     struct engine_options o;
+    struct id worker; /* who this process is to the others */
     struct hub *hub;
     struct map slots; /* thread id (16 bytes) → struct slot */
     struct map live;  /* run id (16 bytes) → struct live_run */
     struct list ready;
     size_t running, pending, delayed;
     size_t accepting; /* requests inside engine_submit */
+    struct list arriving;
+    size_t helpers; /* fibers of the engine's own under way; a drain waits for them */
+    bool looking; /* for strays: the timer runs, or its fiber */
+    struct rt_timer stray_timer;
     bool draining, hurry;
     struct fiber_event idle;
     struct engine_metrics metrics;
@@ -113,6 +129,14 @@ struct engine {
 
 static inline str id_key(const struct id *id) { return str_n((const char *)id->b, sizeof(id->b)); }
 
+/* The right to write for the run, in its present attempt. */
+static inline struct run_hold live_run_hold(const struct live_run *run) {
+    return (struct run_hold){.thread_id = run->row.thread_id,
+                             .run_id = run->row.id,
+                             .attempt = run->row.attempt,
+                             .worker = run->worker};
+}
+
 /* engine.c */
 struct slot *slot_of(struct engine *e, struct id thread_id);   /* NULL: no live runs */
 struct slot *slot_take(struct engine *e, struct id thread_id); /* makes it */
@@ -122,6 +146,9 @@ void live_run_enter(struct live_run *run); /* makes it findable */
 /* A begun run whose fiber could not be started: ends it in error from a later fiber. */
 void live_run_abandon(struct live_run *run, const struct err *why);
 void live_run_enqueue(struct live_run *run);
+/* A run that was to begin goes back to the head of its queue, for a while. */
+void live_run_block(struct live_run *run, int64_t us);
+void slot_unblock(struct slot *s);
 void live_run_delay(struct live_run *run, int64_t due_wall_us);
 bool engine_has_place(const struct engine *e);
 /* The run is over: result is set. Leaves its slot, wakes the waiters, drops the engine's reference.
@@ -129,6 +156,15 @@ bool engine_has_place(const struct engine *e);
 void live_run_end(struct live_run *run);
 MUST_CHECK MAY_SUSPEND int live_run_cancel(struct live_run *run, enum cancel_action action,
                                            str reason, struct err *err);
+
+/* Writes the end of a run that has not begun. ERR_FENCED when somebody claimed or ended it. */
+MUST_CHECK MAY_SUSPEND int live_run_commit_waiting_end(struct live_run *run,
+                                                       enum cancel_action action, str reason,
+                                                       struct err *err);
+
+/* worker.c */
+/* Some run may be this worker's and not live here: soon the rows are looked through. */
+void engine_look_for_strays(struct engine *e);
 
 /* submit.c */
 MUST_CHECK int live_run_read_kwargs(struct live_run *run, struct err *err); /* from row.kwargs */

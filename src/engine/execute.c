@@ -19,6 +19,7 @@
 
 #define COMMIT_RETRY_US_MAX 2000000
 #define CLAIM_RETRY_US 1000000
+#define BUSY_RETRY_US  250000
 
 /* --- the end --- */
 
@@ -108,21 +109,23 @@ static size_t settle_counter(void *ctx, struct db_batch *b, int64_t count) {
                                 : run->interrupted ? THREAD_INTERRUPTED
                                                    : THREAD_IDLE;
     bool back = rolls_back(run);
-    return thread_settle_add(b, run->row.thread_id, back ? THREAD_IDLE : status, STR("{}"),
+    struct run_hold hold = live_run_hold(run);
+    return thread_settle_add(b, &hold, back ? THREAD_IDLE : status, STR("{}"),
                              back ? STR_NULL : run->error, back ? ID_NIL : run->checkpoint_id,
                              count, rt_now_us(run->engine->rt));
 }
 
 static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct live_run *run = ctx;
-    return thread_checkpoint_add(b, run->row.thread_id, run->checkpoint_id, count,
-                                 rt_now_us(run->engine->rt));
+    struct run_hold hold = live_run_hold(run);
+    return thread_checkpoint_add(b, &hold, run->checkpoint_id, count, rt_now_us(run->engine->rt));
 }
 
 size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct begin_row *row = ctx;
-    return thread_begin_add(b, row->run->row.thread_id, row->merge, row->checkpoint_id, count,
-                            rt_now_us(row->run->engine->rt));
+    struct run_hold hold = live_run_hold(row->run);
+    return thread_begin_add(b, &hold, row->run->row.created_at, row->merge, row->checkpoint_id,
+                            count, rt_now_us(row->run->engine->rt));
 }
 
 /* Passing troubles of the database: try again; others: the run is not ours any more. */
@@ -139,24 +142,10 @@ struct step_commit {
 
 static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub_entry *out);
 
-/* A wait that a cancelled run makes too: its end still has to be written, without haste. */
-struct pause {
-    struct rt_timer timer;
-    struct fiber *fiber;
-    bool over;
-};
-
-static void on_pause_over(struct rt_timer *t) {
-    struct pause *p = CONTAINER_OF(t, struct pause, timer);
-    p->over = true;
-    fiber_unpark(p->fiber);
-}
-
-static void pause_us(struct rt *rt, int64_t us) {
-    struct pause p = {.fiber = fiber_self()};
-    rt_timer_start(rt, &p.timer, us, on_pause_over);
-    while (!p.over)
-        fiber_park_shielded();
+/* A run under way waits for the database as long as it takes. */
+static bool run_patient(void *ctx) {
+    const struct live_run *run = ctx;
+    return !run->engine->draining && !run->hand_back;
 }
 
 static int commit_once(struct step_commit *s, struct err *err) {
@@ -171,8 +160,16 @@ static int commit_once(struct step_commit *s, struct err *err) {
     if (rc < 0)
         return err_set(err, rc, "failpoint before the commit of a step");
     if (s->end && run->temporary) {
+        struct run_hold hold = live_run_hold(run);
+        (void)thread_hold_add(&b, &hold); /* fails the batch when it lost the thread */
         thread_delete_add(&b, &(struct principal){.all = true}, run->row.thread_id);
-        rc = hub_commit_gone(e->hub, run->row.thread_id, &b, entries, count, err);
+        struct hub_append append = {.thread_id = run->row.thread_id,
+                                    .batch = &b,
+                                    .entries = entries,
+                                    .count = count,
+                                    .patient = run_patient,
+                                    .ctx = run};
+        rc = hub_commit_gone(e->hub, &append, run->row.id, err);
     } else {
         if (s->end)
             finish_add(run, &b);
@@ -181,7 +178,10 @@ static int commit_once(struct step_commit *s, struct err *err) {
                                     .batch = &b,
                                     .entries = entries,
                                     .count = count,
-                                    .counter = &counter};
+                                    .counter = &counter,
+                                    .held = true,
+                                    .patient = run_patient,
+                                    .ctx = run};
         rc = hub_commit(e->hub, &append, err);
     }
     if (rc == 0) /* for crashes: it is durable */
@@ -212,7 +212,7 @@ static int commit_step(struct step_commit *s) {
             return rc;
         run->step = step;
         run->checkpoint_id = parent;
-        pause_us(e->rt, wait_us);
+        hub_pause_us(e->hub, wait_us);
     }
 }
 
@@ -464,17 +464,42 @@ static bool steps(struct live_run *run) {
     return end_now(run);
 }
 
+/* Not ours any more: what became of it. */
+static void learn_fate(struct live_run *run) {
+    struct engine *e = run->engine;
+    struct run_place place;
+    struct err err = {0};
+    struct arena a;
+    arena_init(&a, SIZE_MAX / 2);
+    int rc = run_place_get(e->store, run->row.id, &a, &place, &err);
+    if (rc == 0 && place.status != RUN_PENDING && place.status != RUN_RUNNING) {
+        run->status = place.status;
+        run->error = place.error.p ? arena_dup(&run->arena, place.error) : STR_NULL;
+        rc = checkpoint_head_values(e->store, run->row.thread_id, &run->arena, &run->values, &err);
+        if (rc < 0)
+            run->values = STR_NULL;
+    } else if (rc == ERR_NOT_FOUND) {
+        run->error = LOST_ERROR;
+        hub_finish_run_readers(run->topic, run->row.id, LOST_ERROR);
+    } else {
+        run->moved = true; /* as far as is known; its waiters look for it */
+    }
+    engine_look_for_strays(e);
+    arena_deinit(&a);
+}
+
 static void settle_result(struct live_run *run, bool ours) {
     struct engine *e = run->engine;
     if (ours && run->status != RUN_ERROR && run->view.channels)
         run->values = state_values_json(&run->view);
     if (!ours && run->begin_rc < 0)
         return; /* nobody was told of it */
-    if (!ours) {
-        run->error = e->draining ? SHUTDOWN_ERROR : LOST_ERROR;
-        if (!e->draining) /* a drain tells the readers itself */
-            hub_finish_run_readers(run->topic, run->row.id, LOST_ERROR);
-    }
+    if (!ours && e->draining)
+        run->error = SHUTDOWN_ERROR; /* the drain tells the readers itself */
+    else if (!ours)
+        learn_fate(run);
+    if (run->moved)
+        return;
     struct metric *m = run->status == RUN_SUCCESS ? e->metrics.success
                        : run->status == RUN_ERROR ? e->metrics.error
                                                   : e->metrics.interrupted;
@@ -495,70 +520,118 @@ void live_run_execute(void *arg) {
 
 /* --- runs that waited --- */
 
-static int claim(struct live_run *run, struct begin *begin, struct err *err) {
+/* The claim found the row changed: by a claim of ours whose answer was lost, or by others. */
+static int claim_fenced(struct live_run *run, int64_t next, struct err *err) {
     struct engine *e = run->engine;
-    struct run_context ctx;
-    struct principal who = {.owner = run->owner, .all = true};
-    int rc = run_context_read(e->store, &who, run->row.assistant_id, run->row.thread_id,
-                              &run->arena, &ctx, err);
-    if (rc < 0)
-        return worth_retrying(e, rc) ? ERR_UNAVAILABLE : ERR_FENCED;
-    if (!ctx.has_thread)
-        return err_set(err, ERR_FENCED, "the thread of a pending run is gone");
-    struct db_batch b;
-    db_batch_init(&b, &run->arena);
-    int64_t before = run->row.attempt;
-    run_claim_add(&b, run->row.id, before, rt_now_us(e->rt));
-    run->row.attempt = run_next_attempt(before);
-    rc = live_run_read_kwargs(run, err);
+    struct run_place place;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    int rc = run_place_get(e->store, run->row.id, &a, &place, err);
+    bool mine = rc == 0 && place.status == RUN_RUNNING && place.attempt == next &&
+                id_eq(place.worker, run->worker);
+    arena_deinit(&a);
+    if (mine) {
+        run->row.attempt = next;
+        run->begun_before = true;
+    }
+    return mine || (rc < 0 && worth_retrying(e, rc)) ? ERR_UNAVAILABLE : ERR_FENCED;
+}
+
+/* Builds the batch of the claim and the begin. A negative result is the run's failure: the claim
+ * and the start must stand before its end can. */
+static int claim_build(struct live_run *run, const struct run_context *ctx, int64_t from,
+                       struct db_batch *b, struct begin *begin, struct err *err) {
+    struct engine *e = run->engine;
+    struct run_hold hold = live_run_hold(run);
+    run_claim_add(b, &hold, from, rt_now_us(e->rt));
+    int rc = live_run_read_kwargs(run, err);
     if (rc == 0 && run->row.attempt > e->o.attempts_max)
         rc = err_set(err, ERR_INTERNAL, "the run was cut off %d times and is not tried again",
                      e->o.attempts_max);
     if (rc == 0)
-        rc = live_run_begin(run, &ctx.thread, &b, begin, err);
-    struct err failure = *err;
-    if (rc < 0 && worth_retrying(e, rc)) {
-        run->row.attempt = before;
-        return ERR_UNAVAILABLE;
-    }
-    if (rc < 0) {
-        /* The claim and the start must stand before the end can. */
-        db_batch_init(&b, &run->arena);
-        run_claim_add(&b, run->row.id, before, rt_now_us(e->rt));
-        begin->entry_count = run->def ? 1 : 0;
-        if (run->def)
-            begin->entries[0] = start_entry(run);
-    }
-    struct begin_row row = {run, NULL, begun_checkpoint(run)};
+        rc = live_run_begin(run, &ctx->thread, b, begin, err);
+    if (rc == 0 || worth_retrying(e, rc))
+        return rc;
+    db_batch_init(b, &run->arena);
+    run_claim_add(b, &hold, from, rt_now_us(e->rt));
+    begin->entry_count = 1;
+    begin->entries[0] = start_entry(run);
+    return rc;
+}
+
+static int claim_commit(struct live_run *run, struct db_batch *b, const struct begin *begin,
+                        struct id checkpoint_id, struct err *err) {
+    struct begin_row row = {run, NULL, checkpoint_id};
     struct log_counter counter = {begin_counter, &row};
     struct hub_append append = {.thread_id = run->row.thread_id,
-                                .batch = &b,
+                                .batch = b,
                                 .entries = begin->entries,
                                 .count = begin->entry_count,
-                                .counter = rc == 0 ? &counter : NULL};
-    int committed = FAILPOINT("engine.claim.before_commit");
-    if (committed < 0)
-        (void)err_set(err, committed, "failpoint engine.claim.before_commit");
-    else
-        committed = hub_commit(e->hub, &append, err);
+                                .counter = &counter,
+                                .held = true};
+    struct run_hold hold = live_run_hold(run);
+    int rc = FAILPOINT("engine.claim.before_commit");
+    if (rc < 0)
+        return err_set(err, rc, "failpoint engine.claim.before_commit");
+    hub_topic_hold(run->topic, &hold);
+    run->topic_held = true;
+    return hub_commit(run->engine->hub, &append, err);
+}
+
+/* ERR_UNAVAILABLE: the database is away; ERR_CONFLICT: the thread is not free; ERR_FENCED: not
+ * ours any more; else the run's own failure. */
+static int claim(struct live_run *run, struct begin *begin, struct err *err) {
+    struct engine *e = run->engine;
+    struct run_context ctx;
+    struct principal who = {.owner = run->owner, .all = true};
+    struct run_context_key key = {.assistant_id = run->row.assistant_id,
+                                  .thread_id = run->row.thread_id,
+                                  .run_id = run->row.id,
+                                  .time_us = run->row.created_at};
+    int rc = run_context_read(e->store, &who, &key, &run->arena, &ctx, err);
+    if (rc < 0)
+        return worth_retrying(e, rc) ? ERR_UNAVAILABLE : ERR_FENCED;
+    if (!ctx.has_thread)
+        return err_set(err, ERR_FENCED, "the thread of a pending run is gone");
+    if ((!id_is_nil(ctx.slot_run) && !id_eq(ctx.slot_run, run->row.id)) || ctx.has_older)
+        return err_set(err, ERR_CONFLICT, "another run has the thread or waits before this one");
+    struct db_batch b;
+    db_batch_init(&b, &run->arena);
+    int64_t from = run->row.attempt;
+    run->row.attempt = run->begun_before ? from : run_next_attempt(from);
+    rc = claim_build(run, &ctx, from, &b, begin, err);
+    struct err failure = *err;
+    int committed = rc < 0 && worth_retrying(e, rc)
+                        ? rc
+                        : claim_commit(run, &b, begin, rc == 0 ? begun_checkpoint(run) : ID_NIL,
+                                       err);
     if (committed < 0) {
-        run->row.attempt = before;
+        int64_t next = run->row.attempt;
+        run->row.attempt = from;
+        if (committed == ERR_FENCED)
+            return claim_fenced(run, next, err);
+        if (committed == ERR_CONFLICT)
+            return committed;
         return worth_retrying(e, committed) ? ERR_UNAVAILABLE : ERR_FENCED;
     }
+    run->begun_before = false;
     if (rc < 0) {
         set_failure(run, rc, &failure);
-        return rc;
+        return ERR_INVALID;
     }
     state_mark_stored(&run->view);
     return 0;
 }
 
-/* The database cannot take the claim now: the run goes back to where it waited. */
-static void wait_again(struct live_run *run) {
-    struct engine *e = run->engine;
-    run->slot->running = NULL;
-    e->running--;
-    live_run_delay(run, rt_now_us(e->rt) + CLAIM_RETRY_US);
+/* It was cancelled while it was about to begin. */
+static bool end_waiting(struct live_run *run) {
+    for (int64_t wait_us = 50000;; wait_us *= wait_us < COMMIT_RETRY_US_MAX ? 2 : 1) {
+        struct err err = {0};
+        int rc = live_run_commit_waiting_end(run, run->cancel_action, run->cancel_reason, &err);
+        if (rc == 0 || !worth_retrying(run->engine, rc))
+            return rc == 0;
+        hub_pause_us(run->engine->hub, wait_us);
+    }
 }
 
 void live_run_start_pending(void *arg) {
@@ -574,11 +647,13 @@ void live_run_start_pending(void *arg) {
         return;
     }
     run->fiber = NULL;
-    if (rc == ERR_UNAVAILABLE && !run->cancel && !run->hand_back) {
-        wait_again(run);
+    if ((rc == ERR_UNAVAILABLE || rc == ERR_CONFLICT) && !run->cancel && !run->hand_back) {
+        live_run_block(run, rc == ERR_CONFLICT ? BUSY_RETRY_US : CLAIM_RETRY_US);
         return;
     }
-    bool ours = rc != ERR_FENCED && end_now(run);
+    bool ours = rc == ERR_INVALID && end_now(run);
+    if (run->cancel && !run->hand_back && (rc == ERR_UNAVAILABLE || rc == ERR_CONFLICT))
+        ours = end_waiting(run);
     if (rc == ERR_FENCED)
         log_event(LOG_WARN, "run.claim.lost", err.message,
                   LOG_STR("run_id", id_dashed(&run->arena, run->row.id)));

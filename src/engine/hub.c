@@ -17,6 +17,11 @@
 
 #define SEGMENT_BYTES_MAX 4096
 #define SEGMENT_AGE_US    30000
+/* A commit whose answer was lost: how long, how often and how far back the log is asked. */
+#define DOUBT_PATIENCE_US 5000000
+#define DOUBT_WAIT_US     10000
+#define DOUBT_WAIT_US_MAX 500000
+#define DOUBT_ENTRIES     64
 
 struct hub *hub_new(struct rt *rt, struct store *store) {
     struct hub *h = NEW(struct hub);
@@ -52,6 +57,12 @@ struct hub_topic *hub_topic_ref(struct hub *h, struct id thread_id) {
     return t;
 }
 
+void hub_topic_hold(struct hub_topic *t, const struct run_hold *hold) {
+    t->held_by_run = hold != NULL;
+    if (hold)
+        t->hold = *hold;
+}
+
 static void fragments_free(struct list *l) {
     for (struct list *n; (n = list_pop_front(l)) != NULL;)
         mem_free(LIST_ENTRY(n, struct fragment, node));
@@ -67,6 +78,24 @@ void hub_topic_unref(struct hub *h, struct hub_topic *t) {
     fragments_free(&t->flying);
     fragments_free(&t->held);
     mem_free(t);
+}
+
+static void fragments_drop(struct list *l, struct id run_id) {
+    for (struct list *n = l->next, *next; n != l; n = next) {
+        struct fragment *f = LIST_ENTRY(n, struct fragment, node);
+        next = n->next;
+        if (!id_eq(f->run_id, run_id))
+            continue;
+        list_remove(n);
+        mem_free(f);
+    }
+}
+
+void hub_topic_drop(struct hub_topic *t, struct id run_id) {
+    fragments_drop(&t->open, run_id);
+    fragments_drop(&t->held, run_id);
+    if (list_empty(&t->open))
+        t->open_bytes = 0;
 }
 
 /* --- fragments --- */
@@ -92,8 +121,8 @@ static void flush_fiber(void *arg) {
     db_batch_init(&b, &a);
     struct err err = {0};
     int rc = hub_commit(h, &(struct hub_append){.thread_id = t->thread_id, .batch = &b}, &err);
-    if (rc == ERR_NOT_FOUND)
-        fragments_free(&t->open); /* the thread was deleted: nobody can ask for them */
+    if (rc == ERR_NOT_FOUND || rc == ERR_FENCED)
+        fragments_free(&t->open); /* of a deleted thread or a dead attempt: nobody asks for them */
     else if (rc < 0)
         log_event(LOG_ERROR, "stream.segment.failed", err.message, LOG_Z("code", err_name(rc)));
     arena_deinit(&a);
@@ -241,53 +270,200 @@ static void show_entries(struct hub_topic *t, const struct hub_entry *entries, s
     }
 }
 
+static size_t held_bump(void *ctx, struct db_batch *b, int64_t count) {
+    return thread_log_add(b, ctx, count);
+}
+
+/* What a commit adds to its batch. */
+struct log_part {
+    struct log_entry *entries;
+    size_t count;
+    size_t op;   /* gives the last number; SIZE_MAX: there are no entries */
+    size_t hold; /* asks whether the fragments' run has the thread; SIZE_MAX: none */
+};
+
+static void log_part_add(struct hub_topic *t, const struct hub_append *append,
+                         struct log_part *out) {
+    struct db_batch *b = append->batch;
+    size_t segments = segment_count(&t->open), all = segments + append->count;
+    struct log_entry *log = ARENA_ARRAY(b->arena, struct log_entry, all + 1);
+    segments_write(&t->open, b->arena, log);
+    for (size_t i = 0; i < append->count; i++)
+        log[segments + i] = append->entries[i].entry;
+    *out = (struct log_part){.entries = log, .count = all, .op = SIZE_MAX, .hold = SIZE_MAX};
+    if (!all)
+        return;
+    struct log_counter held = {held_bump, &t->hold};
+    const struct log_counter *counter = append->counter;
+    if (!counter && t->held_by_run)
+        counter = &held;
+    else if (segments && t->held_by_run && !append->held)
+        out->hold = thread_hold_add(b, &t->hold);
+    out->op = log_append_add(b, append->thread_id, log, all, counter);
+}
+
+/* --- commits whose answer was lost --- */
+
+struct pause {
+    struct rt_timer timer;
+    struct fiber *fiber;
+    bool over;
+};
+
+static void on_pause_over(struct rt_timer *timer) {
+    struct pause *p = CONTAINER_OF(timer, struct pause, timer);
+    p->over = true;
+    fiber_unpark(p->fiber);
+}
+
+void hub_pause_us(struct hub *h, int64_t us) {
+    struct pause p = {.fiber = fiber_self()};
+    rt_timer_start(h->rt, &p.timer, us, on_pause_over);
+    while (!p.over)
+        fiber_park_shielded();
+}
+
+/* Is the batch's last entry in the log? Its texts hold ids that no other entry has. */
+static int entry_find(struct hub *h, struct id thread_id, const struct log_entry *mine,
+                      int64_t *out_seq, struct err *err) {
+    struct arena a;
+    struct log_entry *found;
+    size_t count;
+    arena_init(&a, SIZE_MAX / 2);
+    int rc = log_read_newest(h->store, thread_id, DOUBT_ENTRIES, &a, &found, &count, err);
+    *out_seq = 0;
+    for (size_t i = 0; rc == 0 && i < count && *out_seq == 0; i++)
+        if (found[i].kind == mine->kind && found[i].at == mine->at &&
+            id_eq(found[i].run_id, mine->run_id) && str_eq(found[i].data, mine->data))
+            *out_seq = found[i].seq;
+    arena_deinit(&a);
+    return rc;
+}
+
+static bool patient(struct hub *h, const struct hub_append *append, int64_t until_us) {
+    return append->patient ? append->patient(append->ctx) : rt_mono_us(h->rt) < until_us;
+}
+
+/* Whether it was stored is asked of the log; when it is not there the same batch is committed
+ * again, which cannot succeed twice: its rows have keys, and claims and ends count attempts. */
+static int doubt_settle(struct hub *h, const struct hub_append *append, const struct log_part *log,
+                        int64_t *out_seq, struct err *err) {
+    struct db_batch *b = append->batch;
+    const struct log_entry *last = &log->entries[log->count - 1];
+    int64_t until_us = rt_mono_us(h->rt) + DOUBT_PATIENCE_US, wait_us = DOUBT_WAIT_US;
+    bool committed = b->committed, asked_again = false;
+    int again = 0;
+    for (;; wait_us = wait_us < DOUBT_WAIT_US_MAX ? wait_us * 2 : wait_us) {
+        int rc = entry_find(h, append->thread_id, last, out_seq, err);
+        if (rc == 0 && *out_seq)
+            return 0;
+        if (rc == 0 && committed)
+            return err_set(err, ERR_FENCED, "what was stored was deleted since");
+        if (rc == 0 && asked_again)
+            return again;
+        if (rc == 0) {
+            again = db_commit(h->store->db, b, err);
+            if (again == 0) {
+                *out_seq = log_last_seq(b, log->op);
+                return 0;
+            }
+            committed = committed || b->committed;
+            bool passing = again == ERR_UNAVAILABLE || again == ERR_IO || again == ERR_LIMIT;
+            asked_again = !passing && !b->in_doubt && !b->committed;
+            if (asked_again)
+                continue; /* it was refused: because the first one was stored? */
+        }
+        if (!patient(h, append, until_us)) {
+            b->in_doubt = true;
+            return err_set(err, ERR_UNAVAILABLE, "the database does not tell what it has stored");
+        }
+        hub_pause_us(h, wait_us);
+    }
+}
+
+static void after_commit(struct hub_topic *t, const struct hub_append *append, int64_t seq) {
+    if (seq > t->visible_seq)
+        t->visible_seq = seq;
+    t->gone = false;
+    if (append->count) {
+        t->base = seq;
+        t->k = 0;
+    }
+    if (append->after_commit)
+        append->after_commit(append->ctx);
+    show_entries(t, append->entries, append->count, seq);
+}
+
 int hub_commit(struct hub *h, const struct hub_append *append, struct err *err) {
     struct hub_topic *t = hub_topic_ref(h, append->thread_id);
     struct db_batch *b = append->batch;
-    size_t count = append->count, segments = segment_count(&t->open), all = segments + count;
-    struct log_entry *log = ARENA_ARRAY(b->arena, struct log_entry, all + 1);
-    segments_write(&t->open, b->arena, log);
-    for (size_t i = 0; i < count; i++)
-        log[segments + i] = append->entries[i].entry;
-    size_t op = all ? log_append_add(b, append->thread_id, log, all, append->counter) : SIZE_MAX;
-    struct flight flight = take_off(t);
-    t->pending += count > 0;
-    int rc = b->count ? db_commit(h->store->db, b, err) : 0;
-    t->pending -= count > 0;
-    land(t, flight, rc == 0);
-    if (rc == 0) {
-        int64_t seq = all ? log_last_seq(b, op) : 0;
-        if (seq > t->visible_seq)
-            t->visible_seq = seq;
-        t->gone = false;
-        if (count) {
-            t->base = seq;
-            t->k = 0;
-        }
-        if (append->after_commit)
-            append->after_commit(append->ctx);
-        show_entries(t, append->entries, count, seq);
+    size_t own = b->count;
+    int64_t seq = 0;
+    int rc;
+    t->pending += append->count > 0;
+    for (;;) {
+        struct log_part log;
+        log_part_add(t, append, &log);
+        struct flight flight = take_off(t);
+        rc = b->count ? db_commit(h->store->db, b, err) : 0;
+        if (rc == 0 && log.count)
+            seq = log_last_seq(b, log.op);
+        else if (rc < 0 && log.count && (b->in_doubt || b->committed))
+            rc = doubt_settle(h, append, &log, &seq, err);
+        land(t, flight, rc == 0);
+        if (rc != ERR_FENCED || log.hold == SIZE_MAX || b->failed_at != log.hold)
+            break;
+        /* The tokens belong to a run that lost the thread; this batch does not. */
+        hub_topic_drop(t, t->hold.run_id);
+        b->count = own;
     }
+    t->pending -= append->count > 0;
+    if (rc == 0)
+        after_commit(t, append, seq);
     release_held(t);
     hub_topic_unref(h, t);
     return rc;
 }
 
-int hub_commit_gone(struct hub *h, struct id thread_id, struct db_batch *b,
-                    const struct hub_entry *entries, size_t count, struct err *err) {
-    struct hub_topic *t = hub_topic_ref(h, thread_id);
+/* The answer was lost: the run is there, or went with its thread. */
+static int doubt_settle_gone(struct hub *h, const struct hub_append *append, struct id run_id,
+                             struct err *err) {
+    struct run_place place;
+    struct arena a;
+    int64_t until_us = rt_mono_us(h->rt) + DOUBT_PATIENCE_US;
+    int rc;
+    do {
+        hub_pause_us(h, DOUBT_WAIT_US);
+        rc = db_commit(h->store->db, append->batch, err);
+        arena_init(&a, 1 << 20);
+        if (rc < 0 && run_place_get(h->store, run_id, &a, &place, NULL) == ERR_NOT_FOUND)
+            rc = 0;
+        arena_deinit(&a);
+    } while (rc < 0 && rc != ERR_FENCED && rc != ERR_NOT_FOUND && patient(h, append, until_us));
+    return rc;
+}
+
+int hub_commit_gone(struct hub *h, const struct hub_append *append, struct id run_id,
+                    struct err *err) {
+    struct hub_topic *t = hub_topic_ref(h, append->thread_id);
+    struct db_batch *b = append->batch;
     t->pending++;
     int rc = db_commit(h->store->db, b, err);
+    if (rc < 0 && b->committed)
+        rc = 0;
+    else if (rc < 0 && b->in_doubt)
+        rc = doubt_settle_gone(h, append, run_id, err);
     t->pending--;
     if (rc == 0) {
         fragments_free(&t->open);
         t->open_bytes = 0;
         rt_timer_stop(h->rt, &t->flush_timer);
-        int64_t seq = (t->visible_seq > t->base ? t->visible_seq : t->base) + (int64_t)count;
+        int64_t seq =
+            (t->visible_seq > t->base ? t->visible_seq : t->base) + (int64_t)append->count;
         t->visible_seq = t->base = seq;
         t->k = 0;
-        show_entries(t, entries, count, seq);
-        hub_thread_gone(h, thread_id);
+        show_entries(t, append->entries, append->count, seq);
+        hub_thread_gone(h, append->thread_id);
     }
     release_held(t);
     hub_topic_unref(h, t);

@@ -18,6 +18,7 @@
 #include "engine/render.h"
 #include "engine/state.h"
 #include "rt/fiber.h"
+#include "store/runs.h"
 
 struct hub;
 struct hub_topic;
@@ -29,6 +30,10 @@ void hub_free(struct hub *h); /* no topics left */
 /* A live run holds its thread's topic. */
 struct hub_topic *hub_topic_ref(struct hub *h, struct id thread_id);
 void hub_topic_unref(struct hub *h, struct hub_topic *t);
+/* The run whose fragments come from now on: they are written only while it has the thread.
+ * NULL: it has ended; open: fragments of a run that lost the thread are dropped. */
+void hub_topic_hold(struct hub_topic *t, const struct run_hold *hold);
+void hub_topic_drop(struct hub_topic *t, struct id run_id);
 
 struct hub_entry {
     struct log_entry entry;
@@ -43,17 +48,22 @@ struct hub_append {
     const struct hub_entry *entries;
     size_t count;                       /* may be 0 */
     const struct log_counter *counter;  /* NULL: a statement of its own */
+    bool held; /* the batch is of the run that the topic is held by, and asks for that itself */
+    /* May be NULL. While it is not known whether the batch was stored: go on asking? NULL: for some
+     * seconds. After it said no the answer is ERR_UNAVAILABLE and batch->in_doubt. */
+    bool (*patient)(void *ctx);
     /* May be NULL: runs once the batch is durable, before anything is shown; must not suspend. */
     void (*after_commit)(void *ctx);
     void *ctx;
 };
 MUST_CHECK MAY_SUSPEND int hub_commit(struct hub *h, const struct hub_append *append,
                                       struct err *err);
-/* For a batch that deletes the thread: nothing is logged, open fragments are dropped, the entries
- * are shown under the numbers they would have had. */
-MUST_CHECK MAY_SUSPEND int hub_commit_gone(struct hub *h, struct id thread_id, struct db_batch *b,
-                                           const struct hub_entry *entries, size_t count,
-                                           struct err *err);
+/* For a batch that deletes the thread of run_id: nothing is logged, open fragments are dropped, the
+ * entries are shown under the numbers they would have had. */
+MUST_CHECK MAY_SUSPEND int hub_commit_gone(struct hub *h, const struct hub_append *append,
+                                           struct id run_id, struct err *err);
+/* Waits, deaf to cancellation: what is under way has to come to its end. */
+MAY_SUSPEND void hub_pause_us(struct hub *h, int64_t us);
 /* The thread was deleted beside the hub: ends its readers. */
 void hub_thread_gone(struct hub *h, struct id thread_id);
 /* A token or custom value of a run: JSON object (see render_messages.c), copied. */

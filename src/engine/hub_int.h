@@ -33,6 +33,8 @@ struct hub_topic {
     size_t open_bytes;
     struct rt_timer flush_timer;
     bool flushing;
+    bool held_by_run;     /* hold is set */
+    struct run_hold hold; /* of the run that runs here */
     bool gone; /* the thread was deleted: what was not shown can be shown no more */
 };
 struct hub_reader {

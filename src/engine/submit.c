@@ -12,6 +12,9 @@
 #include "base/failpoint.h"
 #include "model/validate.h"
 
+/* How often another worker's run may take the thread just before. */
+#define SLOT_TRIES_MAX 8
+
 struct request {
     unsigned modes;
     enum multitask_strategy multitask;
@@ -345,6 +348,17 @@ static void begin_is_over(struct live_run *run, int rc) {
         fiber_unpark(run->begin_waiter);
 }
 
+struct queue_row {
+    const struct live_run *run;
+    const struct thread_merge *merge;
+};
+
+static size_t queue_counter(void *ctx, struct db_batch *b, int64_t count) {
+    const struct queue_row *row = ctx;
+    return thread_queue_add(b, row->run->row.thread_id, row->merge, count,
+                            rt_now_us(row->run->engine->rt));
+}
+
 static int commit_new(struct live_run *run, const struct run_submit *s,
                       const struct run_context *ctx, const struct merged *m, bool direct,
                       struct arena *a, struct err *err) {
@@ -361,7 +375,7 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
     rc = live_run_read_kwargs(run, err);
     if (rc < 0)
         return rc;
-    run_insert_add(&b, &run->row);
+    run_insert_add(&b, &run->row, run->worker);
     run->row.status = RUN_PENDING; /* what the client is told: it was just created */
     if (direct)
         rc = live_run_begin(run, &ctx->thread, &b, &begin, err);
@@ -378,14 +392,22 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
                                  .under = m->under,
                                  .over = m->over,
                                  .config = m->config};
-    struct begin_row row = {run, &merge, direct ? begun_checkpoint(run) : ID_NIL};
-    struct log_counter counter = {begin_counter, &row};
+    struct begin_row row = {run, &merge, begun_checkpoint(run)};
+    struct queue_row queued = {run, &merge};
+    struct log_counter counter = {queue_counter, &queued};
+    struct run_hold hold = live_run_hold(run);
+    if (direct) {
+        counter = (struct log_counter){begin_counter, &row};
+        hub_topic_hold(run->topic, &hold);
+        run->topic_held = true;
+    }
     struct accept accept = {.submit = s, .run = run};
     struct hub_append append = {.thread_id = run->row.thread_id,
                                 .batch = &b,
                                 .entries = begin.entries,
                                 .count = begin.entry_count,
                                 .counter = &counter,
+                                .held = direct,
                                 .after_commit = on_durable,
                                 .ctx = &accept};
     rc = FAILPOINT("engine.begin.before_commit");
@@ -459,11 +481,41 @@ static bool slot_is_foreign(const struct slot *slot, const struct principal *who
     return false;
 }
 
+/* The thread turned out to be taken by another worker's run: this one has to queue. */
+static void step_back(struct live_run *run, struct slot *slot) {
+    slot->running = NULL;
+    run->engine->running--;
+    slot->arriving++;
+}
+
+static int accept_known(struct live_run *run, const struct run_submit *s,
+                        const struct run_context *ctx, bool direct, struct err *err) {
+    struct merged m;
+    merge(run, s, ctx, &m);
+    run->row.metadata = m.metadata;
+    run->row.kwargs = kwargs_text(run, s, ctx, &m);
+    run->row.assistant_id = ctx->assistant.id;
+    /* The database fills the batch's arena while a run that started early fills its own. */
+    struct arena batch;
+    arena_init(&batch, RUN_ARENA_BYTES_MAX);
+    int rc = commit_new(run, s, ctx, &m, direct, &batch, err);
+    arena_deinit(&batch);
+    if (rc == ERR_UNAVAILABLE) /* it may be stored all the same */
+        engine_look_for_strays(run->engine);
+    if (rc == ERR_EXISTS) /* the thread is somebody else's */
+        rc = thread_unknown(run, err);
+    run->slot_lost = direct && rc == ERR_CONFLICT;
+    return rc;
+}
+
 static int accept_run(struct live_run *run, const struct run_submit *s, struct request *q,
                       struct err *err) {
     struct engine *e = run->engine;
     struct run_context ctx;
-    struct merged m;
+    struct run_context_key key = {.assistant_id = s->assistant_id,
+                                  .thread_id = run->row.thread_id,
+                                  .run_id = run->row.id,
+                                  .time_us = run->row.created_at};
     /* The slot is taken before the first suspension: whoever comes meanwhile finds it busy. */
     struct slot *slot = slot_of(e, run->row.thread_id);
     bool busy = slot && (slot->running || !list_empty(&slot->queue));
@@ -477,27 +529,20 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
     } else {
         slot->arriving++;
     }
-    int rc = run_context_read(e->store, s->who, s->assistant_id, run->row.thread_id, &run->arena,
-                              &ctx, err);
+    int rc = run_context_read(e->store, s->who, &key, &run->arena, &ctx, err);
     if (rc == 0)
         rc = context_check(s, q, run, &ctx, err);
     if (rc == 0 && busy && !ctx.has_thread && slot_is_foreign(slot, s->who))
         rc = thread_unknown(run, err); /* a stranger makes nobody's runs end */
-    if (rc == 0 && busy && q->after_us == 0)
-        rc = make_way(e, slot, q, err);
-    if (rc == 0) {
-        merge(run, s, &ctx, &m);
-        run->row.metadata = m.metadata;
-        run->row.kwargs = kwargs_text(run, s, &ctx, &m);
-        run->row.assistant_id = ctx.assistant.id;
-        /* The database fills the batch's arena while a run that started early fills its own. */
-        struct arena batch;
-        arena_init(&batch, RUN_ARENA_BYTES_MAX);
-        rc = commit_new(run, s, &ctx, &m, direct, &batch, err);
-        arena_deinit(&batch);
-        if (rc == ERR_EXISTS) /* the thread is somebody else's */
-            rc = thread_unknown(run, err);
+    bool elsewhere = rc == 0 && !busy && (!id_is_nil(ctx.slot_run) || ctx.has_older);
+    if (elsewhere && direct) {
+        step_back(run, slot);
+        direct = false;
     }
+    if (rc == 0 && (busy || elsewhere) && q->after_us == 0)
+        rc = make_way(e, slot, q, err);
+    if (rc == 0)
+        rc = accept_known(run, s, &ctx, direct, err);
     if (!direct)
         slot->arriving--;
     if (rc < 0 && !run->early) { /* else its fiber leaves the slot */
@@ -511,9 +556,46 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
     return rc;
 }
 
+static struct live_run *run_of_request(struct engine *e, const struct run_submit *s,
+                                       const struct request *q) {
+    struct live_run *run = live_run_new(e);
+    run->modes = q->modes;
+    run->temporary = q->stateless && q->on_completion == ON_COMPLETION_DELETE;
+    run->cancel_on_disconnect = q->on_disconnect == ON_DISCONNECT_CANCEL;
+    run->owner = arena_dup(&run->arena, s->who->owner);
+    int64_t now = rt_now_us(e->rt);
+    run->row = (struct run){.id = id_v7(),
+                            .thread_id = q->stateless ? id_v7() : s->thread_id,
+                            .multitask_strategy = multitask_strategy_name(q->multitask),
+                            .created_at = now + q->after_us,
+                            .updated_at = now + q->after_us};
+    run->begun_us = clock_mono_us();
+    return run;
+}
+
+/* An accepted run goes its way. */
+static void let_go(struct live_run *run, const struct request *q) {
+    bool direct = run->slot->running == run;
+    live_run_enter(run);
+    if (run->early)
+        return;
+    live_run_ref(run);
+    if (direct) {
+        run->state = LIVE_RUNNING;
+        struct err failed = {0};
+        if (!fiber_spawn(run->engine->rt, "run", live_run_execute, run, &failed))
+            live_run_abandon(run, &failed);
+    } else if (q->after_us) {
+        live_run_delay(run, run->row.created_at);
+    } else {
+        live_run_enqueue(run);
+    }
+}
+
 int engine_submit(struct engine *e, const struct run_submit *s, struct live_run **out,
                   struct err *err) {
     struct request q = {0};
+    struct live_run *run;
     if (e->draining)
         return err_set(err, ERR_UNAVAILABLE, "The server is shutting down");
     if (e->pending + e->delayed >= e->o.pending_max) {
@@ -524,46 +606,22 @@ int engine_submit(struct engine *e, const struct run_submit *s, struct live_run 
     int rc = read_request(e, s, &q, err);
     if (rc < 0)
         return rc;
-    struct live_run *run = live_run_new(e);
-    run->modes = q.modes;
-    run->temporary = q.stateless && q.on_completion == ON_COMPLETION_DELETE;
-    run->cancel_on_disconnect = q.on_disconnect == ON_DISCONNECT_CANCEL;
-    run->owner = arena_dup(&run->arena, s->who->owner);
-    int64_t now = rt_now_us(e->rt);
-    run->row = (struct run){.id = id_v7(),
-                            .thread_id = q.stateless ? id_v7() : s->thread_id,
-                            .multitask_strategy = multitask_strategy_name(q.multitask),
-                            .created_at = now + q.after_us,
-                            .updated_at = now + q.after_us};
-    run->begun_us = clock_mono_us();
-    e->accepting++;
-    rc = accept_run(run, s, &q, err);
-    e->accepting--;
-    if (rc < 0) {
+    for (int tries = 0;; tries++) {
+        run = run_of_request(e, s, &q);
+        e->accepting++;
+        list_push_back(&e->arriving, &run->arriving);
+        rc = accept_run(run, s, &q, err);
+        list_remove(&run->arriving);
+        e->accepting--;
+        if (rc == 0)
+            break;
+        bool again = run->slot_lost && tries < SLOT_TRIES_MAX;
         live_run_unref(run);
-        return rc;
+        if (!again)
+            return rc;
     }
     metric_add(e->metrics.accepted, 1);
-    bool direct = run->slot->running == run;
-    live_run_enter(run);
-    if (run->early) {
-        if (out)
-            *out = run;
-        else
-            live_run_unref(run);
-        return 0;
-    }
-    live_run_ref(run);
-    if (direct) {
-        run->state = LIVE_RUNNING;
-        struct err failed = {0};
-        if (!fiber_spawn(e->rt, "run", live_run_execute, run, &failed))
-            live_run_abandon(run, &failed);
-    } else if (q.after_us) {
-        live_run_delay(run, run->row.created_at);
-    } else {
-        live_run_enqueue(run);
-    }
+    let_go(run, &q);
     if (out)
         *out = run;
     else

@@ -29,25 +29,39 @@ int64_t log_last_seq(const struct db_batch *b, size_t op) {
     return db_int(&b->ops[op].rows, 0, 0);
 }
 
+static void entries_of(const struct db_rows *rows, struct arena *a, struct log_entry **out,
+                       size_t *out_count) {
+    *out = ARENA_ARRAY(a, struct log_entry, rows->row_count + 1);
+    for (size_t i = 0; i < rows->row_count; i++) {
+        (*out)[i] = (struct log_entry){
+            .seq = db_int(rows, i, 0),
+            .run_id = db_id(rows, i, 1),
+            .kind = (enum log_kind)db_int(rows, i, 2),
+            .at = db_int(rows, i, 3),
+            .data = db_str(rows, i, 4),
+        };
+    }
+    *out_count = rows->row_count;
+}
+
 int log_read(struct store *s, struct id thread_id, int64_t after, int64_t limit, struct arena *a,
              struct log_entry **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
     int rc = db_read(s->db, SQL_LOG_PAGE, DB_PARAMS(DB_UUID(thread_id), DB_I(after), DB_I(limit)),
                      a, &rows, err);
-    if (rc < 0)
-        return rc;
-    *out = ARENA_ARRAY(a, struct log_entry, rows.row_count + 1);
-    for (size_t i = 0; i < rows.row_count; i++) {
-        (*out)[i] = (struct log_entry){
-            .seq = db_int(&rows, i, 0),
-            .run_id = db_id(&rows, i, 1),
-            .kind = (enum log_kind)db_int(&rows, i, 2),
-            .at = db_int(&rows, i, 3),
-            .data = db_str(&rows, i, 4),
-        };
-    }
-    *out_count = rows.row_count;
-    return 0;
+    if (rc == 0)
+        entries_of(&rows, a, out, out_count);
+    return rc;
+}
+
+int log_read_newest(struct store *s, struct id thread_id, int64_t limit, struct arena *a,
+                    struct log_entry **out, size_t *out_count, struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_LOG_NEWEST, DB_PARAMS(DB_UUID(thread_id), DB_I(limit)), a, &rows,
+                     err);
+    if (rc == 0)
+        entries_of(&rows, a, out, out_count);
+    return rc;
 }
 
 int log_last_start(struct store *s, struct id thread_id, int64_t seq, struct arena *a, int64_t *out,

@@ -40,6 +40,10 @@ size_t log_append_add(struct db_batch *b, struct id thread_id, const struct log_
 int64_t log_last_seq(const struct db_batch *b, size_t op);
 
 #define LOG_PAGE_MAX 256
+/* The last `limit` entries, newest first. */
+MUST_CHECK MAY_SUSPEND int log_read_newest(struct store *s, struct id thread_id, int64_t limit,
+                                           struct arena *a, struct log_entry **out,
+                                           size_t *out_count, struct err *err);
 /* Entries after `after`, oldest first, at most limit. */
 MUST_CHECK MAY_SUSPEND int log_read(struct store *s, struct id thread_id, int64_t after,
                                     int64_t limit, struct arena *a, struct log_entry **out,

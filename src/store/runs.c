@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* runs.c - run rows and the thread's side of a run's start and end.
  *
- * `attempt` fences: each claim adds one, and whoever writes for a run names the attempt it acts
- * for; a late writer changes no row and its batch fails with ERR_FENCED. The status of a thread is
- * derived in the statement thread_settle from the live runs that remain, so no thread stays busy
- * without one. */
+ * The thread's row is the slot: it names the run that executes, its attempt and its worker. A claim
+ * takes the slot, each claim adds one to the attempt, and whoever writes for a run names all three
+ * in the statement that takes the log numbers: a late writer changes no row and its batch fails
+ * with ERR_FENCED. The status of a thread is derived in the statement thread_settle from the live
+ * runs that remain, so no thread stays busy without one. */
 #include "store/runs.h"
 
 void run_from_row(const struct db_rows *r, size_t row, size_t col, struct run *out) {
@@ -79,13 +80,95 @@ int run_list(struct store *s, const struct principal *who, struct id thread_id,
     return rc;
 }
 
-int run_list_live(struct store *s, int64_t limit, struct id after, struct arena *a,
-                  struct run **out, size_t *out_count, struct err *err) {
+int run_list_of_worker(struct store *s, struct id worker, struct id after, int64_t limit,
+                       struct arena *a, struct run **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    int rc =
-        db_read(s->db, SQL_RUN_PAGE_LIVE, DB_PARAMS(DB_UUID(after), DB_I(limit)), a, &rows, err);
+    int rc = db_read(s->db, SQL_RUN_PAGE_MINE,
+                     DB_PARAMS(DB_UUID(worker), DB_UUID(after), DB_I(limit)), a, &rows, err);
     if (rc == 0)
         runs_from_rows(&rows, a, out, out_count);
+    return rc;
+}
+
+int run_live_ids(struct store *s, struct id thread_id, int64_t limit, struct arena *a,
+                 struct id **out, size_t *out_count, struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_RUN_LIVE_IDS, DB_PARAMS(DB_UUID(thread_id), DB_I(limit)), a, &rows,
+                     err);
+    if (rc < 0)
+        return rc;
+    *out = ARENA_ARRAY(a, struct id, rows.row_count + 1);
+    for (size_t i = 0; i < rows.row_count; i++)
+        (*out)[i] = db_id(&rows, i, 0);
+    *out_count = rows.row_count;
+    return 0;
+}
+
+int run_adopt(struct store *s, struct id worker, int64_t now_us, int64_t limit, struct arena *a,
+              int64_t *out_count, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_RUN_ADOPT, DB_PARAMS(DB_UUID(worker), DB_I(now_us), DB_I(limit)),
+                 DB_EXPECT_NONE);
+    int rc = db_commit(s->db, &b, err);
+    if (rc == 0)
+        *out_count = b.ops[0].changed;
+    return rc;
+}
+
+int run_place_get(struct store *s, struct id run_id, struct arena *a, struct run_place *out,
+                  struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_RUN_PLACE, DB_PARAMS(DB_UUID(run_id)), a, &rows, err);
+    if (rc < 0)
+        return rc;
+    if (rows.row_count == 0)
+        return err_set(err, ERR_NOT_FOUND, "Run not found");
+    *out = (struct run_place){
+        .thread_id = db_id(&rows, 0, 0),
+        .status = RUN_ERROR,
+        .attempt = db_int(&rows, 0, 2),
+        .worker = db_id(&rows, 0, 3),
+        .cancel_reason = db_str(&rows, 0, 5),
+        .error = db_str(&rows, 0, 6),
+        .seq = db_int(&rows, 0, 7),
+        .slot_run = db_id(&rows, 0, 8),
+    };
+    enum run_status status;
+    if (run_status_parse(db_str(&rows, 0, 1), &status))
+        out->status = status;
+    out->cancel_asked = cancel_action_parse(db_str(&rows, 0, 4), &out->cancel_action);
+    return 0;
+}
+
+int run_wishes(struct store *s, struct id worker, int64_t limit, struct arena *a,
+               struct run_wish **out, size_t *out_count, struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_RUN_ASKED_CANCELS, DB_PARAMS(DB_UUID(worker), DB_I(limit)), a,
+                     &rows, err);
+    if (rc < 0)
+        return rc;
+    *out = ARENA_ARRAY(a, struct run_wish, rows.row_count + 1);
+    for (size_t i = 0; i < rows.row_count; i++) {
+        (*out)[i] = (struct run_wish){.run_id = db_id(&rows, i, 0), .reason = db_str(&rows, i, 2)};
+        if (!cancel_action_parse(db_str(&rows, i, 1), &(*out)[i].action))
+            (*out)[i].action = CANCEL_INTERRUPT;
+    }
+    *out_count = rows.row_count;
+    return 0;
+}
+
+int run_ask_cancel(struct store *s, struct id run_id, enum cancel_action action, str reason,
+                   int64_t now_us, struct arena *a, bool *out_live, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_RUN_ASK_CANCEL,
+                 DB_PARAMS(DB_UUID(run_id), DB_T(cancel_action_name(action)), DB_T(reason),
+                           DB_I(now_us)),
+                 DB_EXPECT_NONE);
+    int rc = db_commit(s->db, &b, err);
+    if (rc == 0)
+        *out_live = b.ops[0].changed > 0;
     return rc;
 }
 
@@ -103,37 +186,43 @@ int run_delete(struct store *s, const struct principal *who, struct id thread_id
     return db_commit(s->db, &b, err);
 }
 
-int run_context_read(struct store *s, const struct principal *who, struct id assistant_id,
-                     struct id thread_id, struct arena *a, struct run_context *out,
+int run_context_read(struct store *s, const struct principal *who,
+                     const struct run_context_key *key, struct arena *a, struct run_context *out,
                      struct err *err) {
     struct db_rows rows;
     int rc = db_read(s->db, SQL_RUN_CONTEXT,
-                     DB_PARAMS(DB_UUID(assistant_id), DB_UUID(thread_id),
-                               DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
+                     DB_PARAMS(DB_UUID(key->assistant_id), DB_UUID(key->thread_id),
+                               DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who)),
+                               DB_I(key->time_us), DB_UUID(key->run_id)),
                      a, &rows, err);
     if (rc < 0)
         return rc;
+    size_t rest = ASSISTANT_COLUMN_COUNT + THREAD_COLUMN_COUNT;
     *out = (struct run_context){.has_assistant = !db_is_null(&rows, 0, 0),
-                                .has_thread = !db_is_null(&rows, 0, ASSISTANT_COLUMN_COUNT)};
+                                .has_thread = !db_is_null(&rows, 0, ASSISTANT_COLUMN_COUNT),
+                                .slot_run = db_id(&rows, 0, rest),
+                                .has_older = db_int(&rows, 0, rest + 1) != 0};
     if (out->has_assistant)
         assistant_from_row(&rows, 0, 0, &out->assistant);
     if (out->has_thread)
         thread_from_row(&rows, 0, ASSISTANT_COLUMN_COUNT, &out->thread);
-    out->live_runs = db_int(&rows, 0, ASSISTANT_COLUMN_COUNT + THREAD_COLUMN_COUNT);
     return 0;
 }
 
-void run_insert_add(struct db_batch *b, const struct run *run) {
+void run_insert_add(struct db_batch *b, const struct run *run, struct id worker) {
     db_batch_add(b, SQL_RUN_INSERT,
                  DB_PARAMS(DB_UUID(run->id), DB_UUID(run->thread_id), DB_UUID(run->assistant_id),
                            DB_T(run_status_name(run->status)), DB_T(run->metadata),
                            DB_T(run->kwargs), DB_T(run->multitask_strategy), DB_I(run->attempt),
-                           DB_I(run->created_at)),
+                           DB_I(run->created_at), DB_UUID(worker)),
                  DB_EXPECT_NONE);
 }
 
-void run_claim_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us) {
-    db_batch_add(b, SQL_RUN_CLAIM, DB_PARAMS(DB_UUID(run_id), DB_I(attempt), DB_I(now_us)),
+void run_claim_add(struct db_batch *b, const struct run_hold *hold, int64_t attempt,
+                   int64_t now_us) {
+    db_batch_add(b, SQL_RUN_CLAIM,
+                 DB_PARAMS(DB_UUID(hold->run_id), DB_I(attempt), DB_I(hold->attempt), DB_I(now_us),
+                           DB_UUID(hold->worker)),
                  DB_EXPECT_CHANGE(ERR_FENCED));
 }
 
@@ -145,14 +234,20 @@ void run_finish_add(struct db_batch *b, struct id run_id, int64_t attempt, enum 
                  DB_EXPECT_CHANGE(ERR_FENCED));
 }
 
-void run_requeue_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us) {
-    db_batch_add(b, SQL_RUN_REQUEUE, DB_PARAMS(DB_UUID(run_id), DB_I(attempt), DB_I(now_us)),
+void run_still_waiting_add(struct db_batch *b, struct id run_id, int64_t attempt) {
+    db_batch_add(b, SQL_RUN_STILL_WAITING, DB_PARAMS(DB_UUID(run_id), DB_I(attempt)),
                  DB_EXPECT_CHANGE(ERR_FENCED));
 }
 
-void run_hand_back_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us) {
-    db_batch_add(b, SQL_RUN_HAND_BACK, DB_PARAMS(DB_UUID(run_id), DB_I(attempt), DB_I(now_us)),
+#define HOLD_PARAMS(hold) DB_UUID((hold)->run_id), DB_I((hold)->attempt), DB_UUID((hold)->worker)
+
+void run_hand_back_add(struct db_batch *b, const struct run_hold *hold, int64_t now_us) {
+    db_batch_add(b, SQL_RUN_HAND_BACK,
+                 DB_PARAMS(DB_UUID(hold->run_id), DB_I(hold->attempt), DB_I(now_us),
+                           DB_UUID(hold->worker)),
                  DB_EXPECT_NONE);
+    db_batch_add(b, SQL_THREAD_HAND_BACK,
+                 DB_PARAMS(DB_UUID(hold->thread_id), HOLD_PARAMS(hold)), DB_EXPECT_NONE);
 }
 
 void run_delete_add(struct db_batch *b, struct id thread_id, struct id run_id) {
@@ -170,33 +265,64 @@ void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id)
     run_delete_add(b, thread_id, run_id);
 }
 
-size_t thread_begin_add(struct db_batch *b, struct id thread_id, const struct thread_merge *merge,
-                        struct id checkpoint_id, int64_t log_count, int64_t now_us) {
+static struct db_value id_or_null(struct id id) { return id_is_nil(id) ? DB_NIL : DB_UUID(id); }
+
+size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t run_time_us,
+                        const struct thread_merge *merge, struct id checkpoint_id,
+                        int64_t log_count, int64_t now_us) {
     static const struct thread_merge nothing;
     const struct thread_merge *m = merge ? merge : &nothing;
-    struct db_value checkpoint = id_is_nil(checkpoint_id) ? DB_NIL : DB_UUID(checkpoint_id);
     return db_batch_add(b, SQL_THREAD_BEGIN,
+                        DB_PARAMS(DB_UUID(hold->thread_id), DB_T(m->read), DB_T(m->metadata),
+                                  DB_I(now_us), id_or_null(checkpoint_id), DB_I(log_count),
+                                  DB_T(m->config), DB_T(m->under), DB_T(m->over),
+                                  HOLD_PARAMS(hold), DB_I(run_time_us)),
+                        DB_EXPECT_CHANGE(ERR_CONFLICT));
+}
+
+size_t thread_queue_add(struct db_batch *b, struct id thread_id, const struct thread_merge *m,
+                        int64_t log_count, int64_t now_us) {
+    return db_batch_add(b, SQL_THREAD_QUEUE,
                         DB_PARAMS(DB_UUID(thread_id), DB_T(m->read), DB_T(m->metadata),
-                                  DB_I(now_us), checkpoint, DB_I(log_count), DB_T(m->config),
-                                  DB_T(m->under), DB_T(m->over)),
+                                  DB_I(now_us), DB_I(log_count), DB_T(m->config), DB_T(m->under),
+                                  DB_T(m->over)),
                         DB_EXPECT_CHANGE(ERR_NOT_FOUND));
 }
 
-size_t thread_settle_add(struct db_batch *b, struct id thread_id, enum thread_status otherwise,
-                         str interrupts, str error, struct id checkpoint_id, int64_t log_count,
-                         int64_t now_us) {
-    struct db_value checkpoint = id_is_nil(checkpoint_id) ? DB_NIL : DB_UUID(checkpoint_id);
+size_t thread_settle_add(struct db_batch *b, const struct run_hold *hold,
+                         enum thread_status otherwise, str interrupts, str error,
+                         struct id checkpoint_id, int64_t log_count, int64_t now_us) {
     return db_batch_add(b, SQL_THREAD_SETTLE,
-                        DB_PARAMS(DB_UUID(thread_id), DB_T(thread_status_name(otherwise)),
-                                  DB_T(interrupts), DB_T(error), checkpoint, DB_I(now_us),
-                                  DB_I(log_count)),
-                        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+                        DB_PARAMS(DB_UUID(hold->thread_id), DB_T(thread_status_name(otherwise)),
+                                  DB_T(interrupts), DB_T(error), id_or_null(checkpoint_id),
+                                  DB_I(now_us), DB_I(log_count), HOLD_PARAMS(hold)),
+                        DB_EXPECT_CHANGE(ERR_FENCED));
 }
 
-size_t thread_checkpoint_add(struct db_batch *b, struct id thread_id, struct id checkpoint_id,
-                             int64_t log_count, int64_t now_us) {
+size_t thread_checkpoint_add(struct db_batch *b, const struct run_hold *hold,
+                             struct id checkpoint_id, int64_t log_count, int64_t now_us) {
     return db_batch_add(b, SQL_THREAD_CHECKPOINT,
-                        DB_PARAMS(DB_UUID(thread_id), DB_UUID(checkpoint_id), DB_I(now_us),
-                                  DB_I(log_count)),
-                        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+                        DB_PARAMS(DB_UUID(hold->thread_id), DB_UUID(checkpoint_id), DB_I(now_us),
+                                  DB_I(log_count), HOLD_PARAMS(hold)),
+                        DB_EXPECT_CHANGE(ERR_FENCED));
+}
+
+size_t thread_log_add(struct db_batch *b, const struct run_hold *hold, int64_t log_count) {
+    return db_batch_add(b, SQL_LOG_BUMP_RUN,
+                        DB_PARAMS(DB_UUID(hold->thread_id), DB_I(log_count), HOLD_PARAMS(hold)),
+                        DB_EXPECT_CHANGE(ERR_FENCED));
+}
+
+size_t thread_hold_add(struct db_batch *b, const struct run_hold *hold) {
+    return db_batch_add(b, SQL_THREAD_HOLD,
+                        DB_PARAMS(DB_UUID(hold->thread_id), HOLD_PARAMS(hold)),
+                        DB_EXPECT_CHANGE(ERR_FENCED));
+}
+
+size_t thread_leave_add(struct db_batch *b, struct id thread_id, struct id run_id,
+                        int64_t log_count, int64_t now_us) {
+    return db_batch_add(
+        b, SQL_THREAD_LEAVE,
+        DB_PARAMS(DB_UUID(thread_id), DB_UUID(run_id), DB_I(now_us), DB_I(log_count)),
+        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
 }

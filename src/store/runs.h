@@ -28,34 +28,81 @@ MUST_CHECK int run_list(struct store *s, const struct principal *who, struct id 
                         struct run **out, size_t *out_count, struct err *err);
 MUST_CHECK int run_delete(struct store *s, const struct principal *who, struct id thread_id,
                           struct id run_id, struct arena *a, struct err *err);
-/* Pending and running ones, oldest first: for recovery. */
-MUST_CHECK int run_list_live(struct store *s, int64_t limit, struct id after, struct arena *a,
-                             struct run **out, size_t *out_count, struct err *err);
+/* Pending and running ones that `worker` has to execute, by id from `after` on. */
+MUST_CHECK int run_list_of_worker(struct store *s, struct id worker, struct id after, int64_t limit,
+                                  struct arena *a, struct run **out, size_t *out_count,
+                                  struct err *err);
+/* Live runs of a thread, newest first. */
+MUST_CHECK int run_live_ids(struct store *s, struct id thread_id, int64_t limit, struct arena *a,
+                            struct id **out, size_t *out_count, struct err *err);
+/* Gives the worker up to `limit` live runs whose worker is gone, oldest first. */
+MUST_CHECK int run_adopt(struct store *s, struct id worker, int64_t now_us, int64_t limit,
+                         struct arena *a, int64_t *out_count, struct err *err);
 
-/* What creating a run needs, in one read: the assistant, the thread (when there is one) and how
- * many live runs it has. has_thread false: no such thread of this principal. */
+/* Where a run is, whosever it is. */
+struct run_place {
+    struct id thread_id, worker; /* worker nil: nobody's yet */
+    enum run_status status;
+    int64_t attempt;
+    bool cancel_asked;
+    enum cancel_action cancel_action;
+    str cancel_reason, error;
+    int64_t seq;        /* of the thread's log */
+    struct id slot_run; /* that has the thread; nil: none */
+};
+MUST_CHECK int run_place_get(struct store *s, struct id run_id, struct arena *a,
+                             struct run_place *out, struct err *err); /* "Run not found" */
+/* Wishes of other processes about the worker's runs. */
+struct run_wish {
+    struct id run_id;
+    enum cancel_action action;
+    str reason;
+};
+MUST_CHECK int run_wishes(struct store *s, struct id worker, int64_t limit, struct arena *a,
+                          struct run_wish **out, size_t *out_count, struct err *err);
+/* Tells the run's worker; changes nothing when the run is over. */
+MUST_CHECK int run_ask_cancel(struct store *s, struct id run_id, enum cancel_action action,
+                              str reason, int64_t now_us, struct arena *a, bool *out_live,
+                              struct err *err);
+
+/* What creating or claiming a run needs, in one read: the assistant, the thread (when there is
+ * one), which run has it, and whether live runs are before the one at (time, run_id).
+ * has_thread false: no such thread of this principal. */
+struct run_context_key {
+    struct id assistant_id, thread_id, run_id;
+    int64_t time_us;
+};
 struct run_context {
     struct assistant assistant;
     bool has_assistant, has_thread;
     struct thread thread;
-    int64_t live_runs;
+    struct id slot_run; /* nil: the thread is free */
+    bool has_older;
 };
 MUST_CHECK int run_context_read(struct store *s, const struct principal *who,
-                                struct id assistant_id, struct id thread_id, struct arena *a,
+                                const struct run_context_key *key, struct arena *a,
                                 struct run_context *out, struct err *err);
 
-void run_insert_add(struct db_batch *b, const struct run *run);
-/* pending → running with run_next_attempt(attempt), only from `attempt`; fails the batch with
- * ERR_FENCED. */
-void run_claim_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us);
+/* The right to write for a run: the thread's row names all three. */
+struct run_hold {
+    struct id thread_id, run_id;
+    int64_t attempt;
+    struct id worker;
+};
+
+void run_insert_add(struct db_batch *b, const struct run *run, struct id worker);
+/* pending (or running, of a worker that died) → running with the hold's attempt, only from
+ * `attempt` and for the worker that the run was given to; fails the batch with ERR_FENCED. */
+void run_claim_add(struct db_batch *b, const struct run_hold *hold, int64_t attempt,
+                   int64_t now_us);
 /* Sets the end state, only for `attempt`; ERR_FENCED. error and cancel_reason may be absent. */
 void run_finish_add(struct db_batch *b, struct id run_id, int64_t attempt, enum run_status status,
                     str error, str cancel_reason, int64_t now_us);
-/* Back to pending after a crash: the attempt is spent. ERR_FENCED. */
-void run_requeue_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us);
-/* Back to pending at a drain, if it still runs: the attempt becomes negative, which says that it is
- * not spent. Never fails the batch. */
-void run_hand_back_add(struct db_batch *b, struct id run_id, int64_t attempt, int64_t now_us);
+/* Fails the batch with ERR_FENCED when the run does not wait any more. */
+void run_still_waiting_add(struct db_batch *b, struct id run_id, int64_t attempt);
+/* Back to pending at a drain, for any worker, if it still runs; the thread is free. The attempt
+ * becomes negative, which says that it is not spent. Never fails the batch. */
+void run_hand_back_add(struct db_batch *b, const struct run_hold *hold, int64_t now_us);
 static inline int64_t run_next_attempt(int64_t attempt) {
     return attempt < 0 ? -attempt : attempt + 1;
 }
@@ -71,15 +118,29 @@ struct thread_merge {
     str under, over;    /* what was merged under and over it: done again if it has changed since */
     str config;
 };
-size_t thread_begin_add(struct db_batch *b, struct id thread_id,
+/* Gives the thread to the run: ERR_CONFLICT when another has it or waits before it, and when there
+ * is no thread. */
+size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t run_time_us,
                         const struct thread_merge *merge /* NULL: leaves metadata and config */,
                         struct id checkpoint_id /* nil: keep */, int64_t log_count,
                         int64_t now_us);
-size_t thread_settle_add(struct db_batch *b, struct id thread_id, enum thread_status otherwise,
-                         str interrupts, str error, struct id checkpoint_id /* nil: keep */,
-                         int64_t log_count, int64_t now_us);
+/* A run will wait for the thread. ERR_NOT_FOUND. */
+size_t thread_queue_add(struct db_batch *b, struct id thread_id, const struct thread_merge *merge,
+                        int64_t log_count, int64_t now_us);
+/* The run leaves the thread. ERR_FENCED when it has it no more; so do the next three. */
+size_t thread_settle_add(struct db_batch *b, const struct run_hold *hold,
+                         enum thread_status otherwise, str interrupts, str error,
+                         struct id checkpoint_id /* nil: keep */, int64_t log_count,
+                         int64_t now_us);
 /* A newer state in the middle of a run. */
-size_t thread_checkpoint_add(struct db_batch *b, struct id thread_id, struct id checkpoint_id,
-                             int64_t log_count, int64_t now_us);
+size_t thread_checkpoint_add(struct db_batch *b, const struct run_hold *hold,
+                             struct id checkpoint_id, int64_t log_count, int64_t now_us);
+/* Only moves the log counter on. */
+size_t thread_log_add(struct db_batch *b, const struct run_hold *hold, int64_t log_count);
+/* Only the question whether the run has the thread. */
+size_t thread_hold_add(struct db_batch *b, const struct run_hold *hold);
+/* A run that waited leaves. ERR_NOT_FOUND. */
+size_t thread_leave_add(struct db_batch *b, struct id thread_id, struct id run_id,
+                        int64_t log_count, int64_t now_us);
 
 #endif

@@ -163,7 +163,7 @@ static enum group_state group_run(struct lite_writer *w, struct list *tasks, str
     return begin < 0 ? group_lose(w, group, begin, &begin_err) : GROUP_READY;
 }
 
-static int commit(struct lite_writer *w, struct err *err) {
+static int commit(struct lite_writer *w, bool *in_doubt, struct err *err) {
     int code = FAILPOINT("db.commit.before");
     if (code < 0)
         return err_set(err, code, "failpoint db.commit.before");
@@ -175,6 +175,7 @@ static int commit(struct lite_writer *w, struct err *err) {
     atomic_fetch_add_explicit(&w->commits, 1, memory_order_relaxed);
     metric_add(w->commit_count, 1);
     code = FAILPOINT("db.commit.after");
+    *in_doubt = code < 0;
     return code < 0 ? err_set(err, code, "failpoint db.commit.after") : 0;
 }
 
@@ -199,9 +200,12 @@ static void write_next_group(struct lite_writer *w, struct rt_worker *worker, st
         return;
     if (state == GROUP_READY) {
         struct err err = {0};
-        int code = commit(w, &err);
+        bool in_doubt = false;
+        int code = commit(w, &in_doubt, &err);
         if (code < 0)
             (void)group_lose(w, &group, code, &err); /* the tasks have it now */
+        LIST_EACH(&group, node)
+            LITE_TASK(node)->batch->in_doubt = in_doubt;
     }
     if (w->careful > 0)
         w->careful--;

@@ -289,7 +289,11 @@ static void states_make(struct scene *s) {
     checkpoint_segment_add(&b, id_of(T2), 1, 0, 2, STR("{\"id\":\"m1\"},{\"id\":\"m2\"}"));
     checkpoint_add(&b, &first);
     checkpoint_add(&b, &second);
-    thread_checkpoint_add(&b, id_of(T2), second.id, 0, INT64_C(1795000000000000));
+    struct run_hold hold = {
+        .thread_id = id_of(T2), .run_id = id_v7(), .attempt = 1, .worker = id_v7()};
+    thread_begin_add(&b, &hold, 0, NULL, second.id, 0, INT64_C(1795000000000000));
+    thread_settle_add(&b, &hold, THREAD_IDLE, STR("{}"), STR_NULL, second.id, 0,
+                      INT64_C(1795000000000000));
     CHECK(db_commit(s->store.db, &b, &s->err) == 0);
 }
 

@@ -5,6 +5,7 @@
 #include "engine_fixture.h"
 
 #include "base/mem.h"
+#include "history/log.h"
 
 struct frames {
     struct fx *f;
@@ -386,6 +387,53 @@ static void test_faults(void **state) {
     fx_run(body_faults);
 }
 
+/* Whichever commit of a run loses its answer: the run goes on as if it had come, and nothing of it
+ * stands twice. */
+static void body_doubt(struct fx *f) {
+    bool refused = false;
+    for (uint64_t at = 1; at <= 8; at++) {
+        struct live_run *run = NULL;
+        struct err err = {0};
+        struct id thread = fx_thread(f);
+        db_fault_set(f->db, &(struct db_fault_plan){
+                                .kind = DB_FAULT_FAIL_AFTER, .at = at, .code = ERR_UNAVAILABLE});
+        int rc = fx_submit(f, "pair", thread, hello, NULL, NULL, &run, &err);
+        if (rc == 0)
+            wait_done(run);
+        db_fault_set(f->db, &(struct db_fault_plan){.kind = DB_FAULT_NONE});
+        struct run *runs;
+        size_t count;
+        assert_int_equal(run_list(&f->store, &f->who, thread, NULL, &(struct page){.limit = 10},
+                                  &f->a, &runs, &count, NULL),
+                         0);
+        assert_int_equal(count, rc == 0);
+        refused = refused || rc < 0;
+        if (rc < 0)
+            continue;
+        assert_int_equal(runs[0].status, RUN_SUCCESS);
+        assert_int_equal(runs[0].attempt, 1);
+        assert_true(str_find(live_run_values(run), STR("\"count\":1")) > 0);
+        live_run_unref(run);
+        struct log_entry *log;
+        assert_int_equal(log_read(&f->store, thread, 0, 100, &f->a, &log, &count, NULL), 0);
+        size_t starts = 0, checkpoints = 0, ends = 0;
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(log[i].seq, i + 1);
+            starts += log[i].kind == LOG_START;
+            checkpoints += log[i].kind == LOG_CHECKPOINT;
+            ends += log[i].kind == LOG_END;
+        }
+        assert_int_equal(starts, 1);
+        assert_int_equal(checkpoints, 4);
+        assert_int_equal(ends, 1);
+    }
+    assert_true(refused); /* the first read of all */
+}
+static void test_doubt(void **state) {
+    (void)state;
+    fx_run(body_doubt);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wait),      cmocka_unit_test(test_replay),
@@ -393,6 +441,7 @@ int main(void) {
         cmocka_unit_test(test_strangers), cmocka_unit_test(test_identity),
         cmocka_unit_test(test_stateless), cmocka_unit_test(test_recover),
         cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

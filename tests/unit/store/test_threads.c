@@ -18,7 +18,10 @@ static struct id make(struct fixture *f, const struct principal *who, str metada
 static void settle(struct fixture *f, struct id id, enum thread_status status, int64_t now_us) {
     struct db_batch b;
     db_batch_init(&b, &f->arena);
-    thread_settle_add(&b, id, status, STR("{}"), STR_NULL, id_v6(0), 0, now_us);
+    struct run_hold hold = {
+        .thread_id = id, .run_id = id_v7(), .attempt = 1, .worker = id_v7()};
+    thread_begin_add(&b, &hold, now_us, NULL, ID_NIL, 0, now_us);
+    thread_settle_add(&b, &hold, status, STR("{}"), STR_NULL, id_v6(0), 0, now_us);
     CHECK_INT(db_commit(f->store.db, &b, &f->err), 0);
 }
 
@@ -200,7 +203,7 @@ static void paging(struct fixture *f) {
 static void delete_removes_all(struct fixture *f) {
     struct store *s = &f->store;
     struct id gone = make(f, &ALICE, STR("{}")), stays = make(f, &ALICE, STR("{}"));
-    struct id both[] = {gone, stays};
+    struct id both[] = {gone, stays}, worker = id_v7();
     for (size_t i = 0; i < 2; i++) {
         struct db_batch b;
         db_batch_init(&b, &f->arena);
@@ -211,7 +214,7 @@ static void delete_removes_all(struct fixture *f) {
                           .kwargs = STR("{}"),
                           .multitask_strategy = STR("enqueue"),
                           .created_at = 1};
-        run_insert_add(&b, &run);
+        run_insert_add(&b, &run, worker);
         checkpoint_value_add(&b, both[i], STR("00"), STR("1"));
         checkpoint_segment_add(&b, both[i], 1, 0, 1, STR("1"));
         struct checkpoint c = {.thread_id = both[i],
@@ -233,7 +236,7 @@ static void delete_removes_all(struct fixture *f) {
     CHECK_STR(values, STR("{\"x\":1}"));
     struct run *runs;
     size_t count;
-    CHECK_INT(run_list_live(s, 10, ID_NIL, &f->arena, &runs, &count, &f->err), 0);
+    CHECK_INT(run_list_of_worker(s, worker, ID_NIL, 10, &f->arena, &runs, &count, &f->err), 0);
     CHECK_INT(count, 1);
     CHECK(id_eq(runs[0].thread_id, stays));
     /* The same keys are free again. */
