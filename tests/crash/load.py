@@ -18,10 +18,16 @@ import threading
 import time
 import uuid
 
-from proc import ask, events
+from proc import ask_more, events
 
 GONE = None
 PAUSE_SECONDS = 0.02
+# How often a client does what, for one that does all, and for one that mostly runs agents.
+MIXED = {"create_thread": 3, "put_item": 6, "delete_item": 2, "create_assistant": 1,
+         "rename_assistant": 1, "patch_thread": 1, "run_background": 4, "run_wait": 3,
+         "run_stream": 3, "delete_thread": 1}
+RUNS = {**MIXED, "put_item": 3, "delete_item": 1, "run_background": 24, "run_wait": 8,
+        "run_stream": 8}
 
 
 def token():
@@ -65,21 +71,19 @@ class Client(threading.Thread):
         self.own_threads, self.own_assistants = [], []
 
     def run(self):
-        actions = [(self.create_thread, 3), (self.put_item, 6), (self.delete_item, 2),
-                   (self.create_assistant, 1), (self.rename_assistant, 1), (self.patch_thread, 1),
-                   (self.run_background, 4), (self.run_wait, 3), (self.run_stream, 3),
-                   (self.delete_thread, 1)]
-        names, weights = zip(*actions)
+        names, weights = zip(*self.load.actions.items())
+        due = time.monotonic()
         while not self.load.stopping.is_set():
-            action = self.random.choices(names, weights)[0]
-            self.doing = action.__name__
+            self.doing = self.random.choices(names, weights)[0]
             try:
-                action()
+                getattr(self, self.doing)()
             except (OSError, http.client.HTTPException, ValueError):
                 self.close()
                 if self.load.stopping.wait(0.05) or not self.load.server.alive():
                     return
-            self.load.stopping.wait(self.random.random() * PAUSE_SECONDS)
+            due = max(due + self.load.period_seconds, time.monotonic() - 1)
+            self.load.stopping.wait(max(due - time.monotonic(), 0) if self.load.period_seconds
+                                    else self.random.random() * PAUSE_SECONDS)
         self.close()
 
     def close(self):
@@ -93,8 +97,10 @@ class Client(threading.Thread):
         return self.connection
 
     def ask(self, method, path, body=None):
-        status, answer = ask(self.open(), method, path, body)
+        status, answer, headers = ask_more(self.open(), method, path, body)
         with self.ledger.lock:
+            if status in (429, 503) and not headers.get("Retry-After"):
+                self.ledger.bad.append(f"{method} {path}: {status} without Retry-After")
             self.ledger.statuses[status] = self.ledger.statuses.get(status, 0) + 1
             if status >= 500 and not (isinstance(answer, dict) and answer.get("detail")):
                 self.ledger.bad.append(f"{method} {path}: {status} with the body {answer!r}")
@@ -254,10 +260,12 @@ class Client(threading.Thread):
 
 
 class Load:
-    """`with Load(server, ledger, clients=8):` runs the clients; .stop() before a kill."""
+    """`with Load(server, ledger, clients=8):` runs the clients; .stop() before a kill. per_second:
+    what all of them together do when the server keeps up."""
 
-    def __init__(self, server, ledger, clients=8, seed=1):
-        self.server, self.ledger, self.seed = server, ledger, seed
+    def __init__(self, server, ledger, clients=8, seed=1, actions=MIXED, per_second=None):
+        self.server, self.ledger, self.seed, self.actions = server, ledger, seed, actions
+        self.period_seconds = clients / per_second if per_second else 0
         self.stopping = threading.Event()
         self.clients = [Client(self, n) for n in range(clients)]
         for client in self.clients:

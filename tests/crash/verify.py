@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """verify - what must hold of the data of a server that was killed, and of one that came back.
 
-check_file and check_ledger read a copy of the database's files with the sqlite3 module; recover
-asks the server that was started on them. Each returns a list of texts, one a problem.
+check_file and check_ledger read what open_data gives: a copy of SQLite's files, or the tables in
+PostgreSQL, seen through the names of the former. The others ask the server that was started on the
+data. Each returns a list of texts, one a problem.
 """
 import json
 import pathlib
@@ -17,6 +18,50 @@ from proc import Failure
 # that also runs other tests. What is meant is "soon", and not never.
 RUN_SECONDS_MAX = 15
 RECOVER_SECONDS_MAX = 5 + RUN_SECONDS_MAX
+
+
+# What the SQLite tables are called, made of those in PostgreSQL.
+VIEWS = """WITH threads AS (
+  SELECT replace(t.id, '-', '') AS id, t.status, t.metadata::text AS metadata,
+    coalesce(h.seq, 0) AS seq, replace(h.checkpoint_id::text, '-', '') AS checkpoint_id
+  FROM langgraph_server.threads t LEFT JOIN holdfast.thread_heads h ON h.thread_id = t.id::uuid),
+runs AS (
+  SELECT replace(r.id, '-', '') AS id, replace(r.thread_id, '-', '') AS thread_id, r.status,
+    s.attempt, s.error
+  FROM langgraph_server.runs r LEFT JOIN holdfast.run_states s ON s.run_id = r.id::uuid),
+assistants AS (SELECT replace(id, '-', '') AS id, name FROM langgraph_server.assistants),
+store_items AS (SELECT namespace, key, value::text AS value FROM langgraph_server.store_items),
+events AS (SELECT replace(thread_id::text, '-', '') AS thread_id, seq FROM holdfast.events),
+checkpoints AS (
+  SELECT replace(thread_id::text, '-', '') AS thread_id,
+    replace(checkpoint_id::text, '-', '') AS checkpoint_id FROM holdfast.checkpoints),
+checkpoint_values AS (
+  SELECT replace(thread_id::text, '-', '') AS thread_id FROM holdfast.checkpoint_values),
+checkpoint_lists AS (
+  SELECT replace(thread_id::text, '-', '') AS thread_id FROM holdfast.checkpoint_lists)
+"""
+
+
+class PostgresData:
+    """The tables of a PostgreSQL database under the names and in the forms of those in SQLite."""
+
+    def __init__(self, database):
+        self.database = database
+
+    def execute(self, sql):
+        return self.database.execute(VIEWS + sql)
+
+    def close(self):
+        pass
+
+
+def open_data(server, to):
+    """What the database of a server holds that has ended, or does nothing now."""
+    if not server.database:
+        return open_copy(copy(server.data, to))
+    if not server.alive():
+        server.database.quiet()
+    return PostgresData(server.database)
 
 
 def copy(data, to):
@@ -36,15 +81,17 @@ def open_copy(path):
 
 def check_file(db):
     """Holds at any moment, whatever killed the server."""
-    problems = [f"integrity_check: {row[0]}" for row in db.execute("PRAGMA integrity_check")
-                if row[0] != "ok"]
+    problems = []
+    if not isinstance(db, PostgresData):
+        problems += [f"integrity_check: {row[0]}" for row in db.execute("PRAGMA integrity_check")
+                     if row[0] != "ok"]
     problems += [f"thread {t}: {n} runs are running" for t, n in db.execute(
         "SELECT thread_id, count(*) FROM runs WHERE status = 'running' GROUP BY 1 "
         "HAVING count(*) > 1")]
     problems += [f"thread {t}: its counter is {seq}, its log has {n} entries from {low} to {high}"
                  for t, seq, n, low, high in db.execute(
         "SELECT t.id, t.seq, count(e.seq), min(e.seq), max(e.seq) FROM threads t "
-        "LEFT JOIN events e ON e.thread_id = t.id GROUP BY t.id "
+        "LEFT JOIN events e ON e.thread_id = t.id GROUP BY t.id, t.seq "
         "HAVING count(e.seq) <> t.seq OR coalesce(max(e.seq), 0) <> t.seq "
         "OR coalesce(min(e.seq), 1) <> 1")]
     problems += [f"table {table}: rows of thread {t}, which is gone" for table in
@@ -57,8 +104,8 @@ def check_file(db):
         "AND c.checkpoint_id = t.checkpoint_id)")]
     problems += [f"thread {t} is {status} with {n} live runs" for t, status, n in db.execute(
         "SELECT t.id, t.status, count(r.id) AS n FROM threads t LEFT JOIN runs r "
-        "ON r.thread_id = t.id AND r.status IN ('pending', 'running') GROUP BY t.id "
-        "HAVING (t.status = 'busy') <> (n > 0)")]
+        "ON r.thread_id = t.id AND r.status IN ('pending', 'running') GROUP BY t.id, t.status "
+        "HAVING (t.status = 'busy') <> (count(r.id) > 0)")]
     return problems
 
 

@@ -12,7 +12,8 @@ otherwise sit on it, or connect to itself, while the server is down.
 for a whole run of tests), or starts one. `Postgres.create_database()` is a fresh database on it.
 
 Suites that run on either database ask `wanted()`: HF_TEST_DATABASE=postgres gives each of their
-servers a `Database` of its own there, instead of SQLite in the data folder.
+servers a `Database` of its own there, instead of SQLite in the data folder; =pgbouncer, too, but
+reached through a transaction pooler.
 
 HF_TEST_POSTGRES_BIN names another folder of binaries than the newest in /usr/lib/postgresql.
 """
@@ -40,7 +41,7 @@ STOP_SECONDS_MAX = 60
 PORTS = (15000, 30000)
 START_TRIES = 5
 USER = "postgres"
-READY = "database system is ready to accept connections"
+READY = re.compile("database system is ready to accept (read.only )?connections")
 # A crash of the server itself, and statements that are wrong in themselves (classes 42 and XX).
 BAD = re.compile(r"PANIC:|TRAP:|was terminated by signal (?!9)|could not fsync|invalid page")
 WRONG = re.compile(r"^.* (?:42\w{3}|XX\w{3}) (?P<database>\S*) \S* ?(?:ERROR|FATAL):.*$", re.M)
@@ -209,24 +210,42 @@ def end_living():
 
 
 class Postgres(Child):
-    """A cluster. fsync=False for tests in which nothing crashes; settings override SETTINGS."""
+    """A cluster. fsync=False for tests in which nothing crashes; settings override SETTINGS.
+    standby_of: a hot standby of that one, which from then on answers a commit when the standby has
+    it, too."""
 
+    starts = 0
     STOPS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
-    def __init__(self, fsync=True, settings=None, name="postgres", parent=None, start=True):
+    def __init__(self, fsync=True, settings=None, name="postgres", parent=None, start=True,
+                 standby_of=None):
         super().__init__(name, make_folder("holdfast-pg-", parent), None)
         self.bin, self.data = binaries(), self.folder / "data"
         self.settings = {**SETTINGS, "fsync": "on" if fsync else "off", **(settings or {})}
-        # The files of initdb need no sync: a crash of the machine ends the test, too.
-        done = subprocess.run([self.bin / "initdb", "-D", self.data, "-U", USER, "-A", "trust",
-                               "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
+        # These files need no sync: a crash of the machine ends the test, too.
+        if standby_of:
+            self.run("pg_basebackup", "-D", self.data, "-h", standby_of.folder, "-p",
+                     standby_of.port, "-U", USER, "-R", "-c", "fast", "--no-sync")
+        else:
+            self.run("initdb", "-D", self.data, "-U", USER, "-A", "trust", "--encoding=UTF8",
+                     "--locale=C.UTF-8", "--no-sync")
+        if start or standby_of:
+            self.start()
+        if standby_of:
+            standby_of.psql("ALTER SYSTEM SET synchronous_standby_names = '*'; "
+                            "SELECT pg_reload_conf()")
+
+    def run(self, program, *arguments):
+        done = subprocess.run([self.bin / program, *map(str, arguments)],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, env=environment(),
                               cwd=self.folder, check=False, **owner())
         if done.returncode != 0:
-            raise PostgresError(f"initdb: {done.stdout}")
-        if start:
-            self.start()
+            raise PostgresError(f"{program}: {done.stdout}")
+
+    def promote(self):
+        """A standby becomes the one that is written to."""
+        self.psql("ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_promote()")
 
     def command(self):
         options = {**self.settings, "port": self.port, "unix_socket_directories": self.folder}
@@ -235,7 +254,8 @@ class Postgres(Child):
 
     def start(self, wait=True):
         """Returns when it answers. wait=False: at once; await_start() waits."""
-        first = not (self.data / "postmaster.opts").exists()
+        first = self.starts == 0
+        self.starts += 1
         for _ in range(START_TRIES):
             self.spawn(self.command())
             if not wait or self.await_start():
@@ -247,7 +267,7 @@ class Postgres(Child):
         raise PostgresError(f"{self.name} finds no free port:\n{self.tail()}")
 
     def await_start(self):
-        return self.await_ready(lambda: READY in self.text())
+        return self.await_ready(lambda: READY.search(self.text()))
 
     def stop(self, mode="fast"):
         """mode: smart, fast (a shutdown with a checkpoint), immediate (as after a crash)."""
@@ -384,9 +404,20 @@ def place_of(postgres):
 def wanted():
     """Does this suite run on PostgreSQL?"""
     name = os.environ.get("HF_TEST_DATABASE", "sqlite")
-    if name not in ("sqlite", "postgres"):
-        raise SystemExit(f"HF_TEST_DATABASE={name}: neither sqlite nor postgres")
-    return name == "postgres"
+    if name not in ("sqlite", "postgres", "pgbouncer"):
+        raise SystemExit(f"HF_TEST_DATABASE={name}: not sqlite, postgres or pgbouncer")
+    return name != "sqlite"
+
+
+_bouncer = None
+
+
+def bouncer():
+    """A pooler in front of cluster(), for this process."""
+    global _bouncer
+    if _bouncer is None:
+        _bouncer = PgBouncer(cluster())
+    return _bouncer
 
 
 class Rows(list):
@@ -403,6 +434,8 @@ class Database:
     def __init__(self, on=None, url=None):
         self.cluster = on or cluster()
         self.name = self.cluster.create_database()
+        if not on and not url and os.environ.get("HF_TEST_DATABASE") == "pgbouncer":
+            url = bouncer().url
         self.url = url(self.name) if url else self.cluster.url(self.name)
 
     def execute(self, sql):
@@ -412,15 +445,18 @@ class Database:
                     for line, in text)
 
     def quiet(self, seconds=30):
-        """Waits until nobody but us is connected: what a killed client had sent is decided."""
+        """Waits until nobody does anything: what a killed client had sent is decided. (Behind a
+        pooler connections outlive their clients.)"""
         until = time.monotonic() + seconds
         while True:
-            (count,), = self.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = "
-                                     "current_database() AND pid <> pg_backend_pid()")
+            (count,), = self.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND "
+                "(state <> 'idle' OR state_change > clock_timestamp() - interval '100 ms')")
             if count == 0:
                 return
             if time.monotonic() > until:
-                raise PostgresError(f"{count} connections to {self.name} do not end")
+                raise PostgresError(f"{count} connections to {self.name} are still busy")
             time.sleep(0.02)
 
     def drop(self):

@@ -2,6 +2,7 @@
 """proc - starts, kills and asks the binaries under test, for suites that do harm to them.
 
 A process writes its log into a file; a server listens on a free port that is read from there.
+With HF_TEST_DATABASE=postgres the data folder of a server stands for a database, see postgres.py.
 """
 import atexit
 import http.client
@@ -13,6 +14,8 @@ import signal
 import subprocess
 import tempfile
 import time
+
+import postgres
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 START_SECONDS_MAX = 60
@@ -138,12 +141,17 @@ def events(response):
 
 
 def ask(connection, method, path, body=None):
+    return ask_more(connection, method, path, body)[:2]
+
+
+def ask_more(connection, method, path, body=None):
+    """(status, parsed body, headers)"""
     text = body if isinstance(body, (str, bytes)) or body is None else json.dumps(body)
     headers = {"Content-Type": "application/json"} if text is not None else {}
     connection.request(method, path, body=text, headers=headers)
     response = connection.getresponse()
     data = response.read()
-    return response.status, json.loads(data) if data.strip() else None
+    return response.status, json.loads(data) if data.strip() else None, response.headers
 
 
 class MockLlm(Listener):
@@ -154,12 +162,23 @@ class MockLlm(Listener):
 
 
 class Server(Listener):
-    """`holdfast serve` on a data folder; ready when the constructor returns."""
+    """`holdfast serve` on a data folder; ready when the constructor returns. .database is what
+    keeps its data when that is not SQLite in the folder: the one given, or one that servers on the
+    same folder share."""
 
-    def __init__(self, folder, model=None, args=(), env=None, debug=False, ready=True, **how):
+    databases = {}  # by folder
+
+    def __init__(self, folder, model=None, args=(), env=None, debug=False, ready=True,
+                 database=None, **how):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / "data"
+        if database or postgres.wanted():
+            self.database = database or Server.databases.get(self.folder) or postgres.Database()
+            Server.databases[self.folder] = self.database
+            env = {"DATABASE_URL": self.database.url, **(env or {})}
+        else:
+            self.database = None
         url = f"http://127.0.0.1:{model.port}/v1" if model else "http://127.0.0.1:9/v1"
         environment = {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": url,
                        "HOLDFAST_LOG_FORMAT": "json"}
@@ -219,6 +238,11 @@ class Suite:
                 self.check(False, test.__name__, f"{type(error).__name__}: {error}")
             print(f"{test.__name__}: {time.monotonic() - start:.1f} s", flush=True)
         end_living()
+        for database in Server.databases.values():
+            try:
+                database.drop()
+            except Exception as error:
+                self.check(False, "PostgreSQL's log", error)
         if self.failed:
             print(f"the files are in {self.folder}")
         else:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """proxy.py - a TCP proxy that cuts connections: the network between a client and the server.
 
-It cuts once, after cut_after bytes from the server counted from arm() on, or when cut() is called.
+It cuts all of them, once after each arm(): after cut_after bytes from the server (or the client)
+counted from then on; or when cut() is called.
 """
 import contextlib
 import socket
@@ -10,7 +11,7 @@ import threading
 
 class Proxy:
     def __init__(self, port, cut_after):
-        self.target, self.cut_after, self.armed = port, cut_after, False
+        self.target, self.cut_after, self.armed = port, cut_after, None
         self.cuts, self.seen, self.pairs = 0, 0, []
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -24,9 +25,11 @@ class Proxy:
         self.listener.close()
         self.drop()
 
-    def arm(self):
+    def arm(self, cut_after=None, side="server"):
+        """side: whose bytes count."""
         with self.lock:
-            self.seen, self.armed = 0, True
+            self.cut_after = self.cut_after if cut_after is None else cut_after
+            self.seen, self.armed = 0, side
 
     def cut(self):
         self.cuts += 1
@@ -45,32 +48,36 @@ class Proxy:
         while True:
             try:
                 client, _ = self.listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
                 return
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                client.close()
+                continue
             with self.lock:
                 self.pairs.append((client, server))
-            threading.Thread(target=self.copy, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self.copy, args=(server, client, True), daemon=True).start()
+            for source, sink, side in ((client, server, "client"), (server, client, "server")):
+                threading.Thread(target=self.copy, args=(source, sink, side), daemon=True).start()
 
-    def take(self, data):
-        """How much of the server's data may pass; less than all of it: then cut."""
+    def take(self, data, side):
+        """How much of a side's data may pass; less than all of it: then cut."""
         with self.lock:
-            if not self.armed or self.cut_after is None:
+            if self.armed != side or self.cut_after is None:
                 return len(data)
             room = max(self.cut_after - self.seen, 0)
             self.seen += len(data)
             if len(data) > room:
-                self.armed = False
+                self.armed = None
                 return room
             return len(data)
 
-    def copy(self, source, sink, counted):
+    def copy(self, source, sink, side):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                room = self.take(data) if counted else len(data)
+                room = self.take(data, side)
                 sink.sendall(data[:room])
-                if counted and room < len(data):
+                if room < len(data):
                     self.cut()
                     return
             sink.shutdown(socket.SHUT_WR)

@@ -4,7 +4,8 @@
 Every server takes a free port and a data folder of its own under a temporary one; restart() keeps
 both. Ending a server checks what it left: exit status 0 after SIGTERM, and no report of a sanitizer
 or a failed assertion in its log. Before it ends, the counters of its routes are gathered, so that a
-suite can tell which routes were asked.
+suite can tell which routes were asked. With HF_TEST_DATABASE=postgres each has a database of its
+own on a shared cluster, see postgres.py; statements that PostgreSQL finds wrong are a failure, too.
 """
 import http.client
 import json
@@ -17,6 +18,7 @@ import subprocess
 import tempfile
 import time
 
+import postgres
 from suite import ROOT
 
 START_SECONDS_MAX = 60
@@ -136,7 +138,11 @@ class Server(Process):
     def __init__(self, folder, mock, *options, kind="debug", name="server", env=None):
         super().__init__(name, folder)
         self.options, self.kind, self.port = list(options), kind, 0
-        self.mock, self.env, self.data = mock, env or {}, folder / f"{name}-data"
+        self.mock, self.env, self.data = mock, dict(env or {}), folder / f"{name}-data"
+        self.database = None
+        if postgres.wanted() and "DATABASE_URL" not in self.env:
+            self.database = postgres.Database()
+            self.env["DATABASE_URL"] = self.database.url
         self.start()
 
     def start(self):
@@ -215,6 +221,11 @@ class Bench:
                 faults.append(str(fault))
                 if process.process:
                     process.kill()
+        for database in [p.database for p in self.processes if getattr(p, "database", None)]:
+            try:
+                database.drop()
+            except Exception as fault:
+                faults.append(str(fault))
         if faults:
             raise AssertionError("\n".join(faults))
         shutil.rmtree(self.folder, ignore_errors=True)
