@@ -6,8 +6,9 @@
  * either all of it is committed or nothing. Units of many callers share connections by pipelining;
  * a unit that is pinned (struct pg_tx) has its socket alone until it ends.
  *
- * The client knows nothing of what it stores. It uses libpq for connecting, TLS, authentication and
- * the wire format.
+ * The client knows nothing of what it stores. libpq reads the URL, connects, does TLS and the
+ * authentication, and cancels; the messages after that are our own (see
+ * docs/internals/postgres-client.md).
  *
  * Owner: the loop thread, all of it. Memory: a unit, its statements, parameters and their bytes are
  * the caller's until done() runs; results are valid inside result() only.
@@ -28,14 +29,13 @@ struct pg_pool;
 /* One statement of a unit. */
 struct pg_call {
     const char *name; /* for logs and metrics; NULL: none */
-    const char
-        *sql; /* one statement, $1 …; the same pointer need not be kept: texts are compared */
+    const char *sql;  /* one statement, $1 …; texts are compared, not pointers */
     const struct pg_param *params;
     size_t param_count;
 };
 
 enum pg_lane {
-    PG_LANE_READ, /* any connection, the least busy; units overtake each other */
+    PG_LANE_READ,  /* any connection, the least busy; units overtake each other */
     PG_LANE_ORDER, /* units commit in the order of their submission, on one connection */
     PG_LANE_SLOW   /* long ones: not in a pipeline in which others wait */
 };
@@ -43,7 +43,7 @@ enum pg_lane {
 enum pg_outcome {
     PG_COMMITTED,   /* code is 0 */
     PG_ROLLED_BACK, /* the server says that nothing of it happened */
-    PG_NOT_SENT,    /* nothing of it reached a server: may be tried again */
+    PG_NOT_SENT,    /* no server ran any of it: may be tried again */
     PG_UNKNOWN      /* the connection was lost while it was under way */
 };
 
@@ -54,7 +54,7 @@ struct pg_work {
     enum pg_lane lane;
     const struct pg_call *calls;
     size_t call_count;
-    int64_t timeout_us; /* from submission to done; 0: the pool's statement timeout */
+    int64_t timeout_us; /* from submission to done; 0: the pool's statement timeout; <0: none */
     /* For each statement that succeeded, in order; may be NULL. A negative code stops the delivery
      * of further results and becomes the unit's code; it does not undo the unit. */
     int (*result)(struct pg_work *w, size_t index, const struct pg_result *r, struct err *err);
@@ -69,10 +69,14 @@ struct pg_work {
     int64_t run_us;   /* from the first byte sent to the last result */
     /* the pool's own */
     struct list node;
+    struct pg_pool *pool;
     struct pg_conn *conn;
+    struct fiber *waiter;
     int64_t submitted_us, sent_us, deadline_us;
+    uint64_t out_at; /* place of its first byte in what was ever put into the connection's buffer */
     size_t next_result;
-    unsigned tries, state;
+    unsigned char kind, state, tries;
+    bool unnamed, pinned, suspect;
 };
 
 struct pg_pool_options {
@@ -97,7 +101,7 @@ MUST_CHECK int pg_pool_open(struct rt *rt, const struct pg_pool_options *o, stru
  * never the password. */
 MUST_CHECK MAY_SUSPEND int pg_pool_await(struct pg_pool *p, struct err *err);
 /* Units under way are finished until deadline_us (monotonic), the rest end with ERR_UNAVAILABLE;
- * closed() runs when all memory is returned. */
+ * closed() runs when all memory is returned. Listeners are closed with it. */
 void pg_pool_close(struct pg_pool *p, int64_t deadline_us, void (*closed)(void *ctx), void *ctx);
 
 /* Queues a unit; it goes out with the others of this turn, in one write per connection. A full
@@ -107,7 +111,7 @@ MUST_CHECK int pg_pool_submit(struct pg_pool *p, struct pg_work *w, struct err *
 MUST_CHECK MAY_SUSPEND int pg_pool_run(struct pg_pool *p, struct pg_work *w, struct err *err);
 
 /* Types that the server infers for a statement: for callers that bind by type. The arrays live in
- * the arena. Prepares it as a side effect on one connection. */
+ * the arena. */
 struct pg_described {
     uint32_t *param_oids, *column_oids;
     size_t param_count, column_count;

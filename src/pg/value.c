@@ -12,8 +12,8 @@
 
 #include "pg/value_int.h"
 
-#define EPOCH_US 946684800000000LL /* 2000-01-01 UTC, the server's zero */
-#define ARRAY_HEAD_BYTES 12
+#define EPOCH_US              946684800000000LL /* 2000-01-01 UTC, the server's zero */
+#define ARRAY_HEAD_BYTES      12
 #define ARRAY_DIMENSION_BYTES 8
 
 enum { OID_CHAR = 18, OID_NAME = 19, OID_UNKNOWN = 705, OID_BPCHAR = 1042, OID_TIMESTAMP = 1114 };
@@ -21,12 +21,12 @@ enum { OID_CHAR = 18, OID_NAME = 19, OID_UNKNOWN = 705, OID_BPCHAR = 1042, OID_T
 static const struct {
     uint32_t element, array;
 } arrays[] = {
-    {PG_OID_BYTEA, PG_OID_BYTEA_ARRAY},   {PG_OID_INT2, PG_OID_INT2_ARRAY},
-    {PG_OID_INT4, PG_OID_INT4_ARRAY},     {PG_OID_TEXT, PG_OID_TEXT_ARRAY},
-    {PG_OID_INT8, PG_OID_INT8_ARRAY},     {PG_OID_FLOAT8, PG_OID_FLOAT8_ARRAY},
-    {PG_OID_UUID, PG_OID_UUID_ARRAY},     {PG_OID_TIMESTAMPTZ, PG_OID_TIMESTAMPTZ_ARRAY},
-    {PG_OID_JSONB, PG_OID_JSONB_ARRAY},   {PG_OID_BOOL, PG_OID_BOOL_ARRAY},
-    {PG_OID_JSON, PG_OID_JSON_ARRAY},     {PG_OID_VARCHAR, PG_OID_VARCHAR_ARRAY},
+    {PG_OID_BYTEA, PG_OID_BYTEA_ARRAY}, {PG_OID_INT2, PG_OID_INT2_ARRAY},
+    {PG_OID_INT4, PG_OID_INT4_ARRAY},   {PG_OID_TEXT, PG_OID_TEXT_ARRAY},
+    {PG_OID_INT8, PG_OID_INT8_ARRAY},   {PG_OID_FLOAT8, PG_OID_FLOAT8_ARRAY},
+    {PG_OID_UUID, PG_OID_UUID_ARRAY},   {PG_OID_TIMESTAMPTZ, PG_OID_TIMESTAMPTZ_ARRAY},
+    {PG_OID_JSONB, PG_OID_JSONB_ARRAY}, {PG_OID_BOOL, PG_OID_BOOL_ARRAY},
+    {PG_OID_JSON, PG_OID_JSON_ARRAY},   {PG_OID_VARCHAR, PG_OID_VARCHAR_ARRAY},
 };
 
 uint32_t pg_array_of(uint32_t element_oid) {
@@ -53,7 +53,9 @@ static struct pg_param fixed(uint32_t oid, uint64_t value, uint32_t len) {
     return p;
 }
 
-struct pg_param pg_null(uint32_t oid) { return (struct pg_param){.oid = oid, .null = true}; }
+struct pg_param pg_null(uint32_t oid) {
+    return (struct pg_param){.oid = oid, .null = true};
+}
 
 struct pg_param pg_text(str s) {
     ASSERT(s.len <= INT32_MAX);
@@ -62,14 +64,21 @@ struct pg_param pg_text(str s) {
 
 struct pg_param pg_bytea(str s) {
     ASSERT(s.len <= INT32_MAX);
-    return (struct pg_param){
-        .oid = PG_OID_BYTEA, .binary = true, .p = s.p, .len = (uint32_t)s.len};
+    return (struct pg_param){.oid = PG_OID_BYTEA, .binary = true, .p = s.p, .len = (uint32_t)s.len};
 }
 
-struct pg_param pg_bool(bool v) { return fixed(PG_OID_BOOL, v, 1); }
-struct pg_param pg_int2(int16_t v) { return fixed(PG_OID_INT2, (uint64_t)v, 2); }
-struct pg_param pg_int4(int32_t v) { return fixed(PG_OID_INT4, (uint64_t)v, 4); }
-struct pg_param pg_int8(int64_t v) { return fixed(PG_OID_INT8, (uint64_t)v, 8); }
+struct pg_param pg_bool(bool v) {
+    return fixed(PG_OID_BOOL, v, 1);
+}
+struct pg_param pg_int2(int16_t v) {
+    return fixed(PG_OID_INT2, (uint64_t)v, 2);
+}
+struct pg_param pg_int4(int32_t v) {
+    return fixed(PG_OID_INT4, (uint64_t)v, 4);
+}
+struct pg_param pg_int8(int64_t v) {
+    return fixed(PG_OID_INT8, (uint64_t)v, 8);
+}
 
 struct pg_param pg_float8(double v) {
     uint64_t bits;

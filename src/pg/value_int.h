@@ -9,8 +9,8 @@
 #include "pg/value.h"
 
 struct pg_cell {
-    uint32_t at;  /* offset into bytes */
-    int32_t len;  /* -1: NULL */
+    uint32_t at; /* offset into bytes */
+    int32_t len; /* -1: NULL */
 };
 
 struct pg_result {

@@ -61,10 +61,9 @@ static void arrays_out(void **state) {
 
 static void array_types(void **state) {
     (void)state;
-    static const uint32_t elements[] = {PG_OID_BOOL,  PG_OID_BYTEA,  PG_OID_INT8, PG_OID_INT2,
-                                        PG_OID_INT4,  PG_OID_TEXT,   PG_OID_JSON, PG_OID_FLOAT8,
-                                        PG_OID_UUID,  PG_OID_JSONB,  PG_OID_TIMESTAMPTZ,
-                                        PG_OID_VARCHAR};
+    static const uint32_t elements[] = {
+        PG_OID_BOOL, PG_OID_BYTEA,  PG_OID_INT8, PG_OID_INT2,  PG_OID_INT4,        PG_OID_TEXT,
+        PG_OID_JSON, PG_OID_FLOAT8, PG_OID_UUID, PG_OID_JSONB, PG_OID_TIMESTAMPTZ, PG_OID_VARCHAR};
     for (size_t i = 0; i < ARRAY_COUNT(elements); i++) {
         assert_int_not_equal(pg_array_of(elements[i]), 0);
         assert_int_equal(pg_element_of(pg_array_of(elements[i])), elements[i]);
@@ -95,12 +94,15 @@ static void array_round_trip(void **state) {
     p = pg_array(&a, PG_OID_BYTEA, NULL, 0);
     assert_int_equal(pg_array_read(str_n(p.p, p.len), &a, &got, NULL), 0);
     assert_int_equal(got.count, 0);
-    assert_int_equal(pg_array_read(STR("\0\0\0\2\0\0\0\0\0\0\0\x17\0\0\0\0\0\0\0\0\0\0\0\0"), &a,
-                                   &got, NULL), ERR_INVALID);
-    assert_int_equal(pg_array_read(STR("\0\0\0\1\0\0\0\0\0\0\0\x17\x7f\xff\xff\xff\0\0\0\1"), &a,
-                                   &got, NULL), ERR_INVALID);
-    assert_int_equal(pg_array_read(STR("\0\0\0\1\0\0\0\0\0\0\0\x17\0\0\0\0\0\0\0\1x"), &a, &got,
-                                   NULL), ERR_INVALID);
+    assert_int_equal(
+        pg_array_read(STR("\0\0\0\2\0\0\0\0\0\0\0\x17\0\0\0\0\0\0\0\0\0\0\0\0"), &a, &got, NULL),
+        ERR_INVALID);
+    assert_int_equal(
+        pg_array_read(STR("\0\0\0\1\0\0\0\0\0\0\0\x17\x7f\xff\xff\xff\0\0\0\1"), &a, &got, NULL),
+        ERR_INVALID);
+    assert_int_equal(
+        pg_array_read(STR("\0\0\0\1\0\0\0\0\0\0\0\x17\0\0\0\0\0\0\0\1x"), &a, &got, NULL),
+        ERR_INVALID);
     arena_deinit(&a);
 }
 
@@ -142,8 +144,8 @@ static void cells(void **state) {
                      INT64_MAX);
     assert_int_equal(int_of(PG_OID_TEXT, STR("12345678")), 0);
     assert_int_equal(int_of(PG_OID_INT4, STR_NULL), 0);
-    static const uint32_t sized[] = {PG_OID_BOOL, PG_OID_INT2, PG_OID_INT4, PG_OID_INT8,
-                                     PG_OID_OID, PG_OID_TIMESTAMPTZ};
+    static const uint32_t sized[] = {PG_OID_BOOL, PG_OID_INT2, PG_OID_INT4,
+                                     PG_OID_INT8, PG_OID_OID,  PG_OID_TIMESTAMPTZ};
     for (size_t i = 0; i < ARRAY_COUNT(sized); i++)
         assert_int_equal(int_of(sized[i], STR("\1\1\1")), 0);
     assert_true(float_of(PG_OID_FLOAT8, STR("\x3f\xf8\0\0\0\0\0\0")) == 1.5);

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pool.c - which connection a unit takes, how many there are, and what happens when they go.
+ *
+ * READ: the least busy connection; when all are busy one more is opened, up to the limit, while the
+ * unit is already in a pipeline. The connection of the ORDER lane is used for reads only when there
+ * is no other. ORDER: one connection, chosen when the lane is first used and again after it was
+ * lost; units go out in the order of submission. SLOW, transactions, copies: a connection that
+ * nothing else uses; when none can be opened, the least busy one is reserved and drains first, so
+ * that a stream of reads cannot starve them.
+ *
+ * A unit that no connection takes waits in its lane; lanes are looked at when a unit ends, when a
+ * connection comes up, and at the end of a turn. After a failed connect the next one waits for the
+ * back-off and goes alone.
+ *
+ * Connections are freed by reap(), at the end of a turn: a callback may still hold one. */
+#include "pg/pg_int.h"
+
+#include "base/log.h"
+#include "base/rand.h"
+
+#define BACKOFF_FIRST_US 100000
+#define BACKOFF_MAX_US   5000000
+#define CONNECTING_MAX   4
+#define SHORT_LIFE_US    1000000 /* lost so early counts as a connect that failed */
+#define GROW_LOAD        1       /* of the least busy connection: one more is opened */
+
+static struct pg_work *first_of(const struct list *lane) {
+    struct list *n = list_first(lane);
+    return n ? LIST_ENTRY(n, struct pg_work, node) : NULL;
+}
+
+/* --- choosing -------------------------------------------------------------------------------- */
+
+static bool takes_units(const struct pg_conn *c) {
+    return c->state == PG_CONN_READY && !c->cancel && c->load < c->pool->o.pipeline_depth_max &&
+           c->out.len < PG_OUT_BYTES_FULL;
+}
+
+static bool is_idle(const struct pg_conn *c) {
+    return (c->state == PG_CONN_READY || c->state == PG_CONN_RESERVED) && c->load == 0 &&
+           !c->cancel;
+}
+
+/* The least busy connection; the ORDER lane's only when there is no other. */
+static struct pg_conn *least_busy(const struct pg_pool *p, bool with_order) {
+    struct pg_conn *best = NULL;
+    LIST_EACH (&p->conns, n) {
+        struct pg_conn *c = LIST_ENTRY(n, struct pg_conn, node);
+        if (!takes_units(c) || (c == p->order && !with_order))
+            continue;
+        if (!best || c->load < best->load)
+            best = c;
+        if (best->load == 0)
+            break;
+    }
+    return best;
+}
+
+static struct pg_conn *for_read(struct pg_pool *p) {
+    struct pg_conn *c = least_busy(p, false);
+    if (!c && (p->conn_count <= 1 || p->conn_count == p->o.connections_max))
+        c = least_busy(p, true);
+    return c;
+}
+
+static struct pg_conn *for_order(struct pg_pool *p) {
+    if (!p->order)
+        p->order = least_busy(p, true);
+    return p->order && takes_units(p->order) ? p->order : NULL;
+}
+
+static struct pg_conn *for_slow(struct pg_pool *p) {
+    struct pg_conn *drain = NULL;
+    bool alone = p->o.connections_max == 1;
+    LIST_EACH (&p->conns, n) {
+        struct pg_conn *c = LIST_ENTRY(n, struct pg_conn, node);
+        if (c == p->order && !alone)
+            continue;
+        if (is_idle(c))
+            return c;
+        if (c->state == PG_CONN_RESERVED)
+            return NULL; /* it comes */
+        if (c->state == PG_CONN_READY && (!drain || c->load < drain->load))
+            drain = c;
+    }
+    if (p->conn_count >= p->o.connections_max && drain)
+        pg_conn_set_state(drain, PG_CONN_RESERVED);
+    return NULL;
+}
+
+static void unit_goes(struct pg_pool *p, struct pg_conn *c, struct pg_work *w) {
+    metric_observe_us(p->m.wait, rt_mono_us(p->rt) - w->submitted_us);
+    pg_send(c, w);
+}
+
+static struct pg_conn *choose(struct pg_pool *p, const struct pg_work *w) {
+    switch (w->lane) {
+    case PG_LANE_READ:
+        return for_read(p);
+    case PG_LANE_ORDER:
+        return for_order(p);
+    case PG_LANE_SLOW:
+        return for_slow(p);
+    }
+    return NULL;
+}
+
+static struct list *lane_of(struct pg_pool *p, const struct pg_work *w) {
+    return w->lane == PG_LANE_READ ? &p->read : w->lane == PG_LANE_ORDER ? &p->ordered : &p->slow;
+}
+
+static void dispatch_lane(struct pg_pool *p, struct list *lane) {
+    struct pg_work *w;
+    while ((w = first_of(lane))) {
+        struct pg_conn *c = choose(p, w);
+        if (!c)
+            return;
+        list_remove(&w->node);
+        p->waiting--;
+        if (w->lane == PG_LANE_SLOW)
+            pg_conn_set_state(c, PG_CONN_PINNED);
+        if (w->pinned) {
+            c->owner = w->ctx;
+            *(struct pg_conn **)c->owner = c;
+        }
+        unit_goes(p, c, w);
+    }
+}
+
+static void dispatch(struct pg_pool *p) {
+    dispatch_lane(p, &p->slow); /* first: the others leave it nothing */
+    dispatch_lane(p, &p->ordered);
+    dispatch_lane(p, &p->read);
+    if (list_empty(&p->slow)) {
+        LIST_EACH (&p->conns, n) {
+            struct pg_conn *c = LIST_ENTRY(n, struct pg_conn, node);
+            if (c->state == PG_CONN_RESERVED)
+                pg_conn_set_state(c, PG_CONN_READY);
+        }
+    }
+    pg_pool_maintain(p);
+}
+
+static void on_dispatch(struct rt_defer *d) { dispatch(CONTAINER_OF(d, struct pg_pool, dispatch)); }
+
+void pg_pool_dispatch_later(struct pg_pool *p) {
+    if (p->waiting == 0 && p->state == PG_POOL_OPEN)
+        return;
+    p->dispatch.fn = on_dispatch;
+    rt_defer(p->rt, &p->dispatch);
+}
+
+void pg_pool_released(struct pg_conn *c) {
+    struct pg_pool *p = c->pool;
+    if (c->state == PG_CONN_CLOSED)
+        return;
+    pg_conn_set_state(c, PG_CONN_READY);
+    c->idle_since_us = rt_mono_us(p->rt);
+    pg_pool_dispatch_later(p);
+}
+
+void pg_pool_requeue(struct pg_work *w) {
+    struct pg_pool *p = w->pool;
+    p->stats.retries++;
+    metric_add(p->m.retries, 1);
+    w->conn = NULL;
+    w->state = PG_WORK_WAITING;
+    list_push_front(lane_of(p, w), &w->node);
+    p->waiting++;
+    pg_deadline_of(p, w);
+    pg_pool_dispatch_later(p);
+}
+
+/* --- submitting ------------------------------------------------------------------------------ */
+
+static void watch_deadlines(struct pg_pool *p, struct pg_work *w) {
+    int64_t acquire = w->submitted_us + p->o.acquire_timeout_us;
+    if (acquire < p->deadline_at_us) {
+        int64_t deadline = w->deadline_us;
+        w->deadline_us = acquire < deadline ? acquire : deadline;
+        pg_deadline_of(p, w);
+        w->deadline_us = deadline;
+    }
+}
+
+int pg_pool_submit_kind(struct pg_pool *p, struct pg_work *w, enum pg_kind kind, struct err *err) {
+    int rc = pg_send_check(w, err);
+    if (rc != 0)
+        return rc;
+    if (p->state != PG_POOL_OPEN)
+        return err_set(err, ERR_UNAVAILABLE, "the database client is shutting down");
+    int64_t now = rt_mono_us(p->rt);
+    int64_t timeout = w->timeout_us ? w->timeout_us : p->o.statement_timeout_us;
+    w->pool = p;
+    w->conn = NULL;
+    w->kind = (unsigned char)kind;
+    w->state = PG_WORK_WAITING;
+    w->tries = 0;
+    w->unnamed = w->suspect = false;
+    w->code = 0;
+    w->err = (struct err){0};
+    w->sqlstate[0] = '\0';
+    w->failed_at = SIZE_MAX;
+    w->outcome = PG_NOT_SENT;
+    w->submitted_us = now;
+    w->sent_us = w->run_us = 0;
+    w->deadline_us = timeout > 0 ? now + timeout : INT64_MAX;
+    struct list *lane = lane_of(p, w);
+    struct pg_conn *c = w->lane != PG_LANE_SLOW && list_empty(lane) ? choose(p, w) : NULL;
+    if (c) {
+        bool grow = c->load >= GROW_LOAD && p->conn_count < p->o.connections_max;
+        unit_goes(p, c, w);
+        pg_deadline_of(p, w);
+        if (grow)
+            pg_pool_maintain(p);
+        return 0;
+    }
+    if (p->waiting >= p->o.waiting_max)
+        return err_set(err, ERR_LIMIT, "%zu units wait for the database", p->waiting);
+    list_push_back(lane, &w->node);
+    p->waiting++;
+    watch_deadlines(p, w);
+    pg_pool_dispatch_later(p);
+    return 0;
+}
+
+int pg_pool_submit(struct pg_pool *p, struct pg_work *w, struct err *err) {
+    w->pinned = false;
+    ASSERT(w->call_count > 0);
+    return pg_pool_submit_kind(p, w, PG_KIND_UNIT, err);
+}
+
+/* --- how many -------------------------------------------------------------------------------- */
+
+int64_t pg_pool_backoff_us(unsigned failures) {
+    int64_t us = BACKOFF_FIRST_US;
+    for (unsigned i = 1; i < failures && us < BACKOFF_MAX_US; i++)
+        us *= 2;
+    us = us < BACKOFF_MAX_US ? us : BACKOFF_MAX_US;
+    return us / 2 + (int64_t)rand_below((uint64_t)us / 2 + 1);
+}
+
+static void open_one(struct pg_pool *p) {
+    struct pg_conn *c = pg_conn_new(p);
+    c->ready = pg_pool_conn_ready;
+    c->lost = pg_pool_conn_lost;
+    list_push_back(&p->conns, &c->node);
+    p->conn_count++;
+    p->connecting++;
+    pg_conn_start(c);
+}
+
+/* How many connections would be used now. */
+static size_t wanted(const struct pg_pool *p) {
+    size_t busy = 0, want;
+    LIST_EACH (&p->conns, n) {
+        const struct pg_conn *c = LIST_ENTRY(n, struct pg_conn, node);
+        busy += c->state >= PG_CONN_READY &&
+                (c->load > 0 || c->state == PG_CONN_PINNED || c == p->order);
+    }
+    bool all_busy = busy + p->connecting >= p->conn_count && busy > 0;
+    want = busy + p->waiting + all_busy;
+    if (want == 0 && p->awaiting)
+        want = 1;
+    if (want < p->o.connections_min)
+        want = p->o.connections_min;
+    return want < p->o.connections_max ? want : p->o.connections_max;
+}
+
+static void on_retry(struct rt_timer *t) {
+    pg_pool_maintain(CONTAINER_OF(t, struct pg_pool, retry));
+}
+
+static void on_idle(struct rt_timer *t);
+
+void pg_pool_maintain(struct pg_pool *p) {
+    if (p->state != PG_POOL_OPEN || p->retry.slot)
+        return;
+    size_t want = wanted(p), connecting_max = p->stats.health == PG_DOWN ? 1 : CONNECTING_MAX;
+    while (p->conn_count < want && p->connecting < connecting_max)
+        open_one(p);
+    if (p->o.idle_timeout_us > 0 && p->conn_count > p->o.connections_min && !p->idle.slot)
+        rt_timer_start(p->rt, &p->idle, p->o.idle_timeout_us, on_idle);
+}
+
+/* Closes what was idle for long; comes again while there is more than the minimum. */
+static void on_idle(struct rt_timer *t) {
+    struct pg_pool *p = CONTAINER_OF(t, struct pg_pool, idle);
+    int64_t now = rt_mono_us(p->rt), next = INT64_MAX;
+    LIST_EACH (&p->conns, n) {
+        struct pg_conn *c = LIST_ENTRY(n, struct pg_conn, node);
+        if (p->conn_count <= p->o.connections_min)
+            break;
+        int64_t at = c->idle_since_us + p->o.idle_timeout_us;
+        if (c->state != PG_CONN_READY || !is_idle(c))
+            at = now + p->o.idle_timeout_us;
+        else if (at <= now)
+            pg_conn_close(c, NULL);
+        next = at > now && at < next ? at : next;
+    }
+    if (p->conn_count > p->o.connections_min && next != INT64_MAX)
+        rt_timer_start(p->rt, &p->idle, next - now, on_idle);
+}
+
+/* --- coming and going ------------------------------------------------------------------------ */
+
+void pg_pool_conn_ready(struct pg_conn *c) {
+    struct pg_pool *p = c->pool;
+    p->connecting--;
+    if (p->stats.health == PG_DOWN && p->stats.connects)
+        log_plain(LOG_INFO, "pg.connected", "the database answers again");
+    p->stats.health = PG_UP;
+    p->stats.connects++;
+    metric_add(p->m.connects, 1);
+    c->up_us = c->idle_since_us = rt_mono_us(p->rt);
+    fiber_event_wake_all(&p->changed);
+    dispatch(p);
+}
+
+static bool any_up(const struct pg_pool *p) {
+    LIST_EACH (&p->conns, n)
+        if (LIST_ENTRY(n, struct pg_conn, node)->state >= PG_CONN_READY)
+            return true;
+    return false;
+}
+
+void pg_pool_conn_lost(struct pg_conn *c, const struct err *why) {
+    struct pg_pool *p = c->pool;
+    bool never_up = c->up_us == 0;
+    bool soon = never_up || rt_mono_us(p->rt) - c->up_us < SHORT_LIFE_US;
+    list_remove(&c->node);
+    list_push_back(&p->dead, &c->node);
+    p->conn_count--;
+    p->connecting -= never_up;
+    if (p->order == c)
+        p->order = NULL;
+    if (c->owner)
+        *(struct pg_conn **)c->owner = NULL;
+    if (why && p->state == PG_POOL_OPEN) {
+        p->last_error = *why;
+        p->stats.connect_failures += never_up;
+        metric_add(p->m.connect_failures, never_up);
+        p->failures = soon ? p->failures + 1 : 0;
+        if (soon)
+            rt_timer_start(p->rt, &p->retry, pg_pool_backoff_us(p->failures), on_retry);
+        if (!any_up(p))
+            p->stats.health = PG_DOWN;
+        log_event(LOG_WARN, never_up ? "pg.connect.failed" : "pg.lost",
+                  never_up ? "no connection to the database" : "a connection to the database ended",
+                  LOG_Z("error", why->message));
+    }
+    fiber_event_wake_all(&p->changed);
+    pg_pool_reap_later(p);
+    p->dispatch.fn = on_dispatch;
+    rt_defer(p->rt, &p->dispatch);
+}
