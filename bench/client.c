@@ -124,6 +124,8 @@ void client_request(struct client *c, const char *method, str path, str body) {
     buf_char(b, ' ');
     buf_str(b, path);
     buf_z(b, " HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+    if (c->load->o.token)
+        buf_printf(b, "Authorization: Bearer %s\r\n", c->load->o.token);
     if (body.p) {
         buf_z(b, "Content-Type: application/json\r\nContent-Length: ");
         buf_u64(b, body.len);

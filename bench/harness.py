@@ -3,8 +3,10 @@ medians, targets and the result file.
 
 Everything started here ends with the run; data lies in build/bench/, on a real disk.
 """
+import base64
 import contextlib
 import datetime
+import hmac
 import http.client
 import json
 import os
@@ -142,13 +144,25 @@ def mock(delay_ms=10, token_delay_ms=0):
                             delay_ms, "--token-delay-ms", token_delay_ms], port, "/health")
 
 
-def server(data, model=None, name="server", options=(), database=""):
-    """On the given data folder, or the database with this URL; model: the mock it asks."""
+def server(data, model=None, name="server", options=(), database="", jwt_secret=""):
+    """On the given data folder, or the database with this URL; model: the mock it asks. jwt_secret:
+    every request must bring a token signed with it."""
     port = free_port()
     env = {"OPENAI_API_KEY": "x", "DATABASE_URL": database, "LOG_LEVEL": "warn", "PORT": "",
-           "OPENAI_BASE_URL": f"http://127.0.0.1:{model.port if model else 9}/v1"}
+           "OPENAI_BASE_URL": f"http://127.0.0.1:{model.port if model else 9}/v1",
+           "SUPABASE_JWT_SECRET": jwt_secret}
     return Process(name, [BINARY, "serve", "--listen", f"127.0.0.1:{port}", "--data", data,
                           *options], port, "/ok", env)
+
+
+def token(secret):
+    """A JWT for an hour, HS256."""
+    def encoded(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+    claims = {"sub": "bench", "exp": int(time.time()) + 3600}
+    text = b".".join(encoded(json.dumps(part).encode())
+                     for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+    return (text + b"." + encoded(hmac.digest(secret.encode(), text, "sha256"))).decode()
 
 
 NGINX_CONFIG = """daemon off; worker_processes 1; pid nginx.pid; error_log stderr error;

@@ -151,6 +151,7 @@ static const struct option long_options[] = {
     {"pause-ms", required_argument, NULL, 'z'},
     {"watch", required_argument, NULL, 'W'},
     {"status", required_argument, NULL, 'S'},
+    {"token", required_argument, NULL, 't'},
     {NULL, 0, NULL, 0},
 };
 
@@ -228,6 +229,9 @@ static bool option_set(struct load *l, int option, const char *text) {
     case 'S':
         o->status = (int)number(text);
         return o->status > 0;
+    case 't':
+        o->token = text;
+        return true;
     case 'W':
         return add_watch(l, text);
     default:

@@ -95,6 +95,7 @@ struct options {
     const char *first_event; /* SSE: name of the event whose first arrival is measured */
     const char *first_data;  /* … and what its data must hold to count */
     const char *stream_mode, *expect;
+    const char *token; /* Authorization: Bearer … */
     int pause_ms;
     int status;      /* http: the expected one */
     bool whole_body; /* http: keep the body (SSE, save) */
