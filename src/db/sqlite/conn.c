@@ -142,6 +142,8 @@ int lite_conn_check(struct lite_conn *c, struct err *err) {
     for (size_t i = 0; i < SQL_COUNT; i++) {
         const struct db_statement *d = &db_catalogue[i];
         sqlite3_stmt *s = NULL;
+        if (!d->sqlite) /* the other database's only */
+            continue;
         if (sqlite3_prepare_v3(c->db, d->sqlite, -1, 0, &s, NULL) != SQLITE_OK) {
             int code = lite_error(c->db, d->name, err);
             err_context(err, "statement");
@@ -170,6 +172,7 @@ static int prepared(struct lite_conn *c, sqlite3_stmt **slot, const char *name, 
 int lite_conn_prepare(struct lite_conn *c, enum db_stmt stmt, struct err *err) {
     sqlite3_stmt *s = NULL;
     const struct db_statement *d = &db_catalogue[stmt];
+    ASSERT(d->sqlite);
     return prepared(c, &c->stmts[stmt], d->name, d->sqlite, &s, err);
 }
 

@@ -1,0 +1,130 @@
+-- Assistants and their versions. The server's own (owner '', metadata.created_by system) are
+-- readable by everybody, and so are those that other runtimes give to the owner "system".
+
+-- name: assistant_insert
+-- $1 id, $2 owner, $3 graph, $4 name, $5 description, $6 config, $7 context, $8 metadata, $9 now
+INSERT INTO langgraph_server.assistants (id, graph_id, name, description, config, context, metadata,
+                                         version, created_at, updated_at)
+SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.assistants
+                         WHERE id = replace($1::uuid::text, '-', ''))
+       THEN holdfast.other_spelling() ELSE $1::uuid::text END,
+       $3, $4, $5, $6::jsonb, $7::jsonb,
+       CASE WHEN $2::text = '' THEN $8::jsonb - 'owner'
+       ELSE $8::jsonb || jsonb_build_object('owner', $2::text) END,
+       1, $9, $9
+RETURNING id, $2::text, graph_id, name, description, config, context, metadata - 'owner', version,
+          created_at, updated_at;
+
+-- name: assistant_insert_missing
+-- Parameters as assistant_insert; changes nothing when the id exists.
+INSERT INTO langgraph_server.assistants (id, graph_id, name, description, config, context, metadata,
+                                         version, created_at, updated_at)
+SELECT $1::uuid::text, $3, $4, $5, $6::jsonb, $7::jsonb,
+       CASE WHEN $2::text = '' THEN $8::jsonb - 'owner'
+       ELSE $8::jsonb || jsonb_build_object('owner', $2::text) END,
+       1, $9, $9
+WHERE NOT EXISTS (SELECT 1 FROM langgraph_server.assistants
+                  WHERE id = replace($1::uuid::text, '-', ''))
+ON CONFLICT (id) DO NOTHING;
+
+-- name: assistant_version_keep
+-- The row's present content as a version.
+INSERT INTO holdfast.assistant_versions (assistant_id, version, graph_id, name, description, config,
+                                         context, metadata, created_at)
+SELECT $1, version, graph_id, name, description, config, context, metadata - 'owner', updated_at
+FROM langgraph_server.assistants WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+ON CONFLICT (assistant_id, version) DO NOTHING;
+
+-- name: assistant_get
+-- $1 id, $2 and $3 bounds of the owner
+SELECT id, coalesce(metadata ->> 'owner', ''), graph_id, coalesce(name, graph_id), description, config,
+       context, metadata - 'owner', version, created_at, updated_at
+FROM langgraph_server.assistants
+WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND (coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3
+       OR (coalesce(metadata ->> 'owner', '') = '' AND metadata @> '{"created_by":"system"}')
+       OR metadata ->> 'owner' = 'system');
+
+-- name: assistant_update
+-- $1 id, $2 and $3 bounds of the owner, $4 graph, $5 name, $6 description, $7 config, $8 context,
+-- $9 metadata to merge, $10 now; NULL keeps what is there
+UPDATE langgraph_server.assistants SET
+  graph_id = coalesce($4, graph_id), name = coalesce($5, name),
+  description = coalesce($6, description), config = coalesce($7::jsonb, config),
+  context = coalesce($8::jsonb, context),
+  metadata = metadata || coalesce($9::jsonb - 'owner', '{}'),
+  version = 1 + coalesce((SELECT max(v.version) FROM holdfast.assistant_versions v
+                          WHERE v.assistant_id = $1), version),
+  updated_at = $10
+WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3
+RETURNING id, coalesce(metadata ->> 'owner', ''), graph_id, coalesce(name, graph_id), description,
+          config, context, metadata - 'owner', version, created_at, updated_at;
+
+-- name: assistant_delete
+-- $1 id, $2 and $3 bounds of the owner
+DELETE FROM langgraph_server.assistants
+WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
+
+-- name: assistant_delete_versions
+DELETE FROM holdfast.assistant_versions WHERE assistant_id = $1;
+
+-- name: assistant_owned
+-- $1 id, $2 and $3 bounds of the owner
+SELECT 1 FROM langgraph_server.assistants
+WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
+
+-- name: assistant_search
+-- vary: sort = created_at updated_at id name graph_id
+-- vary: dir = desc asc
+-- $1 owner, $2 graph, $3 part of the name, $4 metadata, $5 limit, $6 offset
+SELECT id, owner, graph_id, name, description, config, context, metadata, version,
+       created_at, updated_at
+FROM (
+  SELECT id, coalesce(metadata ->> 'owner', '') AS owner, graph_id, coalesce(name, graph_id) AS name,
+         description, config, context, metadata - 'owner' AS metadata, version, created_at, updated_at
+  FROM langgraph_server.assistants
+  WHERE coalesce(metadata ->> 'owner', '') COLLATE "C" = $1
+    AND metadata @> $4::jsonb AND NOT ($4::jsonb) ? 'owner'
+  UNION ALL
+  SELECT id, coalesce(metadata ->> 'owner', ''), graph_id, coalesce(name, graph_id), description,
+         config, context, metadata - 'owner', version, created_at, updated_at
+  FROM langgraph_server.assistants
+  WHERE coalesce(metadata ->> 'owner', '') COLLATE "C" IN ('', 'system')
+    AND coalesce(metadata ->> 'owner', '') COLLATE "C" <> $1
+    AND (metadata ->> 'owner' = 'system' OR metadata @> '{"created_by":"system"}')
+    AND metadata @> $4::jsonb AND NOT ($4::jsonb) ? 'owner'
+) a
+WHERE ($2 = '' OR graph_id = ANY (string_to_array($2, ','))) AND holdfast.icontains(name, $3)
+ORDER BY @sort @dir, id @dir LIMIT $5 OFFSET $6;
+
+-- name: assistant_search_all
+-- vary: sort = created_at updated_at id name graph_id
+-- vary: dir = desc asc
+-- $1 graph, $2 part of the name, $3 metadata, $4 limit, $5 offset
+SELECT id, coalesce(metadata ->> 'owner', ''), graph_id, coalesce(name, graph_id), description, config,
+       context, metadata - 'owner', version, created_at, updated_at
+FROM langgraph_server.assistants
+WHERE ($1 = '' OR graph_id = ANY (string_to_array($1, ',')))
+  AND holdfast.icontains(coalesce(name, graph_id), $2)
+  AND metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner'
+ORDER BY @sort @dir, id @dir LIMIT $4 OFFSET $5;
+
+-- name: assistant_count
+-- $1 owner, $2 graph, $3 part of the name, $4 metadata
+SELECT count(*) FROM langgraph_server.assistants
+WHERE coalesce(metadata ->> 'owner', '') COLLATE "C" IN ($1, '', 'system')
+  AND (coalesce(metadata ->> 'owner', '') COLLATE "C" = $1 OR metadata ->> 'owner' = 'system'
+       OR metadata @> '{"created_by":"system"}')
+  AND ($2 = '' OR graph_id = ANY (string_to_array($2, ',')))
+  AND holdfast.icontains(coalesce(name, graph_id), $3)
+  AND metadata @> $4::jsonb AND NOT ($4::jsonb) ? 'owner';
+
+-- name: assistant_count_all
+-- $1 graph, $2 part of the name, $3 metadata
+SELECT count(*) FROM langgraph_server.assistants
+WHERE ($1 = '' OR graph_id = ANY (string_to_array($1, ',')))
+  AND holdfast.icontains(coalesce(name, graph_id), $2)
+  AND metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner';

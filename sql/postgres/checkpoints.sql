@@ -1,0 +1,68 @@
+-- Checkpoints in the native layout: rows of references, values by content, lists by segments.
+
+-- name: checkpoint_insert
+-- many
+INSERT INTO holdfast.checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id,
+                                  run_id, step, source, channels, next, tasks, metadata, created_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int4[],
+                     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
+                     $12::timestamptz[]);
+
+-- name: checkpoint_value_insert
+-- many
+INSERT INTO holdfast.checkpoint_values (thread_id, hash, value)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])
+ON CONFLICT DO NOTHING;
+
+-- name: checkpoint_segment_insert
+-- many
+INSERT INTO holdfast.checkpoint_lists (thread_id, list_id, start, count, items)
+SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[], $5::text[]);
+
+-- name: checkpoint_get
+SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
+       next, tasks, metadata, created_at
+FROM holdfast.checkpoints
+WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = $3;
+
+-- name: checkpoint_newest
+SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
+       next, tasks, metadata, created_at
+FROM holdfast.checkpoints
+WHERE thread_id = $1 AND checkpoint_ns = $2
+ORDER BY checkpoint_id DESC LIMIT 1;
+
+-- name: checkpoint_page
+SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
+       next, tasks, metadata, created_at
+FROM holdfast.checkpoints
+WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id < $3
+  AND metadata::jsonb @> $4::jsonb
+ORDER BY checkpoint_id DESC LIMIT $5;
+
+-- name: checkpoint_value_get
+SELECT value FROM holdfast.checkpoint_values WHERE thread_id = $1 AND hash = $2;
+
+-- name: checkpoint_segments
+SELECT start, count, items FROM holdfast.checkpoint_lists
+WHERE thread_id = $1 AND list_id = $2 AND start < $3
+ORDER BY start;
+
+-- name: checkpoint_delete_run
+DELETE FROM holdfast.checkpoints WHERE thread_id = $1 AND run_id = $2;
+
+-- name: thread_checkpoint_reset
+UPDATE holdfast.thread_heads
+SET checkpoint_id = (SELECT c.checkpoint_id FROM holdfast.checkpoints c
+                     WHERE c.thread_id = $1 AND c.checkpoint_ns = ''
+                     ORDER BY c.checkpoint_id DESC LIMIT 1)
+WHERE thread_id = $1;
+
+-- name: checkpoint_trim_lists
+-- Segments behind what the newest checkpoint holds of its lists: those of a run that was deleted.
+-- The next run appends to the same lists.
+DELETE FROM holdfast.checkpoint_lists l
+USING holdfast.thread_heads h, holdfast.checkpoints c, jsonb_each(c.channels::jsonb) AS e
+WHERE l.thread_id = $1 AND h.thread_id = $1
+  AND c.thread_id = $1 AND c.checkpoint_ns = '' AND c.checkpoint_id = h.checkpoint_id
+  AND (e.value ->> 'l')::int8 = l.list_id AND (e.value ->> 'n')::int8 <= l.start;

@@ -1,0 +1,56 @@
+-- The rows of each table as SQLite holds them: its columns in its order, ids as 32 digits, times in
+-- microseconds. For digests, by which the databases are compared.
+
+-- name: digest_assistant_versions
+SELECT assistant_id, version, graph_id, name, description, config, context, metadata, created_at
+FROM holdfast.assistant_versions;
+
+-- name: digest_assistants
+SELECT replace(id, '-', ''), coalesce(metadata ->> 'owner', ''), graph_id, name, description, config,
+       context, metadata - 'owner', version, created_at, updated_at
+FROM langgraph_server.assistants;
+
+-- name: digest_checkpoint_lists
+SELECT thread_id, list_id, start, count, items FROM holdfast.checkpoint_lists;
+
+-- name: digest_checkpoint_values
+SELECT thread_id, hash, value FROM holdfast.checkpoint_values;
+
+-- name: digest_checkpoints
+SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
+       next, tasks, metadata, created_at
+FROM holdfast.checkpoints;
+
+-- name: digest_events
+SELECT thread_id, seq, run_id, kind, at, data FROM holdfast.events;
+
+-- name: digest_kv
+SELECT owner, key, value, version, updated_at FROM holdfast.kv;
+
+-- name: digest_leaders
+SELECT name, worker, expires_at FROM holdfast.leaders;
+
+-- name: digest_runs
+SELECT replace(r.id, '-', ''), replace(r.thread_id, '-', ''), replace(r.assistant_id, '-', ''),
+       r.status, r.metadata - 'owner', r.kwargs, r.multitask_strategy, coalesce(s.attempt, 0),
+       coalesce(s.first_seq, 0), s.cancel_reason, s.error, r.created_at, r.updated_at, s.worker,
+       s.cancel_action
+FROM langgraph_server.runs r
+LEFT JOIN holdfast.run_states s ON s.run_id = holdfast.to_uuid(r.id);
+
+-- name: digest_store_items
+SELECT CASE i.owner_id WHEN 'anonymous' THEN '' ELSE i.owner_id END, holdfast.labels(i.namespace),
+       i.key, i.value, t.ttl_minutes, t.expires_at, i.created_at, i.updated_at
+FROM langgraph_server.store_items i
+LEFT JOIN holdfast.item_ttls t
+  ON t.owner = i.owner_id AND t.namespace = holdfast.labels(i.namespace) AND t.key = i.key;
+
+-- name: digest_threads
+SELECT replace(t.id, '-', ''), coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner',
+       t.config, t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at,
+       t.updated_at, coalesce(h.state_updated_at, t.updated_at), h.run_id, h.attempt, h.worker
+FROM langgraph_server.threads t
+LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id);
+
+-- name: digest_workers
+SELECT id, host, pid, started_at, seen_at, expires_at FROM holdfast.workers;

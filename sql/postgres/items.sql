@@ -1,0 +1,101 @@
+-- The long-term store. What belongs to nobody has the owner "anonymous", as in other runtimes. A
+-- namespace is labels joined by '.'; the Python runtime writes '{a,b}' for a.b, which is found, too.
+-- A prefix is a range of holdfast_items_labels: $2 <= labels < $3, where of the names between 'a'
+-- and 'a.' only 'a' itself belongs to it ($4 is 'a.', and '' for everything).
+
+-- name: item_put
+-- $1 owner, $2 namespace, $3 key, $4 value, $5 ttl in minutes, $6 end of it, $7 now
+WITH old AS (
+  SELECT expires_at FROM holdfast.item_ttls
+  WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace = $2 AND key = $3
+), gone AS (
+  DELETE FROM holdfast.item_ttls
+  WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace = $2 AND key = $3
+    AND $5::int8 IS NULL
+), ttl AS (
+  INSERT INTO holdfast.item_ttls (owner, namespace, key, ttl_minutes, expires_at)
+  SELECT coalesce(nullif($1, ''), 'anonymous'), $2, $3, $5::int8, $6::timestamptz
+  WHERE $5::int8 IS NOT NULL
+  ON CONFLICT (owner, namespace, key) DO UPDATE SET
+    ttl_minutes = excluded.ttl_minutes, expires_at = excluded.expires_at
+)
+INSERT INTO langgraph_server.store_items AS i (namespace, key, value, owner_id, created_at, updated_at)
+SELECT coalesce((SELECT s.namespace FROM langgraph_server.store_items s
+                 WHERE s.namespace = '{' || replace($2, '.', ',') || '}' AND s.key = $3
+                   AND s.owner_id = coalesce(nullif($1, ''), 'anonymous')), $2),
+       $3, $4::jsonb, coalesce(nullif($1, ''), 'anonymous'), $7, $7
+ON CONFLICT (namespace, key, owner_id) DO UPDATE SET
+  value = excluded.value,
+  created_at = CASE WHEN (SELECT expires_at FROM old) <= excluded.updated_at
+               THEN excluded.created_at ELSE i.created_at END,
+  updated_at = excluded.updated_at;
+
+-- name: item_get
+-- $1 owner, $2 namespace, $3 key, $4 now
+SELECT holdfast.labels(i.namespace), i.key, i.value, i.created_at, i.updated_at, t.expires_at
+FROM langgraph_server.store_items i
+LEFT JOIN holdfast.item_ttls t
+  ON t.owner = i.owner_id AND t.namespace = $2 AND t.key = i.key
+WHERE i.namespace IN ($2, '{' || replace($2, '.', ',') || '}') AND i.key = $3
+  AND i.owner_id = coalesce(nullif($1, ''), 'anonymous')
+  AND (t.expires_at IS NULL OR t.expires_at > $4);
+
+-- name: item_refresh
+-- $1 owner, $2 namespace, $3 key, $4 now
+UPDATE holdfast.item_ttls SET expires_at = $4 + ttl_minutes * interval '1 minute'
+WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace = $2 AND key = $3
+  AND expires_at > $4;
+
+-- name: item_delete
+-- $1 owner, $2 namespace, $3 key
+WITH ttl AS (
+  DELETE FROM holdfast.item_ttls
+  WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace = $2 AND key = $3
+)
+DELETE FROM langgraph_server.store_items
+WHERE namespace IN ($2, '{' || replace($2, '.', ',') || '}') AND key = $3
+  AND owner_id = coalesce(nullif($1, ''), 'anonymous');
+
+-- name: item_search
+-- vary: own = mine:coalesce(nullif($1,''),'anonymous')=i.owner_id all:$1<=i.owner_id
+-- vary: dir = desc asc
+-- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 limit, $8 offset
+SELECT holdfast.labels(i.namespace), i.key, i.value, i.created_at, i.updated_at, t.expires_at
+FROM langgraph_server.store_items i
+LEFT JOIN holdfast.item_ttls t
+  ON t.owner = i.owner_id AND t.namespace = holdfast.labels(i.namespace) AND t.key = i.key
+WHERE @own
+  AND holdfast.labels(i.namespace) COLLATE "C" >= $2 AND holdfast.labels(i.namespace) COLLATE "C" < $3
+  AND (holdfast.labels(i.namespace) = $2 OR holdfast.labels(i.namespace) COLLATE "C" >= $4)
+  AND (t.expires_at IS NULL OR t.expires_at > $5)
+  AND ($6::jsonb = '{}' OR holdfast.filter(i.value, $6::jsonb))
+ORDER BY i.updated_at @dir, holdfast.labels(i.namespace) COLLATE "C", i.key COLLATE "C"
+LIMIT $7 OFFSET $8;
+
+-- name: item_namespaces
+-- vary: own = mine:coalesce(nullif($1,''),'anonymous')=i.owner_id all:$1<=i.owner_id
+-- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 prefix, $7 suffix, $8 depth, $9 limit,
+-- $10 offset
+SELECT DISTINCT holdfast.labels_cut(holdfast.labels(i.namespace), $8) COLLATE "C" AS name
+FROM langgraph_server.store_items i
+LEFT JOIN holdfast.item_ttls t
+  ON t.owner = i.owner_id AND t.namespace = holdfast.labels(i.namespace) AND t.key = i.key
+WHERE @own
+  AND holdfast.labels(i.namespace) COLLATE "C" >= $2 AND holdfast.labels(i.namespace) COLLATE "C" < $3
+  AND (holdfast.labels(i.namespace) = $2 OR holdfast.labels(i.namespace) COLLATE "C" >= $4)
+  AND (t.expires_at IS NULL OR t.expires_at > $5)
+  AND holdfast.labels_match(holdfast.labels(i.namespace), $6, $7)
+ORDER BY name LIMIT $9 OFFSET $10;
+
+-- name: item_sweep
+-- $1 now
+WITH gone AS (
+  DELETE FROM holdfast.item_ttls t
+  USING (SELECT owner, namespace, key FROM holdfast.item_ttls WHERE expires_at <= $1
+         ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED) e
+  WHERE t.owner = e.owner AND t.namespace = e.namespace AND t.key = e.key
+  RETURNING t.owner, t.namespace, t.key
+)
+DELETE FROM langgraph_server.store_items i USING gone g
+WHERE i.owner_id = g.owner AND i.key = g.key
+  AND i.namespace IN (g.namespace, '{' || replace(g.namespace, '.', ',') || '}');

@@ -1,0 +1,294 @@
+-- Runs, and the thread's side of their start and end. Holdfast's runs have two rows: run_states is
+-- locked and fenced, langgraph_server.runs shows others the same status. A run without the first is
+-- another runtime's: it is listed, and nobody here executes it or waits for it.
+--
+-- Parts of one WITH see the same snapshot, and the order of locks is that of the references: heads
+-- before threads, states before runs.
+
+-- name: run_get
+-- $1 id, $2 and $3 bounds of the owner
+SELECT r.id, r.thread_id, r.assistant_id, r.status, r.metadata - 'owner', r.kwargs,
+       r.multitask_strategy, coalesce(s.attempt, 0), coalesce(s.first_seq, 0), s.cancel_reason,
+       s.error, r.created_at, r.updated_at
+FROM langgraph_server.runs r
+JOIN langgraph_server.threads t ON t.id = ANY (ARRAY[r.thread_id,
+  holdfast.to_uuid(r.thread_id)::text, replace(r.thread_id, '-', '')])
+LEFT JOIN holdfast.run_states s ON s.run_id = $1
+WHERE r.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
+
+-- name: run_page
+SELECT r.id, r.thread_id, r.assistant_id, r.status, r.metadata - 'owner', r.kwargs,
+       r.multitask_strategy, coalesce(s.attempt, 0), coalesce(s.first_seq, 0), s.cancel_reason,
+       s.error, r.created_at, r.updated_at
+FROM (SELECT * FROM langgraph_server.runs WHERE thread_id = $1::uuid::text
+      UNION ALL
+      SELECT * FROM langgraph_server.runs
+      WHERE thread_id = replace($1::uuid::text, '-', '')) r
+LEFT JOIN holdfast.run_states s ON s.run_id = holdfast.to_uuid(r.id)
+WHERE r.status COLLATE "C" >= $2 AND r.status COLLATE "C" <= $3
+ORDER BY r.created_at DESC LIMIT $4 OFFSET $5;
+
+-- name: run_thread_visible
+SELECT 1 FROM langgraph_server.threads
+WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
+
+-- name: run_context
+-- $1 assistant, $2 thread, $3 and $4 bounds of the owner, $5 and $6 time and id of a run: are there
+-- live ones before it?
+SELECT a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, a.graph_id),
+       a.description, a.config, a.context, a.metadata - 'owner', a.version, a.created_at,
+       a.updated_at,
+       t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
+       t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
+       coalesce(h.state_updated_at, t.updated_at), h.run_id,
+       EXISTS (SELECT 1 FROM holdfast.run_states r
+               WHERE r.thread_id = $2 AND r.live AND (r.created_at, r.run_id) < ($5, $6))
+FROM (SELECT 1) one
+LEFT JOIN langgraph_server.assistants a
+  ON a.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND (coalesce(a.metadata ->> 'owner', '') COLLATE "C" BETWEEN $3 AND $4
+       OR (coalesce(a.metadata ->> 'owner', '') = '' AND a.metadata @> '{"created_by":"system"}')
+       OR a.metadata ->> 'owner' = 'system')
+LEFT JOIN langgraph_server.threads t
+  ON t.id IN ($2::uuid::text, replace($2::uuid::text, '-', ''))
+  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $3 AND $4
+LEFT JOIN holdfast.thread_heads h ON h.thread_id = $2;
+
+-- name: run_insert
+-- $1 id, $2 thread, $3 assistant, $4 status, $5 metadata, $6 kwargs, $7 strategy, $8 attempt, $9 now,
+-- $10 worker
+WITH state AS (
+  INSERT INTO holdfast.run_states (run_id, thread_id, created_at, status, live, attempt, first_seq,
+                                   worker)
+  SELECT $1, $2, $9, $4, $4 IN ('pending', 'running'), $8,
+         coalesce((SELECT seq FROM holdfast.thread_heads WHERE thread_id = $2), 0), $10
+)
+INSERT INTO langgraph_server.runs (id, thread_id, assistant_id, status, metadata, kwargs,
+                                   multitask_strategy, created_at, updated_at)
+SELECT $1::uuid::text, t.id,
+       coalesce((SELECT a.id FROM langgraph_server.assistants a
+                 WHERE a.id IN ($3::uuid::text, replace($3::uuid::text, '-', ''))),
+                $3::uuid::text),
+       $4, CASE WHEN t.metadata ? 'owner'
+           THEN $5::jsonb || jsonb_build_object('owner', t.metadata -> 'owner')
+           ELSE $5::jsonb - 'owner' END,
+       $6::jsonb, $7, $9, $9
+FROM langgraph_server.threads t
+WHERE t.id IN ($2::uuid::text, replace($2::uuid::text, '-', ''));
+
+-- name: run_claim
+-- $1 id, $2 attempt, $3 the attempt that begins, $4 now, $5 worker
+-- A running run is claimed when its worker died: it was given to this one meanwhile.
+WITH state AS (
+  UPDATE holdfast.run_states s SET
+    status = 'running', attempt = $3,
+    first_seq = CASE WHEN $2 = 0
+                THEN coalesce((SELECT h.seq FROM holdfast.thread_heads h
+                               WHERE h.thread_id = s.thread_id), s.first_seq)
+                ELSE s.first_seq END
+  WHERE run_id = $1 AND attempt = $2 AND worker = $5 AND live
+  RETURNING 1
+), mirror AS (
+  UPDATE langgraph_server.runs SET status = 'running', updated_at = $4 FROM state
+  WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+)
+SELECT FROM state;
+
+-- name: run_finish
+-- $1 id, $2 attempt, $3 status, $4 error, $5 reason, $6 now
+WITH state AS (
+  UPDATE holdfast.run_states SET
+    status = $3, live = false, error = $4, cancel_reason = coalesce($5, cancel_reason),
+    cancel_action = NULL
+  WHERE run_id = $1 AND attempt = $2 AND live
+  RETURNING 1
+), mirror AS (
+  UPDATE langgraph_server.runs SET status = $3, updated_at = $6 FROM state
+  WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+)
+SELECT FROM state;
+
+-- name: run_still_waiting
+-- Holds a run that has not begun, against whoever claims it. $1 id, $2 attempt
+SELECT FROM holdfast.run_states
+WHERE run_id = $1 AND attempt = $2 AND status = 'pending' FOR NO KEY UPDATE;
+
+-- name: run_hand_back
+-- $1 id, $2 attempt, $3 now, $4 worker
+WITH state AS (
+  UPDATE holdfast.run_states SET status = 'pending', attempt = -attempt, worker = NULL
+  WHERE run_id = $1 AND attempt = $2 AND worker = $4 AND status = 'running'
+  RETURNING 1
+), mirror AS (
+  UPDATE langgraph_server.runs SET status = 'pending', updated_at = $3 FROM state
+  WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+)
+SELECT FROM state;
+
+-- name: thread_hand_back
+-- $1 thread, $2 run, $3 attempt, $4 worker
+UPDATE holdfast.thread_heads SET run_id = NULL, attempt = NULL, worker = NULL
+WHERE thread_id = $1 AND run_id = $2 AND attempt = $3 AND worker = $4;
+
+-- name: run_place
+-- Where a run is. $1 id
+SELECT r.thread_id, r.status, coalesce(s.attempt, 0), s.worker, s.cancel_action, s.cancel_reason,
+       s.error, coalesce(h.seq, 0), h.run_id
+FROM langgraph_server.runs r
+LEFT JOIN holdfast.run_states s ON s.run_id = $1
+LEFT JOIN holdfast.thread_heads h
+  ON h.thread_id = coalesce(s.thread_id, holdfast.to_uuid(r.thread_id))
+WHERE r.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''));
+
+-- name: run_ask_cancel
+-- The first wish stands, but a rollback is more than an interrupt. $1 id, $2 action, $3 reason, $4 now
+WITH state AS (
+  UPDATE holdfast.run_states SET
+    cancel_reason = coalesce($3, cancel_reason),
+    cancel_action = CASE cancel_action WHEN 'rollback' THEN 'rollback' ELSE $2 END
+  WHERE run_id = $1 AND live
+  RETURNING 1
+), mirror AS (
+  UPDATE langgraph_server.runs SET updated_at = $4 FROM state
+  WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+)
+SELECT FROM state;
+
+-- name: run_asked_cancels
+-- $1 worker, $2 limit
+SELECT run_id, cancel_action, cancel_reason FROM holdfast.run_states
+WHERE worker = $1 AND live AND cancel_action IS NOT NULL LIMIT $2;
+
+-- name: run_live_ids
+-- Of a thread, newest first. $1 thread, $2 limit
+SELECT run_id FROM holdfast.run_states
+WHERE thread_id = $1 AND live ORDER BY created_at DESC LIMIT $2;
+
+-- name: run_adopt
+-- unused: 2
+-- Runs of workers that are gone, oldest first. $1 worker, $3 limit
+UPDATE holdfast.run_states SET worker = $1
+WHERE run_id IN (SELECT r.run_id FROM holdfast.run_states r
+                 WHERE r.live
+                   AND (r.worker IS NULL
+                        OR NOT EXISTS (SELECT 1 FROM holdfast.workers w
+                                       WHERE w.id = r.worker
+                                         AND (w.expires_at > clock_timestamp() OR w.id = $1)))
+                 ORDER BY r.created_at LIMIT $3 FOR NO KEY UPDATE OF r SKIP LOCKED)
+  AND @unused;
+
+-- name: run_page_mine
+-- What a worker has to execute. $1 worker, $2 after this id, $3 limit
+SELECT r.id, r.thread_id, r.assistant_id, s.status, r.metadata - 'owner', r.kwargs,
+       r.multitask_strategy, s.attempt, s.first_seq, s.cancel_reason, s.error, r.created_at,
+       r.updated_at
+FROM holdfast.run_states s
+JOIN langgraph_server.runs r ON r.id = ANY (holdfast.spellings(s.run_id))
+WHERE s.worker = $1 AND s.live AND s.run_id > $2
+ORDER BY s.run_id LIMIT $3;
+
+-- name: run_delete
+WITH state AS (DELETE FROM holdfast.run_states WHERE run_id = $2)
+DELETE FROM langgraph_server.runs
+WHERE id IN ($2::uuid::text, replace($2::uuid::text, '-', ''))
+  AND thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''));
+
+-- name: run_delete_events
+DELETE FROM holdfast.events WHERE thread_id = $1 AND run_id = $2;
+
+-- Each of these moves the thread's log counter on by as many entries as the batch appends, too.
+
+-- name: thread_begin
+-- unused: 3
+-- A run takes the thread, when no other has it and none waits before it.
+-- $2 is NULL when the metadata stays, $8 and $9 what is put under and over it; $4 now, $5
+-- checkpoint, $6 entries, $7 config, $10 run, $11 attempt, $12 worker, $13 time of the run
+WITH head AS (
+  INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, run_id, attempt, worker,
+                                          state_updated_at)
+  SELECT $1, $6, $5, $10, $11, $12, $4
+  WHERE NOT EXISTS (SELECT 1 FROM holdfast.run_states r
+                    WHERE r.thread_id = $1 AND r.live AND (r.created_at, r.run_id) < ($13, $10))
+  ON CONFLICT (thread_id) DO UPDATE SET
+    seq = h.seq + excluded.seq, checkpoint_id = coalesce(excluded.checkpoint_id, h.checkpoint_id),
+    state_updated_at = CASE WHEN excluded.checkpoint_id IS NULL THEN h.state_updated_at
+                       ELSE excluded.state_updated_at END,
+    run_id = excluded.run_id, attempt = excluded.attempt, worker = excluded.worker
+  WHERE h.run_id IS NULL OR h.run_id = excluded.run_id
+  RETURNING seq
+)
+UPDATE langgraph_server.threads t SET
+  status = 'busy', config = coalesce($7::jsonb, t.config), updated_at = $4,
+  metadata = CASE WHEN $2::text IS NULL THEN t.metadata
+             ELSE coalesce($8::jsonb - 'owner', '{}') || t.metadata
+                  || coalesce($9::jsonb - 'owner', '{}') END
+FROM head
+WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', '')) AND @unused
+RETURNING head.seq;
+
+-- name: thread_queue
+-- unused: 2 3
+-- A run waits for the thread. $4 now, $5 entries, $6 config, $7 under, $8 over the metadata
+WITH head AS (
+  INSERT INTO holdfast.thread_heads AS h (thread_id, seq, state_updated_at) VALUES ($1, $5, $4)
+  ON CONFLICT (thread_id) DO UPDATE SET seq = h.seq + excluded.seq
+  RETURNING seq
+)
+UPDATE langgraph_server.threads t SET
+  status = 'busy', config = coalesce($6::jsonb, t.config), updated_at = $4,
+  metadata = coalesce($7::jsonb - 'owner', '{}') || t.metadata
+             || coalesce($8::jsonb - 'owner', '{}')
+FROM head
+WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', '')) AND @unused
+RETURNING head.seq;
+
+-- name: thread_settle
+-- The run that has the thread leaves it. $1 thread, $2 status, $3 interrupts, $4 error,
+-- $5 checkpoint, $6 now, $7 entries, $8 run, $9 attempt, $10 worker
+WITH head AS (
+  UPDATE holdfast.thread_heads SET
+    error = $4, checkpoint_id = coalesce($5, checkpoint_id), seq = seq + $7,
+    state_updated_at = CASE WHEN $5::uuid IS NULL THEN state_updated_at ELSE $6 END,
+    run_id = NULL, attempt = NULL, worker = NULL
+  WHERE thread_id = $1 AND run_id = $8 AND attempt = $9 AND worker = $10
+  RETURNING seq
+), thread AS (
+  UPDATE langgraph_server.threads t SET
+    status = CASE WHEN holdfast.thread_has_live_runs($1) THEN 'busy' ELSE $2 END,
+    interrupts = $3::jsonb, updated_at = $6
+  FROM head
+  WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+)
+SELECT seq FROM head;
+
+-- name: thread_leave
+-- A run that waited goes, also one that waited for its next attempt. $1 thread, $2 run, $3 now,
+-- $4 entries
+WITH head AS (
+  UPDATE holdfast.thread_heads SET
+    attempt = CASE WHEN run_id = $2 THEN NULL ELSE attempt END,
+    worker = CASE WHEN run_id = $2 THEN NULL ELSE worker END,
+    run_id = CASE WHEN run_id = $2 THEN NULL ELSE run_id END,
+    seq = seq + $4
+  WHERE thread_id = $1
+  RETURNING seq
+), thread AS (
+  UPDATE langgraph_server.threads t SET
+    status = CASE WHEN holdfast.thread_has_live_runs($1) THEN 'busy' ELSE 'idle' END,
+    updated_at = $3
+  FROM head
+  WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+)
+SELECT seq FROM head;
+
+-- name: thread_checkpoint
+-- $1 thread, $2 checkpoint, $3 now, $4 entries, $5 run, $6 attempt, $7 worker
+UPDATE holdfast.thread_heads SET checkpoint_id = $2, state_updated_at = $3, seq = seq + $4
+WHERE thread_id = $1 AND run_id = $5 AND attempt = $6 AND worker = $7 RETURNING seq;
+
+-- name: thread_hold
+-- Does the run still have the thread? $1 thread, $2 run, $3 attempt, $4 worker
+SELECT FROM holdfast.thread_heads
+WHERE thread_id = $1 AND run_id = $2 AND attempt = $3 AND worker = $4 FOR NO KEY UPDATE;

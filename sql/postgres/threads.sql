@@ -1,0 +1,155 @@
+-- Threads: the row that other runtimes share, and its head (what that row has no columns for).
+-- New ids are dashed; look-ups find the other spelling, too. The owner stands in the metadata, for
+-- other runtimes; nobody's is ''. Lists of one owner run backwards along (owner, updated_at): they
+-- are cut to their page before the heads are looked up.
+
+-- name: thread_insert
+-- $1 id, $2 owner, $3 metadata, $4 config, $5 now
+WITH head AS (
+  INSERT INTO holdfast.thread_heads (thread_id, seq, state_updated_at)
+  SELECT $1, 0, $5
+  WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads WHERE thread_id = $1)
+        THEN holdfast.thread_clear($1) ELSE true END
+)
+INSERT INTO langgraph_server.threads (id, metadata, config, status, interrupts, created_at,
+                                      updated_at)
+SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads
+                         WHERE id = replace($1::uuid::text, '-', ''))
+       THEN holdfast.other_spelling() ELSE $1::uuid::text END,
+       CASE WHEN $2::text = '' THEN $3::jsonb - 'owner'
+       ELSE $3::jsonb || jsonb_build_object('owner', $2::text) END,
+       $4::jsonb, 'idle', '{}', $5, $5
+RETURNING id, $2::text, status, metadata - 'owner', config, interrupts, NULL::text, 0::int8,
+          NULL::uuid, created_at, updated_at, updated_at;
+
+-- name: thread_get
+-- $1 id, $2 and $3 bounds of the owner
+SELECT t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
+       t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
+       coalesce(h.state_updated_at, t.updated_at)
+FROM langgraph_server.threads t LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1
+WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
+
+-- name: thread_patch
+-- $1 id, $2 and $3 bounds of the owner, $4 metadata to merge, $5 now
+UPDATE langgraph_server.threads t
+SET metadata = t.metadata || ($4::jsonb - 'owner'), updated_at = $5
+FROM (SELECT 1) one LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1
+WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3
+RETURNING t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
+          t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
+          coalesce(h.state_updated_at, t.updated_at);
+
+-- name: thread_delete
+-- $1 id, $2 and $3 bounds of the owner. Heads are locked before threads, everywhere.
+WITH head AS (SELECT 1 FROM holdfast.thread_heads WHERE thread_id = $1 FOR UPDATE),
+gone AS (
+  DELETE FROM langgraph_server.threads
+  WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+    AND coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3
+    AND (SELECT count(*) FROM head) >= 0
+  RETURNING 1
+), headless AS (
+  DELETE FROM holdfast.thread_heads WHERE thread_id = $1 AND EXISTS (SELECT 1 FROM gone)
+)
+SELECT 1 FROM gone;
+
+-- name: thread_delete_runs
+WITH states AS (
+  DELETE FROM holdfast.run_states s
+  WHERE s.run_id IN (SELECT holdfast.to_uuid(r.id) FROM langgraph_server.runs r
+                     WHERE r.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', '')))
+)
+DELETE FROM langgraph_server.runs
+WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''));
+
+-- name: thread_delete_events
+DELETE FROM holdfast.events WHERE thread_id = $1;
+
+-- name: thread_delete_checkpoints
+DELETE FROM holdfast.checkpoints WHERE thread_id = $1;
+
+-- name: thread_delete_values
+DELETE FROM holdfast.checkpoint_values WHERE thread_id = $1;
+
+-- name: thread_delete_lists
+DELETE FROM holdfast.checkpoint_lists WHERE thread_id = $1;
+
+-- name: thread_search
+-- vary: own = mine:= all:>=
+-- vary: sort = updated_at created_at state_updated_at:coalesce(h.state_updated_at,t.updated_at) id status
+-- vary: dir = desc asc
+-- $1 owner, $2 statuses, $3 metadata, $4 limit, $5 offset
+SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata - 'owner', t.config,
+       t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
+       coalesce(h.state_updated_at, t.updated_at)
+FROM langgraph_server.threads t
+LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
+WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" @own $1
+  AND ($2 = '' OR t.status = ANY (string_to_array($2, ',')))
+  AND t.metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner'
+ORDER BY @sort @dir, t.id @dir LIMIT $4 OFFSET $5;
+
+-- name: thread_search_active
+-- vary: dir = desc asc
+-- For a status other than idle, in the order of updated_at: few threads, which have their own index.
+-- $1 owner, $2 status, $3 metadata, $4 limit, $5 offset
+SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata - 'owner', t.config,
+       t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
+       coalesce(h.state_updated_at, t.updated_at)
+FROM langgraph_server.threads t
+LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
+WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" = $1 AND t.status = $2
+  AND t.status <> 'idle' AND t.metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner'
+ORDER BY t.updated_at @dir, t.id @dir LIMIT $4 OFFSET $5;
+
+-- name: thread_search_ids
+-- vary: sort = updated_at created_at state_updated_at:coalesce(h.state_updated_at,t.updated_at) id status
+-- vary: dir = desc asc
+-- $1 and $2 bounds of the owner, $3 JSON array of ids, $4 statuses, $5 metadata, $6 limit, $7 offset
+SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata - 'owner', t.config,
+       t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
+       coalesce(h.state_updated_at, t.updated_at)
+FROM langgraph_server.threads t
+LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
+WHERE t.id = ANY (ARRAY(SELECT unnest(holdfast.spellings(i::uuid))
+                        FROM jsonb_array_elements_text($3::jsonb) AS i))
+  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $1 AND $2
+  AND ($4 = '' OR t.status = ANY (string_to_array($4, ',')))
+  AND t.metadata @> $5::jsonb AND NOT ($5::jsonb) ? 'owner'
+ORDER BY @sort @dir, t.id @dir LIMIT $6 OFFSET $7;
+
+-- name: thread_count
+-- vary: own = mine:= all:>=
+-- $1 owner, $2 statuses, $3 metadata
+SELECT count(*) FROM langgraph_server.threads t
+WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" @own $1
+  AND ($2 = '' OR t.status = ANY (string_to_array($2, ',')))
+  AND t.metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner';
+
+-- name: thread_count_plain
+-- vary: own = mine:= all:>=
+-- Without a filter.
+-- $1 owner
+SELECT count(*) FROM langgraph_server.threads t
+WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" @own $1;
+
+-- name: thread_count_ids
+-- $1 and $2 bounds of the owner, $3 JSON array of ids, $4 statuses, $5 metadata
+SELECT count(*) FROM langgraph_server.threads t
+WHERE t.id = ANY (ARRAY(SELECT unnest(holdfast.spellings(i::uuid))
+                        FROM jsonb_array_elements_text($3::jsonb) AS i))
+  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $1 AND $2
+  AND ($4 = '' OR t.status = ANY (string_to_array($4, ',')))
+  AND t.metadata @> $5::jsonb AND NOT ($5::jsonb) ? 'owner';
+
+-- name: thread_ids_containing
+-- vary: own = mine:= all:>=
+-- In the order of the ids as such, whatever their spelling.
+-- $1 owner, $2 metadata, $3 after this id, $4 limit
+SELECT t.id FROM langgraph_server.threads t
+WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" @own $1
+  AND holdfast.to_uuid(t.id) > $3 AND t.metadata @> $2::jsonb AND NOT ($2::jsonb) ? 'owner'
+ORDER BY holdfast.to_uuid(t.id) LIMIT $4;

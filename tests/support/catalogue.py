@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""catalogue.py - the statements and migrations of sql/, as tools/gen-catalogue reads them."""
+import importlib.machinery
+import importlib.util
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def generator():
+    path = str(ROOT / "tools" / "gen-catalogue")
+    loader = importlib.machinery.SourceFileLoader("gen_catalogue", path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+_generator = generator()
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+def with_schema(text, schema):
+    return text.replace("lg_checkpoints.", quoted(schema) + ".")
+
+
+def statements(schema="public"):
+    """{(name, form): text} of the PostgreSQL dialect; forms plain, changes, no_row."""
+    found = {}
+    for folder in ("common", "postgres"):
+        for name, tokens in _generator.statements(ROOT / "sql" / folder, []).items():
+            for form, text in (("plain", _generator.text_of(tokens, "$")),
+                               ("changes", _generator.expecting(tokens, True)),
+                               ("no_row", _generator.expecting(tokens, False))):
+                found[name, form] = with_schema(text, schema)
+    return found
+
+
+def migrations(schema="public"):
+    """[(version, name, sha256, transaction, [up], [down])]"""
+    return [(version, name, digest, transaction, [with_schema(t, schema) for t in up],
+             [with_schema(t, schema) for t in down])
+            for version, name, digest, transaction, up, down in
+            _generator.postgres_migrations_of(ROOT / "sql" / "postgres" / "migrations", [])]
+
+
+def own(schema="public"):
+    """{name: text} of what the driver says for itself."""
+    return {name: with_schema(_generator.text_of(tokens, "$"), schema) for name, tokens in
+            _generator.statements(ROOT / "sql" / "postgres" / "driver", []).items()}
