@@ -13,8 +13,15 @@
 #include "store/store.h"
 
 struct engine;
+struct auth;
+
+/* Which requests get a line in the log that says who asked: auto is writes when requests show who
+ * they are, else off. */
+enum api_audit { API_AUDIT_AUTO, API_AUDIT_OFF, API_AUDIT_WRITES, API_AUDIT_ALL };
 
 struct api_options {
+    struct auth *auth; /* NULL: every request acts as the owner "" */
+    enum api_audit audit;
     bool error_text; /* --error-format=text */
     bool debug_api;
     const char *public_url; /* for langgraph_api_url in metadata; "" unknown */

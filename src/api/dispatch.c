@@ -2,7 +2,8 @@
 /* dispatch.c - from a request to its handler, and from an error to its answer.
  *
  * Life of a request, on its fiber: match path and method in the table of spec/routes.def; make the
- * principal (unless the route is public); parse query and body; call the handler; answer what it
+ * principal (unless the route is public) and see whether it may write, if the route does; parse
+ * query and body; call the handler; answer what it
  * returned if that is an error; count and time it under the route's template, never under the path
  * as sent, so the number of series is bounded by the table.
  *
@@ -116,6 +117,23 @@ static void observe(struct api *api, const struct api_request *r) {
     metric_observe_us(m->seconds, clock_mono_us() - r->http->received_us);
 }
 
+/* Who did what. Public routes have nobody to name. */
+static void audit(struct api *api, const struct api_request *r) {
+    if (!r->match.route || api->options.audit == API_AUDIT_OFF)
+        return;
+    enum policy policy = ROUTES[r->match.route->id].policy;
+    if (policy == POLICY_public || (policy == POLICY_read && api->options.audit != API_AUDIT_ALL))
+        return;
+    if (api->options.audit == API_AUDIT_AUTO && !auth_enabled(api->options.auth))
+        return;
+    log_event(LOG_INFO, "audit", "a request was answered",
+              LOG_STR("owner", r->who.owner.p ? r->who.owner : STR("")),
+              LOG_Z("by", r->who.by ? r->who.by : "nothing"),
+              LOG_STR("method", http_method_name(r->http->method)), LOG_STR("path", r->http->path),
+              LOG_INT("status", r->status ? r->status : 200), LOG_Z("peer", r->http->peer),
+              LOG_INT("us", clock_mono_us() - r->http->received_us));
+}
+
 /* --- replies --- */
 
 struct json_writer api_json(struct api_request *r) {
@@ -214,7 +232,9 @@ static int handle(struct api_request *r, struct err *err) {
     const struct route *route = &ROUTES[r->match.route->id];
     int rc = 0;
     if (route->policy != POLICY_public)
-        rc = auth_authenticate(r->http, r->arena, &r->who, err);
+        rc = auth_authenticate(r->api->options.auth, r->http, r->arena, &r->who, err);
+    if (rc == 0 && route->policy == POLICY_write)
+        rc = auth_may_write(r->http, &r->who, err);
     if (rc == 0)
         rc = http_query_parse(r->arena, r->http->query, &r->query, err);
     if (rc == 0 && r->http->body.len > 0 && !str_eq(str_of(route->body), STR("none")))
@@ -248,5 +268,6 @@ void api_handle(struct http_request *req, void *ctx) {
             api_reply_error(&r, &err, rc);
     }
     observe(api, &r);
+    audit(api, &r);
     scratch_return(&r);
 }

@@ -95,7 +95,7 @@ static int namespace_of_query(struct api_request *r, str *out, struct err *err) 
 int api_item_get(struct api_request *r, struct err *err) {
     str name_space, key = http_query_get(&r->query, "key");
     struct item item;
-    bool found, refresh = http_query_bool(&r->query, "refresh_ttl", true);
+    bool found, refresh = http_query_bool(&r->query, "refresh_ttl", true) && !r->who.read_only;
     int rc = namespace_of_query(r, &name_space, err);
     if (rc == 0 && key.len == 0)
         rc = err_set(err, ERR_INVALID, "key: is required");
@@ -132,7 +132,7 @@ int api_item_search(struct api_request *r, struct err *err) {
     body_init(&b, r->arena, r->body);
     str filter = api_filter_read(&b, "filter");
     str query = body_str(&b, "query", STR(""));
-    bool refresh = body_bool(&b, "refresh_ttl", true);
+    bool refresh = body_bool(&b, "refresh_ttl", true) && !r->who.read_only;
     struct page page = api_page_read(&b, 10);
     struct item *list;
     size_t count;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "api/api_int.h"
+#include "api/runs_int.h"
 #include "engine/engine.h"
 
 #define PAGE_LIMIT_MAX  1000
@@ -123,4 +124,8 @@ void api_page_headers(struct api_request *r, const struct page *page, size_t cou
                       arena_printf(r->arena, "%lld", end + (more ? 1 : 0)));
     if (more)
         http_reply_header(r->http, STR("X-Pagination-Next"), arena_printf(r->arena, "%lld", end));
+}
+
+bool api_cancels_on_disconnect(const struct api_request *r) {
+    return !r->who.read_only && http_query_bool(&r->query, "cancel_on_disconnect", false);
 }

@@ -250,7 +250,7 @@ int api_run_join(struct api_request *r, struct err *err) {
     run_headers(r, &run, NULL);
     struct live_run *live = engine_find(r->engine, run_id);
     if (live) {
-        rc = wait_for(r, live, http_query_bool(&r->query, "cancel_on_disconnect", false), err);
+        rc = wait_for(r, live, api_cancels_on_disconnect(r), err);
         live_run_unref(live);
         return rc;
     }

@@ -13,6 +13,9 @@ void run_headers(struct api_request *r, const struct run *run, const char *resum
 MUST_CHECK int run_submit_read(struct api_request *r, bool thread, struct run_submit *out,
                                struct err *err);
 
+/* cancel_on_disconnect of the query; whoever may only read ends no runs. */
+bool api_cancels_on_disconnect(const struct api_request *r);
+
 /* A server-sent event stream with its reader; frees itself when the stream is closed. */
 struct run_stream;
 struct run_stream *run_stream_open(struct api_request *r);

@@ -199,7 +199,7 @@ static int join_run(struct api_request *r, struct id thread_id, struct id run_id
     if (rc < 0)
         return rc;
     struct live_run *live = engine_find(r->engine, run_id);
-    if (live && http_query_bool(&r->query, "cancel_on_disconnect", false))
+    if (live && api_cancels_on_disconnect(r))
         j.watch = live;
     run_headers(r, &run, "stream");
     rc = join(r, &j, err);

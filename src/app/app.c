@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "app/auth_settings.h"
 #include "app/config.h"
 #include "app/debug.h"
 #include "base/clock.h"
@@ -43,6 +44,7 @@ struct app {
     struct graph_services services;
     struct registry *registry;
     struct engine *engine;
+    struct auth *auth;
     struct api *api;
     struct http_server *http;
     struct metric *connections, *streams, *lag;
@@ -87,6 +89,7 @@ static void stop_fiber(void *arg) {
     while (app->http && http_server_connections(app->http) > 0 &&
            rt_mono_us(app->rt) < until_us)
         (void)fiber_sleep_us(LAST_ANSWERS_POLL_US);
+    auth_stop(app->auth);
     if (app->http)
         http_server_close(app->http, on_http_closed, app);
     else
@@ -144,12 +147,22 @@ static int seed_assistants(struct app *app, struct err *err) {
     return rc;
 }
 
+static void warn_if_open(const struct app *app) {
+    if (!auth_enabled(app->auth) && !auth_host_is_loopback(app->config.listen_host))
+        log_event(LOG_WARN, "auth.none",
+                  "everybody who reaches this address may do everything: nothing is configured "
+                  "that says who asks",
+                  LOG_Z("host", app->config.listen_host[0] ? app->config.listen_host : "*"));
+}
+
 static void start_fiber(void *arg) {
     struct app *app = arg;
     struct err err = {0};
     int rc = seed_assistants(app, &err);
     if (rc == 0)
         rc = engine_recover(app->engine, &err);
+    if (rc == 0)
+        rc = auth_start(app->auth, &err);
     if (rc == 0)
         rc = listen_open(app, &err);
     if (rc < 0) {
@@ -158,6 +171,7 @@ static void start_fiber(void *arg) {
         stop(app);
         return;
     }
+    warn_if_open(app);
     log_event(LOG_INFO, "server.listening", "ready", LOG_Z("host", app->config.listen_host),
               LOG_INT("port", http_server_port(app->http)), LOG_Z("version", HF_VERSION),
               LOG_INT("start_ms", (clock_mono_us() - app->started_us) / 1000));
@@ -255,7 +269,20 @@ static int parts_open(struct app *app, struct err *err) {
                      err);
     if (rc < 0)
         return rc;
-    struct api_options api = {.error_text = c->error_format == CONFIG_ERROR_TEXT,
+    struct auth_options auth;
+    auth_settings(c, &auth);
+    rc = auth_open(app->rt, app->client, &app->store, &auth, &app->auth, err);
+    if (rc < 0)
+        return rc;
+    static const enum api_audit audit[] = {
+        [CONFIG_AUDIT_AUTO] = API_AUDIT_AUTO,
+        [CONFIG_AUDIT_OFF] = API_AUDIT_OFF,
+        [CONFIG_AUDIT_WRITES] = API_AUDIT_WRITES,
+        [CONFIG_AUDIT_ALL] = API_AUDIT_ALL,
+    };
+    struct api_options api = {.auth = app->auth,
+                              .audit = audit[c->audit],
+                              .error_text = c->error_format == CONFIG_ERROR_TEXT,
                               .debug_api = c->debug_api,
                               .public_url = engine.api_url};
     rc = api_open(app->rt, &app->store, app->engine, &api, &app->api, err);
@@ -304,6 +331,7 @@ static void close_all(struct app *app) {
         db_close(app->db);
     if (app->rt)
         rt_close(app->rt);
+    auth_free(app->auth); /* fibers that asked for it have ended */
 }
 
 static void log_open(const struct config *c) {

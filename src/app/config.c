@@ -300,6 +300,12 @@ static int resolve(const struct given *given, struct config *c, struct err *err)
     if (rc == 0) {
         rc = trim_url(given, ROW_public_url, c, &c->public_url, err);
     }
+    if (rc == 0) {
+        rc = trim_url(given, ROW_supabase_url, c, &c->supabase_url, err);
+    }
+    if (rc == 0) {
+        rc = trim_url(given, ROW_introspection_url, c, &c->introspection_url, err);
+    }
     if (rc == 0 && str_find_char(c->model_name, ':') < 0) {
         c->model_name = arena_printf(&c->memory, "openai:" STR_FMT, STR_ARG(c->model_name));
     }

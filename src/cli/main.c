@@ -8,6 +8,7 @@
 
 #include "app/app.h"
 #include "app/mock_llm.h"
+#include "app/token.h"
 
 static const struct {
     const char *name;
@@ -15,6 +16,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"serve", app_serve, "serve the API (serve --help lists the options)"},
+    {"token", token_run, "make tokens and API keys (token --help)"},
     {"mock-llm", mock_llm_run, "a stand-in for a model server (mock-llm --help)"},
 };
 

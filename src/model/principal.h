@@ -11,6 +11,8 @@
 struct principal {
     str owner;
     bool all;
+    bool read_only; /* may call what changes nothing */
+    const char *by; /* what proved it, for the log: "token", "authority", "key"; NULL: nothing */
 };
 /* Bounds for `owner BETWEEN $lo AND $hi` of look-ups by key: exact, or everything for `all`. */
 static inline str principal_owner_low(const struct principal *p) {
