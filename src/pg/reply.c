@@ -155,8 +155,8 @@ static void end_unit(struct pg_conn *c, struct pg_work *w) {
         err_reset(&w->err);
         pg_pool_requeue(w);
     } else if (failed) {
-        int code = pg_sqlstate_code(w->sqlstate);
-        pg_work_finish(w, code, PG_ROLLED_BACK);
+        bool wrong = w->suspect && strcmp(w->sqlstate, "08P01") == 0; /* no pooler's fault */
+        pg_work_finish(w, wrong ? ERR_INTERNAL : pg_sqlstate_code(w->sqlstate), PG_ROLLED_BACK);
     } else {
         if (w->suspect)
             now_unnamed(c->pool, "08P01");
