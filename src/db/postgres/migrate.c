@@ -5,10 +5,11 @@
  * history differs from the program's is refused, and so is one that is newer.
  *
  * A version is a transaction: its text and its row are one script, under an advisory lock that
- * belongs to that transaction (sessions are not ours behind a transaction pooler). Versions marked
  * belongs to that transaction (sessions are not ours behind a transaction pooler). Versions with
-X runners do not do that at once, a runner holds a lease (migration_lease), renewed every
- * 20 s by a fiber, valid for 60 s; each script checks that it is still held.
+ * `-- transaction: no` build indexes concurrently, which the server allows only outside of one:
+ * each of their statements runs by itself and can be repeated (IF NOT EXISTS), the row comes last.
+ * So that two runners do not do that at once, a runner holds a lease (migration_lease), renewed
+ * every 20 s by a fiber, valid for 60 s; each script checks that it is still held.
  *
  * A concurrent build that was cut short leaves an invalid index, which IF NOT EXISTS would take for
  * a good one. So invalid indexes are looked for at every start, dropped, and the statements that

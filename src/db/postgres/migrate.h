@@ -21,7 +21,8 @@ struct db_postgres_version {
 };
 
 /* Brings the schema up to date: applies what is missing, rebuilds indexes that a build left
- * invalid. Costs two look-ups when there is nothing to do. checkpoint_schema: of LangGraph's tables. */
+ * invalid. Costs two look-ups when there is nothing to do. checkpoint_schema: of LangGraph's
+ * tables. */
 MUST_CHECK MAY_SUSPEND int db_postgres_migrate(struct pg_pool *pool, const char *checkpoint_schema,
                                                struct err *err);
 /* Takes the newest `count` versions back, newest first. */
