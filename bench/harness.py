@@ -54,7 +54,8 @@ def build_tools():
     if not (RELEASE / "build.ninja").exists():
         raise Failure("build/release is missing; run ./dev bench, or ./dev build first")
     done = subprocess.run(["flock", str(ROOT / "build" / "dev.lock"), "ninja", "-C", str(RELEASE),
-                           "--quiet", "bench/hf-load", "bench/bench_floor_sqlite"],
+                           "--quiet", "bench/hf-load", "bench/bench_floor_sqlite",
+                           "bench/bench_auth"],
                           stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise Failure(f"the build of the load generator failed: {done.stdout[-4000:]}")
@@ -238,6 +239,13 @@ def floor_sqlite(seconds):
     folder = fresh_folder("floor")
     argv = [str(RELEASE / "bench" / "bench_floor_sqlite"), str(seconds), str(folder / "floor.db")]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def auth_costs(seconds):
+    """Microseconds of finding out who sent a request, by way; see bench/auth.c."""
+    done = subprocess.run([str(RELEASE / "bench" / "bench_auth"), str(seconds)],
+                          capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
