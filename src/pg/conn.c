@@ -325,9 +325,10 @@ static void end_jobs(struct pg_conn *c, const struct err *why) {
         }
         if (why->system)
             w->err.system = why->system;
-        err_set(&w->err, ERR_UNAVAILABLE, "%s", why->message);
+        int code = w->state == PG_WORK_CANCELLED ? ERR_TIMEOUT : ERR_UNAVAILABLE;
+        err_set(&w->err, code, "%s", why->message);
         memcpy(w->sqlstate, c->fatal, sizeof(w->sqlstate));
-        pg_work_finish(w, ERR_UNAVAILABLE, outcome);
+        pg_work_finish(w, code, outcome);
     }
     struct list *n;
     while ((n = list_pop_front(&again))) /* the last one first */

@@ -25,12 +25,18 @@ static int wait(struct pg_work *w, struct err *err) {
     return w->code;
 }
 
+static int refused(struct pg_work *w, int rc) {
+    w->code = rc;
+    w->outcome = PG_NOT_SENT;
+    return rc;
+}
+
 int pg_pool_run_kind(struct pg_pool *p, struct pg_work *w, enum pg_kind kind, struct err *err) {
     fiber_assert_inside();
     w->done = wake;
     w->waiter = fiber_self();
     int rc = pg_pool_submit_kind(p, w, kind, err);
-    return rc != 0 ? rc : wait(w, err);
+    return rc != 0 ? refused(w, rc) : wait(w, err);
 }
 
 int pg_pool_run(struct pg_pool *p, struct pg_work *w, struct err *err) {
@@ -44,7 +50,7 @@ int pg_conn_run(struct pg_conn *c, struct pg_work *w, enum pg_kind kind, struct 
     fiber_assert_inside();
     int rc = pg_send_check(w, err);
     if (rc != 0)
-        return rc;
+        return refused(w, rc);
     int64_t now = rt_mono_us(p->rt);
     int64_t timeout = w->timeout_us ? w->timeout_us : p->o.statement_timeout_us;
     w->pool = p;
@@ -134,11 +140,8 @@ int pg_pool_describe(struct pg_pool *p, const char *const *sqls, size_t count, s
 /* --- transactions ---------------------------------------------------------------------------- */
 
 static int tx_run(struct pg_tx *tx, struct pg_work *w, enum pg_kind kind, struct err *err) {
-    if (!tx->conn) {
-        w->code = ERR_UNAVAILABLE;
-        w->outcome = PG_NOT_SENT;
-        return err_set(err, ERR_UNAVAILABLE, "the transaction's connection was lost");
-    }
+    if (!tx->conn)
+        return refused(w, err_set(err, ERR_UNAVAILABLE, "the transaction's connection was lost"));
     return pg_conn_run(tx->conn, w, kind, err);
 }
 

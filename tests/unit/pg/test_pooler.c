@@ -91,7 +91,7 @@ static void test_told(void **state) {
     fixture_run(both, behind_told);
 }
 
-/* --- noticed by errors: the statements vanish on a direct connection ---------------------------- */
+/* --- noticed by errors: the statements vanish on a direct connection ------------------------- */
 
 static void lost(struct fixture *f) {
     struct pg_stats s;
