@@ -113,7 +113,7 @@ static void on_stream_accepted(void *ctx, struct live_run *run) {
     run_headers(r, live_run_row(run), "stream");
     struct run_stream *s = run_stream_open(r);
     if (live_run_cancel_on_disconnect(run))
-        run_stream_watch(s, run);
+        run_stream_watch(s, live_run_id(run));
     struct hub_reader_options o = {.thread_id = live_run_thread(run),
                                    .run_id = live_run_id(run),
                                    .modes = live_run_modes(run),
@@ -151,6 +151,12 @@ static void write_outcome(struct json_writer *w, str values, str error) {
     }
 }
 
+struct waited {
+    struct id id;
+    struct live_run *live; /* NULL: it executes elsewhere */
+    bool cancel;           /* when the client goes */
+};
+
 /* The long wait: the head is sent, white space keeps the connection alive, the values follow. */
 struct wait_stream {
     struct http_stream *http;
@@ -177,7 +183,8 @@ static void wait_closed(struct http_stream *http, void *ctx) {
     wait_unref(s);
 }
 
-static int wait_long(struct api_request *r, struct live_run *run, bool cancel, struct err *err) {
+static int wait_long(struct api_request *r, const struct waited *run, struct err *err) {
+    struct run_outcome outcome;
     struct wait_stream *s = NEW(struct wait_stream);
     s->refs = 2;
     s->waiter = fiber_self();
@@ -185,21 +192,21 @@ static int wait_long(struct api_request *r, struct live_run *run, bool cancel, s
         .writable = wait_writable, .closed = wait_closed, .ctx = s, .heartbeat = STR("\n")};
     s->http = http_reply_stream(r->http, 200, STR("application/json"), &ops);
     (void)http_stream_write(s->http, STR("\n"));
-    int rc = live_run_wait(run, FIBER_NO_DEADLINE);
+    int rc = engine_wait(r->engine, run->id, run->live, FIBER_NO_DEADLINE, r->arena, &outcome, err);
     s->waiter = NULL;
     if (s->http) {
         struct json_writer w = api_json(r);
         if (rc == 0)
-            write_outcome(&w, live_run_values(run), live_run_error(run));
+            write_outcome(&w, outcome.values, outcome.error);
         else
             write_outcome(&w, STR_NULL,
                           STR("{\"error\":\"ServerShutdown\",\"message\":\"The server "
                               "is shutting down\"}"));
         (void)http_stream_write(s->http, buf_view(w.b));
         http_stream_end(s->http);
-    } else if (cancel && !live_run_done(run)) {
+    } else if (run->cancel && rc < 0) {
         struct principal self = {.all = true};
-        rc = engine_cancel(r->engine, &self, ID_NIL, live_run_id(run), CANCEL_INTERRUPT,
+        rc = engine_cancel(r->engine, &self, ID_NIL, run->id, CANCEL_INTERRUPT,
                            STR("the client disconnected"), false, err);
         if (rc < 0 && rc != ERR_CONFLICT)
             log_event(LOG_WARN, "run.cancel.failed", err->message, LOG_Z("code", err_name(rc)));
@@ -208,14 +215,16 @@ static int wait_long(struct api_request *r, struct live_run *run, bool cancel, s
     return 0;
 }
 
-static int wait_for(struct api_request *r, struct live_run *run, bool cancel, struct err *err) {
-    int rc = live_run_wait(run, rt_mono_us(fiber_rt()) + WAIT_QUIET_US);
+static int wait_for(struct api_request *r, const struct waited *run, struct err *err) {
+    struct run_outcome outcome;
+    int rc = engine_wait(r->engine, run->id, run->live, rt_mono_us(fiber_rt()) + WAIT_QUIET_US,
+                         r->arena, &outcome, err);
     if (rc == ERR_TIMEOUT)
-        return wait_long(r, run, cancel, err);
+        return wait_long(r, run, err);
     if (rc < 0)
         return rc;
     struct json_writer w = api_json(r);
-    write_outcome(&w, live_run_values(run), live_run_error(run));
+    write_outcome(&w, outcome.values, outcome.error);
     return api_reply_json(r, 200);
 }
 
@@ -225,7 +234,7 @@ static int wait(struct api_request *r, bool thread, struct err *err) {
     if (rc < 0)
         return rc;
     bool cancel = str_eq(json_str(json_get(r->body, "on_disconnect")), STR("cancel"));
-    rc = wait_for(r, run, cancel, err);
+    rc = wait_for(r, &(struct waited){live_run_id(run), run, cancel}, err);
     live_run_unref(run);
     return rc;
 }
@@ -249,8 +258,8 @@ int api_run_join(struct api_request *r, struct err *err) {
         return rc;
     run_headers(r, &run, NULL);
     struct live_run *live = engine_find(r->engine, run_id);
-    if (live) {
-        rc = wait_for(r, live, api_cancels_on_disconnect(r), err);
+    if (live || run.status == RUN_PENDING || run.status == RUN_RUNNING) {
+        rc = wait_for(r, &(struct waited){run_id, live, api_cancels_on_disconnect(r)}, err);
         live_run_unref(live);
         return rc;
     }

@@ -25,6 +25,6 @@ void run_stream_finished(void *stream);
 MAY_SUSPEND void run_stream_room(void *stream);
 struct hub_reader **run_stream_reader(struct run_stream *s);
 /* Cancels the run when the client goes before its end. */
-void run_stream_watch(struct run_stream *s, struct live_run *run);
+void run_stream_watch(struct run_stream *s, struct id run_id);
 
 #endif

@@ -20,7 +20,7 @@ struct run_stream {
     struct http_stream *http; /* NULL once closed */
     struct hub_reader *reader;
     struct engine *engine;
-    struct live_run *watched; /* cancelled on disconnect */
+    struct id watched; /* the run that is cancelled on disconnect; nil: none */
     struct rt *rt;
     struct fiber_event drained;
     bool ended;
@@ -30,7 +30,6 @@ struct run_stream {
 static void stream_unref(struct run_stream *s) {
     if (--s->refs > 0)
         return;
-    live_run_unref(s->watched);
     mem_free(s);
 }
 
@@ -44,7 +43,7 @@ static void cancel_fiber(void *arg) {
     struct run_stream *s = arg;
     struct principal self = {.all = true};
     struct err err = {0};
-    int rc = engine_cancel(s->engine, &self, ID_NIL, live_run_id(s->watched), CANCEL_INTERRUPT,
+    int rc = engine_cancel(s->engine, &self, ID_NIL, s->watched, CANCEL_INTERRUPT,
                            STR("the client disconnected"), false, &err);
     if (rc < 0 && rc != ERR_CONFLICT)
         log_event(LOG_WARN, "run.cancel.failed", err.message, LOG_Z("code", err_name(rc)));
@@ -59,7 +58,7 @@ static void on_closed(struct http_stream *http, void *ctx) {
     s->reader = NULL;
     hub_reader_close(reader);
     fiber_event_wake_all(&s->drained);
-    if (s->watched && !s->ended && !live_run_done(s->watched)) {
+    if (!id_is_nil(s->watched) && !s->ended) {
         s->refs++;
         if (!fiber_spawn(s->rt, "run.cancel", cancel_fiber, s, NULL))
             stream_unref(s);
@@ -117,10 +116,7 @@ struct hub_reader **run_stream_reader(struct run_stream *s) {
     return &s->reader;
 }
 
-void run_stream_watch(struct run_stream *s, struct live_run *run) {
-    live_run_ref(run);
-    s->watched = run;
-}
+void run_stream_watch(struct run_stream *s, struct id run_id) { s->watched = run_id; }
 
 /* --- joining --- */
 
@@ -129,13 +125,13 @@ struct join {
     unsigned modes;
     int64_t first_seq;
     struct hub_cursor cursor;
-    struct live_run *watch;
+    bool watch;
 };
 
 static int join(struct api_request *r, const struct join *j, struct err *err) {
     struct run_stream *s = run_stream_open(r);
     if (j->watch)
-        run_stream_watch(s, j->watch);
+        run_stream_watch(s, j->run_id);
     struct hub_reader_options o = {.thread_id = j->thread_id,
                                    .run_id = j->run_id,
                                    .modes = j->modes,
@@ -198,13 +194,10 @@ static int join_run(struct api_request *r, struct id thread_id, struct id run_id
     j.modes = query_modes(r, "stream_mode", own, &rc, err);
     if (rc < 0)
         return rc;
-    struct live_run *live = engine_find(r->engine, run_id);
-    if (live && api_cancels_on_disconnect(r))
-        j.watch = live;
+    bool live = run.status == RUN_PENDING || run.status == RUN_RUNNING;
+    j.watch = live && api_cancels_on_disconnect(r);
     run_headers(r, &run, "stream");
-    rc = join(r, &j, err);
-    live_run_unref(live);
-    return rc;
+    return join(r, &j, err);
 }
 
 int api_run_join_stream(struct api_request *r, struct err *err) {

@@ -160,7 +160,7 @@ static void start_fiber(void *arg) {
     struct err err = {0};
     int rc = seed_assistants(app, &err);
     if (rc == 0)
-        rc = engine_recover(app->engine, &err);
+        rc = engine_start(app->engine, &err);
     if (rc == 0)
         rc = auth_start(app->auth, &err);
     if (rc == 0)

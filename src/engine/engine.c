@@ -14,7 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define ACCEPT_WAIT_US 2000
+#define ACCEPT_WAIT_US  2000
+#define HAND_BACK_TRIES 3
 
 /* --- slots --- */
 
@@ -35,7 +36,7 @@ struct slot *slot_take(struct engine *e, struct id thread_id) {
 }
 
 bool engine_has_place(const struct engine *e) {
-    return !e->draining && e->running < e->o.running_max;
+    return !e->draining && engine_is_worker(e) && e->running < e->o.running_max;
 }
 
 static void start_next(struct engine *e, struct slot *s) {
@@ -218,6 +219,7 @@ struct id live_run_thread(const struct live_run *run) {
 unsigned live_run_modes(const struct live_run *run) { return run->modes; }
 bool live_run_temporary(const struct live_run *run) { return run->temporary; }
 bool live_run_cancel_on_disconnect(const struct live_run *run) { return run->cancel_on_disconnect; }
+bool live_run_moved(const struct live_run *run) { return run->moved; }
 bool live_run_done(const struct live_run *run) { return run->state == LIVE_DONE; }
 const struct run *live_run_row(const struct live_run *run) { return &run->row; }
 str live_run_values(const struct live_run *run) { return run->values; }
@@ -266,31 +268,46 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
     return hub_commit(e->hub, &append, err);
 }
 
-/* A run that has not begun: its end is written here. */
-static int cancel_waiting(struct live_run *run, enum cancel_action action, str reason,
-                          struct err *err) {
+bool live_run_take_out(struct live_run *run) {
     struct engine *e = run->engine;
     bool delayed = run->state == LIVE_DELAYED;
-    struct slot *slot = run->slot;
     if (delayed) {
         rt_timer_stop(e->rt, &run->timer);
         e->delayed--;
     } else {
+        ASSERT(run->state == LIVE_PENDING);
         list_remove(&run->node);
         e->pending--;
     }
-    /* Out of the queue it cannot start any more; the slot stays while this is under way. */
-    if (slot)
-        slot->arriving++;
+    if (run->slot)
+        run->slot->arriving++;
     run->state = LIVE_NEW;
+    return delayed;
+}
+
+void live_run_end_outside(struct live_run *run) {
+    if (run->slot)
+        run->slot->arriving--;
+    live_run_end(run);
+}
+
+/* A run that has not begun: its end is written here. */
+static int cancel_waiting(struct live_run *run, enum cancel_action action, str reason,
+                          struct err *err) {
+    bool delayed = live_run_take_out(run);
     int rc = live_run_commit_waiting_end(run, action, reason, err);
-    if (slot)
-        slot->arriving--;
     if (rc < 0 && rc != ERR_FENCED && rc != ERR_NOT_FOUND) {
-        live_run_enqueue(run); /* still pending, now at the end of its queue */
+        if (run->slot)
+            run->slot->arriving--;
+        if (delayed)
+            live_run_delay(run, run->row.created_at);
+        else
+            live_run_enqueue(run); /* still pending, now at the end of its queue */
         return rc;
     }
-    live_run_end(run);
+    if (rc < 0)
+        live_run_learn_fate(run);
+    live_run_end_outside(run);
     return 0;
 }
 
@@ -312,55 +329,27 @@ int live_run_cancel(struct live_run *run, enum cancel_action action, str reason,
     return 0;
 }
 
-int engine_cancel(struct engine *e, const struct principal *who, struct id thread_id,
-                  struct id run_id, enum cancel_action action, str reason, bool wait,
-                  struct err *err) {
-    struct arena a;
-    struct run row;
-    arena_init(&a, SIZE_MAX / 2);
-    int rc = run_get(e->store, who, thread_id, run_id, &a, &row, err);
-    arena_deinit(&a);
-    if (rc < 0)
-        return rc;
-    struct live_run *run = engine_find(e, run_id);
-    if (!run)
-        return err_set(err, ERR_CONFLICT, "Run is not pending or running");
-    rc = live_run_cancel(run, action, reason, err);
-    if (rc == 0 && wait)
-        rc = live_run_wait(run, FIBER_NO_DEADLINE);
-    live_run_unref(run);
-    return rc;
-}
-
-void engine_stop_thread(struct engine *e, struct id thread_id) {
-    for (struct slot *s; (s = slot_of(e, thread_id)) != NULL;) {
-        struct list *n = list_first(&s->queue);
-        struct live_run *run = n ? LIST_ENTRY(n, struct live_run, node) : s->running;
-        if (!run) {
-            fiber_yield(); /* a run is being accepted: it will show up */
-            continue;
-        }
-        live_run_ref(run);
-        int rc = live_run_cancel(run, CANCEL_INTERRUPT, STR("thread deleted"), NULL);
-        if (rc == 0)
-            rc = live_run_wait(run, FIBER_NO_DEADLINE);
-        live_run_unref(run);
-        if (rc == ERR_CONFLICT)
-            fiber_yield();
-        else if (rc < 0)
-            return;
-    }
-}
-
 /* --- drain --- */
 
-static void cut_short(struct live_run *run) {
+void live_run_cut_short(struct live_run *run) {
     run->hand_back = true;
     run->cancel = true;
     if (run->group)
         fiber_group_cancel(run->group);
     if (run->fiber)
         fiber_cancel(run->fiber);
+}
+
+void live_run_drop(struct live_run *run) {
+    struct engine *e = run->engine;
+    if (run->state == LIVE_DELAYED) {
+        rt_timer_stop(e->rt, &run->timer);
+        e->delayed--;
+    } else if (run->state == LIVE_PENDING) {
+        list_remove(&run->node);
+        e->pending--;
+    }
+    live_run_end(run);
 }
 
 /* Cuts what runs now and gives it back in one batch; false when nothing runs. */
@@ -380,7 +369,7 @@ static bool hand_back(struct engine *e) {
             live_run_ref(runs[count++]);
         }
     for (size_t i = 0; i < count; i++)
-        cut_short(runs[i]);
+        live_run_cut_short(runs[i]);
     for (size_t i = 0; i < count; i++) {
         while (runs[i]->state != LIVE_DONE)
             if (live_run_wait(runs[i], FIBER_NO_DEADLINE) < 0)
@@ -389,8 +378,10 @@ static bool hand_back(struct engine *e) {
         run_hand_back_add(&b, &hold, rt_now_us(e->rt));
         live_run_unref(runs[i]);
     }
-    int rc = db_commit(e->store->db, &b, &err);
-    if (rc < 0) /* the next start takes them for crashed */
+    int rc = ERR_UNAVAILABLE;
+    for (int tries = 0; rc == ERR_UNAVAILABLE && tries < HAND_BACK_TRIES; tries++)
+        rc = db_commit(e->store->db, &b, &err); /* twice does no harm */
+    if (rc < 0) /* others take them for crashed */
         log_event(LOG_ERROR, "run.hand_back.failed", err.message, LOG_Z("code", err_name(rc)));
     arena_deinit(&a);
     return count > 0;
@@ -406,20 +397,15 @@ static void drop_waiting(struct engine *e) {
             run = ((struct live_run *)value)->state != LIVE_RUNNING ? value : NULL;
         if (!run)
             return;
-        if (run->state == LIVE_DELAYED) {
-            rt_timer_stop(e->rt, &run->timer);
-            e->delayed--;
-        } else if (run->state == LIVE_PENDING) {
-            list_remove(&run->node);
-            e->pending--;
-        }
         run->error = SHUTDOWN_ERROR;
-        live_run_end(run);
+        live_run_drop(run);
     }
 }
 
 void engine_drain(struct engine *e, int64_t deadline_us) {
     e->draining = true;
+    e->w.stop = true;
+    fiber_event_wake_all(&e->w.chore_wake);
     rt_timer_stop(e->rt, &e->stray_timer);
     int rc = 0;
     while (e->running > 0 && rc == 0 && !e->hurry)
@@ -428,6 +414,7 @@ void engine_drain(struct engine *e, int64_t deadline_us) {
     while (hand_back(e) || e->accepting > 0 || e->helpers > 0)
         (void)fiber_sleep_us(ACCEPT_WAIT_US);
     drop_waiting(e); /* they stand in the database as pending */
+    worker_leave(e);
     hub_finish_readers(e->hub, SHUTDOWN_ERROR);
 }
 
@@ -469,6 +456,8 @@ int engine_open(struct rt *rt, struct store *store, struct registry *registry,
                 struct engine **out, struct err *err) {
     if (o->running_max == 0 || o->attempts_max < 1)
         return err_set(err, ERR_INVALID, "the engine needs room for at least one run");
+    if (o->shared && o->lease_us <= 0)
+        return err_set(err, ERR_INVALID, "a worker needs a lease");
     struct engine *e = NEW(struct engine);
     e->rt = rt;
     e->store = store;
@@ -482,6 +471,8 @@ int engine_open(struct rt *rt, struct store *store, struct registry *registry,
     list_init(&e->ready);
     list_init(&e->arriving);
     fiber_event_init(&e->idle);
+    fiber_event_init(&e->w.beat_wake);
+    fiber_event_init(&e->w.chore_wake);
     metrics_open(&e->metrics);
     metrics_on_collect(on_collect, e);
     *out = e;
@@ -494,6 +485,9 @@ void engine_close(struct engine *e) {
     ASSERT(e->live.count == 0 && e->slots.count == 0);
     metrics_off_collect(on_collect, e);
     rt_timer_stop(e->rt, &e->stray_timer);
+    rt_timer_stop(e->rt, &e->w.lease_timer);
+    rt_timer_stop(e->rt, &e->w.hint_timer);
+    vec_deinit(&e->w.hint_threads);
     hub_free(e->hub);
     map_deinit(&e->slots);
     map_deinit(&e->live);
@@ -517,5 +511,22 @@ void engine_stats(const struct engine *e, struct engine_stats *out) {
     *out = (struct engine_stats){.running = e->running,
                                  .pending = e->pending,
                                  .delayed = e->delayed,
-                                 .readers = hub_reader_count(e->hub)};
+                                 .readers = hub_reader_count(e->hub),
+                                 .slots = e->slots.count,
+                                 .worker = e->worker,
+                                 .registered = engine_is_worker(e),
+                                 .leads = e->w.leads,
+                                 .others = e->w.others,
+                                 .adopted = e->w.adopted,
+                                 .leases_lost = e->w.leases_lost,
+                                 .hints_sent = e->w.hints_sent,
+                                 .hints_got = e->w.hints_got};
+    if (e->o.shared && e->w.registered)
+        out->lease_left_us = e->w.lease_until_us - rt_mono_us(e->rt);
+    size_t at = 0;
+    str key;
+    void *slot;
+    while (map_next(&e->slots, &at, &key, &slot))
+        out->blocked += ((struct slot *)slot)->blocked;
+    hub_tail_stats(e->hub, &out->tail);
 }

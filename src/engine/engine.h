@@ -22,13 +22,28 @@ struct engine_options {
     int recursion_limit; /* 25 unless the run says */
     enum multitask_strategy multitask_default;
     const char *api_url; /* for message metadata; "" unknown */
+    /* Other processes work on the same database. Then this one is a worker with a lease: while it
+     * cannot be renewed nothing is begun, and when it is over all runs here are let go. */
+    bool shared;
+    int64_t lease_us; /* 10 s */
+    const char *host; /* for people */
+    int64_t pid;
 };
 MUST_CHECK int engine_open(struct rt *rt, struct store *store, struct registry *registry,
                            const struct graph_services *services, const struct engine_options *o,
                            struct engine **out, struct err *err);
-/* Takes up what an earlier process left: running runs are queued again. On a fiber, before serving.
- */
-MUST_CHECK MAY_SUSPEND int engine_recover(struct engine *e, struct err *err);
+/* Joins the workers, takes up what a process that is gone left. On a fiber, before serving. */
+MUST_CHECK MAY_SUSPEND int engine_start(struct engine *e, struct err *err);
+/* Hints between the workers of a database, in texts of at most ENGINE_HINT_MAX bytes: that a thread's
+ * log has grown, that there is work. They may be lost. send must not suspend. */
+#define ENGINE_HINT_MAX 7900
+struct engine_hints {
+    void (*send)(void *ctx, str text);
+    void *ctx;
+};
+void engine_hints_set(struct engine *e, const struct engine_hints *hints);
+void engine_hinted(struct engine *e, str text);     /* what another worker (or this one) sent */
+void engine_hints_up(struct engine *e, bool up); /* does what others send arrive? */
 /* Starts nothing any more; waits until deadline_us (monotonic) for running runs, then hands the
  * rest back (pending, attempt not spent) and tells the readers. */
 MAY_SUSPEND void engine_drain(struct engine *e, int64_t deadline_us);
@@ -69,14 +84,25 @@ bool live_run_temporary(const struct live_run *run); /* its thread goes with it 
 bool live_run_cancel_on_disconnect(const struct live_run *run);
 bool live_run_done(const struct live_run *run);
 const struct run *live_run_row(const struct live_run *run); /* as created */
-/* 0 when it is done; ERR_TIMEOUT at the deadline (monotonic), ERR_CANCELLED. */
+/* 0 when it is done here; ERR_TIMEOUT at the deadline (monotonic), ERR_CANCELLED. */
 MUST_CHECK MAY_SUSPEND int live_run_wait(struct live_run *run, int64_t deadline_us);
+bool live_run_moved(const struct live_run *run); /* done here, but not over: engine_wait */
 /* Of a done run: final values (JSON; absent when there are none) and the error (JSON {"error",
  * "message"}; absent: none). Valid while the reference is held. */
 str live_run_values(const struct live_run *run);
 str live_run_error(const struct live_run *run);
 enum run_status live_run_status(const struct live_run *run);
 
+/* How a run ended. values and error as of live_run_values and live_run_error. */
+struct run_outcome {
+    enum run_status status;
+    str values, error;
+};
+/* Until a run is over, wherever it executes; run (may be NULL) is it, if it was live here.
+ * ERR_TIMEOUT, ERR_CANCELLED, ERR_NOT_FOUND. */
+MUST_CHECK MAY_SUSPEND int engine_wait(struct engine *e, struct id run_id, struct live_run *run,
+                                       int64_t deadline_us, struct arena *a,
+                                       struct run_outcome *out, struct err *err);
 /* Cancels a pending or running run; returns when it is durable (pending) or signalled (running);
  * wait: when it has ended. ERR_NOT_FOUND, ERR_CONFLICT when it is over. */
 MUST_CHECK MAY_SUSPEND int engine_cancel(struct engine *e, const struct principal *who,
@@ -87,7 +113,12 @@ MUST_CHECK MAY_SUSPEND int engine_cancel(struct engine *e, const struct principa
 MAY_SUSPEND void engine_stop_thread(struct engine *e, struct id thread_id);
 
 struct engine_stats {
-    size_t running, pending, delayed, readers;
+    size_t running, pending, delayed, readers, slots, blocked;
+    struct id worker;
+    bool registered, leads;
+    int64_t others, lease_left_us;
+    uint64_t adopted, leases_lost, hints_sent, hints_got;
+    struct hub_tail_stats tail;
 };
 void engine_stats(const struct engine *e, struct engine_stats *out);
 

@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "base/vec.h"
 #include "engine/engine.h"
+#include "store/workers.h"
 
 enum live_state {
     LIVE_NEW,     /* being accepted: not in the database yet */
@@ -95,6 +96,23 @@ struct engine_metrics {
     struct metric *accepted, *success, *error, *interrupted, *running, *pending, *run_seconds;
     struct metric *phase_build, *phase_read, *phase_write, *phase_llm, *phase_tool, *phase_queue;
 };
+/* worker.c, hints.c */
+struct worker_state {
+    bool registered, leads, stop, left;
+    bool beating; /* the fiber of the heartbeat lives */
+    int64_t lease_until_us; /* monotonic */
+    int64_t others;         /* alive, besides this one */
+    struct rt_timer lease_timer;
+    struct fiber_event beat_wake, chore_wake;
+    int64_t adopt_due_us, wishes_due_us, sweep_due_us;
+    bool wishes_wanted; /* there may be some, also when no other worker is alive */
+    uint64_t adopted, leases_lost;
+    struct engine_hints hints;
+    struct rt_timer hint_timer;
+    VEC(struct id) hint_threads; /* to be told of */
+    bool hint_work;
+    uint64_t hints_sent, hints_got;
+};
 struct engine {
     struct rt *rt;
     struct store *store;
@@ -102,6 +120,7 @@ struct engine {
     struct graph_services services;
     struct engine_options o;
     struct id worker; /* who this process is to the others */
+    struct worker_state w;
     struct hub *hub;
     struct map slots; /* thread id (16 bytes) → struct slot */
     struct map live;  /* run id (16 bytes) → struct live_run */
@@ -162,9 +181,36 @@ MUST_CHECK MAY_SUSPEND int live_run_commit_waiting_end(struct live_run *run,
                                                        enum cancel_action action, str reason,
                                                        struct err *err);
 
+/* A waiting run leaves its queue: it cannot start any more; its slot stays until …_end_outside.
+ * Returns whether it was delayed. */
+bool live_run_take_out(struct live_run *run);
+void live_run_end_outside(struct live_run *run);
+/* Out of its slot and its queue, without any writing: it is not ours (any more). */
+void live_run_drop(struct live_run *run);
+/* Cuts what it does: nothing of it is written any more. */
+void live_run_cut_short(struct live_run *run);
+/* Not ours any more: sets its result, or moved. */
+MAY_SUSPEND void live_run_learn_fate(struct live_run *run);
+
 /* worker.c */
+MAY_SUSPEND void worker_leave(struct engine *e); /* at the end of a drain */
+void worker_wishes_soon(struct engine *e);
+static inline bool engine_is_worker(const struct engine *e) {
+    return !e->o.shared || e->w.registered;
+}
+
+/* hints.c */
+void hint_thread(struct engine *e, struct id thread_id);
+void hint_work(struct engine *e); /* there are runs to be adopted */
+void hints_flush(struct engine *e);
+
 /* Some run may be this worker's and not live here: soon the rows are looked through. */
 void engine_look_for_strays(struct engine *e);
+
+/* remote.c */
+/* For a new run that finds the thread taken by runs that are not live here. */
+MUST_CHECK MAY_SUSPEND int cancel_others(struct engine *e, struct id thread_id,
+                                         enum cancel_action action, str reason, struct err *err);
 
 /* submit.c */
 MUST_CHECK int live_run_read_kwargs(struct live_run *run, struct err *err); /* from row.kwargs */

@@ -129,8 +129,9 @@ size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
 }
 
 /* Passing troubles of the database: try again; others: the run is not ours any more. */
-static bool worth_retrying(struct engine *e, int rc) {
-    return (rc == ERR_UNAVAILABLE || rc == ERR_IO || rc == ERR_LIMIT) && !e->draining;
+static bool worth_retrying(const struct live_run *run, int rc) {
+    return (rc == ERR_UNAVAILABLE || rc == ERR_IO || rc == ERR_LIMIT) && !run->engine->draining &&
+           !run->hand_back;
 }
 
 struct step_commit {
@@ -208,7 +209,7 @@ static int commit_step(struct step_commit *s) {
         }
         log_event(LOG_WARN, "run.commit.failed", err.message, LOG_Z("code", err_name(rc)),
                   LOG_STR("run_id", id_dashed(&run->arena, run->row.id)));
-        if (!worth_retrying(e, rc))
+        if (!worth_retrying(run, rc))
             return rc;
         run->step = step;
         run->checkpoint_id = parent;
@@ -465,7 +466,7 @@ static bool steps(struct live_run *run) {
 }
 
 /* Not ours any more: what became of it. */
-static void learn_fate(struct live_run *run) {
+void live_run_learn_fate(struct live_run *run) {
     struct engine *e = run->engine;
     struct run_place place;
     struct err err = {0};
@@ -497,7 +498,7 @@ static void settle_result(struct live_run *run, bool ours) {
     if (!ours && e->draining)
         run->error = SHUTDOWN_ERROR; /* the drain tells the readers itself */
     else if (!ours)
-        learn_fate(run);
+        live_run_learn_fate(run);
     if (run->moved)
         return;
     struct metric *m = run->status == RUN_SUCCESS ? e->metrics.success
@@ -534,7 +535,7 @@ static int claim_fenced(struct live_run *run, int64_t next, struct err *err) {
         run->row.attempt = next;
         run->begun_before = true;
     }
-    return mine || (rc < 0 && worth_retrying(e, rc)) ? ERR_UNAVAILABLE : ERR_FENCED;
+    return mine || (rc < 0 && worth_retrying(run, rc)) ? ERR_UNAVAILABLE : ERR_FENCED;
 }
 
 /* Builds the batch of the claim and the begin. A negative result is the run's failure: the claim
@@ -550,7 +551,7 @@ static int claim_build(struct live_run *run, const struct run_context *ctx, int6
                      e->o.attempts_max);
     if (rc == 0)
         rc = live_run_begin(run, &ctx->thread, b, begin, err);
-    if (rc == 0 || worth_retrying(e, rc))
+    if (rc == 0 || worth_retrying(run, rc))
         return rc;
     db_batch_init(b, &run->arena);
     run_claim_add(b, &hold, from, rt_now_us(e->rt));
@@ -590,7 +591,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
                                   .time_us = run->row.created_at};
     int rc = run_context_read(e->store, &who, &key, &run->arena, &ctx, err);
     if (rc < 0)
-        return worth_retrying(e, rc) ? ERR_UNAVAILABLE : ERR_FENCED;
+        return worth_retrying(run, rc) ? ERR_UNAVAILABLE : ERR_FENCED;
     if (!ctx.has_thread)
         return err_set(err, ERR_FENCED, "the thread of a pending run is gone");
     if ((!id_is_nil(ctx.slot_run) && !id_eq(ctx.slot_run, run->row.id)) || ctx.has_older)
@@ -601,7 +602,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     run->row.attempt = run->begun_before ? from : run_next_attempt(from);
     rc = claim_build(run, &ctx, from, &b, begin, err);
     struct err failure = *err;
-    int committed = rc < 0 && worth_retrying(e, rc)
+    int committed = rc < 0 && worth_retrying(run, rc)
                         ? rc
                         : claim_commit(run, &b, begin, rc == 0 ? begun_checkpoint(run) : ID_NIL,
                                        err);
@@ -612,7 +613,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
             return claim_fenced(run, next, err);
         if (committed == ERR_CONFLICT)
             return committed;
-        return worth_retrying(e, committed) ? ERR_UNAVAILABLE : ERR_FENCED;
+        return worth_retrying(run, committed) ? ERR_UNAVAILABLE : ERR_FENCED;
     }
     run->begun_before = false;
     if (rc < 0) {
@@ -628,7 +629,7 @@ static bool end_waiting(struct live_run *run) {
     for (int64_t wait_us = 50000;; wait_us *= wait_us < COMMIT_RETRY_US_MAX ? 2 : 1) {
         struct err err = {0};
         int rc = live_run_commit_waiting_end(run, run->cancel_action, run->cancel_reason, &err);
-        if (rc == 0 || !worth_retrying(run->engine, rc))
+        if (rc == 0 || !worth_retrying(run, rc))
             return rc == 0;
         hub_pause_us(run->engine->hub, wait_us);
     }

@@ -28,13 +28,14 @@ struct hub *hub_new(struct rt *rt, struct store *store) {
     h->rt = rt;
     h->store = store;
     map_init(&h->topics);
+    fiber_event_init(&h->tail_wake);
     return h;
 }
 
 void hub_free(struct hub *h) {
     if (!h)
         return;
-    ASSERT(h->topics.count == 0);
+    ASSERT(h->topics.count == 0 && h->tail_fibers == 0);
     map_deinit(&h->topics);
     mem_free(h);
 }
@@ -46,7 +47,7 @@ struct hub_topic *hub_topic_ref(struct hub *h, struct id thread_id) {
         t = NEW(struct hub_topic);
         t->hub = h;
         t->thread_id = thread_id;
-        t->visible_seq = -1;
+        t->visible_seq = t->shown_seq = -1;
         list_init(&t->readers);
         list_init(&t->open);
         list_init(&t->flying);
@@ -100,7 +101,7 @@ void hub_topic_drop(struct hub_topic *t, struct id run_id) {
 
 /* --- fragments --- */
 
-static void show(struct hub_topic *t, const struct stream_item *item) {
+void hub_show(struct hub_topic *t, const struct stream_item *item) {
     t->refs++; /* a reader that ends may be the topic's last holder */
     LIST_EACH (&t->readers, n)
         hub_reader_show(LIST_ENTRY(n, struct hub_reader, node), item);
@@ -109,7 +110,7 @@ static void show(struct hub_topic *t, const struct stream_item *item) {
 
 static void fragment_show(struct hub_topic *t, const struct fragment *f) {
     struct stream_item item = hub_fragment_item(f);
-    show(t, &item);
+    hub_show(t, &item);
 }
 
 static void flush_fiber(void *arg) {
@@ -161,14 +162,15 @@ void hub_fragment(struct hub *h, struct hub_topic *t, struct id run_id, str json
     struct fragment *f = mem_alloc(sizeof(*f) + json.len);
     *f = (struct fragment){.run_id = run_id, .len = json.len, .at = rt_now_us(h->rt)};
     memcpy(f->data, json.p, json.len);
-    if (t->pending)
+    if (t->pending || hub_topic_behind(t))
         list_push_back(&t->held, &f->node);
     else
         fragment_open(t, f);
 }
 
-static void release_held(struct hub_topic *t) {
-    for (struct list *n; t->pending == 0 && (n = list_pop_front(&t->held)) != NULL;)
+void hub_release_held(struct hub_topic *t) {
+    struct list *n;
+    while (t->pending == 0 && !hub_topic_behind(t) && (n = list_pop_front(&t->held)) != NULL)
         fragment_open(t, LIST_ENTRY(n, struct fragment, node));
 }
 
@@ -266,7 +268,7 @@ static void show_entries(struct hub_topic *t, const struct hub_entry *entries, s
                                    .values = e->values};
         if (!item.values.p && e->state && !list_empty(&t->readers))
             item.values = state_values_json(e->state);
-        show(t, &item);
+        hub_show(t, &item);
     }
 }
 
@@ -381,7 +383,15 @@ static int doubt_settle(struct hub *h, const struct hub_append *append, const st
     }
 }
 
-static void after_commit(struct hub_topic *t, const struct hub_append *append, int64_t seq) {
+/* The batch is in the log, its last number is seq. Entries of others that came between are not shown
+ * yet: then all of it is shown from the log, in its order. */
+static void after_commit(struct hub_topic *t, const struct hub_append *append, size_t logged,
+                         int64_t seq) {
+    bool watched = !list_empty(&t->readers);
+    if (!watched && !t->filling && logged)
+        t->shown_seq = seq - (int64_t)logged;
+    bool gap = t->filling || (logged && watched && t->shown_seq >= 0 &&
+                              t->shown_seq < seq - (int64_t)logged);
     if (seq > t->visible_seq)
         t->visible_seq = seq;
     t->gone = false;
@@ -391,18 +401,26 @@ static void after_commit(struct hub_topic *t, const struct hub_append *append, i
     }
     if (append->after_commit)
         append->after_commit(append->ctx);
-    show_entries(t, append->entries, append->count, seq);
+    if (!gap) {
+        show_entries(t, append->entries, append->count, seq);
+        if (logged)
+            t->shown_seq = seq;
+    } else if (hub_topic_fill(t, seq, NULL) < 0) {
+        hub_tail_soon(t);
+    }
+    if (logged && t->hub->events.committed)
+        t->hub->events.committed(t->hub->events.ctx, t->thread_id);
 }
 
 int hub_commit(struct hub *h, const struct hub_append *append, struct err *err) {
     struct hub_topic *t = hub_topic_ref(h, append->thread_id);
     struct db_batch *b = append->batch;
     size_t own = b->count;
+    struct log_part log;
     int64_t seq = 0;
     int rc;
     t->pending += append->count > 0;
     for (;;) {
-        struct log_part log;
         log_part_add(t, append, &log);
         struct flight flight = take_off(t);
         rc = b->count ? db_commit(h->store->db, b, err) : 0;
@@ -419,8 +437,8 @@ int hub_commit(struct hub *h, const struct hub_append *append, struct err *err) 
     }
     t->pending -= append->count > 0;
     if (rc == 0)
-        after_commit(t, append, seq);
-    release_held(t);
+        after_commit(t, append, log.count, seq);
+    hub_release_held(t);
     hub_topic_unref(h, t);
     return rc;
 }
@@ -460,12 +478,12 @@ int hub_commit_gone(struct hub *h, const struct hub_append *append, struct id ru
         rt_timer_stop(h->rt, &t->flush_timer);
         int64_t seq =
             (t->visible_seq > t->base ? t->visible_seq : t->base) + (int64_t)append->count;
-        t->visible_seq = t->base = seq;
+        t->visible_seq = t->shown_seq = t->base = seq;
         t->k = 0;
         show_entries(t, append->entries, append->count, seq);
         hub_thread_gone(h, append->thread_id);
     }
-    release_held(t);
+    hub_release_held(t);
     hub_topic_unref(h, t);
     return rc;
 }

@@ -25,6 +25,25 @@ struct hub_topic;
 struct hub_reader;
 
 struct hub *hub_new(struct rt *rt, struct store *store);
+
+/* --- logs that other processes append to; see hub_tail.c --- */
+struct hub_events {
+    void (*committed)(void *ctx, struct id thread_id); /* by this process */
+    void (*ended)(void *ctx, struct id run_id, struct id thread_id); /* by another one */
+    void *ctx;
+};
+/* Starts the tail reader: threads with readers whose run is elsewhere are looked at, by and by. */
+MUST_CHECK int hub_tail_start(struct hub *h, const struct hub_events *events, struct err *err);
+MAY_SUSPEND void hub_tail_stop(struct hub *h);
+/* Somebody says that the thread's log has grown; nil: any. */
+void hub_hint(struct hub *h, struct id thread_id);
+/* Whether hints come at all: without them the tail reader looks more often. */
+void hub_hints_up(struct hub *h, bool up);
+struct hub_tail_stats {
+    size_t topics, tailed, behind;
+    uint64_t polls, fills;
+};
+void hub_tail_stats(const struct hub *h, struct hub_tail_stats *out);
 void hub_free(struct hub *h); /* no topics left */
 
 /* A live run holds its thread's topic. */
@@ -83,6 +102,7 @@ struct hub_reader_options {
     struct id thread_id;
     struct id run_id; /* nil: every run of the thread; never ends by itself */
     unsigned modes;   /* HUB_MODES_OF_RUN: and those that each run was started with */
+    bool alive; /* of a replay: the run was not over when first_seq was read */
     bool (*frame)(void *ctx, str event, str data, str id); /* false: gone */
     void (*finished)(void *ctx); /* once, after the run's end was shown; not after a close */
     void *ctx;

@@ -11,6 +11,12 @@ struct hub {
     struct store *store;
     struct map topics; /* thread id (16 bytes) → struct hub_topic */
     size_t readers;
+    struct hub_events events;
+    /* the tail reader; see hub_tail.c */
+    bool tailing, tail_stop, hints_up;
+    struct fiber_event tail_wake;
+    size_t tail_fibers;
+    uint64_t tail_polls, tail_fills;
 };
 struct fragment {
     struct list node;
@@ -26,6 +32,10 @@ struct hub_topic {
     struct list readers;
     int64_t base, k;     /* last durable entry, fragments shown since */
     int64_t visible_seq; /* last number known to be committed; -1 unknown */
+    int64_t shown_seq;   /* last number that the live readers have seen, with all before it */
+    bool filling;        /* its readers are being given entries from the log */
+    bool hinted;         /* somebody appended while its run is here */
+    int64_t tail_due_us, tail_wait_us;
     int pending;         /* commits with entries under way */
     struct list open;    /* fragments in no batch yet */
     struct list flying;  /* fragments in batches under way, oldest first */
@@ -43,7 +53,8 @@ struct hub_reader {
     struct hub_topic *topic;
     struct hub_reader_options o;
     struct render *render;
-    int64_t seq, k; /* position: the last item seen */
+    int64_t seq;             /* the last entry seen */
+    int64_t base, k;         /* the last fragment seen */
     struct hub_cursor cursor, now;
     struct arena *scratch; /* of a replay under way */
     bool seen; /* something of its run */
@@ -60,6 +71,18 @@ static inline struct stream_item hub_fragment_item(const struct fragment *f) {
                                 .at = f->at,
                                 .data = {f->data, f->len}};
 }
+/* Are the live readers behind what is known to be in the log? */
+static inline bool hub_topic_behind(const struct hub_topic *t) {
+    return t->filling || (!list_empty(&t->readers) && t->shown_seq < t->visible_seq);
+}
+void hub_show(struct hub_topic *t, const struct stream_item *item);
+int hub_show_segment(struct hub_topic *t, struct hub_reader *r, const struct log_entry *e,
+                     struct arena *a, struct err *err);
+/* Shows the readers what the log has after shown_seq, up to `upto` at least. */
+MUST_CHECK MAY_SUSPEND int hub_topic_fill(struct hub_topic *t, int64_t upto, struct err *err);
+void hub_release_held(struct hub_topic *t);
+/* The tail reader looks at the topic soon. */
+void hub_tail_soon(struct hub_topic *t);
 /* Ends a reader that has not ended yet. */
 void hub_reader_finish(struct hub_reader *r);
 /* Shows an item once; ends the reader at its run's end. */

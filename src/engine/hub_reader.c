@@ -2,9 +2,11 @@
 /* hub_reader.c - readers: replay from the log, hand-over, live.
  *
  * Position (seq, k): a durable entry is (its number, 0), a fragment (its base, its number);
- * segments have no position of their own. Replay pages the log until it has read what is visible,
- * then takes the fragments that are not durable yet from the topic, all in one turn, and is live.
- * From then on the hub shows items; whatever is at or before the position was seen.
+ * segments have no position of their own. A reader keeps the last entry and the last fragment that
+ * it saw: another process may append an entry while fragments before it are not durable yet, so the
+ * log has the entry first. Replay pages the log until it has read what is visible, then takes the
+ * fragments that are not durable yet from the topic, all in one turn, and is live. From then on the
+ * hub shows items; whatever is at or before the reader's was seen.
  *
  * The renderer must see a run from its start, so replay begins at the start entry and renders
  * mutely up to the client's cursor. The frame that the cursor counts last is the first that is left
@@ -129,10 +131,18 @@ void hub_reader_finish(struct hub_reader *r) {
 }
 
 void hub_reader_show(struct hub_reader *r, const struct stream_item *item) {
-    if (r->closed || r->ended || position_cmp(item->seq, item->k, r->seq, r->k) <= 0)
+    if (r->closed || r->ended)
         return;
-    r->seq = item->seq;
-    r->k = item->k;
+    if (item->kind == LOG_FRAGMENTS) {
+        if (position_cmp(item->seq, item->k, r->base, r->k) <= 0)
+            return;
+        r->base = item->seq;
+        r->k = item->k;
+    } else {
+        if (item->seq <= r->seq)
+            return;
+        r->seq = item->seq;
+    }
     if (!id_is_nil(r->o.run_id) && !id_eq(item->run_id, r->o.run_id))
         return;
     r->seen = true;
@@ -151,8 +161,9 @@ struct hub_reader *hub_reader_live(struct hub *h, const struct hub_reader_option
     return r;
 }
 
-static int show_segment(struct hub_reader *r, const struct log_entry *e, struct arena *a,
-                        struct err *err) {
+/* To one reader, or to all live ones of the topic. */
+int hub_show_segment(struct hub_topic *t, struct hub_reader *r, const struct log_entry *e,
+                     struct arena *a, struct err *err) {
     yyjson_val *root;
     int rc = json_parse(a, e->data, &root, err);
     if (rc < 0)
@@ -166,7 +177,10 @@ static int show_segment(struct hub_reader *r, const struct log_entry *e, struct 
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     for (yyjson_val *v; list && (v = yyjson_arr_iter_next(&it)) != NULL; item.k++) {
         item.data = json_text(a, v);
-        hub_reader_show(r, &item);
+        if (r)
+            hub_reader_show(r, &item);
+        else
+            hub_show(t, &item);
     }
     return 0;
 }
@@ -174,7 +188,7 @@ static int show_segment(struct hub_reader *r, const struct log_entry *e, struct 
 static int show_entry(struct hub_reader *r, const struct log_entry *e, struct arena *a,
                       struct err *err) {
     if (e->kind == LOG_FRAGMENTS)
-        return show_segment(r, e, a, err);
+        return hub_show_segment(r->topic, r, e, a, err);
     struct stream_item item = {
         .kind = e->kind, .seq = e->seq, .run_id = e->run_id, .at = e->at, .data = e->data};
     hub_reader_show(r, &item);
@@ -182,7 +196,7 @@ static int show_entry(struct hub_reader *r, const struct log_entry *e, struct ar
 }
 
 /* What is shown but not in the log yet. No suspension from the last page to here. */
-static void go_live(struct hub_reader *r) {
+static void go_live(struct hub_reader *r, int64_t read_seq) {
     struct hub_topic *t = r->topic;
     struct list *lists[] = {&t->flying, &t->open};
     for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
@@ -191,11 +205,17 @@ static void go_live(struct hub_reader *r) {
             hub_reader_show(r, &item);
         }
     }
-    if (!r->closed && !r->ended)
-        list_push_back(&t->readers, &r->node);
+    if (r->closed || r->ended)
+        return;
+    if (list_empty(&t->readers) && !t->filling)
+        t->shown_seq = read_seq > t->visible_seq ? read_seq : t->visible_seq;
+    list_push_back(&t->readers, &r->node);
+    hub_tail_soon(t);
 }
 
-static int replay(struct hub_reader *r, int64_t after, void (*room)(void *ctx), struct err *err) {
+static int replay(struct hub_reader *r, int64_t *read_seq, void (*room)(void *ctx),
+                  struct err *err) {
+    int64_t after = *read_seq;
     struct arena a;
     arena_init(&a, SIZE_MAX / 2);
     r->scratch = &a;
@@ -227,6 +247,7 @@ static int replay(struct hub_reader *r, int64_t after, void (*room)(void *ctx), 
     }
     r->scratch = NULL;
     arena_deinit(&a);
+    *read_seq = after;
     return rc;
 }
 
@@ -237,12 +258,13 @@ int hub_reader_replay(struct hub *h, const struct hub_reader_options *o, int64_t
     r->cursor = *cursor;
     r->refs++;
     *out = r;
-    int rc = replay(r, first_seq, room, err);
-    bool deleted = r->topic->gone || (!r->seen && !id_is_nil(r->o.run_id));
+    int64_t read_seq = first_seq;
+    int rc = replay(r, &read_seq, room, err);
+    bool deleted = r->topic->gone || (!r->seen && !id_is_nil(r->o.run_id) && !o->alive);
     if (rc == 0 && !r->closed && !r->ended && deleted)
         hub_reader_finish(r); /* run or thread: its end will never come */
     else if (rc == 0 && !r->closed && !r->ended)
-        go_live(r);
+        go_live(r, read_seq);
     if ((rc < 0 || r->ended) && !r->closed)
         hub_reader_close(r);
     if (r->closed)

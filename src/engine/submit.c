@@ -444,7 +444,8 @@ static int context_check(const struct run_submit *s, const struct request *q, st
 }
 
 /* The thread is taken: what the strategy makes of it. */
-static int make_way(struct engine *e, struct slot *slot, const struct request *q, struct err *err) {
+static int make_way(struct engine *e, struct id thread_id, const struct request *q,
+                    struct err *err) {
     if (q->multitask == MULTITASK_REJECT)
         return err_set(err, ERR_CONFLICT,
                        "Thread is already running a task. Wait for it to finish or choose a "
@@ -453,7 +454,7 @@ static int make_way(struct engine *e, struct slot *slot, const struct request *q
         return 0;
     enum cancel_action action =
         q->multitask == MULTITASK_ROLLBACK ? CANCEL_ROLLBACK : CANCEL_INTERRUPT;
-    struct id thread_id = slot->thread_id;
+    struct slot *slot;
     for (;;) {
         slot = slot_of(e, thread_id);
         struct list *n = slot ? list_first(&slot->queue) : NULL;
@@ -466,9 +467,10 @@ static int make_way(struct engine *e, struct slot *slot, const struct request *q
         if (rc < 0 && rc != ERR_CONFLICT)
             return rc;
     }
+    int rc = 0;
     if (slot && slot->running && slot->running->state == LIVE_RUNNING)
-        return live_run_cancel(slot->running, action, STR("multitask"), err);
-    return 0;
+        rc = live_run_cancel(slot->running, action, STR("multitask"), err);
+    return rc < 0 ? rc : cancel_others(e, thread_id, action, STR("multitask"), err);
 }
 
 static bool slot_is_foreign(const struct slot *slot, const struct principal *who) {
@@ -540,7 +542,7 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
         direct = false;
     }
     if (rc == 0 && (busy || elsewhere) && q->after_us == 0)
-        rc = make_way(e, slot, q, err);
+        rc = make_way(e, run->row.thread_id, q, err);
     if (rc == 0)
         rc = accept_known(run, s, &ctx, direct, err);
     if (!direct)
@@ -575,15 +577,19 @@ static struct live_run *run_of_request(struct engine *e, const struct run_submit
 
 /* An accepted run goes its way. */
 static void let_go(struct live_run *run, const struct request *q) {
-    bool direct = run->slot->running == run;
+    struct engine *e = run->engine;
+    bool direct = run->slot->running == run, lost = !id_eq(run->worker, e->worker);
     live_run_enter(run);
     if (run->early)
-        return;
+        return; /* cut short already when the lease was lost */
     live_run_ref(run);
-    if (direct) {
+    if (lost) { /* durable, and now for others to execute */
+        run->moved = true;
+        live_run_end(run);
+    } else if (direct) {
         run->state = LIVE_RUNNING;
         struct err failed = {0};
-        if (!fiber_spawn(run->engine->rt, "run", live_run_execute, run, &failed))
+        if (!fiber_spawn(e->rt, "run", live_run_execute, run, &failed))
             live_run_abandon(run, &failed);
     } else if (q->after_us) {
         live_run_delay(run, run->row.created_at);
@@ -598,6 +604,11 @@ int engine_submit(struct engine *e, const struct run_submit *s, struct live_run 
     struct live_run *run;
     if (e->draining)
         return err_set(err, ERR_UNAVAILABLE, "The server is shutting down");
+    if (!engine_is_worker(e)) {
+        if (err)
+            err->retry_after_ms = 1000;
+        return err_set(err, ERR_UNAVAILABLE, "The database is away");
+    }
     if (e->pending + e->delayed >= e->o.pending_max) {
         if (err)
             err->retry_after_ms = 1000;

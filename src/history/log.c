@@ -6,6 +6,8 @@
  * back takes none, and no two batches can take the same ones. */
 #include "history/log.h"
 
+#include "store/threads.h"
+
 size_t log_append_add(struct db_batch *b, struct id thread_id, const struct log_entry *entries,
                       size_t count, const struct log_counter *counter) {
     ASSERT(count > 0);
@@ -62,6 +64,20 @@ int log_read_newest(struct store *s, struct id thread_id, int64_t limit, struct 
     if (rc == 0)
         entries_of(&rows, a, out, out_count);
     return rc;
+}
+
+int log_heads(struct store *s, const struct id *threads, size_t thread_count, struct arena *a,
+              struct log_head **out, size_t *out_count, struct err *err) {
+    struct db_rows rows;
+    str ids = thread_ids_json(a, threads, thread_count);
+    int rc = db_read(s->db, SQL_LOG_HEADS, DB_PARAMS(DB_T(ids)), a, &rows, err);
+    if (rc < 0)
+        return rc;
+    *out = ARENA_ARRAY(a, struct log_head, rows.row_count + 1);
+    for (size_t i = 0; i < rows.row_count; i++)
+        (*out)[i] = (struct log_head){db_id(&rows, i, 0), db_int(&rows, i, 1)};
+    *out_count = rows.row_count;
+    return 0;
 }
 
 int log_last_start(struct store *s, struct id thread_id, int64_t seq, struct arena *a, int64_t *out,

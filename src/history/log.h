@@ -44,6 +44,14 @@ int64_t log_last_seq(const struct db_batch *b, size_t op);
 MUST_CHECK MAY_SUSPEND int log_read_newest(struct store *s, struct id thread_id, int64_t limit,
                                            struct arena *a, struct log_entry **out,
                                            size_t *out_count, struct err *err);
+/* The last numbers of many logs; a thread that does not exist is left out. */
+struct log_head {
+    struct id thread_id;
+    int64_t seq;
+};
+MUST_CHECK MAY_SUSPEND int log_heads(struct store *s, const struct id *threads, size_t thread_count,
+                                     struct arena *a, struct log_head **out, size_t *out_count,
+                                     struct err *err);
 /* Entries after `after`, oldest first, at most limit. */
 MUST_CHECK MAY_SUSPEND int log_read(struct store *s, struct id thread_id, int64_t after,
                                     int64_t limit, struct arena *a, struct log_entry **out,

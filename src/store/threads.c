@@ -133,8 +133,7 @@ int thread_delete(struct store *s, const struct principal *who, struct id id, st
     return rc == ERR_NOT_FOUND ? not_found(id, err) : rc;
 }
 
-/* ["0123…", …] in the stored spelling. */
-static str ids_json(struct arena *a, const struct id *ids, size_t count) {
+str thread_ids_json(struct arena *a, const struct id *ids, size_t count) {
     size_t each = ID_HEX_LEN + 3;
     char *p = arena_alloc(a, count * each + 2), *at = p;
     *at++ = '[';
@@ -164,7 +163,7 @@ static int search_rows(struct store *s, const struct principal *who, const struc
     if (f->id_count > 0)
         return db_read(s->db, SEARCH_IDS[f->sort][page->order],
                        DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who)),
-                                 DB_T(ids_json(a, f->ids, f->id_count)), DB_T(status_of(f)),
+                                 DB_T(thread_ids_json(a, f->ids, f->id_count)), DB_T(status_of(f)),
                                  DB_T(metadata_of(f)), DB_I(page->limit), DB_I(page->offset)),
                        a, rows, err);
     enum db_stmt stmt = SEARCH_MINE[f->sort][page->order];
@@ -201,7 +200,8 @@ int thread_count(struct store *s, const struct principal *who, const struct thre
     int rc;
     if (f->id_count > 0)
         rc = db_read(s->db, SQL_THREAD_COUNT_IDS,
-                     DB_PARAMS(low, high, DB_T(ids_json(a, f->ids, f->id_count)), status, metadata),
+                     DB_PARAMS(low, high, DB_T(thread_ids_json(a, f->ids, f->id_count)), status,
+                               metadata),
                      a, &rows, err);
     else if (plain)
         rc = db_read(s->db, who->all ? SQL_THREAD_COUNT_PLAIN_ALL : SQL_THREAD_COUNT_PLAIN_MINE,

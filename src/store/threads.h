@@ -61,6 +61,8 @@ MUST_CHECK int thread_count(struct store *s, const struct principal *who,
 MUST_CHECK int thread_list_ids(struct store *s, const struct principal *who, str metadata,
                                struct id after, int64_t limit, struct arena *a, struct id **out,
                                size_t *out_count, struct err *err);
+/* ["0123…", …]: ids as a parameter of statements that take many. */
+str thread_ids_json(struct arena *a, const struct id *ids, size_t count);
 /* Reads the columns that the statements thread_* select, from column `col` on. */
 #define THREAD_COLUMN_COUNT 12
 void thread_from_row(const struct db_rows *r, size_t row, size_t col, struct thread *out);

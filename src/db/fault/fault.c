@@ -33,9 +33,23 @@ static enum db_fault_kind next_kind(struct db_fault *f) {
     return f->plan.at == 0 || f->plan.at == f->count ? f->plan.kind : DB_FAULT_NONE;
 }
 
+struct delay {
+    struct rt_timer timer;
+    struct fiber *fiber;
+    bool over;
+};
+
+static void on_delay_over(struct rt_timer *timer) {
+    struct delay *d = CONTAINER_OF(timer, struct delay, timer);
+    d->over = true;
+    fiber_unpark(d->fiber);
+}
+
 static void sleep_shielded(int64_t delay_us) {
-    /* A cancelled fiber skips the delay; what it waits for happens all the same. */
-    (void)fiber_sleep_us(delay_us);
+    struct delay d = {.fiber = fiber_self()};
+    rt_timer_start(fiber_rt(), &d.timer, delay_us, on_delay_over);
+    while (!d.over)
+        fiber_park_shielded();
 }
 
 static int tear(struct db_fault *f, struct db_batch *b, struct err *err) {

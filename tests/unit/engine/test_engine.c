@@ -335,7 +335,7 @@ static void body_recover(struct fx *f) {
     assert_int_equal(run_get(&f->store, &f->who, thread, slow_id, &f->a, &row, NULL), 0);
     assert_int_equal(row.status, RUN_PENDING);
     fx_open_engine(f);
-    assert_int_equal(engine_recover(f->engine, NULL), 0);
+    assert_int_equal(engine_start(f->engine, NULL), 0);
     assert_int_equal(
         engine_cancel(f->engine, &f->who, thread, slow_id, CANCEL_INTERRUPT, STR_NULL, true, NULL),
         0);
