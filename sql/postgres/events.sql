@@ -36,6 +36,9 @@ SELECT seq, run_id, kind, at, data FROM holdfast.events
 WHERE thread_id = $1 ORDER BY seq DESC LIMIT $2;
 
 -- name: log_heads
--- The last numbers of threads. $1 JSON array of ids
-SELECT thread_id, seq FROM holdfast.thread_heads
-WHERE thread_id = ANY (ARRAY(SELECT i::uuid FROM jsonb_array_elements_text($1::jsonb) AS i));
+-- The last numbers of threads that exist. $1 JSON array of ids
+SELECT i.id, coalesce(h.seq, 0)
+FROM (SELECT j::uuid AS id FROM jsonb_array_elements_text($1::jsonb) AS j) i
+LEFT JOIN holdfast.thread_heads h ON h.thread_id = i.id
+WHERE EXISTS (SELECT 1 FROM langgraph_server.threads t
+              WHERE t.id = ANY (holdfast.spellings(i.id)));

@@ -34,8 +34,8 @@ MUST_CHECK int engine_open(struct rt *rt, struct store *store, struct registry *
                            struct engine **out, struct err *err);
 /* Joins the workers, takes up what a process that is gone left. On a fiber, before serving. */
 MUST_CHECK MAY_SUSPEND int engine_start(struct engine *e, struct err *err);
-/* Hints between the workers of a database, in texts of at most ENGINE_HINT_MAX bytes: that a thread's
- * log has grown, that there is work. They may be lost. send must not suspend. */
+/* Hints between the workers of a database, in texts of at most ENGINE_HINT_MAX bytes: that a
+ * thread's log has grown, that there is work. They may be lost. send must not suspend. */
 #define ENGINE_HINT_MAX 7900
 struct engine_hints {
     void (*send)(void *ctx, str text);

@@ -44,7 +44,9 @@ void hints_flush(struct engine *e) {
     buf_deinit(&b);
 }
 
-static void on_hint_due(struct rt_timer *t) { hints_flush(CONTAINER_OF(t, struct engine, w.hint_timer)); }
+static void on_hint_due(struct rt_timer *t) {
+    hints_flush(CONTAINER_OF(t, struct engine, w.hint_timer));
+}
 
 static bool wanted(const struct engine *e) {
     return e->w.hints.send && e->o.shared && e->w.others > 0;

@@ -383,8 +383,8 @@ static int doubt_settle(struct hub *h, const struct hub_append *append, const st
     }
 }
 
-/* The batch is in the log, its last number is seq. Entries of others that came between are not shown
- * yet: then all of it is shown from the log, in its order. */
+/* The batch is in the log, its last number is seq. Entries of others that came between are not
+ * shown yet: then all of it is shown from the log, in its order. */
 static void after_commit(struct hub_topic *t, const struct hub_append *append, size_t logged,
                          int64_t seq) {
     bool watched = !list_empty(&t->readers);
