@@ -89,7 +89,8 @@ static void on_lost(struct pg_conn *c, const struct err *why) {
     c->owner = NULL;
     l->conn = NULL;
     if (l->failures != UINT32_MAX)
-        rt_timer_start(l->pool->rt, &l->retry, pg_pool_backoff_us(++l->failures), on_retry);
+        rt_timer_start(l->pool->rt, &l->retry, pg_pool_backoff_us(l->pool, ++l->failures),
+                       on_retry);
     tell(l, false);
 }
 

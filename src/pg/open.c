@@ -17,6 +17,7 @@ void pg_pool_options_default(struct pg_pool_options *o) {
         .idle_timeout_us = 300000000,
         .acquire_timeout_us = 5000000,
         .statement_timeout_us = 30000000,
+        .backoff_us_max = 5000000,
         .waiting_max = 10000,
         .pipeline_depth_max = 128,
     };

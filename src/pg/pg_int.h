@@ -232,7 +232,7 @@ void pg_pool_reap_later(struct pg_pool *p); /* open.c */
 void pg_pool_maintain(struct pg_pool *p);   /* opens what is wanted */
 void pg_pool_requeue(struct pg_work *w);    /* in front of its lane */
 void pg_pool_released(struct pg_conn *c);   /* a pinned connection is free again */
-int64_t pg_pool_backoff_us(unsigned failures);
+int64_t pg_pool_backoff_us(const struct pg_pool *p, unsigned failures);
 MUST_CHECK int pg_pool_submit_kind(struct pg_pool *p, struct pg_work *w, enum pg_kind kind,
                                    struct err *err);
 MUST_CHECK MAY_SUSPEND int pg_pool_run_kind(struct pg_pool *p, struct pg_work *w, enum pg_kind kind,

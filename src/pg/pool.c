@@ -19,7 +19,6 @@
 #include "base/rand.h"
 
 #define BACKOFF_FIRST_US 100000
-#define BACKOFF_MAX_US   5000000
 #define CONNECTING_MAX   4
 #define SHORT_LIFE_US    1000000 /* lost so early counts as a connect that failed */
 #define GROW_LOAD        1       /* of the least busy connection: one more is opened */
@@ -232,11 +231,11 @@ int pg_pool_submit(struct pg_pool *p, struct pg_work *w, struct err *err) {
 
 /* --- how many -------------------------------------------------------------------------------- */
 
-int64_t pg_pool_backoff_us(unsigned failures) {
-    int64_t us = BACKOFF_FIRST_US;
-    for (unsigned i = 1; i < failures && us < BACKOFF_MAX_US; i++)
+int64_t pg_pool_backoff_us(const struct pg_pool *p, unsigned failures) {
+    int64_t us = BACKOFF_FIRST_US, most = p->o.backoff_us_max > 0 ? p->o.backoff_us_max : us;
+    for (unsigned i = 1; i < failures && us < most; i++)
         us *= 2;
-    us = us < BACKOFF_MAX_US ? us : BACKOFF_MAX_US;
+    us = us < most ? us : most;
     return us / 2 + (int64_t)rand_below((uint64_t)us / 2 + 1);
 }
 
@@ -342,7 +341,7 @@ void pg_pool_conn_lost(struct pg_conn *c, const struct err *why) {
         metric_add(p->m.connect_failures, never_up);
         p->failures = soon ? p->failures + 1 : 0;
         if (soon)
-            rt_timer_start(p->rt, &p->retry, pg_pool_backoff_us(p->failures), on_retry);
+            rt_timer_start(p->rt, &p->retry, pg_pool_backoff_us(p, p->failures), on_retry);
         if (!any_up(p))
             p->stats.health = PG_DOWN;
         log_event(LOG_WARN, never_up ? "pg.connect.failed" : "pg.lost",

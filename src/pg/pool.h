@@ -87,6 +87,7 @@ struct pg_pool_options {
     int64_t idle_timeout_us;    /* connections above the minimum are closed after it; 0: never */
     int64_t acquire_timeout_us; /* until a unit is sent */
     int64_t statement_timeout_us;
+    int64_t backoff_us_max;    /* between attempts to connect; they double from 100 ms */
     size_t waiting_max;        /* units that wait to be sent; beyond: ERR_LIMIT */
     size_t pipeline_depth_max; /* units under way on one connection */
     bool unnamed;              /* never use named prepared statements (a transaction pooler) */
