@@ -15,7 +15,7 @@ int api_keys_put(struct store *s, str digest, str record, struct arena *a, struc
     struct db_batch b;
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_KV_PUT,
-                 DB_PARAMS(DB_T(KEYS), DB_T(digest), DB_T(record), DB_I(clock_wall_us())),
+                 DB_PARAMS(DB_T(KEYS), DB_T(digest), DB_B(record), DB_I(clock_wall_us())),
                  DB_EXPECT_NONE);
     return db_commit(s->db, &b, err);
 }
