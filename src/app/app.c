@@ -20,6 +20,7 @@
 #include "app/auth_settings.h"
 #include "app/config.h"
 #include "app/debug.h"
+#include "app/supervisor.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
@@ -30,6 +31,9 @@
 #include "llm/port.h"
 #include "store/assistants.h"
 
+#define STOP_GRACE_US        15000000 /* beyond the drain: the last answers, the database */
+#define WORKER_PAUSE_US_MIN  100000
+#define WORKER_PAUSE_US_MAX  10000000
 #define LAST_ANSWERS_US      1000000
 #define LAST_ANSWERS_POLL_US 5000
 
@@ -48,6 +52,7 @@ struct app {
     struct api *api;
     struct http_server *http;
     struct metric *connections, *streams, *lag;
+    struct supervisor_worker worker; /* index 0: the only process */
     int64_t started_us, drain_until_us;
     bool stopping;
     int status; /* exit status */
@@ -86,8 +91,7 @@ static void stop_fiber(void *arg) {
     engine_drain(app->engine, app->drain_until_us);
     /* The last answers and the ends of the streams are on their way: closing would cut them. */
     int64_t until_us = rt_mono_us(app->rt) + LAST_ANSWERS_US;
-    while (app->http && http_server_connections(app->http) > 0 &&
-           rt_mono_us(app->rt) < until_us)
+    while (app->http && http_server_connections(app->http) > 0 && rt_mono_us(app->rt) < until_us)
         (void)fiber_sleep_us(LAST_ANSWERS_POLL_US);
     auth_stop(app->auth);
     if (app->http)
@@ -130,6 +134,7 @@ static int listen_open(struct app *app, struct err *err) {
     o.heartbeat_us = c->heartbeat_us;
     o.gzip_bytes_min = (size_t)c->gzip_bytes_min;
     o.cors_allow_origin = c->cors_origin.len ? c->cors_origin.p : NULL;
+    o.reuse_port = app->worker.index > 0;
     o.handler = handle;
     o.ctx = app;
     return http_server_open(app->rt, &o, &app->http, err);
@@ -172,6 +177,7 @@ static void start_fiber(void *arg) {
         return;
     }
     warn_if_open(app);
+    supervisor_ready(&app->worker);
     log_event(LOG_INFO, "server.listening", "ready", LOG_Z("host", app->config.listen_host),
               LOG_INT("port", http_server_port(app->http)), LOG_Z("version", HF_VERSION),
               LOG_INT("start_ms", (clock_mono_us() - app->started_us) / 1000));
@@ -340,6 +346,28 @@ static void log_open(const struct config *c) {
     log_init((enum log_level)c->log_level, STDERR_FILENO, pretty);
 }
 
+static int serve(struct app *app, struct err *err) {
+    const struct config *c = &app->config;
+    log_open(c);
+    if (c->workers > 1) {
+        struct supervisor_options o = {.count = (int)c->workers,
+                                       .stop_us = c->drain_timeout_us + STOP_GRACE_US,
+                                       .pause_us_min = WORKER_PAUSE_US_MIN,
+                                       .pause_us_max = WORKER_PAUSE_US_MAX};
+        int rc = supervisor_run(&o, &app->worker, &app->status, err);
+        if (rc < 0 || app->worker.index == 0)
+            return rc;
+    }
+    failpoint_init_from_env();
+    int rc = open_all(app, err);
+    if (rc == 0)
+        rt_run(app->rt);
+    close_all(app);
+    if (rc == 0)
+        log_plain(LOG_INFO, "server.stopped", "bye");
+    return rc;
+}
+
 int app_serve(int argc, char **argv) {
     struct app *app = NEW(struct app);
     struct err err = {0};
@@ -352,14 +380,7 @@ int app_serve(int argc, char **argv) {
         fwrite(help.p, 1, help.len, stdout);
         buf_deinit(&help);
     } else if (rc == 0) {
-        log_open(&app->config);
-        failpoint_init_from_env();
-        rc = open_all(app, &err);
-        if (rc == 0)
-            rt_run(app->rt);
-        close_all(app);
-        if (rc == 0)
-            log_plain(LOG_INFO, "server.stopped", "bye");
+        rc = serve(app, &err);
     }
     if (rc < 0)
         fprintf(stderr, "holdfast: %s\n", err.message);

@@ -244,6 +244,9 @@ static int resolve_listen(const struct given *given, struct config *c, struct er
     if (c->port != 0 && given[ROW_port].source >= given[ROW_listen].source) {
         port = c->port;
     }
+    if (c->workers > 1 && port == 0) {
+        return err_set(err, ERR_INVALID, "%s: several processes need a port to share, not 0", name);
+    }
     c->listen_host = arena_z(&c->memory, host);
     c->listen_port = (int)port;
     return 0;

@@ -302,6 +302,12 @@ static void test_help_lists_every_option(void **state) {
     buf_deinit(&text);
 }
 
+static void test_workers(void **state) {
+    (void)state;
+    assert_refused(ERR_INVALID, "--listen: several processes need a port", "--workers", "2",
+                   "--listen", "127.0.0.1:0", NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_defaults, clear_environment),
@@ -313,6 +319,7 @@ int main(void) {
         cmocka_unit_test_setup(test_listen, clear_environment),
         cmocka_unit_test_setup(test_port_of_the_platform, clear_environment),
         cmocka_unit_test_setup(test_model_and_urls, clear_environment),
+        cmocka_unit_test_setup(test_workers, clear_environment),
         cmocka_unit_test_setup(test_not_built_yet, clear_environment),
         cmocka_unit_test_setup(test_secrets_stay_secret, clear_environment),
         cmocka_unit_test_setup(test_output_only_on_success, clear_environment),
