@@ -23,7 +23,8 @@ def quoted(name):
 
 
 def with_schema(text, schema):
-    return text.replace("lg_checkpoints.", quoted(schema) + ".")
+    return text.replace("lg_checkpoints_schema", quoted(schema)) \
+        .replace("lg_checkpoints.", quoted(schema) + ".")
 
 
 def statements(schema="public"):

@@ -1,9 +1,15 @@
 -- LangGraph's checkpoint tables, versions 0 to 5 of its own migrations, which the JavaScript and the
 -- Python library share by the counter checkpoint_migrations. Each part is only done when it is
 -- missing, so that a library may have been first, or may come later. The name of the schema stands
--- in place of lg_checkpoints.
+-- in place of the mark before the dot.
 
 -- migrate:up
+DO $$ BEGIN
+  IF to_regnamespace('lg_checkpoints_schema') IS NULL THEN
+    CREATE SCHEMA lg_checkpoints_schema;
+  END IF;
+END $$;
+
 CREATE TABLE IF NOT EXISTS lg_checkpoints.checkpoint_migrations (v integer PRIMARY KEY);
 
 CREATE TABLE IF NOT EXISTS lg_checkpoints.checkpoints (
