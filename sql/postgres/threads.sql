@@ -153,3 +153,15 @@ SELECT t.id FROM langgraph_server.threads t
 WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" @own $1
   AND holdfast.to_uuid(t.id) > $3 AND t.metadata @> $2::jsonb AND NOT ($2::jsonb) ? 'owner'
 ORDER BY holdfast.to_uuid(t.id) LIMIT $4;
+
+-- name: thread_doom
+-- $1 thread, $2 when it goes
+INSERT INTO holdfast.doomed_threads (thread_id, due_at) VALUES ($1, $2)
+ON CONFLICT (thread_id) DO NOTHING;
+
+-- name: thread_doomed
+-- $1 now, $2 limit
+SELECT thread_id FROM holdfast.doomed_threads WHERE due_at <= $1 ORDER BY due_at LIMIT $2;
+
+-- name: thread_undoom
+DELETE FROM holdfast.doomed_threads WHERE thread_id = $1;

@@ -35,3 +35,8 @@ WHERE l.worker = excluded.worker OR l.expires_at <= clock_timestamp();
 -- name: leader_leave
 -- $1 worker
 DELETE FROM holdfast.leaders WHERE worker = $1;
+
+-- name: hint_send
+-- only: postgres
+-- On its own, never in a batch: the server takes a lock for it when it commits. $1 text
+SELECT pg_notify('holdfast', $1);

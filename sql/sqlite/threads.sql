@@ -99,3 +99,14 @@ WHERE id IN (SELECT value FROM json_each($3)) AND owner BETWEEN $1 AND $2
 SELECT id FROM threads
 WHERE owner @own $1 AND id > $3 AND hf_contains(metadata, $2)
 ORDER BY id LIMIT $4;
+
+-- name: thread_doom
+-- $1 thread, $2 when it goes
+INSERT INTO doomed_threads (thread_id, due_at) VALUES ($1, $2) ON CONFLICT (thread_id) DO NOTHING;
+
+-- name: thread_doomed
+-- $1 now, $2 limit
+SELECT thread_id FROM doomed_threads WHERE due_at <= $1 ORDER BY due_at LIMIT $2;
+
+-- name: thread_undoom
+DELETE FROM doomed_threads WHERE thread_id = $1;

@@ -3,7 +3,7 @@
  *
  *   GET /debug/fibers       live fibers with state and age
  *   GET /debug/connections  connections by state
- *   GET /debug/engine       runs and readers
+ *   GET /debug/engine       runs, readers, slots; the worker and its lease; the tail reader
  *   GET /debug/loop         turns, switches, lag
  *   GET /debug/digest       hex digest of all stored data
  *   GET /debug/failpoints   name, hits, action; PUT with a body "name=action" sets (debug builds)
@@ -18,6 +18,48 @@ bool debug_matches(const struct http_request *req) {
     return local && str_starts(req->path, STR("/debug/"));
 }
 
+static void write_worker(struct json_writer *w, const struct engine_stats *s) {
+    char id[ID_DASHED_LEN];
+    id_write_dashed(s->worker, id);
+    jw_key(w, "worker");
+    jw_object(w);
+    jw_key(w, "id");
+    jw_str(w, str_n(id, sizeof(id)));
+    jw_key(w, "registered");
+    jw_bool(w, s->registered);
+    jw_key(w, "leads");
+    jw_bool(w, s->leads);
+    jw_key(w, "others");
+    jw_i64(w, s->others);
+    jw_key(w, "lease_left_us");
+    jw_i64(w, s->lease_left_us);
+    jw_key(w, "adopted");
+    jw_i64(w, (int64_t)s->adopted);
+    jw_key(w, "leases_lost");
+    jw_i64(w, (int64_t)s->leases_lost);
+    jw_key(w, "hints_sent");
+    jw_i64(w, (int64_t)s->hints_sent);
+    jw_key(w, "hints_got");
+    jw_i64(w, (int64_t)s->hints_got);
+    jw_object_end(w);
+}
+
+static void write_tail(struct json_writer *w, const struct hub_tail_stats *s) {
+    jw_key(w, "tail");
+    jw_object(w);
+    jw_key(w, "topics");
+    jw_i64(w, (int64_t)s->topics);
+    jw_key(w, "tailed");
+    jw_i64(w, (int64_t)s->tailed);
+    jw_key(w, "behind");
+    jw_i64(w, (int64_t)s->behind);
+    jw_key(w, "polls");
+    jw_i64(w, (int64_t)s->polls);
+    jw_key(w, "fills");
+    jw_i64(w, (int64_t)s->fills);
+    jw_object_end(w);
+}
+
 static void write_engine(struct json_writer *w, struct engine *e) {
     struct engine_stats s;
     engine_stats(e, &s);
@@ -30,6 +72,12 @@ static void write_engine(struct json_writer *w, struct engine *e) {
     jw_i64(w, (int64_t)s.delayed);
     jw_key(w, "readers");
     jw_i64(w, (int64_t)s.readers);
+    jw_key(w, "slots");
+    jw_i64(w, (int64_t)s.slots);
+    jw_key(w, "blocked");
+    jw_i64(w, (int64_t)s.blocked);
+    write_worker(w, &s);
+    write_tail(w, &s.tail);
     jw_object_end(w);
 }
 

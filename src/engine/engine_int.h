@@ -54,6 +54,7 @@ struct live_run {
     struct id worker; /* whom the row names */
     bool begun_before; /* the attempt was claimed already, its start was not heard of */
     bool slot_lost;    /* another worker's run took the thread first */
+    bool adopted;      /* another worker had it before */
     bool topic_held;   /* its fragments are written in its name */
     str owner;
     bool temporary, cancel_on_disconnect, hand_back;

@@ -20,6 +20,8 @@
 #define COMMIT_RETRY_US_MAX 2000000
 #define CLAIM_RETRY_US 1000000
 #define BUSY_RETRY_US  250000
+/* How long a temporary run's thread stays for readers in other processes. */
+#define TEMPORARY_US   10000000
 
 /* --- the end --- */
 
@@ -149,6 +151,12 @@ static bool run_patient(void *ctx) {
     return !run->engine->draining && !run->hand_back;
 }
 
+/* A temporary run may have readers in other processes, who need its last entries: then its thread
+ * goes later. */
+static bool read_elsewhere(const struct live_run *run) {
+    return run->engine->o.shared && (run->adopted || run->engine->w.others > 0);
+}
+
 static int commit_once(struct step_commit *s, struct err *err) {
     struct live_run *run = s->run;
     struct engine *e = run->engine;
@@ -160,7 +168,8 @@ static int commit_once(struct step_commit *s, struct err *err) {
                     : FAILPOINT("engine.step.before_commit");
     if (rc < 0)
         return err_set(err, rc, "failpoint before the commit of a step");
-    if (s->end && run->temporary) {
+    bool gone = s->end && run->temporary && !read_elsewhere(run);
+    if (gone) {
         struct run_hold hold = live_run_hold(run);
         (void)thread_hold_add(&b, &hold); /* fails the batch when it lost the thread */
         thread_delete_add(&b, &(struct principal){.all = true}, run->row.thread_id);
@@ -174,6 +183,8 @@ static int commit_once(struct step_commit *s, struct err *err) {
     } else {
         if (s->end)
             finish_add(run, &b);
+        if (s->end && run->temporary)
+            thread_doom_add(&b, run->row.thread_id, rt_now_us(e->rt) + TEMPORARY_US);
         struct log_counter counter = {s->end ? settle_counter : checkpoint_counter, run};
         struct hub_append append = {.thread_id = run->row.thread_id,
                                     .batch = &b,

@@ -122,6 +122,8 @@ static void flush_fiber(void *arg) {
     db_batch_init(&b, &a);
     struct err err = {0};
     int rc = hub_commit(h, &(struct hub_append){.thread_id = t->thread_id, .batch = &b}, &err);
+    if (rc == ERR_FENCED && t->held_by_run && h->events.fenced)
+        h->events.fenced(h->events.ctx, t->hold.run_id);
     if (rc == ERR_NOT_FOUND || rc == ERR_FENCED)
         fragments_free(&t->open); /* of a deleted thread or a dead attempt: nobody asks for them */
     else if (rc < 0)

@@ -30,6 +30,7 @@ struct hub *hub_new(struct rt *rt, struct store *store);
 struct hub_events {
     void (*committed)(void *ctx, struct id thread_id); /* by this process */
     void (*ended)(void *ctx, struct id run_id, struct id thread_id); /* by another one */
+    void (*fenced)(void *ctx, struct id run_id); /* its fragments were refused */
     void *ctx;
 };
 /* Starts the tail reader: threads with readers whose run is elsewhere are looked at, by and by. */

@@ -42,6 +42,7 @@ static void adopt_run(struct engine *e, const struct run *row) {
     run->row.kwargs = arena_dup(a, row->kwargs);
     run->row.multitask_strategy = arena_dup(a, row->multitask_strategy);
     run->begun_us = clock_mono_us();
+    run->adopted = true;
     run->topic = hub_topic_ref(e->hub, row->thread_id);
     live_run_enter(run);
     if (row->created_at > rt_now_us(e->rt))
@@ -303,6 +304,9 @@ static void chore_sweep(struct engine *e) {
                          &err);
     for (int i = 0; rc == 0 && e->w.leads && deleted == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
         rc = item_sweep(e->store, now, &a, &deleted, &err);
+    deleted = SWEEP_BATCH;
+    for (int i = 0; rc == 0 && e->w.leads && deleted == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
+        rc = thread_delete_doomed(e->store, now, SWEEP_BATCH, &a, &deleted, &err);
     if (rc == 0 && e->w.leads && e->o.shared)
         rc = worker_sweep(e->store, now - DEAD_ROWS_US, &a, &err);
     if (rc < 0)
@@ -350,6 +354,14 @@ static void gone_fiber(void *arg) {
     e->helpers--;
 }
 
+/* A run's tokens could not be stored: another worker's run has the thread. */
+static void on_fenced(void *ctx, struct id run_id) {
+    struct live_run *run = engine_find(ctx, run_id);
+    if (run && run->state == LIVE_RUNNING)
+        live_run_cut_short(run);
+    live_run_unref(run);
+}
+
 /* Another process wrote the end of a run: does it wait here? */
 static void on_ended(void *ctx, struct id run_id, struct id thread_id) {
     struct engine *e = ctx;
@@ -376,7 +388,8 @@ int engine_start(struct engine *e, struct err *err) {
     int64_t count;
     int rc = 0;
     if (e->o.shared) {
-        struct hub_events events = {.committed = on_committed, .ended = on_ended, .ctx = e};
+        struct hub_events events = {
+            .committed = on_committed, .ended = on_ended, .fenced = on_fenced, .ctx = e};
         rc = beat(e, err);
         e->w.beating = rc == 0 && fiber_spawn(e->rt, "worker.beat", beat_fiber, e, err) != NULL;
         if (rc == 0 && !e->w.beating)

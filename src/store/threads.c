@@ -133,6 +133,30 @@ int thread_delete(struct store *s, const struct principal *who, struct id id, st
     return rc == ERR_NOT_FOUND ? not_found(id, err) : rc;
 }
 
+void thread_doom_add(struct db_batch *b, struct id id, int64_t due_us) {
+    db_batch_add(b, SQL_THREAD_DOOM, DB_PARAMS(DB_UUID(id), DB_I(due_us)), DB_EXPECT_NONE);
+}
+
+int thread_delete_doomed(struct store *s, int64_t now_us, int64_t limit, struct arena *a,
+                         int64_t *out_deleted, struct err *err) {
+    static const struct principal server = {.all = true};
+    struct db_rows rows;
+    int rc =
+        db_read(s->db, SQL_THREAD_DOOMED, DB_PARAMS(DB_I(now_us), DB_I(limit)), a, &rows, err);
+    *out_deleted = 0;
+    for (size_t i = 0; rc == 0 && i < rows.row_count; i++) {
+        struct db_batch b;
+        struct id id = db_id(&rows, i, 0);
+        db_batch_init(&b, a);
+        thread_delete_add(&b, &server, id);
+        b.ops[0].expect = DB_EXPECT_NONE; /* somebody may have deleted it */
+        db_batch_add(&b, SQL_THREAD_UNDOOM, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+        rc = db_commit(s->db, &b, err);
+        *out_deleted += rc == 0;
+    }
+    return rc;
+}
+
 str thread_ids_json(struct arena *a, const struct id *ids, size_t count) {
     size_t each = ID_HEX_LEN + 3;
     char *p = arena_alloc(a, count * each + 2), *at = p;

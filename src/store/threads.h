@@ -50,6 +50,11 @@ MUST_CHECK int thread_delete(struct store *s, const struct principal *who, struc
                              struct arena *a, struct err *err);
 void thread_delete_add(struct db_batch *b, const struct principal *who,
                        struct id id); /* same, ERR_NOT_FOUND */
+/* The thread goes some time after due_us, with the periodic work. */
+void thread_doom_add(struct db_batch *b, struct id id, int64_t due_us);
+/* Deletes up to `limit` threads whose time has come. */
+MUST_CHECK int thread_delete_doomed(struct store *s, int64_t now_us, int64_t limit, struct arena *a,
+                                    int64_t *out_deleted, struct err *err);
 MUST_CHECK int thread_search(struct store *s, const struct principal *who,
                              const struct thread_filter *f, const struct page *page,
                              struct arena *a, struct thread **out, size_t *out_count,

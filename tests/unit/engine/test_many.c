@@ -595,6 +595,39 @@ static void test_delete(void **state) {
     many_both(2, body_delete);
 }
 
+/* A stateless run has its readers elsewhere, too; its thread goes later. */
+static void body_stateless(struct many *m) {
+    struct peer *a = &m->peers[0], *b = &m->peers[1];
+    struct live_run *run = start(a, "gate", ID_NIL, hello);
+    struct id id = live_run_id(run), thread = live_run_thread(run);
+    struct frames here, there;
+    follow(&here, a, thread, id, NULL);
+    follow(&there, b, thread, id, NULL);
+    fx_gate_open = true;
+    until_finished(&here);
+    until_finished(&there);
+    assert_non_null(strstr(text_of(&there), "\"count\":1"));
+    assert_string_equal(text_of(&here), text_of(&there));
+    struct run_outcome out = wait_at(b, id, NULL);
+    assert_int_equal(out.status, RUN_SUCCESS);
+    assert_true(str_eq(out.values, live_run_values(run)));
+    frames_deinit(&here);
+    frames_deinit(&there);
+    live_run_unref(run);
+    struct thread t;
+    int64_t deleted = 0;
+    assert_int_equal(thread_get(&m->base.store, &m->base.who, thread, &m->base.a, &t, NULL), 0);
+    int rc = thread_delete_doomed(&m->base.store, INT64_MAX, 10, &m->base.a, &deleted, NULL);
+    assert_int_equal(rc, 0);
+    assert_int_equal(deleted, 1);
+    assert_int_equal(thread_get(&m->base.store, &m->base.who, thread, &m->base.a, &t, NULL),
+                     ERR_NOT_FOUND);
+}
+static void test_stateless(void **state) {
+    (void)state;
+    many_both(2, body_stateless);
+}
+
 /* Runs of a later time wait with their worker, and go on with another one. */
 static void body_delayed(struct many *m) {
     struct peer *a = &m->peers[0], *b = &m->peers[1];
@@ -685,6 +718,7 @@ int main(void) {
         cmocka_unit_test(test_crowd),     cmocka_unit_test(test_death),
         cmocka_unit_test(test_late),      cmocka_unit_test(test_drain),
         cmocka_unit_test(test_delete),    cmocka_unit_test(test_delayed),
+        cmocka_unit_test(test_stateless),
         cmocka_unit_test(test_doubt),     cmocka_unit_test(test_leader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
