@@ -1,11 +1,11 @@
 -- Threads that go after a while: those of temporary runs that were read from other processes.
 
 -- migrate:up
-CREATE TABLE holdfast.doomed_threads (
+CREATE TABLE IF NOT EXISTS holdfast.doomed_threads (
   thread_id uuid PRIMARY KEY,
   due_at    timestamptz NOT NULL
 );
-CREATE INDEX doomed_threads_due ON holdfast.doomed_threads (due_at);
+CREATE INDEX IF NOT EXISTS doomed_threads_due ON holdfast.doomed_threads (due_at);
 
 -- migrate:down
 DROP TABLE holdfast.doomed_threads;
