@@ -184,10 +184,11 @@ int engine_cancel(struct engine *e, const struct principal *who, struct id threa
         rc = not_live(err);
     if (rc == 0 && run && run->state == LIVE_DONE && run->moved) /* it went to another worker */
         rc = cancel_elsewhere(e, &row, action, reason, err);
-    if (rc == 0 && wait)
+    if (rc == 0 && wait) {
         rc = engine_wait(e, run_id, run, FIBER_NO_DEADLINE, &a, &outcome, err);
-    if (rc == ERR_NOT_FOUND && wait)
-        rc = 0; /* rolled back */
+        if (rc == ERR_NOT_FOUND)
+            rc = 0; /* rolled back */
+    }
     live_run_unref(run);
     arena_deinit(&a);
     return rc;
