@@ -248,7 +248,7 @@ static int run(struct token_options *o, struct err *err) {
     if (o->verb == TOKEN_KEY_REVOKE && o->id.len < ID_CHARS_MIN)
         return err_set(err, ERR_INVALID, "token key revoke: name the key by its ID, see list");
     if (o->file.len == 0)
-        return err_set(err, ERR_INVALID, "--file is required");
+        return token_stored_run(o, err);
     o->file = arena_dup(&o->a, o->file);
     return o->verb == TOKEN_KEY_CREATE ? token_file_create(o, err)
            : o->verb == TOKEN_KEY_LIST ? token_file_list(o, err)

@@ -33,4 +33,7 @@ MUST_CHECK int token_file_create(struct token_options *o, struct err *err);
 MUST_CHECK int token_file_list(struct token_options *o, struct err *err);
 MUST_CHECK int token_file_revoke(struct token_options *o, struct err *err);
 
+/* --- the keys of the database: creates, lists or revokes, as the command line says --- */
+MUST_CHECK int token_stored_run(struct token_options *o, struct err *err);
+
 #endif

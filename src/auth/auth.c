@@ -420,7 +420,10 @@ static int check_api_key(struct check *c, struct err *err) {
     if (key) {
         source_touch(auth->key_file);
         c->cacheable = false; /* a look-up is all there is to it, and the file may change */
-        return api_key_identity(c->a, key, clock_wall_us(), &c->identity, err);
+        int rc = api_key_identity(c->a, key, clock_wall_us(), &c->identity, err);
+        if (rc == 0) /* the set goes when the file changes */
+            c->identity.owner = arena_dup(c->a, c->identity.owner);
+        return rc;
     }
     c->cacheable = !auth->key_file; /* it may stand there a moment later */
     if (auth->stored_keys)
