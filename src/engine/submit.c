@@ -443,8 +443,9 @@ static int context_check(const struct run_submit *s, const struct request *q, st
     return 0;
 }
 
-/* The thread is taken: what the strategy makes of it. */
-static int make_way(struct engine *e, struct id thread_id, const struct request *q,
+/* The thread is taken: what the strategy makes of it. owned: it is there and the principal's;
+ * otherwise only runs of this process are known to be. */
+static int make_way(struct engine *e, struct id thread_id, const struct request *q, bool owned,
                     struct err *err) {
     if (q->multitask == MULTITASK_REJECT)
         return err_set(err, ERR_CONFLICT,
@@ -470,7 +471,7 @@ static int make_way(struct engine *e, struct id thread_id, const struct request 
     int rc = 0;
     if (slot && slot->running && slot->running->state == LIVE_RUNNING)
         rc = live_run_cancel(slot->running, action, STR("multitask"), err);
-    return rc < 0 ? rc : cancel_others(e, thread_id, action, STR("multitask"), err);
+    return rc < 0 || !owned ? rc : cancel_others(e, thread_id, action, STR("multitask"), err);
 }
 
 static bool slot_is_foreign(const struct slot *slot, const struct principal *who) {
@@ -536,13 +537,14 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
         rc = context_check(s, q, run, &ctx, err);
     if (rc == 0 && busy && !ctx.has_thread && slot_is_foreign(slot, s->who))
         rc = thread_unknown(run, err); /* a stranger makes nobody's runs end */
-    bool elsewhere = rc == 0 && !busy && (!id_is_nil(ctx.slot_run) || ctx.has_older);
+    bool elsewhere =
+        rc == 0 && !busy && ctx.has_thread && (!id_is_nil(ctx.slot_run) || ctx.has_older);
     if (elsewhere && direct) {
         step_back(run, slot);
         direct = false;
     }
     if (rc == 0 && (busy || elsewhere) && q->after_us == 0)
-        rc = make_way(e, run->row.thread_id, q, err);
+        rc = make_way(e, run->row.thread_id, q, ctx.has_thread, err);
     if (rc == 0)
         rc = accept_known(run, s, &ctx, direct, err);
     if (!direct)
