@@ -49,13 +49,28 @@ WHERE thread_id = $1 AND list_id = $2 AND start < $3
 ORDER BY start;
 
 -- name: checkpoint_delete_run
+-- In both layouts. Blobs of LangGraph's that nothing refers to any more go with the thread.
+WITH gone AS (
+  DELETE FROM lg_checkpoints.checkpoints
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+    AND metadata ->> 'run_id' IN ($2::uuid::text, replace($2::uuid::text, '-', ''))
+  RETURNING thread_id, checkpoint_ns, checkpoint_id
+), writes AS (
+  DELETE FROM lg_checkpoints.checkpoint_writes w USING gone g
+  WHERE w.thread_id = g.thread_id AND w.checkpoint_ns = g.checkpoint_ns
+    AND w.checkpoint_id = g.checkpoint_id
+)
 DELETE FROM holdfast.checkpoints WHERE thread_id = $1 AND run_id = $2;
 
 -- name: thread_checkpoint_reset
 UPDATE holdfast.thread_heads
-SET checkpoint_id = (SELECT c.checkpoint_id FROM holdfast.checkpoints c
-                     WHERE c.thread_id = $1 AND c.checkpoint_ns = ''
-                     ORDER BY c.checkpoint_id DESC LIMIT 1)
+SET checkpoint_id = greatest(
+  (SELECT c.checkpoint_id FROM holdfast.checkpoints c
+   WHERE c.thread_id = $1 AND c.checkpoint_ns = ''
+   ORDER BY c.checkpoint_id DESC LIMIT 1),
+  (SELECT holdfast.to_uuid(max(c.checkpoint_id)) FROM lg_checkpoints.checkpoints c
+   WHERE c.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+     AND c.checkpoint_ns = ''))
 WHERE thread_id = $1;
 
 -- name: checkpoint_trim_lists

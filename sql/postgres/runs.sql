@@ -41,8 +41,12 @@ SELECT a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, 
        a.description, a.config, a.context, a.metadata - 'owner', a.version, a.created_at,
        a.updated_at,
        t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
-       t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
-       coalesce(h.state_updated_at, t.updated_at), h.run_id,
+       t.interrupts, h.error, coalesce(h.seq, 0),
+       greatest(h.checkpoint_id, holdfast.to_uuid(
+         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
+          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
+          ORDER BY c.checkpoint_id DESC LIMIT 1))),
+       t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at), h.run_id,
        EXISTS (SELECT 1 FROM holdfast.run_states r
                WHERE r.thread_id = $2 AND r.live AND (r.created_at, r.run_id) < ($5, $6))
 FROM (SELECT 1) one

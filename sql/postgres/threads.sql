@@ -24,9 +24,14 @@ RETURNING id, $2::text, status, metadata - 'owner', config, interrupts, NULL::te
 
 -- name: thread_get
 -- $1 id, $2 and $3 bounds of the owner
+-- A LangGraph process may have written a newer checkpoint than the head names.
 SELECT t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
-       t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
-       coalesce(h.state_updated_at, t.updated_at)
+       t.interrupts, h.error, coalesce(h.seq, 0),
+       greatest(h.checkpoint_id, holdfast.to_uuid(
+         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
+          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
+          ORDER BY c.checkpoint_id DESC LIMIT 1))),
+       t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at)
 FROM langgraph_server.threads t LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1
 WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
   AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
@@ -69,6 +74,16 @@ WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''));
 DELETE FROM holdfast.events WHERE thread_id = $1;
 
 -- name: thread_delete_checkpoints
+WITH lg AS (
+  DELETE FROM lg_checkpoints.checkpoints
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+), blobs AS (
+  DELETE FROM lg_checkpoints.checkpoint_blobs
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+), writes AS (
+  DELETE FROM lg_checkpoints.checkpoint_writes
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+)
 DELETE FROM holdfast.checkpoints WHERE thread_id = $1;
 
 -- name: thread_delete_values

@@ -42,12 +42,15 @@ int api_thread_state(struct api_request *r, struct err *err) {
     int rc = thread_of(r, &t, err);
     if (rc < 0)
         return rc;
-    if (id_is_nil(t.checkpoint_id)) {
+    rc = ERR_NOT_FOUND;
+    if (!id_is_nil(t.checkpoint_id) || r->store->layout == CHECKPOINTS_LANGGRAPH)
+        rc = checkpoint_get(r->store, t.id, STR(""), t.checkpoint_id, r->arena, &c, err);
+    if (rc == ERR_NOT_FOUND && id_is_nil(t.checkpoint_id)) {
         struct json_writer w = api_json(r);
+        err_reset(err);
         api_write_state(&w, r->arena, NULL, STR_NULL);
         return api_reply_json(r, 200);
     }
-    rc = checkpoint_get(r->store, t.id, STR(""), t.checkpoint_id, r->arena, &c, err);
     return rc < 0 ? rc : reply_state(r, &c, err);
 }
 

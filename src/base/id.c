@@ -78,6 +78,20 @@ struct id id_v6(int step) {
     return v;
 }
 
+struct id id_v6_after(int step, struct id before) {
+    struct id v = id_v6(step);
+    if (before.b[6] >> 4 != 6 || memcmp(v.b, before.b, 8) > 0)
+        return v;
+    uint64_t stamp = 0;
+    for (int i = 0; i < 6; i++)
+        stamp = stamp << 8 | before.b[i];
+    stamp = (stamp << 12 | (uint64_t)(before.b[6] & 0x0F) << 8 | before.b[7]) + 1;
+    bytes_put(v.b, 6, stamp >> 12);
+    bytes_put(v.b + 6, 2, stamp & 0xFFF);
+    version_put(&v, 6);
+    return v;
+}
+
 struct id id_v4(void) {
     struct id v;
     rand_bytes(v.b, sizeof v.b);

@@ -22,6 +22,8 @@ struct id id_v5(struct id name_space, str name);
 /* LangGraph checkpoint ids: UUIDv6, strictly increasing within this process;
  * clock_seq = step & 0x3fff. */
 struct id id_v6(int step);
+/* The same, greater than another one that may come from a clock that is ahead. */
+struct id id_v6_after(int step, struct id before);
 struct id id_v4(void);
 extern const struct id ID_NAMESPACE_GRAPH; /* 6ba7b821-9dad-11d1-80b4-00c04fd430c8 */
 

@@ -163,7 +163,7 @@ void checkpoint_make(struct live_run *run, const char *source, bool stored, stru
     struct checkpoint c = {
         .thread_id = run->row.thread_id,
         .name_space = STR(""),
-        .id = id_v6(++run->step),
+        .id = id_v6_after(++run->step, run->checkpoint_id),
         .parent_id = run->checkpoint_id,
         .run_id = run->row.id,
         .step = run->step,
@@ -173,10 +173,14 @@ void checkpoint_make(struct live_run *run, const char *source, bool stored, stru
     run->checkpoint_id = c.id;
     c.next = text_of(run, write_next, input);
     if (stored) {
-        c.channels = state_persist_add(&run->view, b, run->row.thread_id);
+        str next[GRAPH_NODES_MAX];
+        for (size_t i = 0; i < run->next_count; i++)
+            next[i] = str_of(run->def->nodes[run->next[i]].name);
         c.tasks = input ? STR("[]") : text_of(run, write_tasks, true);
         c.metadata = checkpoint_metadata(run, source);
-        checkpoint_add(b, &c);
+        state_checkpoint_add(&run->view, b, &c, next, input ? 0 : run->next_count,
+                             input ? json_text(&run->arena, json_get(run->kwargs, "input"))
+                                   : STR_NULL);
     }
     str values = stored ? STR_NULL : state_values_json(&run->view);
     *out = (struct hub_entry){.entry = {.run_id = run->row.id,
@@ -190,7 +194,7 @@ static int load_head(struct live_run *run, const struct thread *thread, struct c
     struct engine *e = run->engine;
     run->step = -2;
     run->checkpoint_id = ID_NIL;
-    state_init(&run->view, run->def, &run->arena);
+    state_init(&run->view, run->def, e->store->layout, &run->arena);
     if (id_is_nil(thread->checkpoint_id))
         return 0;
     int64_t t0 = clock_mono_us();

@@ -224,6 +224,7 @@ static int commit_step(struct step_commit *s) {
             return rc;
         run->step = step;
         run->checkpoint_id = parent;
+        state_unstage(&run->view);
         hub_pause_us(e->hub, wait_us);
     }
 }

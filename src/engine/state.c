@@ -4,15 +4,21 @@
  * Message lists follow add_messages: a message with a known id replaces in place, "remove" deletes
  * the one of that id (or all), others append. Appending keeps the stored prefix, so a checkpoint
  * costs one segment; a replacement or removal inside the stored prefix starts a new list, because
- * older checkpoints still name the old one. */
+ * older checkpoints still name the old one. In LangGraph's layout every change of a list writes it
+ * whole, as a new version. */
 #include "engine/state.h"
 
 #include "base/rand.h"
+#include "model/lg_value.h"
 
 static void free_values(void *values_json) { buf_deinit(values_json); }
 
-void state_init(struct graph_view *s, const struct graph_def *graph, struct arena *a) {
-    *s = (struct graph_view){.arena = a, .graph = graph, .values_json = ARENA_NEW(a, struct buf)};
+void state_init(struct graph_view *s, const struct graph_def *graph, enum checkpoint_layout layout,
+                struct arena *a) {
+    *s = (struct graph_view){.arena = a,
+                             .graph = graph,
+                             .layout = layout,
+                             .values_json = ARENA_NEW(a, struct buf)};
     buf_init(s->values_json, SIZE_MAX / 2);
     arena_on_deinit(a, free_values, s->values_json);
     s->channels = ARENA_ARRAY(a, struct state_channel, graph->channel_count);
@@ -58,8 +64,63 @@ static int take_messages(struct graph_view *s, struct state_channel *c, str item
     return 0;
 }
 
+/* Messages of a blob, which others may have written in their own forms. */
+static int take_whole(struct graph_view *s, struct state_channel *c,
+                      const struct checkpoint_channel *v, struct err *err) {
+    yyjson_val *root, *item;
+    size_t i, count;
+    bool same = true;
+    if (json_parse(s->arena, v->value, &root, err) < 0)
+        return err_set(err, ERR_CORRUPT, "stored messages cannot be read");
+    if (!yyjson_is_arr(root))
+        return 0;
+    yyjson_arr_foreach(root, i, count, item) {
+        struct message m;
+        bool flat = !str_empty(json_str(json_get(item, "id"))) &&
+                    !str_empty(json_str(json_get(item, "type")));
+        int rc = flat ? message_parse_flat(s->arena, json_text(s->arena, item), &m, err)
+                      : message_normalise(s->arena, item, &m, err);
+        if (rc < 0)
+            return err_set(err, ERR_CORRUPT, "the channel %s holds what is no message",
+                           c->def->name);
+        same = same && flat;
+        messages_push(s, c, &m);
+    }
+    if (!same) /* a message got its id now */
+        return 0;
+    c->list_id = 1;
+    c->stored_count = c->added_count = c->count;
+    if (v->stored.len >= 2 && v->stored.p[0] == '[') {
+        c->lc = str_trim(arena_dup(s->arena, str_slice(v->stored, 1, v->stored.len - 1)));
+        c->lc_count = c->count;
+    }
+    return 0;
+}
+
+static int take_lg(struct graph_view *s, const struct checkpoint *cp, struct err *err) {
+    s->versions = lg_versions_read(s->arena, cp);
+    for (size_t i = 0; i < cp->value_count; i++) {
+        struct state_channel *c = channel_of(s, cp->values[i].name);
+        if (!c)
+            continue;
+        c->present = true;
+        if (c->def->kind == CHANNEL_MESSAGES) {
+            int rc = take_whole(s, c, &cp->values[i], err);
+            if (rc < 0)
+                return rc;
+            continue;
+        }
+        c->value = arena_dup(s->arena, cp->values[i].value);
+        c->value_stored = c->value_added = true;
+    }
+    s->values_fresh = false;
+    return 0;
+}
+
 int state_take_checkpoint(struct graph_view *s, const struct checkpoint *cp, bool shared,
                           struct err *err) {
+    if (cp->lg)
+        return take_lg(s, cp, err);
     for (size_t i = 0; i < cp->value_count; i++) {
         const struct checkpoint_channel *v = &cp->values[i];
         struct state_channel *c = channel_of(s, v->name);
@@ -94,11 +155,14 @@ static ptrdiff_t message_index(const struct state_channel *c, str id) {
 /* The list in the store no longer matches: the next checkpoint writes a new one. */
 static void forget_list(struct state_channel *c) {
     c->list_id = 0;
+    c->list_added = false;
     c->stored_count = c->added_count = 0;
 }
 
 static void apply_message(struct graph_view *s, struct state_channel *c, const struct message *m) {
     ptrdiff_t at = message_index(c, m->id);
+    if (m->type == MESSAGE_REMOVE || (at >= 0 && (size_t)at < c->lc_count))
+        c->lc_count = 0;
     if (m->type == MESSAGE_REMOVE) {
         if (str_eq(m->id, STR(MESSAGE_REMOVE_ALL)))
             c->count = 0;
@@ -221,7 +285,7 @@ static void persist_list_add(struct graph_view *s, struct state_channel *c, stru
     buf_deinit(&items);
 }
 
-str state_persist_add(struct graph_view *s, struct db_batch *b, struct id thread_id) {
+static str references_add(struct graph_view *s, struct db_batch *b, struct id thread_id) {
     struct buf refs;
     buf_init(&refs, 64 * 1024);
     struct json_writer w = json_writer(&refs);
@@ -256,12 +320,92 @@ str state_persist_add(struct graph_view *s, struct db_batch *b, struct id thread
     return out;
 }
 
+/* The list as constructors; those of the messages before are kept. */
+static str list_json(struct graph_view *s, struct state_channel *c) {
+    struct buf items;
+    buf_init(&items, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&items);
+    jw_array(&w);
+    if (c->lc_count > 0)
+        jw_raw(&w, c->lc);
+    for (size_t i = c->lc_count; i < c->count; i++) {
+        struct message *m = &c->messages[i];
+        if (message_load(s->arena, m, NULL) < 0)
+            UNREACHABLE(); /* it was valid when it was written */
+        lg_message_write(&w, m->root);
+    }
+    jw_array_end(&w);
+    str json = arena_dup(s->arena, buf_view(&items));
+    buf_deinit(&items);
+    c->lc = str_slice(json, 1, json.len - 1);
+    c->lc_count = c->count;
+    return json;
+}
+
+static bool list_changed(const struct graph_view *s, const struct state_channel *c) {
+    if (c->list_id != 0)
+        return c->count != c->stored_count;
+    const struct lg_versions *v = s->versions;
+    for (size_t i = 0; v && i < v->count; i++)
+        if (str_eq(v->channels[i].channel, str_of(c->def->name)))
+            return true;
+    return c->count > 0;
+}
+
+static size_t changes_of(struct graph_view *s, struct lg_change *out) {
+    size_t count = 0;
+    for (size_t i = 0; i < s->graph->channel_count; i++) {
+        struct state_channel *c = &s->channels[i];
+        bool messages = c->def->kind == CHANNEL_MESSAGES;
+        if (!c->present || !(messages ? list_changed(s, c) : !c->value_stored))
+            continue;
+        str json = c->value;
+        if (messages)
+            json = list_json(s, c);
+        else if (lg_plain(s->arena, json, &json, NULL) < 0)
+            UNREACHABLE(); /* it is JSON that was read or made here */
+        c->list_added = messages;
+        c->added_count = c->count;
+        c->value_added = true;
+        out[count++] = (struct lg_change){.channel = str_of(c->def->name), .json = json};
+    }
+    return count;
+}
+
+void state_checkpoint_add(struct graph_view *s, struct db_batch *b, struct checkpoint *c,
+                          const str *next, size_t next_count, str input) {
+    if (s->layout == CHECKPOINTS_NATIVE) {
+        c->channels = references_add(s, b, c->thread_id);
+        checkpoint_add(b, c);
+        return;
+    }
+    struct lg_change *changes =
+        ARENA_ARRAY(s->arena, struct lg_change, s->graph->channel_count + 1);
+    struct lg_step step = {.c = c,
+                           .before = s->versions_added ? s->versions_added : s->versions,
+                           .changes = changes,
+                           .change_count = changes_of(s, changes),
+                           .next = next,
+                           .next_count = next_count,
+                           .input = input};
+    if (input.p && lg_plain(s->arena, input, &step.input, NULL) < 0)
+        UNREACHABLE();
+    s->versions_added = lg_checkpoint_add(b, s->arena, &step);
+}
+
+void state_unstage(struct graph_view *s) { s->versions_added = NULL; }
+
 void state_mark_stored(struct graph_view *s) {
     for (size_t i = 0; i < s->graph->channel_count; i++) {
         struct state_channel *c = &s->channels[i];
         c->value_stored = c->value_added;
         c->stored_count = c->added_count;
+        if (c->list_added)
+            c->list_id = 1;
     }
+    if (s->versions_added)
+        s->versions = s->versions_added;
+    s->versions_added = NULL;
 }
 
 /* --- what routes and nodes see --- */

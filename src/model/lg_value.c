@@ -263,10 +263,52 @@ static const char *class_of(str type) {
     return NULL;
 }
 
+/* What the libraries would revive: any object with a number as "lc". */
+static void write_plain(struct json_writer *w, yyjson_val *v, int depth) {
+    size_t i, count;
+    yyjson_val *key, *item;
+    if (yyjson_is_arr(v) && depth < JSON_DEPTH_MAX) {
+        jw_array(w);
+        yyjson_arr_foreach(v, i, count, item) write_plain(w, item, depth + 1);
+        jw_array_end(w);
+    } else if (yyjson_is_obj(v) && depth < JSON_DEPTH_MAX) {
+        jw_object(w);
+        yyjson_obj_foreach(v, i, count, key, item) {
+            jw_key_str(w, key_str(key));
+            if (str_eq(key_str(key), STR("lc")) && yyjson_is_num(item))
+                jw_z(w, yyjson_get_num(item) == 2 ? "2" : "1");
+            else
+                write_plain(w, item, depth + 1);
+        }
+        jw_object_end(w);
+    } else {
+        jw_val(w, v);
+    }
+}
+
+int lg_plain(struct arena *a, str json, str *out, struct err *err) {
+    yyjson_val *root;
+    /* A key may be spelt with escapes. */
+    if (str_find(json, STR("\"lc\"")) < 0 && str_find(json, STR("\\u00")) < 0) {
+        *out = json;
+        return 0;
+    }
+    int rc = json_parse(a, json, &root, err);
+    if (rc < 0)
+        return rc;
+    struct buf b;
+    buf_init(&b, LG_BYTES_MAX);
+    struct json_writer w = json_writer(&b);
+    write_plain(&w, root, 0);
+    rc = dup_checked(a, &b, out, err);
+    buf_deinit(&b);
+    return rc;
+}
+
 void lg_message_write(struct json_writer *w, yyjson_val *flat) {
     const char *class_name = class_of(json_str(json_get(flat, "type")));
     if (!class_name) {
-        jw_val(w, flat);
+        write_plain(w, flat, 0);
         return;
     }
     size_t i, count;
@@ -288,7 +330,7 @@ void lg_message_write(struct json_writer *w, yyjson_val *flat) {
         if (yyjson_is_null(value) || str_eq(key_str(key), STR("type")))
             continue;
         jw_key_str(w, key_str(key));
-        jw_val(w, value);
+        write_plain(w, value, 0);
     }
     jw_object_end(w);
     jw_object_end(w);

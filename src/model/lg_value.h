@@ -23,8 +23,11 @@ MUST_CHECK int lg_msgpack_to_json(str bytes, struct buf *out, struct err *err);
 MUST_CHECK int lg_json_view(struct arena *a, str json, str *out_text, struct err *err);
 
 /* A flat message as {"lc":1,"type":"constructor","id":[…],"kwargs":{…}}; other values as they are.
- * Both libraries make a message of it. */
+ * Both libraries make a message of it; of nothing inside it (see lg_plain). */
 void lg_message_write(struct json_writer *w, yyjson_val *flat);
+/* A JSON text for a "json" blob: data that looks like a constructor gets its "lc" as text, so that
+ * no library ever makes an object of what a client sent. */
+MUST_CHECK int lg_plain(struct arena *a, str json, str *out, struct err *err);
 /* The standard alphabet, with padding. */
 void lg_base64_write(struct buf *out, str bytes);
 

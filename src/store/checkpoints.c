@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "store/lg_checkpoints.h"
 
 #define ID_MAX_HEX "ffffffffffffffffffffffffffffffff"
 
@@ -34,6 +35,8 @@ int checkpoint_get(struct store *s, struct id thread_id, str name_space, struct 
                    struct arena *a, struct checkpoint *out, struct err *err) {
     struct db_rows rows;
     int rc;
+    if (s->layout == CHECKPOINTS_LANGGRAPH)
+        return lg_checkpoint_get(s, thread_id, name_space, id, a, out, err);
     if (id_is_nil(id))
         rc = db_read(s->db, SQL_CHECKPOINT_NEWEST, DB_PARAMS(DB_UUID(thread_id), DB_T(name_space)),
                      a, &rows, err);
@@ -52,6 +55,9 @@ int checkpoint_list(struct store *s, struct id thread_id, str name_space, struct
                     str metadata, int64_t limit, struct arena *a, struct checkpoint **out,
                     size_t *out_count, struct err *err) {
     struct db_rows rows;
+    if (s->layout == CHECKPOINTS_LANGGRAPH)
+        return lg_checkpoint_list(s, thread_id, name_space, before, metadata, limit, a, out,
+                                  out_count, err);
     struct db_value bound = id_is_nil(before) ? DB_T(STR(ID_MAX_HEX)) : DB_UUID(before);
     str part = metadata.p ? metadata : STR("{}");
     int rc =
@@ -120,6 +126,8 @@ static int load_value(struct store *s, struct id thread_id, struct checkpoint_ch
 int checkpoint_load_values(struct store *s, struct checkpoint *c, struct arena *a,
                            struct err *err) {
     yyjson_val *refs;
+    if (c->lg)
+        return lg_checkpoint_load(s, c, a, err);
     if (json_parse(a, c->channels, &refs, err) < 0)
         return err_set(err, ERR_CORRUPT, "the references of a checkpoint cannot be read");
     struct checkpoint_channel *values =
@@ -159,7 +167,7 @@ str checkpoint_values_json(struct arena *a, const struct checkpoint *c) {
     for (size_t i = 0; i < c->value_count; i++) {
         const struct checkpoint_channel *v = &c->values[i];
         jw_key_str(&w, v->name);
-        if (!v->is_list) {
+        if (v->whole || !v->is_list) {
             jw_raw(&w, v->value);
             continue;
         }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* checkpoints.h - states of a thread by reference: values by content, lists by segments.
+/* checkpoints.h - states of a thread, in either layout.
  *
- * A list channel is (list, length) of an append-only list, so a conversation of N turns costs O(N)
- * and every checkpoint of it can still be read. Tests: tests/unit/store/test_checkpoints.c */
+ * Native: by reference, values by content, lists by segments. A list channel is (list, length) of
+ * an append-only list, so a conversation of N turns costs O(N) and every checkpoint of it can still
+ * be read. LangGraph's: see store/lg_checkpoints.h. What is read is the same for both.
+ * Tests: tests/unit/store/test_lg_checkpoints.c, tests/unit/engine/test_state.c,
+ * tests/integration/run-rows */
 #ifndef HF_STORE_CHECKPOINTS_H
 #define HF_STORE_CHECKPOINTS_H
 
@@ -11,11 +14,14 @@
 struct checkpoint_channel {
     str name;
     bool is_list;
-    str value; /* JSON text; of a list its items joined by ',' without brackets */
+    bool whole; /* LangGraph's layout: value is complete; is_list is false */
+    str value;  /* JSON text; of a list its items joined by ',' without brackets */
     /* Reference: a list's id and length, or the hash of the value. */
     int64_t list_id, count;
     str hash;
+    str stored; /* LangGraph's layout: as it is stored, when that is JSON */
 };
+struct lg_row; /* store/lg_checkpoints.h */
 struct checkpoint {
     struct id thread_id, id, parent_id, run_id; /* parent nil: none */
     str name_space;                             /* "" for the root graph */
@@ -24,7 +30,8 @@ struct checkpoint {
     str channels;              /* JSON of references, as stored */
     str next, tasks, metadata; /* JSON array, array, object */
     int64_t created_at;
-    /* filled by checkpoint_load_values */
+    struct lg_row *lg; /* LangGraph's layout: what was read of it */
+    /* filled by checkpoint_load_values, with next and tasks of what others wrote */
     struct checkpoint_channel *values;
     size_t value_count;
 };

@@ -9,8 +9,13 @@
 #include "db/port.h"
 #include "model/principal.h"
 
+/* How checkpoints are kept. LangGraph's: in the tables that its own savers use (PostgreSQL only),
+ * so that LangGraph processes read and continue a thread. */
+enum checkpoint_layout { CHECKPOINTS_NATIVE, CHECKPOINTS_LANGGRAPH };
+
 struct store {
     struct db *db;
+    enum checkpoint_layout layout;
 };
 
 enum sort_order { SORT_DESC, SORT_ASC };

@@ -66,7 +66,7 @@ static void test_reducers(void **state) {
     struct arena a;
     struct graph_view s;
     arena_init(&a, 16 << 20);
-    state_init(&s, &def, &a);
+    state_init(&s, &def, CHECKPOINTS_NATIVE, &a);
     assert_str(state_values_json(&s), "{\"messages\":[]}");
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
         put(&s, steps[i].input);
@@ -96,7 +96,7 @@ static void test_input(void **state) {
     size_t count;
     yyjson_val *v;
     arena_init(&a, 16 << 20);
-    state_init(&s, &def, &a);
+    state_init(&s, &def, CHECKPOINTS_NATIVE, &a);
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct err err = {0};
         assert_int_equal(json_parse(&a, str_of(cases[i].input), &v, NULL), 0);
@@ -118,7 +118,7 @@ static void test_hidden_channel(void **state) {
     struct arena a;
     struct graph_view s;
     arena_init(&a, 1 << 20);
-    state_init(&s, &hidden_def, &a);
+    state_init(&s, &hidden_def, CHECKPOINTS_NATIVE, &a);
     put(&s, "{\"count\":1}");
     assert_str(state_values_json(&s), "{\"messages\":[]}");
     assert_str(graph_view_value(&s, "count"), "1");
@@ -143,9 +143,8 @@ static struct id keep(struct fx *f, struct graph_view *s, struct id thread, int 
                            .tasks = STR("[]"),
                            .metadata = STR("{}"),
                            .created_at = 1 + step};
-    c.channels = state_persist_add(s, &b, thread);
-    *out_rows = b.count;
-    checkpoint_add(&b, &c);
+    state_checkpoint_add(s, &b, &c, NULL, 0, STR_NULL);
+    *out_rows = b.count - 1;
     if (db_commit(f->db, &b, &err) < 0)
         fail_msg("%s", err.message);
     state_mark_stored(s);
@@ -157,7 +156,7 @@ static void load(struct fx *f, struct id thread, struct id id, bool shared,
     struct checkpoint c;
     assert_int_equal(checkpoint_get(&f->store, thread, STR(""), id, &f->a, &c, NULL), 0);
     assert_int_equal(checkpoint_load_values(&f->store, &c, &f->a, NULL), 0);
-    state_init(out, &def, &f->a);
+    state_init(out, &def, CHECKPOINTS_NATIVE, &f->a);
     assert_int_equal(state_take_checkpoint(out, &c, shared, NULL), 0);
 }
 
@@ -180,7 +179,7 @@ static void body_persist(struct fx *f) {
     struct id thread = fx_thread(f), ids[ARRAY_COUNT(steps)];
     str values[ARRAY_COUNT(steps)];
     struct graph_view s;
-    state_init(&s, &def, &f->a);
+    state_init(&s, &def, CHECKPOINTS_NATIVE, &f->a);
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
         size_t rows;
         put(&s, steps[i].input);
@@ -207,7 +206,7 @@ static void body_go_on(struct fx *f) {
     struct id thread = fx_thread(f);
     struct graph_view s, next, fork;
     size_t rows;
-    state_init(&s, &def, &f->a);
+    state_init(&s, &def, CHECKPOINTS_NATIVE, &f->a);
     put(&s, "{\"messages\":[" M("a", "1") "],\"count\":1}");
     struct id first = keep(f, &s, thread, 0, &rows);
     /* The newest checkpoint's list is gone on with: one segment, nothing written again. */
@@ -245,11 +244,13 @@ static void body_failed_commit(struct fx *f) {
     struct graph_view s, seen;
     struct db_batch b;
     size_t rows;
-    state_init(&s, &def, &f->a);
+    state_init(&s, &def, CHECKPOINTS_NATIVE, &f->a);
     put(&s, "{\"messages\":[" M("a", "1") "],\"count\":1}");
     db_batch_init(&b, &f->a);
-    (void)state_persist_add(&s, &b, thread);
-    assert_int_equal(b.count, 2); /* … and thrown away */
+    struct checkpoint lost = {.thread_id = thread, .id = id_v6(0)};
+    state_checkpoint_add(&s, &b, &lost, NULL, 0, STR_NULL);
+    assert_int_equal(b.count, 3); /* … and thrown away */
+    state_unstage(&s);
     put(&s, "{\"messages\":[" M("b", "2") "]}");
     (void)keep(f, &s, thread, 0, &rows);
     assert_int_equal(rows, 2);

@@ -1,0 +1,162 @@
+-- LangGraph's checkpoint tables, which its JavaScript and Python savers read and write as well. The
+-- thread's id stands in them as its row spells it. An answer is rows of three kinds, so that one
+-- statement brings all of a state:
+--   0  checkpoint id, the checkpoint, its metadata, the parent's id
+--   1  '', channel, version, type, blob: each value once, whatever number of checkpoints has it
+--   2  checkpoint id, task id, channel, type, blob (of interrupts and errors only), the task's path
+-- LIMIT 1 makes the look-up of each blob one of its key, whatever the planner believes.
+
+-- name: lg_checkpoint_insert
+-- only: postgres
+-- many
+-- $1 thread, $2 namespace, $3 id, $4 parent, $5 checkpoint, $6 metadata
+INSERT INTO lg_checkpoints.checkpoints (thread_id, checkpoint_ns, checkpoint_id,
+                                        parent_checkpoint_id, checkpoint, metadata)
+SELECT coalesce((SELECT t.id FROM langgraph_server.threads t
+                 WHERE t.id = replace(n.thread::text, '-', '')), n.thread::text),
+       n.ns, n.id::text, n.parent::text, n.checkpoint::jsonb, n.metadata::jsonb
+FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[])
+  AS n(thread, ns, id, parent, checkpoint, metadata);
+
+-- name: lg_blob_insert
+-- only: postgres
+-- many
+-- $1 thread, $2 namespace, $3 channel, $4 version, $5 type, $6 blob. A version that is there belongs
+-- to a run that was rolled back.
+INSERT INTO lg_checkpoints.checkpoint_blobs AS b (thread_id, checkpoint_ns, channel, version, type,
+                                                  blob)
+SELECT coalesce((SELECT t.id FROM langgraph_server.threads t
+                 WHERE t.id = replace(n.thread::text, '-', '')), n.thread::text),
+       n.ns, n.channel, n.version, n.type, n.blob
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[])
+  AS n(thread, ns, channel, version, type, blob)
+ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET
+  type = excluded.type, blob = excluded.blob;
+
+-- name: lg_checkpoint_newest
+-- only: postgres
+-- $1 thread, $2 namespace
+WITH c AS (
+  SELECT * FROM (
+   (SELECT thread_id, checkpoint_id, parent_checkpoint_id, checkpoint, metadata
+    FROM lg_checkpoints.checkpoints
+    WHERE thread_id = $1::uuid::text AND checkpoint_ns = $2
+    ORDER BY checkpoint_id DESC LIMIT 1)
+   UNION ALL
+   (SELECT thread_id, checkpoint_id, parent_checkpoint_id, checkpoint, metadata
+    FROM lg_checkpoints.checkpoints
+    WHERE thread_id = replace($1::uuid::text, '-', '') AND checkpoint_ns = $2
+    ORDER BY checkpoint_id DESC LIMIT 1)
+  ) both_spellings ORDER BY checkpoint_id DESC LIMIT 1
+)
+SELECT 0 AS kind, c.checkpoint_id, c.checkpoint::text, c.metadata::text, c.parent_checkpoint_id,
+       NULL::bytea, NULL::text
+FROM c
+UNION ALL
+SELECT 1, '', b.channel, b.version, b.type, b.blob, NULL
+FROM (SELECT DISTINCT c.thread_id, v.key, v.value
+      FROM c, jsonb_each_text(CASE jsonb_typeof(c.checkpoint -> 'channel_versions')
+                              WHEN 'object' THEN c.checkpoint -> 'channel_versions'
+                              ELSE '{}' END) v) n
+CROSS JOIN LATERAL (SELECT * FROM lg_checkpoints.checkpoint_blobs
+                    WHERE thread_id = n.thread_id AND checkpoint_ns = $2 AND channel = n.key
+                      AND version = n.value LIMIT 1) b
+UNION ALL
+SELECT 2, w.checkpoint_id, w.task_id, w.channel, w.type,
+       CASE WHEN w.channel IN ('__interrupt__', '__error__') THEN w.blob END, w.task_path
+FROM c JOIN lg_checkpoints.checkpoint_writes w
+  ON w.thread_id = c.thread_id AND w.checkpoint_ns = $2 AND w.checkpoint_id = c.checkpoint_id
+WHERE NOT c.checkpoint ? 'holdfast'
+ORDER BY 1, 2 DESC, 3, 4;
+
+-- name: lg_checkpoint_get
+-- only: postgres
+-- $1 thread, $2 namespace, $3 id
+WITH c AS (
+  SELECT * FROM (
+   (SELECT thread_id, checkpoint_id, parent_checkpoint_id, checkpoint, metadata
+    FROM lg_checkpoints.checkpoints
+    WHERE thread_id = $1::uuid::text AND checkpoint_ns = $2 AND checkpoint_id = $3::uuid::text
+    ORDER BY checkpoint_id DESC LIMIT 1)
+   UNION ALL
+   (SELECT thread_id, checkpoint_id, parent_checkpoint_id, checkpoint, metadata
+    FROM lg_checkpoints.checkpoints
+    WHERE thread_id = replace($1::uuid::text, '-', '') AND checkpoint_ns = $2 AND checkpoint_id = $3::uuid::text
+    ORDER BY checkpoint_id DESC LIMIT 1)
+  ) both_spellings ORDER BY checkpoint_id DESC LIMIT 1
+)
+SELECT 0 AS kind, c.checkpoint_id, c.checkpoint::text, c.metadata::text, c.parent_checkpoint_id,
+       NULL::bytea, NULL::text
+FROM c
+UNION ALL
+SELECT 1, '', b.channel, b.version, b.type, b.blob, NULL
+FROM (SELECT DISTINCT c.thread_id, v.key, v.value
+      FROM c, jsonb_each_text(CASE jsonb_typeof(c.checkpoint -> 'channel_versions')
+                              WHEN 'object' THEN c.checkpoint -> 'channel_versions'
+                              ELSE '{}' END) v) n
+CROSS JOIN LATERAL (SELECT * FROM lg_checkpoints.checkpoint_blobs
+                    WHERE thread_id = n.thread_id AND checkpoint_ns = $2 AND channel = n.key
+                      AND version = n.value LIMIT 1) b
+UNION ALL
+SELECT 2, w.checkpoint_id, w.task_id, w.channel, w.type,
+       CASE WHEN w.channel IN ('__interrupt__', '__error__') THEN w.blob END, w.task_path
+FROM c JOIN lg_checkpoints.checkpoint_writes w
+  ON w.thread_id = c.thread_id AND w.checkpoint_ns = $2 AND w.checkpoint_id = c.checkpoint_id
+WHERE NOT c.checkpoint ? 'holdfast'
+ORDER BY 1, 2 DESC, 3, 4;
+
+-- name: lg_checkpoint_page
+-- only: postgres
+-- $1 thread, $2 namespace, $3 id before which, $4 metadata, $5 limit, $6 with the values?
+WITH c AS (
+  SELECT * FROM (
+   (SELECT thread_id, checkpoint_id, parent_checkpoint_id, checkpoint, metadata
+    FROM lg_checkpoints.checkpoints
+    WHERE thread_id = $1::uuid::text AND checkpoint_ns = $2
+      AND checkpoint_id < $3 AND metadata @> $4::jsonb
+    ORDER BY checkpoint_id DESC LIMIT $5)
+   UNION ALL
+   (SELECT thread_id, checkpoint_id, parent_checkpoint_id, checkpoint, metadata
+    FROM lg_checkpoints.checkpoints
+    WHERE thread_id = replace($1::uuid::text, '-', '') AND checkpoint_ns = $2
+      AND checkpoint_id < $3 AND metadata @> $4::jsonb
+    ORDER BY checkpoint_id DESC LIMIT $5)
+  ) both_spellings ORDER BY checkpoint_id DESC LIMIT $5
+)
+SELECT 0 AS kind, c.checkpoint_id, c.checkpoint::text, c.metadata::text, c.parent_checkpoint_id,
+       NULL::bytea, NULL::text
+FROM c
+UNION ALL
+SELECT 1, '', b.channel, b.version, b.type, b.blob, NULL
+FROM (SELECT DISTINCT c.thread_id, v.key, v.value
+      FROM c, jsonb_each_text(CASE jsonb_typeof(c.checkpoint -> 'channel_versions')
+                              WHEN 'object' THEN c.checkpoint -> 'channel_versions'
+                              ELSE '{}' END) v
+      WHERE $6::bool) n
+CROSS JOIN LATERAL (SELECT * FROM lg_checkpoints.checkpoint_blobs
+                    WHERE thread_id = n.thread_id AND checkpoint_ns = $2 AND channel = n.key
+                      AND version = n.value LIMIT 1) b
+UNION ALL
+SELECT 2, w.checkpoint_id, w.task_id, w.channel, w.type,
+       CASE WHEN w.channel IN ('__interrupt__', '__error__') THEN w.blob END, w.task_path
+FROM c JOIN lg_checkpoints.checkpoint_writes w
+  ON w.thread_id = c.thread_id AND w.checkpoint_ns = $2 AND w.checkpoint_id = c.checkpoint_id
+WHERE NOT c.checkpoint ? 'holdfast'
+ORDER BY 1, 2 DESC, 3, 4;
+
+-- name: lg_legacy_states
+-- only: postgres
+-- States of a thread that has no checkpoints: what the other runtimes keep beside them, and last the
+-- values in the thread's row. $1 thread, $2 limit
+(SELECT s.checkpoint_id, s.values::text, to_json(s.next)::text, s.tasks::text, s.metadata::text,
+        s.parent_checkpoint ->> 'checkpoint_id', s.created_at, s.id::int8
+ FROM langgraph_server.thread_states s
+ WHERE s.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+ ORDER BY s.created_at DESC, s.id DESC LIMIT $2)
+UNION ALL
+(SELECT NULL, t.values::text, '[]', '[]', '{}', NULL, t.updated_at, 0
+ FROM langgraph_server.threads t
+ WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', '')) AND t.values <> '{}'
+   AND NOT EXISTS (SELECT 1 FROM langgraph_server.thread_states s
+                   WHERE s.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))))
+ORDER BY 7 DESC, 8 DESC;
