@@ -38,8 +38,9 @@ struct pg_stmt {
     char *sql;
     uint32_t *oids; /* of the parameters, as declared by the caller; 0: inferred */
     enum pg_class class;
-    unsigned id;   /* index into pg_conn.prepared */
-    unsigned refs; /* calls under way that use it */
+    int64_t cost_ns; /* of one execution on the server, learned; 0: not known */
+    unsigned id;     /* index into pg_conn.prepared */
+    unsigned refs;   /* calls under way that use it */
     char name[PG_NAME_BYTES];
 };
 
@@ -147,8 +148,10 @@ struct pg_conn {
     /* under way, in order of sending */
     struct list jobs; /* pg_work.node */
     size_t load;
-    VEC(struct pg_stmt *) stmts; /* one for each call of the units in jobs; NULL: unnamed */
+    int64_t backlog_ns, moved_us; /* cost of the jobs; when one last ended or the first began */
+    VEC(struct pg_stmt *) stmts;  /* one for each call of the units in jobs; NULL: unnamed */
     size_t stmts_at;
+    unsigned answered; /* id of the statement that was answered last; PG_STATEMENTS_MAX: none */
     struct pg_prepared *prepared; /* PG_STATEMENTS_MAX of them, or NULL */
     char tx_status;               /* of the last ReadyForQuery: I, T, E */
     char fatal[6];                /* SQLSTATE with which the server said goodbye */

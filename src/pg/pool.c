@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pool.c - which connection a unit takes, how many there are, and what happens when they go.
  *
- * READ: the least busy connection; when all are busy one more is opened, up to the limit, while the
- * unit is already in a pipeline. The connection of the ORDER lane is used for reads only when there
- * is no other. ORDER: one connection, chosen when the lane is first used and again after it was
- * lost; units go out in the order of submission. SLOW, transactions, copies: a connection that
- * nothing else uses; when none can be opened, the least busy one is reserved and drains first, so
- * that a stream of reads cannot starve them.
+ * READ: a busy connection while its queue is short, else the one with the shortest; when all are
+ * busy one more is opened, up to the limit, while the unit is already in a pipeline. The connection
+ * of the ORDER lane is used for reads only when there is no other. ORDER: one connection, chosen
+ * when the lane is first used and again after it was lost; units go out in the order of submission.
+ * SLOW, transactions, copies: a connection that nothing else uses; when none can be opened, the
+ * least busy one is reserved and drains first, so that a stream of reads cannot starve them.
  *
  * A unit that no connection takes waits in its lane; lanes are looked at when a unit ends, when a
  * connection comes up, and at the end of a turn. After a failed connect the next one waits for the
@@ -21,7 +21,9 @@
 #define BACKOFF_FIRST_US 100000
 #define CONNECTING_MAX   4
 #define SHORT_LIFE_US    1000000 /* lost so early counts as a connect that failed */
-#define GROW_LOAD        1       /* of the least busy connection: one more is opened */
+#define PACK_NS          100000  /* quick units share a connection up to so long a queue */
+#define PACK_COUNT       4
+#define COST_UNKNOWN_NS  200000
 
 static struct pg_work *first_of(const struct list *lane) {
     struct list *n = list_first(lane);
@@ -40,31 +42,59 @@ static bool is_idle(const struct pg_conn *c) {
            !c->cancel;
 }
 
-/* The least busy connection; the ORDER lane's only when there is no other. */
-static struct pg_conn *least_busy(const struct pg_pool *p, bool with_order) {
+/* What a unit should take the server. */
+static int64_t cost_of(struct pg_pool *p, const struct pg_work *w) {
+    int64_t ns = 0;
+    for (size_t i = 0; i < w->call_count; i++) {
+        const struct pg_stmt *t = p->stats.unnamed ? NULL : pg_statement_of(p, &w->calls[i]);
+        ns += t && t->cost_ns ? t->cost_ns : COST_UNKNOWN_NS;
+    }
+    return ns;
+}
+
+/* When a unit that is sent now would begin there, in ns from now, as far as one can know; below
+ * zero: at once. What has not moved for long is not trusted. */
+static int64_t queue_ns(const struct pg_conn *c) {
+    return c->load ? c->backlog_ns + (rt_mono_us(c->pool->rt) - c->moved_us) * 1000 : -1;
+}
+
+/* A cost that was learned with one unit at a time is mostly the way there and back: some more units
+ * are tried, and the cost falls when they do not need time of their own. */
+static bool packs(const struct pg_conn *c, int64_t queue, int64_t cost_ns) {
+    return queue + cost_ns <= PACK_NS ||
+           (c->load < PACK_COUNT && cost_ns <= PACK_NS * 3 / 2 && queue <= PACK_NS * 10);
+}
+
+/* The first busy connection with a short queue, else the one with the shortest: quick units share
+ * a pipeline, which spares both sides work, and slow ones get a server process each. */
+static struct pg_conn *least_busy(const struct pg_pool *p, int64_t cost_ns, bool with_order) {
     struct pg_conn *best = NULL;
+    int64_t best_ns = INT64_MAX;
     LIST_EACH (&p->conns, n) {
         struct pg_conn *c = LIST_ENTRY(n, struct pg_conn, node);
         if (!takes_units(c) || (c == p->order && !with_order))
             continue;
-        if (!best || c->load < best->load)
+        int64_t ns = queue_ns(c);
+        if (ns >= 0 && packs(c, ns, cost_ns))
+            return c;
+        if (ns < best_ns) {
             best = c;
-        if (best->load == 0)
-            break;
+            best_ns = ns;
+        }
     }
     return best;
 }
 
-static struct pg_conn *for_read(struct pg_pool *p) {
-    struct pg_conn *c = least_busy(p, false);
+static struct pg_conn *for_read(struct pg_pool *p, const struct pg_work *w) {
+    struct pg_conn *c = least_busy(p, w->cost_ns, false);
     if (!c && (p->conn_count <= 1 || p->conn_count == p->o.connections_max))
-        c = least_busy(p, true);
+        c = least_busy(p, w->cost_ns, true);
     return c;
 }
 
 static struct pg_conn *for_order(struct pg_pool *p) {
     if (!p->order)
-        p->order = least_busy(p, true);
+        p->order = least_busy(p, COST_UNKNOWN_NS, true);
     return p->order && takes_units(p->order) ? p->order : NULL;
 }
 
@@ -95,7 +125,7 @@ static void unit_goes(struct pg_pool *p, struct pg_conn *c, struct pg_work *w) {
 static struct pg_conn *choose(struct pg_pool *p, const struct pg_work *w) {
     switch (w->lane) {
     case PG_LANE_READ:
-        return for_read(p);
+        return for_read(p, w);
     case PG_LANE_ORDER:
         return for_order(p);
     case PG_LANE_SLOW:
@@ -204,10 +234,11 @@ int pg_pool_submit_kind(struct pg_pool *p, struct pg_work *w, enum pg_kind kind,
     w->submitted_us = now;
     w->sent_us = w->run_us = 0;
     w->deadline_us = timeout > 0 ? now + timeout : INT64_MAX;
+    w->cost_ns = w->lane == PG_LANE_READ && kind == PG_KIND_UNIT ? cost_of(p, w) : COST_UNKNOWN_NS;
     struct list *lane = lane_of(p, w);
     struct pg_conn *c = w->lane != PG_LANE_SLOW && list_empty(lane) ? choose(p, w) : NULL;
     if (c) {
-        bool grow = c->load >= GROW_LOAD && p->conn_count < p->o.connections_max;
+        bool grow = p->conn_count < p->o.connections_max && !packs(c, queue_ns(c), w->cost_ns);
         unit_goes(p, c, w);
         pg_deadline_of(p, w);
         if (grow)

@@ -75,6 +75,7 @@ struct pg_work {
     int64_t submitted_us, sent_us, deadline_us;
     uint64_t out_at; /* place of its first byte in what was ever put into the connection's buffer */
     size_t next_result;
+    int64_t cost_ns; /* what it should take the server */
     unsigned char kind, state, tries;
     bool unnamed, pinned, suspect;
 };

@@ -145,8 +145,22 @@ static bool again(struct pg_conn *c, struct pg_work *w, struct pg_stmt *t) {
     return false;
 }
 
+/* What the statement took: the time since the connection's last answer. Several answers of one turn
+ * share it unevenly; the mean is right. */
+static void learn_cost(struct pg_conn *c, const struct pg_work *w) {
+    struct pg_stmt *t =
+        c->answered < PG_STATEMENTS_MAX ? c->pool->statements.by_id[c->answered] : NULL;
+    int64_t now = rt_mono_us(c->pool->rt);
+    if (t && w->call_count == 1 && w->code == 0) {
+        int64_t took_ns = (now - c->moved_us) * 1000;
+        t->cost_ns = t->cost_ns ? t->cost_ns + (took_ns - t->cost_ns) / 16 : took_ns + 1;
+    }
+    c->moved_us = now;
+}
+
 static void end_unit(struct pg_conn *c, struct pg_work *w) {
     struct pg_stmt *t = w->next_result < w->call_count ? current_stmt(c) : NULL;
+    learn_cost(c, w);
     bool failed = w->sqlstate[0] != '\0', rerun = failed && again(c, w, t);
     for (size_t i = w->next_result; i < w->call_count; i++)
         pop_stmt(c);
@@ -171,6 +185,7 @@ static int on_ready(struct pg_conn *c, struct reader *r, struct err *err) {
     c->tx_status = r->at[0];
     list_remove(&w->node);
     c->load--;
+    c->backlog_ns -= w->cost_ns;
     c->rows = 0;
     c->cells.count = 0;
     if (c->up_us)
@@ -398,6 +413,8 @@ static int on_complete(struct pg_conn *c, struct reader *r, bool empty, struct e
     if (w->kind == PG_KIND_UNIT) {
         if (w->next_result >= w->call_count)
             return malformed(err, 'C');
+        const struct pg_stmt *t = current_stmt(c);
+        c->answered = t ? t->id : PG_STATEMENTS_MAX;
         pop_stmt(c);
         w->next_result++;
     } else {

@@ -104,7 +104,9 @@ static void begin_job(struct pg_conn *c, struct pg_work *w) {
     w->next_result = 0;
     w->tries++;
     list_push_back(&c->jobs, &w->node);
-    c->load++;
+    if (c->load++ == 0)
+        c->moved_us = w->sent_us;
+    c->backlog_ns += w->cost_ns;
 }
 
 static void on_prepared(struct pg_work *w) {

@@ -1,0 +1,1 @@
+INSERT INTO bench.docs (doc) VALUES (:doc);

@@ -1,0 +1,2 @@
+\set n random(1, 1000)
+SELECT :n::int;
