@@ -39,4 +39,4 @@ DELETE FROM holdfast.leaders WHERE worker = $1;
 -- name: hint_send
 -- only: postgres
 -- On its own, never in a batch: the server takes a lock for it when it commits. $1 text
-SELECT pg_notify('holdfast', $1);
+SELECT true FROM pg_notify('holdfast', $1);

@@ -1,30 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* app.c - the composition root: config → loop → database → engine → API → HTTP server.
  *
- * Start: everything that may block (opening and migrating the database) happens before the loop
- * runs; then a fiber takes up the runs of an earlier process, makes the default assistants and
- * opens the port, so the first answer comes from a complete server. Stop (SIGTERM, SIGINT): no new
- * connections, running runs end or are handed back within the drain timeout, streams end,
- * connections close, the database is flushed, the loop ends. A second signal shortens the wait to
- * nothing. */
+ * Start: opening SQLite, which may block, happens before the loop runs; then a fiber opens
+ * PostgreSQL, when that is the database, makes the default assistants, takes up the runs of an
+ * earlier process and opens the port, so the first answer comes from a complete server. Stop
+ * (SIGTERM, SIGINT): no new connections, running runs end or are handed back within the drain
+ * timeout, streams end, connections close, the database is flushed, the loop ends. A second signal
+ * shortens the wait to nothing.
+ */
 #include "app/app.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/api.h"
 #include "app/auth_settings.h"
 #include "app/config.h"
+#include "app/database.h"
 #include "app/debug.h"
+#include "app/hints.h"
 #include "app/supervisor.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
-#include "db/sqlite/sqlite.h"
 #include "engine/engine.h"
 #include "graphs/graphs.h"
 #include "http/client.h"
@@ -48,12 +47,14 @@ struct app {
     struct graph_services services;
     struct registry *registry;
     struct engine *engine;
+    struct hints *hints; /* NULL with SQLite */
     struct auth *auth;
     struct api *api;
     struct http_server *http;
     struct metric *connections, *streams, *lag;
     struct supervisor_worker worker; /* index 0: the only process */
     int64_t started_us, drain_until_us;
+    bool starting; /* the first fiber is at work */
     bool stopping;
     int status; /* exit status */
 };
@@ -86,6 +87,8 @@ static void on_http_closed(void *arg) {
 static void stop_fiber(void *arg) {
     struct app *app = arg;
     log_plain(LOG_INFO, "server.drain", "finishing what is under way");
+    while (app->starting)
+        (void)fiber_sleep_us(LAST_ANSWERS_POLL_US);
     if (app->http)
         http_server_stop_accepting(app->http);
     engine_drain(app->engine, app->drain_until_us);
@@ -160,16 +163,34 @@ static void warn_if_open(const struct app *app) {
                   LOG_Z("host", app->config.listen_host[0] ? app->config.listen_host : "*"));
 }
 
+/* After routing is built, before listening. */
+static int start(struct app *app, struct err *err) {
+    int rc = 0;
+    if (!app->db) {
+        rc = database_open(app->rt, &app->config, &app->db, err);
+        app->store.db = app->db;
+    }
+    if (rc == 0 && !app->stopping)
+        rc = seed_assistants(app, err);
+    if (rc == 0 && !app->stopping)
+        rc = engine_start(app->engine, err);
+    if (rc == 0 && db_postgres_pool(app->db))
+        rc = hints_open(db_postgres_pool(app->db), app->engine, &app->hints, err);
+    if (rc == 0 && !app->stopping)
+        rc = auth_start(app->auth, err);
+    if (rc == 0 && !app->stopping)
+        rc = listen_open(app, err);
+    return rc;
+}
+
 static void start_fiber(void *arg) {
     struct app *app = arg;
     struct err err = {0};
-    int rc = seed_assistants(app, &err);
-    if (rc == 0)
-        rc = engine_start(app->engine, &err);
-    if (rc == 0)
-        rc = auth_start(app->auth, &err);
-    if (rc == 0)
-        rc = listen_open(app, &err);
+    app->starting = true;
+    int rc = start(app, &err);
+    app->starting = false;
+    if (rc == 0 && !app->http)
+        return; /* stopped meanwhile */
     if (rc < 0) {
         fprintf(stderr, "holdfast: %s\n", err.message);
         app->status = 1;
@@ -181,45 +202,6 @@ static void start_fiber(void *arg) {
     log_event(LOG_INFO, "server.listening", "ready", LOG_Z("host", app->config.listen_host),
               LOG_INT("port", http_server_port(app->http)), LOG_Z("version", HF_VERSION),
               LOG_INT("start_ms", (clock_mono_us() - app->started_us) / 1000));
-}
-
-/* A new folder's name must be as durable as what will be written into it. */
-static int data_folder_make(const char *path, struct err *err) {
-    char parent[4200];
-    if (mkdir(path, 0700) < 0)
-        return errno == EEXIST
-                   ? 0
-                   : err_set_system(err, ERR_IO, errno, "cannot make the data folder %s", path);
-    int n = snprintf(parent, sizeof(parent), "%s/..", path);
-    int fd = n > 0 && (size_t)n < sizeof(parent) ? open(parent, O_RDONLY | O_DIRECTORY) : -1;
-    int rc = 0;
-    if (fd < 0 || fsync(fd) != 0)
-        rc = err_set_system(err, ERR_IO, errno, "the folder above %s cannot be synced", path);
-    if (fd >= 0)
-        (void)close(fd); /* nothing was written through it */
-    return rc;
-}
-
-static int database_open(struct app *app, struct err *err) {
-    const struct config *c = &app->config;
-    struct db_sqlite_options o;
-    char path[4200];
-    db_sqlite_options_default(&o);
-    o.synchronous_normal = c->sqlite_synchronous == CONFIG_SYNCHRONOUS_NORMAL;
-    o.readers = (int)c->sqlite_readers;
-    o.queue_count_max = (size_t)c->db_queue_count_max;
-    o.cache_bytes = c->sqlite_cache_bytes;
-    o.log_all = c->db_log_all;
-    if (!c->ephemeral) {
-        int rc = data_folder_make(c->data.p, err);
-        if (rc < 0)
-            return rc;
-        int n = snprintf(path, sizeof(path), "%s/holdfast.db", c->data.p);
-        if (n < 0 || (size_t)n >= sizeof(path))
-            return err_set(err, ERR_INVALID, "data: the path is too long");
-        o.path = path;
-    }
-    return db_sqlite_open(app->rt, &o, &app->db, err);
 }
 
 static void on_collect(void *arg) {
@@ -308,7 +290,8 @@ static int open_all(struct app *app, struct err *err) {
     if (rc < 0)
         return rc;
     fiber_set_limit(app->rt, (size_t)c->fibers_max);
-    rc = database_open(app, err);
+    if (!database_is_remote(c))
+        rc = database_open(app->rt, c, &app->db, err);
     if (rc < 0)
         return rc;
     app->store.db = app->db;
@@ -326,6 +309,7 @@ static int open_all(struct app *app, struct err *err) {
 static void close_all(struct app *app) {
     metrics_off_collect(on_collect, app);
     api_free(app->api);
+    hints_close(app->hints);
     engine_close(app->engine);
     registry_free(app->registry);
     llm_free(app->llm);
@@ -357,7 +341,6 @@ static int serve(struct app *app, struct err *err) {
         int rc = supervisor_run(&o, &app->worker, &app->status, err);
         if (rc < 0 || app->worker.index == 0)
             return rc;
-        app->started_us = clock_mono_us(); /* this process, maybe long after the first */
     }
     failpoint_init_from_env();
     int rc = open_all(app, err);

@@ -14,14 +14,26 @@
 #include <getopt.h>
 #include <stddef.h>
 
-#define MEMORY_BYTES_MAX (4u << 20)
-#define US_PER_S 1000000
+#define MEMORY_BYTES_MAX  (4u << 20)
+#define US_PER_S          1000000
+#define MILLISECONDS_FROM 1000 /* of a PATIENCE */
 
-enum kind { KIND_GROUP, KIND_STR, KIND_SECRET, KIND_BOOL, KIND_INT, KIND_BYTES, KIND_SECONDS,
-            KIND_CHOICE };
+enum kind {
+    KIND_GROUP,
+    KIND_STR,
+    KIND_SECRET,
+    KIND_BOOL,
+    KIND_INT,
+    KIND_BYTES,
+    KIND_SECONDS,
+    KIND_PATIENCE,
+    KIND_CHOICE
+};
 static const char *const kind_words[] = {
-    [KIND_STR] = "TEXT", [KIND_SECRET] = "SECRET", [KIND_BOOL] = "true|false",
-    [KIND_INT] = "N",    [KIND_BYTES] = "BYTES",   [KIND_SECONDS] = "SECONDS",
+    [KIND_STR] = "TEXT",         [KIND_SECRET] = "SECRET",
+    [KIND_BOOL] = "true|false",  [KIND_INT] = "N",
+    [KIND_BYTES] = "BYTES",      [KIND_SECONDS] = "SECONDS",
+    [KIND_PATIENCE] = "SECONDS",
 };
 
 /* Where an option's text came from; a later one wins. */
@@ -33,31 +45,33 @@ struct row {
     const char *choices; /* "a|b" of a CHOICE */
     const char *env, *fallback;
     int64_t min, max;
-    const char *help;    /* the title of a group */
-    size_t offset;       /* in struct config */
+    const char *help; /* the title of a group */
+    size_t offset;    /* in struct config */
 };
 
-#define KIND_OF_STR KIND_STR, NULL
-#define KIND_OF_SECRET KIND_SECRET, NULL
-#define KIND_OF_BOOL KIND_BOOL, NULL
-#define KIND_OF_INT KIND_INT, NULL
-#define KIND_OF_BYTES KIND_BYTES, NULL
-#define KIND_OF_SECONDS KIND_SECONDS, NULL
+#define KIND_OF_STR          KIND_STR, NULL
+#define KIND_OF_SECRET       KIND_SECRET, NULL
+#define KIND_OF_BOOL         KIND_BOOL, NULL
+#define KIND_OF_INT          KIND_INT, NULL
+#define KIND_OF_BYTES        KIND_BYTES, NULL
+#define KIND_OF_SECONDS      KIND_SECONDS, NULL
+#define KIND_OF_PATIENCE     KIND_PATIENCE, NULL
 #define KIND_OF_CHOICE(list) KIND_CHOICE, list
-#define OFFSET_STR(key) offsetof(struct config, key)
-#define OFFSET_SECRET OFFSET_STR
-#define OFFSET_BOOL OFFSET_STR
-#define OFFSET_INT OFFSET_STR
-#define OFFSET_BYTES OFFSET_STR
-#define OFFSET_SECONDS(key) offsetof(struct config, key##_us)
-#define OFFSET_CHOICE(list) OFFSET_STR
+#define OFFSET_STR(key)      offsetof(struct config, key)
+#define OFFSET_SECRET        OFFSET_STR
+#define OFFSET_BOOL          OFFSET_STR
+#define OFFSET_INT           OFFSET_STR
+#define OFFSET_BYTES         OFFSET_STR
+#define OFFSET_SECONDS(key)  offsetof(struct config, key##_us)
+#define OFFSET_PATIENCE      OFFSET_SECONDS
+#define OFFSET_CHOICE(list)  OFFSET_STR
 
-#define ROW(kind, choices, key, env, fallback, min, max, help, offset) \
+#define ROW(kind, choices, key, env, fallback, min, max, help, offset)                             \
     {kind, #key, choices, env, fallback, min, max, help, offset},
 #define ROW_EXPANDED(...) ROW(__VA_ARGS__)
 static const struct row rows[] = {
 #define GROUP(title) {.kind = KIND_GROUP, .help = title},
-#define OPT(key, kind, env, fallback, min, max, help) \
+#define OPT(key, kind, env, fallback, min, max, help)                                              \
     ROW_EXPANDED(KIND_OF_##kind, key, env, fallback, min, max, help, OFFSET_##kind(key))
 #include "options.def"
 #undef OPT
@@ -66,9 +80,9 @@ static const struct row rows[] = {
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 
 enum row_index {
-#define GROUP_NAME(line) ROW_GROUP_##line
-#define GROUP_NAME_EXPANDED(line) GROUP_NAME(line)
-#define GROUP(title) GROUP_NAME_EXPANDED(__LINE__),
+#define GROUP_NAME(line)                              ROW_GROUP_##line
+#define GROUP_NAME_EXPANDED(line)                     GROUP_NAME(line)
+#define GROUP(title)                                  GROUP_NAME_EXPANDED(__LINE__),
 #define OPT(key, kind, env, fallback, min, max, help) ROW_##key,
 #include "options.def"
 #undef OPT
@@ -78,6 +92,7 @@ enum row_index {
 struct given {
     const char *text;
     enum source source;
+    str env; /* the variable that gave it */
 };
 
 /* "drain-timeout" of drain_timeout. */
@@ -97,9 +112,9 @@ static char *flag_of(struct arena *a, const char *key) {
 }
 
 /* The name to complain about: "--drain-timeout" or "HOLDFAST_DRAIN_TIMEOUT". */
-static const char *name_of(struct arena *a, const struct row *row, enum source source) {
-    if (source == SOURCE_ENV) {
-        return row->env;
+static const char *name_of(struct arena *a, const struct row *row, const struct given *given) {
+    if (given->source == SOURCE_ENV) {
+        return arena_z(a, given->env);
     }
     return arena_printf(a, "--%s", flag_of(a, row->key)).p;
 }
@@ -176,21 +191,24 @@ static int convert_number(const struct row *row, const char *name, str text, int
                        : row->kind == KIND_BYTES ? "a number of bytes such as 4096, 64K, 16M or 1G"
                                                  : "a number of seconds");
     }
-    bool inside = row->kind == KIND_SECONDS
-                      ? seconds >= (double)row->min && seconds <= (double)row->max
-                      : value >= row->min && value <= row->max;
+    bool fraction = row->kind == KIND_SECONDS || row->kind == KIND_PATIENCE;
+    if (row->kind == KIND_PATIENCE && seconds >= MILLISECONDS_FROM) {
+        seconds /= 1000;
+    }
+    bool inside = fraction ? seconds >= (double)row->min && seconds <= (double)row->max
+                           : value >= row->min && value <= row->max;
     if (!inside) {
         return err_set(err, ERR_INVALID, "%s: " STR_FMT " is outside of %lld to %lld", name,
                        (int)(text.len < 80 ? text.len : 80), text.p, (long long)row->min,
                        (long long)row->max);
     }
-    *field = row->kind == KIND_SECONDS ? (int64_t)(seconds * US_PER_S + 0.5) : value;
+    *field = fraction ? (int64_t)(seconds * US_PER_S + 0.5) : value;
     return 0;
 }
 
 static int convert(const struct row *row, const struct given *given, struct config *c,
                    struct err *err) {
-    const char *name = name_of(&c->memory, row, given->source);
+    const char *name = name_of(&c->memory, row, given);
     str text = str_of(given->text);
     void *field = (char *)c + row->offset;
     switch (row->kind) {
@@ -200,6 +218,7 @@ static int convert(const struct row *row, const struct given *given, struct conf
     case KIND_INT:
     case KIND_BYTES:
     case KIND_SECONDS:
+    case KIND_PATIENCE:
         return convert_number(row, name, text, field, err);
     case KIND_BOOL:
         if (!parse_bool(text, field)) {
@@ -219,7 +238,7 @@ static int convert(const struct row *row, const struct given *given, struct conf
 
 /* --- what several options say together --- */
 static int resolve_listen(const struct given *given, struct config *c, struct err *err) {
-    const char *name = name_of(&c->memory, &rows[ROW_listen], given[ROW_listen].source);
+    const char *name = name_of(&c->memory, &rows[ROW_listen], &given[ROW_listen]);
     str rest = c->listen, host;
     if (str_starts(rest, STR("["))) {
         ptrdiff_t end = str_find(rest, STR("]:"));
@@ -255,20 +274,26 @@ static int resolve_listen(const struct given *given, struct config *c, struct er
 static int check_database(const struct given *given, const struct config *c, struct arena *a,
                           struct err *err) {
     str url = secret_reveal(c->database_url);
-    const char *name = name_of(a, &rows[ROW_database_url], given[ROW_database_url].source);
-    if (str_starts(url, STR("postgres://")) || str_starts(url, STR("postgresql://"))) {
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s: PostgreSQL is not built yet; unset it to use SQLite in the data folder",
-                       name);
-    }
-    if (!str_empty(url)) {
+    const char *name = name_of(a, &rows[ROW_database_url], &given[ROW_database_url]);
+    bool postgres = str_starts(url, STR("postgres://")) || str_starts(url, STR("postgresql://")) ||
+                    (str_find(url, STR("://")) < 0 && str_find_char(url, '=') > 0);
+    if (!str_empty(url) && !postgres) {
         return err_set(err, ERR_INVALID, "%s: unknown kind of database; unset it to use SQLite",
                        name);
     }
-    if (c->workers > 1) {
+    if (postgres && c->ephemeral) {
+        return err_set(err, ERR_INVALID,
+                       "%s and ephemeral exclude each other: nothing would be kept there", name);
+    }
+    if (postgres && c->database_pool_max > 0 && c->database_pool_min > c->database_pool_max) {
+        return err_set(err, ERR_INVALID, "%s: is more than the pool may have, %lld",
+                       name_of(a, &rows[ROW_database_pool_min], &given[ROW_database_pool_min]),
+                       (long long)c->database_pool_max);
+    }
+    if (!postgres && c->workers > 1) {
         return err_set(err, ERR_UNSUPPORTED,
-                       "%s: more than one process needs PostgreSQL, which is not built yet",
-                       name_of(a, &rows[ROW_workers], given[ROW_workers].source));
+                       "%s: more than one process needs PostgreSQL: set DATABASE_URL",
+                       name_of(a, &rows[ROW_workers], &given[ROW_workers]));
     }
     return 0;
 }
@@ -279,7 +304,7 @@ static int trim_url(const struct given *given, enum row_index at, struct config 
     if (!str_empty(*url) && !str_starts(*url, STR("http://")) &&
         !str_starts(*url, STR("https://"))) {
         return err_set(err, ERR_INVALID, "%s: must start with http:// or https://",
-                       name_of(&c->memory, &rows[at], given[at].source));
+                       name_of(&c->memory, &rows[at], &given[at]));
     }
     str trimmed = *url;
     while (str_ends(trimmed, STR("/"))) {
@@ -316,17 +341,46 @@ static int resolve(const struct given *given, struct config *c, struct err *err)
 }
 
 /* --- finding the texts --- */
-#define FLAG_HELP 'h'
+#define FLAG_HELP  'h'
 #define FLAG_FIRST 256
+
+/* The first of the row's variables that is set. */
+static bool find_env(const struct row *row, struct given *out) {
+    str names = str_of(row->env), name;
+    char z[128];
+    while (!str_empty(names) && str_split_next(&names, ' ', &name)) {
+        ASSERT(name.len < sizeof(z));
+        memcpy(z, name.p, name.len);
+        z[name.len] = '\0';
+        const char *text = getenv(z);
+        if (text && text[0]) {
+            *out = (struct given){text, SOURCE_ENV, name};
+            return true;
+        }
+    }
+    return false;
+}
 
 static void find_defaults_and_env(struct given *given) {
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        given[i] = (struct given){rows[i].fallback, SOURCE_DEFAULT};
-        const char *env = rows[i].env && rows[i].env[0] ? getenv(rows[i].env) : NULL;
-        if (env && env[0]) {
-            given[i] = (struct given){env, SOURCE_ENV};
+        if (!rows[i].env || !find_env(&rows[i], &given[i])) {
+            given[i] = (struct given){rows[i].fallback, SOURCE_DEFAULT, STR_NULL};
         }
     }
+}
+
+/* Platforms that start many short-lived processes, by a variable that each sets. */
+static const char *find_platform(void) {
+    static const char *const names[] = {
+        "AWS_LAMBDA_FUNCTION_NAME",   "VERCEL", "NETLIFY", "K_SERVICE", "FUNCTION_TARGET",
+        "AZURE_FUNCTIONS_ENVIRONMENT"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        const char *text = getenv(names[i]);
+        if (text && text[0]) {
+            return names[i];
+        }
+    }
+    return NULL;
 }
 
 static int find_flags(int argc, char **argv, struct given *given, struct config *c,
@@ -335,10 +389,10 @@ static int find_flags(int argc, char **argv, struct given *given, struct config 
     size_t count = 0;
     for (size_t i = 0; i < ROW_COUNT; i++) {
         if (rows[i].kind != KIND_GROUP) {
-            options[count++] = (struct option){
-                flag_of(&c->memory, rows[i].key),
-                rows[i].kind == KIND_BOOL ? optional_argument : required_argument, NULL,
-                FLAG_FIRST + (int)i};
+            options[count++] =
+                (struct option){flag_of(&c->memory, rows[i].key),
+                                rows[i].kind == KIND_BOOL ? optional_argument : required_argument,
+                                NULL, FLAG_FIRST + (int)i};
         }
     }
     options[count] = (struct option){"help", no_argument, NULL, FLAG_HELP};
@@ -353,7 +407,8 @@ static int find_flags(int argc, char **argv, struct given *given, struct config 
             return err_set(err, ERR_INVALID, "unknown option %.100s; --help lists them",
                            argv[optind - 1]);
         } else {
-            given[flag - FLAG_FIRST] = (struct given){optarg ? optarg : "true", SOURCE_FLAG};
+            given[flag - FLAG_FIRST] =
+                (struct given){optarg ? optarg : "true", SOURCE_FLAG, STR_NULL};
         }
     }
     if (optind < argc) {
@@ -368,6 +423,7 @@ int config_load(int argc, char **argv, struct config *out, struct err *err) {
     struct given given[ROW_COUNT];
     arena_init(&c.memory, MEMORY_BYTES_MAX);
     find_defaults_and_env(given);
+    c.platform = find_platform();
     int rc = find_flags(argc, argv, given, &c, err);
     for (size_t i = 0; rc == 0 && i < ROW_COUNT; i++) {
         if (rows[i].kind != KIND_GROUP) {

@@ -32,12 +32,21 @@ enum config_multitask {
     CONFIG_MULTITASK_ROLLBACK
 };
 
+enum config_database_profile {
+    CONFIG_PROFILE_AUTO,
+    CONFIG_PROFILE_STANDARD,
+    CONFIG_PROFILE_GATEWAY,
+    CONFIG_PROFILE_SERVERLESS,
+    CONFIG_PROFILE_CHECKPOINTER
+};
+
 #define OPT_FIELD_STR(key) str key;
 #define OPT_FIELD_SECRET(key) struct secret key;
 #define OPT_FIELD_BOOL(key) bool key;
 #define OPT_FIELD_INT(key) int64_t key;
 #define OPT_FIELD_BYTES(key) int64_t key;
 #define OPT_FIELD_SECONDS(key) int64_t key##_us;
+#define OPT_FIELD_PATIENCE(key) int64_t key##_us;
 #define OPT_FIELD_INDEX(key) int key;
 #define OPT_FIELD_CHOICE(list) OPT_FIELD_INDEX
 
@@ -49,6 +58,7 @@ struct config {
 #undef GROUP
     const char *listen_host; /* of listen; "" all addresses; IPv6 without brackets */
     int listen_port;         /* of listen and port */
+    const char *platform;    /* variable by which a platform for functions shows itself, or NULL */
     bool help_wanted;        /* --help: print config_help() and leave; the rest is set as usual */
     struct arena memory;
 };

@@ -4,13 +4,12 @@
  * The command opens the database that the same settings give to `serve`, on a loop and a fiber of
  * its own, and closes it again. A SQLite file belongs to one process at a time, so it is done while
  * no server runs on it; a file of keys (--file) can be changed beside a running server. */
-#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "app/database.h"
 #include "app/token_int.h"
 #include "base/clock.h"
-#include "db/sqlite/sqlite.h"
 #include "store/api_keys.h"
 
 #define PAGE 100
@@ -79,30 +78,21 @@ static int walk(struct job *j, bool revoke) {
                   : 0;
 }
 
-static int database_open(struct job *j) {
+static int open_store(struct job *j) {
     const struct config *c = &j->o->config;
-    struct db_sqlite_options o;
     struct stat st;
-    if (secret_reveal(c->database_url).len)
-        return err_set(j->err, ERR_UNSUPPORTED, "token key: PostgreSQL is not built yet");
-    db_sqlite_options_default(&o);
     str path = arena_printf(&j->a, STR_FMT "/holdfast.db", STR_ARG(c->data));
-    if (j->o->verb == TOKEN_KEY_CREATE) {
-        if (mkdir(c->data.p, 0700) != 0 && errno != EEXIST)
-            return err_set_system(j->err, ERR_IO, errno, "cannot make the folder %s", c->data.p);
-    } else if (stat(path.p, &st) != 0) {
+    if (!database_is_remote(c) && j->o->verb != TOKEN_KEY_CREATE && stat(path.p, &st) != 0)
         return err_set(j->err, ERR_NOT_FOUND,
                        "there is no database in %s: name its folder with --data, or the file of "
                        "keys with --file",
                        c->data.p);
-    }
-    o.path = path.p;
-    return db_sqlite_open(j->rt, &o, &j->store.db, j->err);
+    return database_open(j->rt, c, &j->store.db, j->err);
 }
 
 static void job_fiber(void *arg) {
     struct job *j = arg;
-    j->rc = database_open(j);
+    j->rc = open_store(j);
     if (j->rc == 0)
         j->rc =
             j->o->verb == TOKEN_KEY_CREATE ? create(j) : walk(j, j->o->verb == TOKEN_KEY_REVOKE);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/migrate_command.h"
 #include "app/mock_llm.h"
 #include "app/token.h"
 
@@ -16,6 +17,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"serve", app_serve, "serve the API (serve --help lists the options)"},
+    {"migrate", migrate_run, "the schema in PostgreSQL, by hand (migrate --help)"},
     {"token", token_run, "make tokens and API keys (token --help)"},
     {"mock-llm", mock_llm_run, "a stand-in for a model server (mock-llm --help)"},
 };

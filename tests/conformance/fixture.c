@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "pg/pool.h"
 #include "rt/loop.h"
 
 #define ARENA_MAX ((size_t)256 << 20)
@@ -19,19 +21,45 @@ void fixture_fail(struct fixture *f, const char *format, ...) {
     va_end(args);
 }
 
-void fixture_open(struct fixture *f, const struct db_sqlite_options *given) {
+static void open_sqlite(struct fixture *f) {
     struct db_sqlite_options o;
     struct err err = {0};
     db_sqlite_options_default(&o);
-    if (given)
-        o = *given;
+    if (f->queue_count_max)
+        o.queue_count_max = f->queue_count_max;
     o.path = f->in_memory ? NULL : f->path;
     int code = db_sqlite_open(f->rt, &o, &f->db, &err);
-    if (code < 0) {
+    if (code < 0)
         fixture_fail(f, "db_sqlite_open: %s: %s", err_name(code), err.message);
-        return;
-    }
-    if (f->behind_fault)
+}
+
+/* All rows of our schemas, but not the record of the migrations. */
+static const char EMPTY[] =
+    "DO $$ DECLARE names text; BEGIN "
+    "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') INTO names FROM pg_tables "
+    "WHERE schemaname IN ('holdfast', 'langgraph_server', 'public') "
+    "AND tablename NOT LIKE '%migrations'; "
+    "IF names IS NOT NULL THEN EXECUTE 'TRUNCATE ' || names; END IF; END $$";
+
+static void open_postgres(struct fixture *f) {
+    struct db_postgres_options o = f->postgres_options;
+    struct err err = {0};
+    if (f->queue_count_max)
+        o.queue_count_max = f->queue_count_max;
+    if (!f->emptied)
+        fixture_sql(f, EMPTY);
+    f->emptied = true;
+    int code = db_postgres_open(f->rt, &o, &f->db, &err);
+    if (code < 0)
+        fixture_fail(f, "db_postgres_open: %s: %s", err_name(code), err.message);
+}
+
+void fixture_open(struct fixture *f) {
+    if (f->postgres)
+        fixture_on_fiber(f, open_postgres);
+    else
+        open_sqlite(f);
+    if (f->db && f->kind.behind_fault)
         f->db = db_fault_wrap(f->db);
 }
 
@@ -47,13 +75,40 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
     return remove(path);
 }
 
-void fixture_init(struct fixture *f, bool in_memory, bool behind_fault) {
-    *f = (struct fixture){.in_memory = in_memory, .behind_fault = behind_fault};
+void fixture_init(struct fixture *f, struct fixture_kind kind) {
+    *f = (struct fixture){.kind = kind, .in_memory = kind.in_memory, .postgres = kind.postgres};
+    db_postgres_options_default(&f->postgres_options);
+    f->postgres_options.url = getenv("HF_TEST_DATABASE_URL");
+    if (kind.postgres)
+        assert_non_null(f->postgres_options.url);
     (void)snprintf(f->dir, sizeof(f->dir), "/tmp/holdfast-db-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(f->path, sizeof(f->path), "%s/data.db", f->dir);
     arena_init(&f->arena, ARENA_MAX);
     assert_int_equal(rt_open(&f->rt, NULL), 0);
+}
+
+static void on_sql_pool_closed(void *ctx) { fiber_unpark(ctx); }
+
+void fixture_sql(struct fixture *f, const char *sql) {
+    struct pg_pool_options o;
+    struct pg_pool *pool;
+    struct err err = {0};
+    pg_pool_options_default(&o);
+    o.url = getenv("HF_TEST_DATABASE_URL");
+    o.connections_max = o.connections_min = 1;
+    int code = pg_pool_open(f->rt, &o, &pool, &err);
+    if (code < 0) {
+        fixture_fail(f, "%s: %s", sql, err.message);
+        return;
+    }
+    code = pg_pool_await(pool, &err);
+    if (code == 0)
+        code = pg_pool_script(pool, sql, 20000000, &err);
+    if (code < 0)
+        fixture_fail(f, "%s: %s", sql, err.message);
+    pg_pool_close(pool, clock_mono_us() + 1000000, on_sql_pool_closed, fiber_self());
+    fiber_park_shielded();
 }
 
 void fixture_deinit(struct fixture *f) {
@@ -78,10 +133,10 @@ void fixture_on_fiber(struct fixture *f, fixture_fn fn) {
     rt_run(f->rt);
 }
 
-void fixture_run(bool in_memory, bool behind_fault, fixture_fn fn) {
+void fixture_run(struct fixture_kind kind, fixture_fn fn) {
     struct fixture f;
-    fixture_init(&f, in_memory, behind_fault);
-    fixture_open(&f, NULL);
+    fixture_init(&f, kind);
+    fixture_open(&f);
     if (!f.failure[0])
         fixture_on_fiber(&f, fn);
     fixture_deinit(&f);

@@ -13,19 +13,29 @@
 #include <cmocka.h>
 
 #include "db/fault/fault.h"
+#include "db/postgres/postgres.h"
 #include "db/sqlite/sqlite.h"
 
 struct fixture;
 typedef void (*fixture_fn)(struct fixture *f);
 
+/* Which database a test runs on. */
+struct fixture_kind {
+    bool in_memory, postgres, behind_fault;
+};
+
 struct fixture {
-    bool in_memory, behind_fault;
+    struct fixture_kind kind;
+    bool in_memory, postgres;
+    size_t queue_count_max; /* 0: the default */
+    struct db_postgres_options postgres_options; /* changed before fixture_open, when needed */
     struct rt *rt;
     struct db *db;
     struct arena arena;
     char dir[64], path[96];
     char failure[512]; /* of the first CHECK that failed */
     void *extra;       /* a test's own */
+    bool emptied;
     fixture_fn fn;
 };
 
@@ -57,14 +67,17 @@ struct fixture {
     } while (0)
 
 void fixture_fail(struct fixture *f, const char *format, ...) PRINTF_LIKE(2, 3);
-/* A loop and a folder, no database yet. */
-void fixture_init(struct fixture *f, bool in_memory, bool behind_fault);
-void fixture_open(struct fixture *f, const struct db_sqlite_options *o); /* NULL: the defaults */
+/* A loop and a folder, no database yet. PostgreSQL: the one that HF_TEST_DATABASE_URL names; the
+ * first fixture_open of a fixture empties it. */
+void fixture_init(struct fixture *f, struct fixture_kind kind);
+void fixture_open(struct fixture *f); /* not on a fiber */
 void fixture_close_db(struct fixture *f);
 void fixture_deinit(struct fixture *f);
 /* Opens everything, runs fn on a fiber, closes everything; fails the test with what CHECK noted. */
-void fixture_run(bool in_memory, bool behind_fault, fixture_fn fn);
+void fixture_run(struct fixture_kind kind, fixture_fn fn);
 /* Runs fn on a fiber of an open fixture until it returns. */
 void fixture_on_fiber(struct fixture *f, fixture_fn fn);
+/* A statement for the server, on a connection of its own; on a fiber. */
+void fixture_sql(struct fixture *f, const char *sql);
 
 #endif

@@ -25,7 +25,7 @@ FROM holdfast.checkpoints;
 SELECT thread_id, seq, run_id, kind, at, data FROM holdfast.events;
 
 -- name: digest_kv
-SELECT owner, key, value, version, updated_at FROM holdfast.kv;
+SELECT owner, key, convert_from(value, 'UTF8'), version, updated_at FROM holdfast.kv;
 
 -- name: digest_leaders
 SELECT name, worker, expires_at FROM holdfast.leaders;

@@ -24,18 +24,18 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 
-#define LEASE_US INT64_C(30000000)
-#define LEASE_POLL_US INT64_C(200000)
-#define LEASE_WAIT_US INT64_C(600000000)
-#define ASK_TIMEOUT_US INT64_C(60000000)
-#define NO_TIMEOUT INT64_C(-1)
-#define LOCK_TRIES_MAX 30
-#define LOCK_PAUSE_US INT64_C(500000)
-#define TEXT_BYTES_MAX ((size_t)1 << 20)
+#define LEASE_US        INT64_C(30000000)
+#define LEASE_POLL_US   INT64_C(200000)
+#define LEASE_WAIT_US   INT64_C(600000000)
+#define ASK_TIMEOUT_US  INT64_C(60000000)
+#define NO_TIMEOUT      INT64_C(-1)
+#define LOCK_TRIES_MAX  30
+#define LOCK_PAUSE_US   INT64_C(500000)
+#define TEXT_BYTES_MAX  ((size_t)1 << 20)
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
-#define SCHEMA_MARK "lg_checkpoints_schema"
-#define TABLE_MARK "lg_checkpoints."
-#define ANY_MARK "lg_checkpoints"
+#define SCHEMA_MARK     "lg_checkpoints_schema"
+#define TABLE_MARK      "lg_checkpoints."
+#define ANY_MARK        "lg_checkpoints"
 
 struct runner {
     struct pg_pool *pool;
@@ -162,11 +162,10 @@ static int prepare(struct runner *r, struct err *err) {
         return code;
     return pg_pool_script(
         r->pool,
-        arena_printf(a, "%s;\n%s;\n%s;\n%s;\n%s;\n", db_postgres_own[PGDB_MIGRATE_LOCK],
-                     db_postgres_own[PGDB_MIGRATE_MAKE_SCHEMA],
-                     db_postgres_own[PGDB_MIGRATE_MAKE_VERSIONS],
-                     db_postgres_own[PGDB_MIGRATE_MAKE_LEASE],
-                     db_postgres_own[PGDB_MIGRATE_FILL_LEASE])
+        arena_printf(
+            a, "%s;\n%s;\n%s;\n%s;\n%s;\n", db_postgres_own[PGDB_MIGRATE_LOCK],
+            db_postgres_own[PGDB_MIGRATE_MAKE_SCHEMA], db_postgres_own[PGDB_MIGRATE_MAKE_VERSIONS],
+            db_postgres_own[PGDB_MIGRATE_MAKE_LEASE], db_postgres_own[PGDB_MIGRATE_FILL_LEASE])
             .p,
         ASK_TIMEOUT_US, err);
 }
@@ -223,9 +222,7 @@ static size_t applied_count(const struct db_postgres_version *versions) {
 
 /* --- invalid indexes ------------------------------------------------------------------------- */
 
-static bool is_word(char c) {
-    return c == '_' || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
+static bool is_word(char c) { return c == '_' || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
 /* "… INDEX [CONCURRENTLY] [IF NOT EXISTS] name …" */
 static bool makes_index(const char *text, str name) {
@@ -270,8 +267,7 @@ int db_postgres_invalid_read(struct pg_pool *p, const char *checkpoint_schema, s
 static int repair(struct runner *r, struct err *err) {
     struct db_postgres_index *found = NULL;
     size_t count = 0;
-    int code = db_postgres_invalid_read(r->pool, r->schema, &r->arena, &found,
-                                        &count, err);
+    int code = db_postgres_invalid_read(r->pool, r->schema, &r->arena, &found, &count, err);
     for (size_t i = 0; code == 0 && i < count; i++) {
         if (!found[i].ours)
             continue;
@@ -360,14 +356,12 @@ static const char *row_text(struct runner *r, const struct db_postgres_migration
 /* "patience; fence; text; row" as one script. */
 static const char *script(struct runner *r, const char *text, const char *row) {
     str holder = id_dashed(&r->arena, r->holder);
-    return arena_printf(&r->arena, "%s;\n%s;\n%s\n;\n%s;\n",
-                        db_postgres_own[PGDB_MIGRATE_PATIENCE],
+    return arena_printf(&r->arena, "%s;\n%s;\n%s\n;\n%s;\n", db_postgres_own[PGDB_MIGRATE_PATIENCE],
                         filled(&r->arena, PGDB_MIGRATE_FENCE, &holder, 1), text, row)
         .p;
 }
 
-static int step(struct runner *r, const struct db_postgres_migration *m, bool up,
-                struct err *err) {
+static int step(struct runner *r, const struct db_postgres_migration *m, bool up, struct err *err) {
     int64_t start_us = clock_mono_us();
     const char *const *texts = up ? m->up : m->down, *last = "";
     int code = 0;
@@ -376,8 +370,7 @@ static int step(struct runner *r, const struct db_postgres_migration *m, bool up
     } else {
         code = up && texts[0] ? repair(r, err) : 0;
         for (; code == 0 && *texts; texts++)
-            code = run_script(
-                r, db_postgres_with_schema(&r->arena, *texts, r->schema), err);
+            code = run_script(r, db_postgres_with_schema(&r->arena, *texts, r->schema), err);
     }
     if (code == 0 && (r->lease_lost || FAILPOINT("db.migrate.commit") < 0))
         code = err_set(err, ERR_CONFLICT, "another process has taken over the migration");

@@ -90,8 +90,7 @@ static void bind_real(struct arena *a, uint32_t oid, double v, struct pg_param *
     *out = oid == PG_OID_JSONB ? pg_jsonb(a, text) : raw(oid, text, false);
 }
 
-static int bind_text(struct arena *a, uint32_t oid, str s, struct pg_param *out,
-                     struct err *err) {
+static int bind_text(struct arena *a, uint32_t oid, str s, struct pg_param *out, struct err *err) {
     struct id id;
     switch (oid) {
     case PG_OID_TEXT:
@@ -171,9 +170,7 @@ static enum cell_kind kind_of(uint32_t oid) {
     }
 }
 
-bool pgdb_column_known(uint32_t oid) {
-    return kind_of(oid) != CELL_UNKNOWN;
-}
+bool pgdb_column_known(uint32_t oid) { return kind_of(oid) != CELL_UNKNOWN; }
 
 static bool copy_bytes(struct arena *a, str from, str *out) {
     char *to = arena_try_alloc(a, from.len + 1);

@@ -23,10 +23,19 @@ static const char *const variables[] = {
 static int clear_environment(void **state) {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(variables); i++) {
-        if (variables[i][0]) {
-            unsetenv(variables[i]);
+        char z[512];
+        (void)snprintf(z, sizeof(z), "%s", variables[i]);
+        str names = str_of(z), name;
+        while (!str_empty(names) && str_split_next(&names, ' ', &name)) {
+            z[(size_t)(name.p - z) + name.len] = '\0';
+            unsetenv(name.p);
         }
     }
+    static const char *const platforms[] = {"AWS_LAMBDA_FUNCTION_NAME", "VERCEL", "NETLIFY",
+                                            "K_SERVICE", "FUNCTION_TARGET",
+                                            "AZURE_FUNCTIONS_ENVIRONMENT"};
+    for (size_t i = 0; i < ARRAY_COUNT(platforms); i++)
+        unsetenv(platforms[i]);
     return 0;
 }
 
@@ -242,15 +251,63 @@ static void test_model_and_urls(void **state) {
                    "--openai-base-url=ftp://x", NULL);
 }
 
-static void test_not_built_yet(void **state) {
+static void test_database_urls(void **state) {
     (void)state;
-    setenv("DATABASE_URL", "postgres://u:hunter2@h/db", 1);
-    assert_refused(ERR_UNSUPPORTED, "DATABASE_URL: PostgreSQL is not built yet", NULL);
+    static const char *const good[] = {"postgres://u:hunter2@h/db", "postgresql:///db?host=/tmp",
+                                       "host=h user=u password=hunter2", ""};
+    struct config c;
+    struct err err;
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
+        setenv("DATABASE_URL", good[i], 1);
+        assert_int_equal(load(&c, &err, NULL), 0);
+        config_deinit(&c);
+    }
+    setenv("DATABASE_URL", "postgres:///db", 1);
+    assert_refused(ERR_INVALID, "DATABASE_URL and ephemeral exclude each other", "--ephemeral",
+                   NULL);
     setenv("DATABASE_URL", "mysql://u:hunter2@h/db", 1);
     assert_refused(ERR_INVALID, "DATABASE_URL: unknown kind of database", NULL);
     unsetenv("DATABASE_URL");
     assert_refused(ERR_UNSUPPORTED, "--workers: more than one process needs PostgreSQL",
                    "--workers=2", NULL);
+}
+
+/* Several variables of one option, and units that the name does not tell. */
+static void test_pool_variables(void **state) {
+    (void)state;
+    struct config c;
+    struct err err;
+    setenv("DB_POOL_SIZE", "7", 1);
+    assert_int_equal(load(&c, &err, NULL), 0);
+    assert_int_equal(c.database_pool_max, 7);
+    config_deinit(&c);
+    setenv("DB_POOL_MAX", "8", 1);
+    setenv("DATABASE_POOL_MIN_SIZE", "3", 1);
+    setenv("DATABASE_POOL_TIMEOUT", "2.5", 1);
+    setenv("DB_IDLE_TIMEOUT", "30000", 1);
+    setenv("DB_CONNECT_TIMEOUT", "4", 1);
+    assert_int_equal(load(&c, &err, NULL), 0);
+    assert_int_equal(c.database_pool_max, 8);
+    assert_int_equal(c.database_pool_min, 3);
+    assert_int_equal(c.database_pool_timeout_us, 2500000);
+    assert_int_equal(c.database_idle_timeout_us, 30000000);
+    assert_int_equal(c.database_connect_timeout_us, 4000000);
+    config_deinit(&c);
+    setenv("DATABASE_POOL_MAX_SIZE", "9", 1);
+    assert_int_equal(load(&c, &err, NULL), 0);
+    assert_int_equal(c.database_pool_max, 9);
+    config_deinit(&c);
+    assert_int_equal(load(&c, &err, "--database-pool-max=2", "--database-pool-min=1", NULL), 0);
+    assert_int_equal(c.database_pool_max, 2);
+    config_deinit(&c);
+    setenv("DATABASE_POOL_MAX_SIZE", "many", 1);
+    assert_refused(ERR_INVALID, "DATABASE_POOL_MAX_SIZE: \"many\" is not a whole number", NULL);
+    unsetenv("DATABASE_POOL_MAX_SIZE");
+    setenv("DB_POOL_MAX", "-1", 1);
+    assert_refused(ERR_INVALID, "DB_POOL_MAX: -1 is outside", NULL);
+    setenv("DB_POOL_MAX", "2", 1);
+    setenv("DATABASE_URL", "postgres://h/db", 1);
+    assert_refused(ERR_INVALID, "DATABASE_POOL_MIN_SIZE: is more than the pool may have, 2", NULL);
 }
 
 static void test_secrets_stay_secret(void **state) {
@@ -262,8 +319,8 @@ static void test_secrets_stay_secret(void **state) {
     assert_str(secret_reveal(c.openai_api_key), "sk-verysecret");
     config_deinit(&c);
 
-    setenv("DATABASE_URL", "postgres://u:hunter2@h/db", 1);
-    assert_int_equal(load(&c, &err, NULL), ERR_UNSUPPORTED);
+    setenv("DATABASE_URL", "mysql://u:hunter2@h/db", 1);
+    assert_int_equal(load(&c, &err, NULL), ERR_INVALID);
     assert_null(strstr(err.message, "hunter2"));
     unsetenv("DATABASE_URL");
 
@@ -320,7 +377,8 @@ int main(void) {
         cmocka_unit_test_setup(test_port_of_the_platform, clear_environment),
         cmocka_unit_test_setup(test_model_and_urls, clear_environment),
         cmocka_unit_test_setup(test_workers, clear_environment),
-        cmocka_unit_test_setup(test_not_built_yet, clear_environment),
+        cmocka_unit_test_setup(test_database_urls, clear_environment),
+        cmocka_unit_test_setup(test_pool_variables, clear_environment),
         cmocka_unit_test_setup(test_secrets_stay_secret, clear_environment),
         cmocka_unit_test_setup(test_output_only_on_success, clear_environment),
         cmocka_unit_test_setup(test_help_lists_every_option, clear_environment),

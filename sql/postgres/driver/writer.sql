@@ -1,0 +1,34 @@
+-- What the PostgreSQL driver itself says to the server. Not part of the catalogue of statements.
+
+-- name: server_facts
+SELECT current_setting('server_version_num')::int4, current_setting('max_connections')::int4,
+       current_setting('superuser_reserved_connections')::int4,
+       (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend');
+
+-- name: writer_register
+-- $1 id
+INSERT INTO holdfast.writers (id, epoch, group_no) VALUES ($1, 1, 0);
+
+-- name: writer_advance
+-- The witness of a group of batches: fails (22012) unless the row is still in this epoch.
+-- $1 id, $2 number of the group, $3 epoch
+WITH mine AS (UPDATE holdfast.writers SET group_no = $2 WHERE id = $1 AND epoch = $3 RETURNING 1)
+SELECT 1 / count(*) FROM mine;
+
+-- name: writer_resolve
+-- Which group was the last to commit; none of the old epoch can any more. Waits for one under way.
+-- $1 id
+UPDATE holdfast.writers SET epoch = epoch + 1 WHERE id = $1 RETURNING group_no, epoch;
+
+-- name: writer_evict
+-- Ends the connection whose open transaction holds the row.
+-- $1 id
+SELECT pg_catalog.pg_terminate_backend(l.pid)
+FROM holdfast.writers w
+JOIN pg_catalog.pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = w.xmax
+                          AND l.mode = 'ExclusiveLock' AND l.granted
+WHERE w.id = $1;
+
+-- name: writer_forget
+-- $1 id
+DELETE FROM holdfast.writers WHERE id = $1;

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* digest.c - the digest of a PostgreSQL database: the rows as SQLite would hold them.
+ *
+ * For each table of the SQLite schema a statement of sql/postgres/driver/digest.sql gives the same
+ * columns in the same order: ids as 32 hex digits, times in microseconds, JSON as text (db/digest.c
+ * makes it canonical). The sum itself is db/digest.c's. */
+#include "db/digest.h"
+
+#include "db/postgres/pgdb_int.h"
+
+#define TABLE_BYTES_MAX ((size_t)1 << 30)
+#define WAIT_US         10000000
+
+static const struct {
+    const char *name;
+    enum db_postgres_own scan;
+} tables[] = {
+    {"assistant_versions", PGDB_DIGEST_ASSISTANT_VERSIONS},
+    {"assistants", PGDB_DIGEST_ASSISTANTS},
+    {"checkpoint_lists", PGDB_DIGEST_CHECKPOINT_LISTS},
+    {"checkpoint_values", PGDB_DIGEST_CHECKPOINT_VALUES},
+    {"checkpoints", PGDB_DIGEST_CHECKPOINTS},
+    {"events", PGDB_DIGEST_EVENTS},
+    {"kv", PGDB_DIGEST_KV},
+    {"leaders", PGDB_DIGEST_LEADERS},
+    {"runs", PGDB_DIGEST_RUNS},
+    {"store_items", PGDB_DIGEST_STORE_ITEMS},
+    {"threads", PGDB_DIGEST_THREADS},
+    {"workers", PGDB_DIGEST_WORKERS},
+};
+
+static int add_table(struct pgdb *d, size_t at, struct db_digest_sum *sum, struct err *err) {
+    struct arena a;
+    struct db_rows rows;
+    arena_init(&a, TABLE_BYTES_MAX);
+    struct pg_call call = {.name = tables[at].name, .sql = db_postgres_own[tables[at].scan]};
+    int code = pgdb_ask(d, &call, WAIT_US, &a, &rows, err);
+    for (size_t row = 0; code == 0 && row < rows.row_count; row++) {
+        db_digest_row(sum, tables[at].name);
+        for (size_t col = 0; col < rows.col_count; col++)
+            db_digest_cell(sum, db_cell(&rows, row, col));
+        db_digest_row_end(sum);
+    }
+    arena_deinit(&a);
+    return code;
+}
+
+int pgdb_digest(struct pgdb *d, char out[DB_DIGEST_LEN + 1], struct err *err) {
+    struct db_digest_sum sum;
+    char text[DB_DIGEST_LEN + 1];
+    int code = 0;
+    db_digest_begin(&sum);
+    for (size_t i = 0; code == 0 && i < ARRAY_COUNT(tables); i++)
+        code = add_table(d, i, &sum, err);
+    db_digest_end(&sum, text);
+    if (code == 0)
+        memcpy(out, text, sizeof(text));
+    return code;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* group.c - the statements of many batches as one unit of work, and their results back.
+ *
+ *   waiting tasks ── bind by type ──▶ refs: (task, operation), in order
+ *   refs ── coalesce ──▶ calls: [0] the witness, then one for each span of refs
+ *
+ * Neighbouring operations with the same statement, when its text takes arrays (`-- many`) and none
+ * of them expects anything, become one call whose parameters are arrays with an element for each:
+ * the server parses, plans and locks once for all of them. An operation that stands alone sends
+ * arrays of one. Operations with an expectation keep a call of their own, so that a failure names
+ * the operation.
+ *
+ * The witness moves the number of the writer's row on; see writer.c. It must change that row, or
+ * the unit fails as a whole: then another incarnation has taken the number.
+ *
+ * A group is bounded by tasks, statements and bytes. A task that is marked `alone` is a group. */
+#include "base/failpoint.h"
+#include "db/postgres/pgdb_int.h"
+
+#define GROUP_TASKS_MAX      512
+#define GROUP_STATEMENTS_MAX 4096
+#define GROUP_BYTES_MAX      ((size_t)8 << 20)
+#define GROUP_ARENA_MAX      ((size_t)1 << 31)
+#define MANY_MAX             1024
+
+void pgdb_group_init(struct pgdb_group *g) {
+    *g = (struct pgdb_group){0};
+    arena_init(&g->arena, GROUP_ARENA_MAX);
+}
+
+void pgdb_group_deinit(struct pgdb_group *g) { arena_deinit(&g->arena); }
+
+static enum pgdb_form form_of(const struct db_op *op) {
+    switch (op->expect.kind) {
+    case DB_ANY:
+        return PGDB_PLAIN;
+    case DB_CHANGES:
+        return PGDB_CHANGES;
+    case DB_NO_ROW:
+        return PGDB_NO_ROW;
+    }
+    UNREACHABLE();
+}
+
+static const struct pgdb_text *text_of(const struct pgdb_writer *w, const struct db_op *op) {
+    return &w->driver->texts.of[op->stmt][form_of(op)];
+}
+
+static size_t batch_bytes(const struct db_batch *b) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < b->count; i++)
+        for (size_t p = 0; p < b->ops[i].param_count; p++) {
+            const struct db_value *v = &b->ops[i].params[p];
+            bytes += v->type == DB_TEXT || v->type == DB_BLOB ? v->s.len : 16;
+        }
+    return bytes;
+}
+
+/* How many tasks from the front make a group, and how many statements they have. */
+static size_t count_tasks(const struct list *waiting, size_t *out_statements) {
+    size_t tasks = 0, statements = 0, bytes = 0;
+    LIST_EACH (waiting, node) {
+        const struct pgdb_task *t = PGDB_TASK(node);
+        size_t more = batch_bytes(t->batch);
+        bool first = tasks == 0;
+        if (!first &&
+            (t->alone || tasks == GROUP_TASKS_MAX ||
+             statements + t->batch->count > GROUP_STATEMENTS_MAX || bytes + more > GROUP_BYTES_MAX))
+            break;
+        tasks++;
+        statements += t->batch->count;
+        bytes += more;
+        if (t->alone)
+            break;
+    }
+    *out_statements = statements;
+    return tasks;
+}
+
+static int bind_op(const struct pgdb_writer *w, const struct db_op *op, struct arena *a,
+                   struct pg_param *out, struct err *err) {
+    const struct pgdb_text *text = text_of(w, op);
+    ASSERT(text->sql);
+    bool many = db_catalogue[op->stmt].many;
+    int failed = FAILPOINT("db.write.statement");
+    if (failed < 0)
+        return err_set(err, failed, "failpoint db.write.statement");
+    for (size_t i = 0; i < op->param_count; i++) {
+        uint32_t oid = many ? pg_element_of(text->param_oids[i]) : text->param_oids[i];
+        int code = pgdb_bind(a, oid, &op->params[i], &out[i], err);
+        if (code < 0)
+            return err_context(err, "statement %s, parameter %zu", db_catalogue[op->stmt].name,
+                               i + 1),
+                   code;
+    }
+    return 0;
+}
+
+/* Appends the task's operations to the group's, or gives it its error. */
+static bool bind_task(struct pgdb_writer *w, struct pgdb_task *t, struct pg_param **bound,
+                      size_t *ref_count) {
+    struct pgdb_group *g = &w->unit;
+    for (size_t i = 0; i < t->batch->count; i++) {
+        const struct db_op *op = &t->batch->ops[i];
+        struct pg_param *params = ARENA_ARRAY(&g->arena, struct pg_param, op->param_count + 1);
+        t->code = bind_op(w, op, &g->arena, params, &t->err);
+        if (t->code < 0) {
+            t->batch->failed_at = i;
+            return false;
+        }
+        g->refs[*ref_count + i] = (struct pgdb_op_ref){t, i};
+        bound[*ref_count + i] = params;
+    }
+    *ref_count += t->batch->count;
+    return true;
+}
+
+static const struct db_op *op_of(const struct pgdb_op_ref *ref) {
+    return &ref->task->batch->ops[ref->op];
+}
+
+static bool joins(const struct db_op *first, const struct db_op *next) {
+    return next->stmt == first->stmt && first->expect.kind == DB_ANY && next->expect.kind == DB_ANY;
+}
+
+static struct pg_param *arrays_of(struct pgdb_group *g, const struct pgdb_text *text,
+                                  struct pg_param *const *bound, size_t count, size_t params) {
+    struct pg_param *out = ARENA_ARRAY(&g->arena, struct pg_param, params + 1);
+    struct pg_param *column = ARENA_ARRAY(&g->arena, struct pg_param, count);
+    for (size_t p = 0; p < params; p++) {
+        for (size_t i = 0; i < count; i++)
+            column[i] = bound[i][p];
+        out[p] = pg_array(&g->arena, pg_element_of(text->param_oids[p]), column, count);
+    }
+    return out;
+}
+
+static void add_calls(struct pgdb_writer *w, struct pg_param *const *bound, size_t ref_count) {
+    struct pgdb_group *g = &w->unit;
+    for (size_t at = 0, count; at < ref_count; at += count) {
+        const struct db_op *op = op_of(&g->refs[at]);
+        const struct db_statement *s = &db_catalogue[op->stmt];
+        const struct pgdb_text *text = text_of(w, op);
+        count = 1;
+        while (s->many && count < MANY_MAX && at + count < ref_count &&
+               joins(op, op_of(&g->refs[at + count])))
+            count++;
+        g->spans[g->call_count] = (struct pgdb_call_span){at, count};
+        g->calls[g->call_count++] = (struct pg_call){
+            .name = s->name,
+            .sql = text->sql,
+            .params = s->many ? arrays_of(g, text, bound + at, count, op->param_count) : bound[at],
+            .param_count = op->param_count};
+    }
+}
+
+static void add_witness(struct pgdb_writer *w) {
+    struct pgdb_group *g = &w->unit;
+    struct pg_param *params = ARENA_ARRAY(&g->arena, struct pg_param, 3);
+    params[0] = pg_uuid(w->id);
+    params[1] = pg_int8(w->group_no);
+    params[2] = pg_int8(w->epoch);
+    g->spans[0] = (struct pgdb_call_span){0, 0};
+    g->calls[0] = (struct pg_call){.name = "writer_advance",
+                                   .sql = db_postgres_own[PGDB_WRITER_ADVANCE],
+                                   .params = params,
+                                   .param_count = 3};
+    g->call_count = 1;
+}
+
+bool pgdb_group_build(struct pgdb_writer *w, struct list *refused) {
+    struct pgdb_group *g = &w->unit;
+    size_t statements, ref_count = 0;
+    size_t tasks = count_tasks(&w->waiting, &statements);
+    arena_reset(&g->arena);
+    g->refs = ARENA_ARRAY(&g->arena, struct pgdb_op_ref, statements + 1);
+    g->calls = ARENA_ARRAY(&g->arena, struct pg_call, statements + 1);
+    g->spans = ARENA_ARRAY(&g->arena, struct pgdb_call_span, statements + 1);
+    struct pg_param **bound = ARENA_ARRAY(&g->arena, struct pg_param *, statements + 1);
+    g->task_count = 0;
+    for (size_t i = 0; i < tasks; i++) {
+        struct list *node = list_pop_front(&w->waiting);
+        struct pgdb_task *t = PGDB_TASK(node);
+        t->results = 0;
+        t->batch->failed_at = SIZE_MAX;
+        if (bind_task(w, t, bound, &ref_count)) {
+            list_push_back(&w->group, node);
+            g->task_count++;
+        } else {
+            list_push_back(refused, node);
+        }
+    }
+    g->statement_count = ref_count;
+    add_witness(w);
+    add_calls(w, bound, ref_count);
+    return g->task_count > 0;
+}
+
+void pgdb_group_at(const struct pgdb_group *g, size_t call, struct pgdb_task **out_task,
+                   size_t *out_op) {
+    *out_task = NULL;
+    if (call == 0 || call >= g->call_count)
+        return;
+    const struct pgdb_op_ref *ref = &g->refs[g->spans[call].first];
+    *out_task = ref->task;
+    *out_op = ref->op;
+}
+
+/* A call for many changes a row for each: that is what `-- many` promises. */
+void pgdb_group_result(struct pgdb_group *g, size_t call, const struct pg_result *r) {
+    struct pgdb_call_span span = g->spans[call];
+    for (size_t i = 0; i < span.count; i++) {
+        const struct pgdb_op_ref *ref = &g->refs[span.first + i];
+        struct pgdb_task *t = ref->task;
+        struct db_op *op = &t->batch->ops[ref->op];
+        const struct db_statement *s = &db_catalogue[op->stmt];
+        op->rows = (struct db_rows){0};
+        op->changed = !s->writes ? 0 : s->many ? 1 : pg_changed(r);
+        t->results++;
+        if (s->many || t->code < 0)
+            continue;
+        t->code = pgdb_rows(r, t->batch->arena, &op->rows, &t->err);
+        if (t->code < 0)
+            t->batch->failed_at = ref->op;
+    }
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_db_postgres.c - the PostgreSQL driver when its connection is lost.
+ *
+ * Goal: whatever happens to the connection, an answer is true: success means stored once, an error
+ * with neither `committed` nor `in_doubt` means never stored; while the database is back within the
+ * bounded wait, commits succeed. Statements for many give the same rows as one at a time.
+ * Method: a proxy cuts the connection at every few bytes of a commit, in both directions, or keeps
+ * it open without a word; backends are ended by the server and killed; what is stored is read
+ * through a second way. */
+#include "fixture.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "pg/pool.h"
+#include "proxy.h"
+
+#define OWNER        DB_T(STR("tests"))
+#define KEY(literal) DB_T(STR(literal))
+#define FIBERS       64
+
+struct scene {
+    struct proxy proxy;
+    char url[512];
+};
+
+/* "postgresql://user@127.0.0.1:5432/name" through the proxy. */
+static void scene_open(struct scene *s) {
+    str url = str_of(getenv("HF_TEST_DATABASE_URL"));
+    ptrdiff_t at = str_find_char(url, '@'), host_end = -1;
+    assert_true(at > 0);
+    str rest = str_slice(url, (size_t)at + 1, url.len);
+    host_end = str_find_char(rest, ':');
+    ptrdiff_t slash = str_find_char(rest, '/');
+    assert_true(host_end > 0 && slash > host_end);
+    char host[64] = {0};
+    memcpy(host, rest.p, (size_t)host_end);
+    int64_t port = 0;
+    assert_true(str_to_i64(str_slice(rest, (size_t)host_end + 1, (size_t)slash), &port));
+    proxy_open(&s->proxy, host, (int)port);
+    (void)snprintf(s->url, sizeof(s->url), STR_FMT "@127.0.0.1:%d" STR_FMT, (int)at, url.p,
+                   s->proxy.port, STR_ARG(str_slice(rest, (size_t)slash, rest.len)));
+}
+
+static void run_scene(fixture_fn fn, size_t connections, int64_t wait_us) {
+    struct scene s;
+    struct fixture f;
+    scene_open(&s);
+    fixture_init(&f, (struct fixture_kind){.postgres = true});
+    f.extra = &s;
+    f.postgres_options.url = s.url;
+    f.postgres_options.connections_max = connections;
+    f.postgres_options.connections_min = 1;
+    f.postgres_options.commit_wait_us = f.postgres_options.acquire_timeout_us = wait_us;
+    fixture_open(&f);
+    if (!f.failure[0])
+        fixture_on_fiber(&f, fn);
+    proxy_set(&s.proxy, PROXY_NONE, false, 0);
+    fixture_deinit(&f);
+    proxy_close(&s.proxy);
+}
+
+static struct proxy *proxy_of(struct fixture *f) { return &((struct scene *)f->extra)->proxy; }
+
+static int64_t version_of(struct fixture *f, str key) {
+    struct db_rows rows;
+    struct err err = {0};
+    int code = db_read(f->db, SQL_KV_GET, DB_PARAMS(OWNER, DB_T(key)), &f->arena, &rows, &err);
+    if (code < 0)
+        fixture_fail(f, "get: %s: %s", err_name(code), err.message);
+    return code < 0 ? -2 : rows.row_count ? db_int(&rows, 0, 1) : -1;
+}
+
+static int64_t row_count(struct fixture *f) {
+    struct db_rows rows;
+    struct err err = {0};
+    int code = db_read(f->db, SQL_KV_LIST, DB_PARAMS(OWNER, KEY(""), DB_I(100000)), &f->arena,
+                       &rows, &err);
+    if (code < 0)
+        fixture_fail(f, "list: %s: %s", err_name(code), err.message);
+    return code < 0 ? -1 : (int64_t)rows.row_count;
+}
+
+/* Inserts rows of which none may be there twice: each succeeds once, whatever happens. */
+static void insert_once(struct fixture *f, int round, struct db_batch *b, struct err *err,
+                        int *out_code) {
+    db_batch_init(b, &f->arena);
+    for (int i = 0; i < 3; i++)
+        db_batch_add(b, SQL_KV_INSERT,
+                     DB_PARAMS(OWNER, DB_T(arena_printf(&f->arena, "r%04d-%d", round, i)),
+                               DB_T(STR("value")), DB_I(7)),
+                     DB_EXPECT_NONE);
+    *out_code = db_commit(f->db, b, err);
+}
+
+static void cut_at_every_byte(struct fixture *f, bool of_server, size_t step) {
+    struct err err = {0};
+    struct db_batch b;
+    int code, struck = 0;
+    insert_once(f, 0, &b, &err, &code); /* prepares the statements */
+    CHECK_CODE(code, 0);
+    proxy_set(proxy_of(f), PROXY_NONE, false, 0);
+    insert_once(f, 1, &b, &err, &code);
+    CHECK_CODE(code, 0);
+    size_t bytes = proxy_sent(proxy_of(f), of_server);
+    CHECK(bytes > 20);
+    int round = 2;
+    for (size_t at = 1; at <= bytes + 1 && !f->failure[0]; at += step, round++) {
+        proxy_set(proxy_of(f), PROXY_CUT, of_server, at);
+        insert_once(f, round, &b, &err, &code);
+        CHECK_CODE(code, 0);
+        struck += proxy_struck(proxy_of(f));
+        proxy_set(proxy_of(f), PROXY_NONE, false, 0);
+        CHECK_INT(row_count(f), 3 * (round + 1));
+    }
+    CHECK_THAT(struck > (int)(bytes / step) - 3, "%d", struck);
+}
+
+static void cut_on_the_way_in(struct fixture *f) { cut_at_every_byte(f, false, 7); }
+
+static void cut_on_the_way_out(struct fixture *f) { cut_at_every_byte(f, true, 3); }
+
+/* A batch whose rows are wanted says what became of it, when they are lost. */
+static void lost_rows_are_told(struct fixture *f) {
+    struct err err = {0};
+    int64_t version = 0;
+    int lost = 0;
+    for (size_t at = 1; at < 120 && !f->failure[0]; at += 2) {
+        struct db_batch b;
+        if (at > 1)
+            proxy_set(proxy_of(f), PROXY_CUT, true, at);
+        db_batch_init(&b, &f->arena);
+        size_t op = db_batch_add(&b, SQL_KV_PUT, DB_PARAMS(OWNER, KEY("k"), DB_I(1), DB_I(7)),
+                                 DB_EXPECT_NONE);
+        int code = db_commit(f->db, &b, &err);
+        proxy_set(proxy_of(f), PROXY_NONE, false, 0);
+        CHECK(code == 0 || (code == ERR_UNAVAILABLE && b.committed && err.retry_after_ms > 0));
+        version++; /* stored in either case, once */
+        if (code == 0)
+            CHECK_INT(db_int(&b.ops[op].rows, 0, 0), version);
+        lost += code < 0;
+        CHECK_INT(version_of(f, STR("k")), version);
+    }
+    CHECK(lost > 0);
+}
+
+/* The old connection neither ends nor goes on: it holds the writer's row until it is ended. */
+static void vanished_host_is_evicted(struct fixture *f) {
+    struct err err = {0};
+    struct db_batch b;
+    int code;
+    insert_once(f, 0, &b, &err, &code);
+    CHECK_CODE(code, 0);
+    proxy_set(proxy_of(f), PROXY_NONE, false, 0);
+    insert_once(f, 1, &b, &err, &code);
+    CHECK_CODE(code, 0);
+    size_t bytes = proxy_sent(proxy_of(f), false);
+    int round = 2;
+    for (size_t at = bytes / 3; at < bytes && !f->failure[0]; at += bytes / 3, round++) {
+        proxy_set(proxy_of(f), PROXY_DEAF, false, at);
+        insert_once(f, round, &b, &err, &code);
+        CHECK_CODE(code, 0);
+        CHECK(proxy_struck(proxy_of(f)));
+        CHECK_INT(row_count(f), 3 * (round + 1));
+    }
+}
+
+/* The database stays away for longer than a call may wait: an honest error, nothing stored, and
+ * everything goes on when it is back. */
+static void waiting_is_bounded(struct fixture *f) {
+    struct err err = {0};
+    struct db_batch b;
+    struct db_rows rows;
+    int code;
+    insert_once(f, 0, &b, &err, &code);
+    CHECK_CODE(code, 0);
+    CHECK(db_health(f->db) == NULL);
+    proxy_down(proxy_of(f), true);
+    int64_t start_us = clock_mono_us();
+    insert_once(f, 1, &b, &err, &code);
+    CHECK_CODE(code, ERR_UNAVAILABLE);
+    CHECK(err.retry_after_ms > 0);
+    CHECK(!b.committed && !b.in_doubt);
+    code = db_read(f->db, SQL_PING, DB_NO_PARAMS, &f->arena, &rows, &err);
+    CHECK_CODE(code, ERR_UNAVAILABLE);
+    CHECK(err.retry_after_ms > 0);
+    CHECK(clock_mono_us() - start_us < 60000000);
+    CHECK(db_health(f->db) != NULL);
+    CHECK_CODE(db_ping(f->db, &err), ERR_UNAVAILABLE);
+    proxy_down(proxy_of(f), false);
+    insert_once(f, 1, &b, &err, &code);
+    CHECK_CODE(code, 0);
+    CHECK_INT(row_count(f), 6);
+    CHECK(db_health(f->db) == NULL);
+    CHECK_CODE(db_ping(f->db, &err), 0);
+}
+
+/* --- many fibers --- */
+
+struct job {
+    struct fixture *f;
+    int index, code;
+    bool committed, in_doubt;
+};
+struct crowd {
+    struct job jobs[FIBERS];
+    int rounds;
+};
+
+static void job_main(void *arg) {
+    struct job *j = arg;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    for (int round = 0; round < 40 && j->code == 0; round++) {
+        struct db_batch b;
+        arena_reset(&a);
+        db_batch_init(&b, &a);
+        db_batch_add(&b, SQL_KV_INSERT,
+                     DB_PARAMS(OWNER, DB_T(arena_printf(&a, "j%02d-%02d", j->index, round)),
+                               DB_I(round), DB_I(7)),
+                     DB_EXPECT_NONE);
+        db_batch_add(&b, SQL_KV_DELETE,
+                     DB_PARAMS(OWNER, DB_T(arena_printf(&a, "j%02d-%02d", j->index, round - 1))),
+                     round ? DB_EXPECT_CHANGE(ERR_CONFLICT) : DB_EXPECT_NONE);
+        j->code = db_commit(j->f->db, &b, NULL);
+        j->committed = b.committed;
+        j->in_doubt = b.in_doubt;
+    }
+    arena_deinit(&a);
+}
+
+static void trouble_main(void *arg) {
+    struct fixture *f = arg;
+    for (int i = 0; i < 8; i++) {
+        (void)fiber_sleep_us(30000);
+        fixture_sql(f, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                       "WHERE application_name = 'holdfast' AND pid <> pg_backend_pid()");
+    }
+}
+
+/* Each round deletes what the one before has inserted: a lost or doubled commit shows at once. */
+static void crowd_survives_terminated_backends(struct fixture *f) {
+    struct fiber_group g;
+    static struct crowd c;
+    struct err err = {0};
+    fiber_group_init(&g);
+    for (int i = 0; i < FIBERS; i++) {
+        c.jobs[i] = (struct job){.f = f, .index = i};
+        CHECK_CODE(fiber_group_spawn(&g, f->rt, "job", job_main, &c.jobs[i], &err), 0);
+    }
+    CHECK_CODE(fiber_group_spawn(&g, f->rt, "trouble", trouble_main, f, &err), 0);
+    fiber_group_wait(&g);
+    for (int i = 0; i < FIBERS; i++)
+        CHECK_THAT(c.jobs[i].code == 0, "job %d: %s", i, err_name(c.jobs[i].code));
+    CHECK_INT(row_count(f), FIBERS);
+}
+
+static void kill_server_main(void *arg) {
+    struct fixture *f = arg;
+    struct db_rows rows;
+    for (int i = 0; i < 3; i++) {
+        (void)fiber_sleep_us(50000);
+        if (db_read(f->db, SQL_PING, DB_NO_PARAMS, &f->arena, &rows, NULL) < 0)
+            continue;
+        /* A killed backend: the server ends all others and recovers from its log. */
+        fixture_sql(f, "COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'");
+        f->failure[0] = '\0'; /* that statement's connection is lost, too */
+    }
+}
+
+static void crowd_survives_a_crash_of_the_server(struct fixture *f) {
+    struct fiber_group g;
+    static struct crowd c;
+    struct err err = {0};
+    fiber_group_init(&g);
+    for (int i = 0; i < FIBERS; i++) {
+        c.jobs[i] = (struct job){.f = f, .index = i};
+        CHECK_CODE(fiber_group_spawn(&g, f->rt, "job", job_main, &c.jobs[i], &err), 0);
+    }
+    CHECK_CODE(fiber_group_spawn(&g, f->rt, "trouble", kill_server_main, f, &err), 0);
+    fiber_group_wait(&g);
+    for (int i = 0; i < FIBERS; i++)
+        CHECK_THAT(c.jobs[i].code == 0, "job %d: %s", i, err_name(c.jobs[i].code));
+    CHECK_INT(row_count(f), FIBERS);
+}
+
+#define TEST(name, connections, wait_ms)                                                           \
+    static void test_##name(void **state) {                                                        \
+        (void)state;                                                                               \
+        run_scene(name, connections, INT64_C(1000) * wait_ms);                                     \
+    }
+TEST(cut_on_the_way_in, 1, 20000)
+TEST(cut_on_the_way_out, 1, 20000)
+TEST(lost_rows_are_told, 1, 20000)
+TEST(vanished_host_is_evicted, 3, 20000)
+TEST(waiting_is_bounded, 2, 1000)
+TEST(crowd_survives_terminated_backends, 4, 20000)
+TEST(crowd_survives_a_crash_of_the_server, 4, 20000)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cut_on_the_way_in),
+        cmocka_unit_test(test_cut_on_the_way_out),
+        cmocka_unit_test(test_lost_rows_are_told),
+        cmocka_unit_test(test_vanished_host_is_evicted),
+        cmocka_unit_test(test_waiting_is_bounded),
+        cmocka_unit_test(test_crowd_survives_terminated_backends),
+        cmocka_unit_test(test_crowd_survives_a_crash_of_the_server),
+    };
+    return cmocka_run_group_tests_name("db_postgres", tests, NULL, NULL);
+}
