@@ -435,6 +435,11 @@ static void metrics_open(struct engine_metrics *m) {
     m->running = metric_gauge("holdfast_runs_running", "Runs being executed", NULL);
     m->pending = metric_gauge("holdfast_runs_pending", "Runs that wait", NULL);
     m->run_seconds = metric_histogram("holdfast_run_seconds", "From acceptance to the end", NULL);
+    m->adopted = metric_counter("holdfast_runs_adopted_total",
+                                "Runs taken over from workers that are gone", NULL);
+    m->leases_lost = metric_counter("holdfast_worker_leases_lost_total",
+                                    "Times that all runs here were let go", NULL);
+    m->workers = metric_gauge("holdfast_workers", "Processes alive on the database", NULL);
     m->phase_build = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"build\"");
     m->phase_read =
         metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"checkpoint_read\"");
@@ -448,6 +453,7 @@ static void metrics_open(struct engine_metrics *m) {
 static void on_collect(void *arg) {
     struct engine *e = arg;
     metric_set(e->metrics.running, (int64_t)e->running);
+    metric_set(e->metrics.workers, e->w.others + engine_is_worker(e));
     metric_set(e->metrics.pending, (int64_t)(e->pending + e->delayed));
 }
 

@@ -95,6 +95,7 @@ struct live_run {
 
 struct engine_metrics {
     struct metric *accepted, *success, *error, *interrupted, *running, *pending, *run_seconds;
+    struct metric *adopted, *leases_lost, *workers;
     struct metric *phase_build, *phase_read, *phase_write, *phase_llm, *phase_tool, *phase_queue;
 };
 /* worker.c, hints.c */

@@ -106,6 +106,8 @@ struct look {
     int64_t next_us; /* when the next one is due */
 };
 
+static str key_of(const struct id *id) { return str_n((const char *)id->b, sizeof(id->b)); }
+
 static bool tailed(const struct hub_topic *t) {
     return !list_empty(&t->readers) && (!t->held_by_run || t->hinted || hub_topic_behind(t));
 }
@@ -172,7 +174,8 @@ static void fill_all(struct hub *h, struct fill *fills, size_t count) {
 
 static void look(struct hub *h, struct look *l) {
     struct log_head *heads;
-    size_t head_count, fill_count = 0;
+    struct map found; /* thread id → struct log_head */
+    size_t head_count = 0, fill_count = 0;
     struct err err = {0};
     struct arena a;
     arena_init(&a, SIZE_MAX / 2);
@@ -181,18 +184,20 @@ static void look(struct hub *h, struct look *l) {
     int rc = log_heads(h->store, l->ids, l->count, &a, &heads, &head_count, &err);
     if (rc < 0)
         log_event(LOG_WARN, "stream.tail.failed", err.message, LOG_Z("code", err_name(rc)));
+    map_init(&found);
+    for (size_t i = 0; rc == 0 && i < head_count; i++)
+        map_put(&found, key_of(&heads[i].thread_id), &heads[i]);
     for (size_t i = 0; i < l->count; i++) {
         struct hub_topic *t = l->topics[i];
-        size_t at = 0;
-        while (rc == 0 && at < head_count && !id_eq(heads[at].thread_id, t->thread_id))
-            at++;
+        struct log_head *head = map_get(&found, key_of(&t->thread_id));
         if (rc < 0)
             t->tail_due_us = rt_mono_us(h->rt) + TAIL_ERROR_US;
-        else if (at == head_count)
+        else if (!head)
             hub_thread_gone(h, t->thread_id);
-        else if (reckon(h, t, heads[at].seq))
-            fills[fill_count++] = (struct fill){t, heads[at].seq};
+        else if (reckon(h, t, head->seq))
+            fills[fill_count++] = (struct fill){t, head->seq};
     }
+    map_deinit(&found);
     fill_all(h, fills, fill_count);
     for (size_t i = 0; i < l->count; i++)
         hub_topic_unref(h, l->topics[i]);
@@ -244,7 +249,7 @@ void hub_hint(struct hub *h, struct id thread_id) {
     str key;
     void *value = NULL;
     if (!id_is_nil(thread_id)) {
-        value = map_get(&h->topics, str_n((const char *)thread_id.b, sizeof(thread_id.b)));
+        value = map_get(&h->topics, key_of(&thread_id));
         if (value) {
             ((struct hub_topic *)value)->hinted = true;
             hub_tail_soon(value);

@@ -102,6 +102,7 @@ static int adopt(struct engine *e, int64_t limit, int64_t *out_count, struct err
     if (rc < 0 && changed > 0)
         engine_look_for_strays(e);
     e->w.adopted += entered;
+    metric_add(e->metrics.adopted, (int64_t)entered);
     if (entered)
         worker_wishes_soon(e); /* somebody may have asked while nobody had them */
     *out_count = changed;
@@ -150,6 +151,7 @@ static void lose(struct engine *e, const char *why) {
         return;
     e->w.registered = e->w.leads = false;
     e->w.leases_lost++;
+    metric_add(e->metrics.leases_lost, 1);
     e->worker = id_v7();
     rt_timer_stop(e->rt, &e->w.lease_timer);
     log_event(LOG_WARN, "worker.lease.lost", why, LOG_INT("runs", e->live.count));
