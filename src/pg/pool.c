@@ -98,23 +98,28 @@ static struct pg_conn *for_order(struct pg_pool *p) {
     return p->order && takes_units(p->order) ? p->order : NULL;
 }
 
+/* One connection is always left to the other lanes, where there is more than one: transactions that
+ * wait for a read of their own fiber would otherwise wait for each other. */
 static struct pg_conn *for_slow(struct pg_pool *p) {
-    struct pg_conn *drain = NULL;
-    bool alone = p->o.connections_max == 1;
+    struct pg_conn *drain = NULL, *idle = NULL;
+    size_t pinned = 0, pinned_max = p->o.connections_max > 1 ? p->o.connections_max - 1 : 1;
     LIST_EACH (&p->conns, n) {
         struct pg_conn *c = LIST_ENTRY(n, struct pg_conn, node);
-        if (c == p->order && !alone)
+        if (c->state == PG_CONN_RESERVED && c->load > 0)
+            return NULL; /* it comes */
+        pinned += c->state == PG_CONN_PINNED;
+        if (c == p->order && p->o.connections_max > 1)
             continue;
         if (is_idle(c))
-            return c;
-        if (c->state == PG_CONN_RESERVED)
-            return NULL; /* it comes */
-        if (c->state == PG_CONN_READY && (!drain || c->load < drain->load))
+            idle = c; /* the last one: reads take the first ones */
+        else if (c->state == PG_CONN_READY && (!drain || c->load < drain->load))
             drain = c;
     }
-    if (p->conn_count >= p->o.connections_max && drain)
+    if (pinned >= pinned_max)
+        return NULL;
+    if (!idle && drain && p->conn_count >= p->o.connections_max)
         pg_conn_set_state(drain, PG_CONN_RESERVED);
-    return NULL;
+    return idle;
 }
 
 static void unit_goes(struct pg_pool *p, struct pg_conn *c, struct pg_work *w) {
@@ -289,8 +294,10 @@ static size_t wanted(const struct pg_pool *p) {
                 (c->load > 0 || c->state == PG_CONN_PINNED || c == p->order);
     }
     bool all_busy = busy + p->connecting >= p->conn_count && busy > 0;
-    want = busy + p->waiting + all_busy;
-    if (want == 0 && p->awaiting)
+    want = busy + all_busy;
+    if (!list_empty(&p->read) || !list_empty(&p->slow))
+        want += p->waiting;
+    if (want == 0 && (p->awaiting || p->waiting))
         want = 1;
     if (want < p->o.connections_min)
         want = p->o.connections_min;

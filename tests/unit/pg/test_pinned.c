@@ -21,6 +21,7 @@ static int run_in(struct pg_tx *tx, struct one *o, const char *sql) {
 struct worker {
     struct fixture *f;
     int number, rc;
+    bool reads;
 };
 
 /* Moves money between two rows, reading first: lost updates and statements of others would show. */
@@ -44,6 +45,8 @@ static void transfer(void *arg) {
     fiber_yield();
     snprintf(sql, sizeof(sql), "UPDATE acc SET amount = %d WHERE id = 1", (int)from - 1);
     assert_int_equal(run_in(tx, &o, sql), 0);
+    if (w->reads) /* beside its own transaction */
+        assert_int_equal(number_of(w->f, "SELECT sum(amount) FROM acc"), 1000);
     assert_int_equal(run_in(tx, &o, "UPDATE acc SET amount = amount + 1 WHERE id = 2"), 0);
     if (w->number % 4 == 3)
         pg_tx_rollback(tx);
@@ -67,7 +70,7 @@ static void transactions(struct fixture *f) {
               "INSERT INTO acc VALUES (1, 600), (2, 400)");
     fiber_group_init(&g);
     for (int i = 0; i < TRANSACTIONS * 2; i++) {
-        w[i] = (struct worker){f, i / 2, 0};
+        w[i] = (struct worker){f, i / 2, 0, f->o.connections_max > 1};
         assert_int_equal(
             fiber_group_spawn(&g, f->rt, "t", i % 2 ? read_sum : transfer, &w[i], NULL), 0);
     }
