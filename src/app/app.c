@@ -341,6 +341,7 @@ static int serve(struct app *app, struct err *err) {
         int rc = supervisor_run(&o, &app->worker, &app->status, err);
         if (rc < 0 || app->worker.index == 0)
             return rc;
+        app->started_us = clock_mono_us(); /* this process, maybe long after the first */
     }
     failpoint_init_from_env();
     int rc = open_all(app, err);

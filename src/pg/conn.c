@@ -248,6 +248,7 @@ static int conn_write(struct pg_conn *c, struct err *err) {
         if (n <= 0)
             break;
         sent += (size_t)n;
+        c->pool->stats.writes++;
     }
     c->written_total += sent;
     if (rc != 0)

@@ -167,6 +167,7 @@ struct pg_stats {
     bool unnamed; /* a transaction pooler was noticed (or configured) */
     size_t connections, in_use, idle, waiting;
     uint64_t connects, connect_failures, units, statements, errors, timeouts, retries;
+    uint64_t writes; /* calls that gave bytes to a socket */
     int server_version; /* 150004; 0 unknown yet */
 };
 void pg_pool_stats(const struct pg_pool *p, struct pg_stats *out);

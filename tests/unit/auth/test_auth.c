@@ -6,6 +6,7 @@
 
 #include "auth/api_key.h"
 #include "base/clock.h"
+#include "db/fault/fault.h"
 #include "db/sqlite/sqlite.h"
 #include "keys.h"
 #include "store/api_keys.h"
@@ -32,6 +33,7 @@ static void scene_run(void (*body)(struct scene *s)) {
     arena_init(&s.a, 64 << 20);
     assert_int_equal(rt_open(&s.rt, NULL), 0);
     assert_int_equal(db_sqlite_open(s.rt, &o, &s.store.db, NULL), 0);
+    s.store.db = db_fault_wrap(s.store.db);
     s.o = (struct auth_options){
         .rules = {.owner = STR("sub"), .scope = STR("scope"), .skew_s = 60},
         .cache_ttl_us = 60000000,
@@ -120,6 +122,35 @@ static void body_on_without_keys(struct scene *s) {
     assert_int_equal(ask(s, "x-api-key", key, &who), 0);
 }
 
+/* A database that fails lets nobody in, and says that it may be tried again; nor does the server
+ * start when it cannot say whether there are keys. */
+static void body_ill_database(struct scene *s) {
+    static const char *const records[] = {
+        "", "{", "{}",
+        "{\"owner\":\"alice\","
+        "\"sha256\":\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}"};
+    struct principal who;
+    struct auth_digest d;
+    char hex[API_KEY_HEX];
+    str key = key_make(s, false);
+    assert_int_equal(restart(s, NULL), 0);
+    hash_sha256(key, d.bytes);
+    api_key_digest_hex(&d, hex);
+    struct db_fault_plan fail = {.kind = DB_FAULT_FAIL_BEFORE, .code = ERR_IO};
+    db_fault_set(s->store.db, &fail);
+    assert_int_equal(ask(s, "x-api-key", key, &who), ERR_UNAVAILABLE);
+    assert_int_equal(restart(s, NULL), ERR_IO);
+    db_fault_set(s->store.db, &(struct db_fault_plan){.kind = DB_FAULT_NONE});
+    assert_int_equal(restart(s, NULL), 0);
+    assert_int_equal(ask(s, "x-api-key", key, &who), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(records); i++) {
+        assert_int_equal(
+            api_keys_put(&s->store, str_n(hex, sizeof(hex)), str_of(records[i]), &s->a, NULL), 0);
+        assert_int_equal(restart(s, NULL), 0);
+        assert_int_equal(ask(s, "x-api-key", key, &who), ERR_CORRUPT);
+    }
+}
+
 static void body_token(struct scene *s) {
     struct principal who;
     struct jwt_crypto *crypto;
@@ -153,11 +184,13 @@ static void body_token(struct scene *s) {
 TEST(off)
 TEST(stored_keys)
 TEST(on_without_keys)
+TEST(ill_database)
 TEST(token)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_off), cmocka_unit_test(test_stored_keys),
-        cmocka_unit_test(test_on_without_keys), cmocka_unit_test(test_token)};
+        cmocka_unit_test(test_on_without_keys), cmocka_unit_test(test_ill_database),
+        cmocka_unit_test(test_token)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
