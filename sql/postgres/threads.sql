@@ -64,8 +64,9 @@ SELECT 1 FROM gone;
 -- name: thread_delete_runs
 WITH states AS (
   DELETE FROM holdfast.run_states s
-  WHERE s.run_id IN (SELECT holdfast.to_uuid(r.id) FROM langgraph_server.runs r
-                     WHERE r.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', '')))
+  WHERE s.run_id = ANY (ARRAY(
+    SELECT holdfast.to_uuid(r.id) FROM langgraph_server.runs r
+    WHERE r.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))))
 )
 DELETE FROM langgraph_server.runs
 WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''));
