@@ -221,6 +221,8 @@ static int body_parse(struct api_request *r, struct err *err) {
     int rc = json_parse(r->arena, r->http->body, &r->body, &inner);
     if (rc == ERR_MALFORMED)
         return err_set(err, ERR_MALFORMED, "Malformed JSON in request body");
+    if (rc == ERR_INVALID)
+        return err_set(err, ERR_INVALID, "body: %s", inner.message);
     if (rc == ERR_TOO_LARGE && json_depth(r->http->body, JSON_DEPTH_MAX) > JSON_DEPTH_MAX)
         return err_set(err, ERR_MALFORMED, "%s", inner.message); /* sending less would not help */
     if (rc < 0 && err)

@@ -2,14 +2,16 @@
 /* items.c - the handlers of /store.
  *
  * On the wire a namespace is a list of labels, inside it is the labels joined by '.'. A label is
- * not empty and has no '.', so joining loses nothing. A missing item is 200 with null, as clients
+ * not empty and has no '.', so joining loses nothing. Namespace, key and owner together must fit
+ * into a row of a B-tree (PostgreSQL: 2,704 bytes). A missing item is 200 with null, as clients
  * expect; putting and deleting answer 204. */
 #include <math.h>
 
 #include "api/api_int.h"
 
 #define LABELS_MAX      64
-#define KEY_BYTES_MAX   4096
+#define KEY_BYTES_MAX   1024
+#define NAMESPACE_BYTES_MAX 1024
 #define TTL_MINUTES_MAX (100.0 * 366 * 24 * 60)
 
 static str joined(struct arena *a, const str *labels, size_t count) {
@@ -33,6 +35,8 @@ static int labels_join(struct arena *a, const str *labels, size_t count, str *ou
     if (count > LABELS_MAX)
         return err_set(err, ERR_INVALID, "namespace: at most %d labels", LABELS_MAX);
     str text = joined(a, labels, count);
+    if (text.len > NAMESPACE_BYTES_MAX)
+        return err_set(err, ERR_INVALID, "namespace: at most %d bytes", NAMESPACE_BYTES_MAX);
     for (size_t i = 0; i < count; i++)
         if (labels[i].len == 0 || str_find_char(labels[i], '.') >= 0)
             return err_set(err, ERR_INVALID,

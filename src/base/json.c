@@ -170,6 +170,23 @@ static int parse_failed(const yyjson_read_err *e, struct err *err) {
                    e->msg ? e->msg : "unknown error");
 }
 
+/* The values of a document lie one behind the other. Raw ones are integers of many digits, or what
+ * overflows a double. */
+static int check_numbers(const yyjson_doc *doc, struct err *err) {
+    const yyjson_val *end = doc->root + doc->val_read;
+    for (const yyjson_val *v = doc->root; v < end; v++) {
+        if (unsafe_yyjson_get_type((void *)(uintptr_t)v) != YYJSON_TYPE_RAW)
+            continue;
+        str text = str_n(v->uni.str, unsafe_yyjson_get_len((void *)(uintptr_t)v));
+        double near;
+        if (!str_to_double(text, &near))
+            return err_set(err, ERR_INVALID, "the number %.*s%s is out of range",
+                           (int)(text.len < 40 ? text.len : 40), text.p,
+                           text.len < 40 ? "" : "…");
+    }
+    return ERR_OK;
+}
+
 int json_parse(struct arena *a, str text, yyjson_val **out_root, struct err *err) {
     if (text.len == 0)
         return err_set(err, ERR_MALFORMED, "invalid JSON at byte 0: the text is empty");
@@ -194,8 +211,10 @@ int json_parse(struct arena *a, str text, yyjson_val **out_root, struct err *err
     /* yyjson guesses the number of values from the length of the text and guesses high. */
     if (memory.newest == (void *)doc)
         source_trim(&memory, doc->root + doc->val_read);
-    *out_root = doc->root;
-    return ERR_OK;
+    int code = check_numbers(doc, err);
+    if (code == ERR_OK)
+        *out_root = doc->root;
+    return code;
 }
 
 yyjson_val *json_get_str(yyjson_val *obj, str key) {
@@ -262,6 +281,29 @@ static yyjson_val *object_parse(struct arena *a, str text) {
     if (text.len == 0 || json_parse(a, text, &root, NULL) != ERR_OK)
         return NULL;
     return yyjson_is_obj(root) ? root : NULL;
+}
+
+str json_without(struct arena *a, str object_text, const char *key) {
+    if (str_find(object_text, str_of(key)) < 0) /* letters are not escaped by any writer of ours */
+        return object_text;
+    yyjson_val *object = object_parse(a, object_text);
+    if (!object || !json_get(object, key))
+        return object_text;
+    struct json_members m;
+    json_members_init(&m, object);
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    for (size_t i = 0; i < m.count; i++) {
+        if (str_eq(json_str(m.keys[i]), str_of(key)))
+            continue;
+        jw_key_str(&w, json_str(m.keys[i]));
+        jw_val(&w, m.keys[i] + 1);
+    }
+    jw_object_end(&w);
+    json_members_deinit(&m);
+    return buf_to_arena(a, &b);
 }
 
 str json_merge(struct arena *a, str a_text, str b_text) {

@@ -2,11 +2,12 @@
 /* json.h - reading (yyjson documents in an arena) and writing (straight into a buf) JSON.
  *
  * Memory: documents live in the arena given. Errors: ERR_MALFORMED with the byte position,
- * ERR_TOO_LARGE past the limits. Suspends: never. Tests: tests/unit/base/test_json.c; fuzzed.
+ * ERR_TOO_LARGE past the limits, ERR_INVALID for a number that no double comes near (1e400): not
+ * every database and client has one. Suspends: never. Tests: tests/unit/base/test_json.c; fuzzed.
  *
  * Ingress rules (json_parse): UTF-8 only; depth limited before parsing; \u0000 and lone surrogate
  * escapes become U+FFFD, as in the servers we are compatible with; duplicate keys: the last wins in
- * json_get(). Numbers beyond double and 64-bit integers are kept as raw text. */
+ * json_get(). Integers beyond 64 bits are kept as raw text. */
 #ifndef HF_BASE_JSON_H
 #define HF_BASE_JSON_H
 
@@ -33,6 +34,8 @@ bool json_contains(yyjson_val *whole, yyjson_val *part);     /* Postgres' @> */
 str json_canonical(struct arena *a, yyjson_val *v);
 /* Shallow merge of objects given as texts: keys of b win. NULL or "" count as {}. */
 str json_merge(struct arena *a, str a_text, str b_text);
+/* The object without this member; the text itself when it has none. key: letters only. */
+str json_without(struct arena *a, str object_text, const char *key);
 
 /* Writer: commas are placed by it; nesting is the caller's duty (asserted in debug). */
 struct json_writer {

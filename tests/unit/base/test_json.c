@@ -47,8 +47,8 @@ static void texts_come_back(void **state) {
         {"-9223372036854775808", "-9223372036854775808"},
         {"18446744073709551616", "18446744073709551616"},
         {"[-9223372036854775809,1]", "[-9223372036854775809,1]"},
-        {"{\"n\":123456789012345678901234567890.5e400}",
-         "{\"n\":123456789012345678901234567890.5e400}"},
+        {"1.7976931348623157e308", "1.7976931348623157e308"},
+        {"1e-400", "0.0"},
         {"\"\xF0\x9F\x98\x80\"", "\"\xF0\x9F\x98\x80\""},
         {"\"\\ud83d\\ude00\"", "\"\xF0\x9F\x98\x80\""},
     };
@@ -102,6 +102,44 @@ static void malformed(void **state) {
     yyjson_val *v;
     assert_int_equal(json_parse(&a, STR("{]"), &v, NULL), ERR_MALFORMED);
     assert_int_equal(json_parse(&a, STR("1\0"), &v, NULL), ERR_MALFORMED);
+}
+
+/* What no double comes near: databases and clients would make something else of it. */
+static void numbers_out_of_range(void **state) {
+    (void)state;
+    char digits[400] = {0}, greatest[310] = {0};
+    memset(digits, '7', sizeof(digits) - 1);
+    memset(greatest, '0', sizeof(greatest) - 1);
+    memcpy(greatest, "17976931348623157", 17);
+    static const char *const texts[] = {"1e400", "-1e309", "[1,{\"a\":1.5E+999999999}]",
+                                        "123456789012345678901234567890.5e400"};
+    yyjson_val *v = (yyjson_val *)&a;
+    struct err err = {0};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        assert_int_equal(json_parse(&a, str_of(texts[i]), &v, &err), ERR_INVALID);
+        assert_non_null(strstr(err.message, "is out of range"));
+    }
+    assert_int_equal(json_parse(&a, str_of(digits), &v, &err), ERR_INVALID);
+    assert_ptr_equal(v, &a);
+    check_str(json_text(&a, parsed(digits + 91)), digits + 91); /* 308 of them */
+    check_str(json_text(&a, parsed(greatest)), greatest);       /* as PostgreSQL writes it */
+    greatest[4] = '8';
+    assert_int_equal(json_parse(&a, str_of(greatest), &v, NULL), ERR_INVALID);
+}
+
+static void members_are_left_out(void **state) {
+    (void)state;
+    static const char *const rows[][2] = {
+        {"{\"owner\":\"a\"}", "{}"},
+        {"{\"a\":1,\"owner\":{\"x\":2},\"b\":[3]}", "{\"a\":1,\"b\":[3]}"},
+        {"{\"owner\":1,\"owner\":2}", "{}"},
+        {"{\"a\":{\"owner\":1}}", "{\"a\":{\"owner\":1}}"},
+        {"{ \"a\" : \"owner\" }", "{ \"a\" : \"owner\" }"}, /* as it was */
+        {"[\"owner\"]", "[\"owner\"]"},
+        {"", ""}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        check_str(json_without(&a, str_of(rows[i][0]), "owner"), rows[i][1]);
+    assert_null(json_without(&a, STR_NULL, "owner").p);
 }
 
 static str nested(size_t depth) {
@@ -234,6 +272,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_come_back), cmocka_unit_test(escapes_are_repaired),
         cmocka_unit_test(malformed),       cmocka_unit_test(depth),
+        cmocka_unit_test(numbers_out_of_range), cmocka_unit_test(members_are_left_out),
         cmocka_unit_test(memory_limit),    cmocka_unit_test(large_documents),
         cmocka_unit_test(look_ups),        cmocka_unit_test(merging),
     };
