@@ -204,14 +204,14 @@ static void merge(struct live_run *run, const struct run_submit *s, const struct
     out->configurable = configurable;
     out->run_configurable = json_merge(a, full, server_keys(run, &ctx->assistant));
     out->top = top;
-    out->under = json_merge(a, ctx->assistant.metadata, config_metadata);
+    out->under = json_merge(a, ctx->assistant.metadata, store_metadata(a, config_metadata));
     str metadata = out->under;
     if (ctx->has_thread)
         metadata = json_merge(a, metadata, ctx->thread.metadata);
     str own =
         arena_printf(a, "{\"graph_id\":\"" STR_FMT "\",\"assistant_id\":\"" STR_FMT "\"}",
                      STR_ARG(ctx->assistant.graph_id), STR_ARG(id_dashed(a, ctx->assistant.id)));
-    out->over = json_merge(a, member(a, s->body, "metadata"), own);
+    out->over = json_merge(a, store_metadata(a, member(a, s->body, "metadata")), own);
     out->metadata = json_merge(a, metadata, out->over);
     out->config =
         configurable.len > 2

@@ -50,7 +50,7 @@ static void insert_add(struct db_batch *b, enum db_stmt stmt, str owner, const s
     db_batch_add(b, stmt,
                  DB_PARAMS(DB_UUID(in->id), DB_T(owner), DB_T(in->graph_id), DB_T(in->name),
                            DB_T(in->description), DB_T(in->config), DB_T(in->context),
-                           DB_T(in->metadata), DB_I(now_us)),
+                           DB_T(store_metadata(b->arena, in->metadata)), DB_I(now_us)),
                  DB_EXPECT_NONE);
     db_batch_add(b, SQL_ASSISTANT_VERSION_KEEP, DB_PARAMS(DB_UUID(in->id)), DB_EXPECT_NONE);
 }
@@ -98,7 +98,8 @@ int assistant_update(struct store *s, const struct principal *who, struct id id,
                  DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
                            DB_T(principal_owner_high(who)), DB_T(patch->graph_id),
                            DB_T(patch->name), DB_T(patch->description), DB_T(patch->config),
-                           DB_T(patch->context), DB_T(patch->metadata), DB_I(clock_wall_us())),
+                           DB_T(patch->context), DB_T(store_metadata(a, patch->metadata)),
+                           DB_I(clock_wall_us())),
                  DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     db_batch_add(&b, SQL_ASSISTANT_VERSION_KEEP, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
     int rc = db_commit(s->db, &b, err);

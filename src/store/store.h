@@ -25,4 +25,8 @@ struct page {
     enum sort_order order;
 };
 
+/* Metadata as it is kept: the key `owner` is the database's, which shows other runtimes there whose
+ * the row is; a client cannot set it. */
+str store_metadata(struct arena *a, str metadata);
+
 #endif

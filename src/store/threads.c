@@ -57,7 +57,8 @@ void thread_insert_add(struct db_batch *b, const struct principal *who, struct i
                        str config, int64_t now_us) {
     db_batch_add(
         b, SQL_THREAD_INSERT,
-        DB_PARAMS(DB_UUID(id), DB_T(who->owner), DB_T(metadata), DB_T(config), DB_I(now_us)),
+        DB_PARAMS(DB_UUID(id), DB_T(who->owner), DB_T(store_metadata(b->arena, metadata)),
+                  DB_T(config), DB_I(now_us)),
         DB_EXPECT_NONE);
 }
 
@@ -102,7 +103,8 @@ int thread_patch(struct store *s, const struct principal *who, struct id id, str
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_THREAD_PATCH,
                  DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who)), DB_T(metadata), DB_I(clock_wall_us())),
+                           DB_T(principal_owner_high(who)), DB_T(store_metadata(a, metadata)),
+                           DB_I(clock_wall_us())),
                  DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     int rc = db_commit(s->db, &b, err);
     if (rc == ERR_NOT_FOUND)

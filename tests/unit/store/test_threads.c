@@ -56,6 +56,29 @@ static void life(struct fixture *f) {
     CHECK_INT(thread_patch(s, &ALICE, id, STR("{}"), &f->arena, &t, &f->err), ERR_NOT_FOUND);
 }
 
+/* Metadata cannot say whose a thread is, however it comes in. */
+static void owner_is_no_metadata(struct fixture *f) {
+    struct store *s = &f->store;
+    struct thread t, *list;
+    size_t count;
+    struct id id = id_v7();
+    CHECK_INT(thread_create(s, &ALICE, id, STR("{\"owner\":\"bob\",\"a\":{\"owner\":1}}"),
+                            STR("{}"), false, &f->arena, &t, &f->err),
+              0);
+    CHECK_STR(t.metadata, STR("{\"a\":{\"owner\":1}}"));
+    CHECK_STR(t.owner, STR("alice"));
+    CHECK_INT(thread_patch(s, &ALICE, id, STR("{\"b\":1,\"owner\":null}"), &f->arena, &t, &f->err),
+              0);
+    CHECK_STR(t.metadata, STR("{\"a\":{\"owner\":1},\"b\":1}"));
+    CHECK_INT(thread_get(s, &BOB, id, &f->arena, &t, &f->err), ERR_NOT_FOUND);
+    CHECK_INT(thread_get(s, &ALICE, id, &f->arena, &t, &f->err), 0);
+    CHECK_STR(t.owner, STR("alice"));
+    struct thread_filter by = {.metadata = STR("{\"owner\":\"alice\"}")};
+    struct page page = {.limit = 10};
+    CHECK_INT(thread_search(s, &ALICE, &by, &page, &f->arena, &list, &count, &f->err), 0);
+    CHECK_INT(count, 0);
+}
+
 static void owners(struct fixture *f) {
     struct store *s = &f->store;
     struct thread t, *list;
@@ -255,6 +278,7 @@ static void delete_removes_all(struct fixture *f) {
         store_test(name);                                                                          \
     }
 TEST(life)
+TEST(owner_is_no_metadata)
 TEST(owners)
 TEST(sorts)
 TEST(filters)
@@ -264,6 +288,7 @@ TEST(delete_removes_all)
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),   cmocka_unit_test(test_owners),
+        cmocka_unit_test(test_owner_is_no_metadata),
         cmocka_unit_test(test_sorts),  cmocka_unit_test(test_filters),
         cmocka_unit_test(test_paging), cmocka_unit_test(test_delete_removes_all),
     };
