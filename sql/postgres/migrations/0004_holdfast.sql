@@ -36,6 +36,9 @@ CREATE TABLE holdfast.assistant_versions (
   PRIMARY KEY (assistant_id, version)
 );
 
+-- Tables that grow and shrink are not truncated by a vacuum: statements that were planned while one
+-- was empty would read all of it until its next statistics.
+
 -- The thread's counter of log entries, its newest checkpoint, and the run that has it. A thread that
 -- another runtime made has no row until its first run here. Its updates touch no index.
 CREATE TABLE holdfast.thread_heads (
@@ -47,7 +50,7 @@ CREATE TABLE holdfast.thread_heads (
   attempt          bigint,
   worker           uuid,
   state_updated_at timestamptz NOT NULL
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, vacuum_truncate = false);
 
 -- The runs of Holdfast: what langgraph_server.runs has no columns for, and its status, since this row
 -- is the one that is locked and fenced. live: not over yet. first_seq: the log position before it.
@@ -63,7 +66,7 @@ CREATE TABLE holdfast.run_states (
   cancel_action text,
   cancel_reason text,
   error         text
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, vacuum_truncate = false);
 CREATE INDEX run_states_live ON holdfast.run_states (thread_id, created_at, run_id) WHERE live;
 CREATE INDEX run_states_worker ON holdfast.run_states (worker, run_id) WHERE live;
 CREATE INDEX run_states_cancel ON holdfast.run_states (worker)
@@ -77,7 +80,7 @@ CREATE TABLE holdfast.events (
   at        timestamptz NOT NULL,
   data      text NOT NULL,
   PRIMARY KEY (thread_id, seq)
-);
+) WITH (vacuum_truncate = false);
 
 CREATE TABLE holdfast.checkpoints (
   thread_id            uuid NOT NULL,
@@ -93,14 +96,14 @@ CREATE TABLE holdfast.checkpoints (
   metadata             text NOT NULL,
   created_at           timestamptz NOT NULL,
   PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id)
-);
+) WITH (vacuum_truncate = false);
 
 CREATE TABLE holdfast.checkpoint_values (
   thread_id uuid NOT NULL,
   hash      text NOT NULL,
   value     text NOT NULL,
   PRIMARY KEY (thread_id, hash)
-);
+) WITH (vacuum_truncate = false);
 
 CREATE TABLE holdfast.checkpoint_lists (
   thread_id uuid NOT NULL,
@@ -109,7 +112,7 @@ CREATE TABLE holdfast.checkpoint_lists (
   count     bigint NOT NULL,
   items     text NOT NULL,
   PRIMARY KEY (thread_id, list_id, start)
-);
+) WITH (vacuum_truncate = false);
 
 -- The end of store items that have one.
 CREATE TABLE holdfast.item_ttls (
