@@ -3,7 +3,8 @@
  *
  * The command opens the database that the same settings give to `serve`, on a loop and a fiber of
  * its own, and closes it again. A SQLite file belongs to one process at a time, so it is done while
- * no server runs on it; a file of keys (--file) can be changed beside a running server. */
+ * no server runs on it; PostgreSQL and a file of keys (--file) can be changed beside running
+ * servers, which see it when their caches have forgotten. */
 #include <stdio.h>
 #include <sys/stat.h>
 

@@ -35,6 +35,7 @@
 #define WAITING_MAX       1024
 #define CREDENTIALS_MAX   JWT_BYTES_MAX
 #define RETRY_MS          5000
+#define LOOK_INTERVAL_US  INT64_C(5000000)
 
 struct auth {
     struct rt *rt;
@@ -43,6 +44,8 @@ struct auth {
     struct arena memory; /* of the options' texts */
     bool enabled, local; /* local: JWTs are verified here */
     bool stored_keys;
+    bool looking; /* for the first key of the database */
+    int64_t looked_us;
     struct jwt_crypto *crypto;
     struct jwt_keys keys;
     struct jwk_set *set;
@@ -264,6 +267,7 @@ int auth_start(struct auth *auth, struct err *err) {
     arena_deinit(&a);
     if (rc < 0)
         return rc;
+    auth->looked_us = rt_mono_us(auth->rt);
     auth->stored_keys = auth->stored_keys || count > 0;
     auth->enabled = auth->enabled || auth->stored_keys;
     if (auth->o.required && !auth->enabled)
@@ -304,6 +308,35 @@ void auth_free(struct auth *auth) {
 }
 
 bool auth_enabled(const struct auth *auth) { return auth && auth->enabled; }
+
+/* --- the first key --- */
+
+static void look_fiber(void *arg) {
+    struct auth *auth = arg;
+    struct api_key_row *rows;
+    size_t count = 0;
+    struct arena a;
+    arena_init(&a, SIZE_MAX / 2);
+    int rc = api_keys_list(auth->store, STR(""), 1, &a, &rows, &count, NULL);
+    arena_deinit(&a);
+    auth->looking = false;
+    if (rc < 0 || count == 0)
+        return; /* a later request looks again */
+    auth->stored_keys = auth->enabled = true;
+    log_plain(LOG_WARN, "auth.on", "the database has got an API key: requests must show one now");
+}
+
+/* Nothing is configured, and keys of the database would count: another process may have made the
+ * first one, and processes that start from now on ask for it. */
+static void look_for_keys(struct auth *auth) {
+    int64_t now_us = rt_mono_us(auth->rt);
+    if (auth->o.stored_keys != AUTH_STORED_AUTO || auth->looking ||
+        now_us - auth->looked_us < LOOK_INTERVAL_US)
+        return;
+    auth->looked_us = now_us;
+    auth->looking =
+        fiber_group_spawn(&auth->fibers, auth->rt, "auth.look", look_fiber, auth, NULL) == 0;
+}
 
 /* --- what a request shows --- */
 
@@ -529,6 +562,8 @@ static void challenge(struct http_request *req, struct arena *a, int rc, bool sh
 int auth_authenticate(struct auth *auth, struct http_request *req, struct arena *a,
                       struct principal *out, struct err *err) {
     if (!auth_enabled(auth)) {
+        if (auth)
+            look_for_keys(auth);
         *out = (struct principal){.owner = STR("")};
         return 0;
     }

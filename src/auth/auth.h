@@ -17,7 +17,7 @@
 #include "model/principal.h"
 #include "store/store.h"
 
-/* Keys of the database: when there are any at the start; always; never. */
+/* Keys of the database: as soon as there are any; always; never. */
 enum auth_stored_keys { AUTH_STORED_AUTO, AUTH_STORED_ON, AUTH_STORED_OFF };
 
 struct auth_options {
