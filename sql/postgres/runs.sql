@@ -42,10 +42,13 @@ SELECT a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, 
        a.updated_at,
        t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
        t.interrupts, h.error, coalesce(h.seq, 0),
-       greatest(h.checkpoint_id, holdfast.to_uuid(
+       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
          (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
           WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
           ORDER BY c.checkpoint_id DESC LIMIT 1))),
+         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+              THEN '00000000-0000-5000-8000-000000000000'::uuid END),
        t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at), h.run_id,
        EXISTS (SELECT 1 FROM holdfast.run_states r
                WHERE r.thread_id = $2 AND r.live AND (r.created_at, r.run_id) < ($5, $6))

@@ -24,13 +24,17 @@ RETURNING id, $2::text, status, metadata - 'owner', config, interrupts, NULL::te
 
 -- name: thread_get
 -- $1 id, $2 and $3 bounds of the owner
--- A LangGraph process may have written a newer checkpoint than the head names.
+-- A LangGraph process may have written a newer checkpoint than the head names. A thread that never
+-- ran here may have states beside the checkpoints: then the id is one that no checkpoint has.
 SELECT t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
        t.interrupts, h.error, coalesce(h.seq, 0),
-       greatest(h.checkpoint_id, holdfast.to_uuid(
+       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
          (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
           WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
           ORDER BY c.checkpoint_id DESC LIMIT 1))),
+         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+              THEN '00000000-0000-5000-8000-000000000000'::uuid END),
        t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at)
 FROM langgraph_server.threads t LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1
 WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))

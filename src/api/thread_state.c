@@ -44,8 +44,8 @@ int api_thread_state(struct api_request *r, struct err *err) {
         return rc;
     rc = ERR_NOT_FOUND;
     if (!id_is_nil(t.checkpoint_id) || r->store->layout == CHECKPOINTS_LANGGRAPH)
-        rc = checkpoint_get(r->store, t.id, STR(""), t.checkpoint_id, r->arena, &c, err);
-    if (rc == ERR_NOT_FOUND && id_is_nil(t.checkpoint_id)) {
+        rc = checkpoint_head(r->store, t.id, t.checkpoint_id, r->arena, &c, err);
+    if (rc == ERR_NOT_FOUND) {
         struct json_writer w = api_json(r);
         err_reset(err);
         api_write_state(&w, r->arena, NULL, STR_NULL);

@@ -170,6 +170,9 @@ static int start(struct app *app, struct err *err) {
         rc = database_open(app->rt, &app->config, &app->db, err);
         app->store.db = app->db;
     }
+    if (rc == 0 && db_postgres_pool(app->db) &&
+        app->config.checkpoints == CONFIG_CHECKPOINTS_LANGGRAPH)
+        app->store.layout = CHECKPOINTS_LANGGRAPH;
     if (rc == 0 && !app->stopping)
         rc = seed_assistants(app, err);
     if (rc == 0 && !app->stopping)

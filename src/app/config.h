@@ -23,6 +23,7 @@ static inline str secret_reveal(struct secret secret) { return secret.s; }
 enum config_error_format { CONFIG_ERROR_JSON, CONFIG_ERROR_TEXT };
 enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_JSON, CONFIG_LOG_PRETTY };
 enum config_synchronous { CONFIG_SYNCHRONOUS_FULL, CONFIG_SYNCHRONOUS_NORMAL };
+enum config_checkpoints { CONFIG_CHECKPOINTS_LANGGRAPH, CONFIG_CHECKPOINTS_NATIVE };
 enum config_api_keys { CONFIG_API_KEYS_AUTO, CONFIG_API_KEYS_ON, CONFIG_API_KEYS_OFF };
 enum config_audit { CONFIG_AUDIT_AUTO, CONFIG_AUDIT_OFF, CONFIG_AUDIT_WRITES, CONFIG_AUDIT_ALL };
 enum config_multitask {

@@ -198,8 +198,11 @@ static int load_head(struct live_run *run, const struct thread *thread, struct c
     if (id_is_nil(thread->checkpoint_id))
         return 0;
     int64_t t0 = clock_mono_us();
-    int rc =
-        checkpoint_get(e->store, thread->id, STR(""), thread->checkpoint_id, &run->arena, out, err);
+    int rc = checkpoint_head(e->store, thread->id, thread->checkpoint_id, &run->arena, out, err);
+    if (rc == ERR_NOT_FOUND) {
+        err_reset(err);
+        return 0;
+    }
     if (rc == 0)
         rc = checkpoint_load_values(e->store, out, &run->arena, err);
     if (rc == 0)
@@ -207,6 +210,8 @@ static int load_head(struct live_run *run, const struct thread *thread, struct c
     metric_observe_us(e->metrics.phase_read, clock_mono_us() - t0);
     if (rc < 0)
         return rc;
+    if (out->lg && !out->lg->root)
+        return 0; /* a state beside the checkpoints: nothing can be its child */
     run->checkpoint_id = out->id;
     run->step = out->step;
     return 0;

@@ -86,7 +86,7 @@ static int take_whole(struct graph_view *s, struct state_channel *c,
         same = same && flat;
         messages_push(s, c, &m);
     }
-    if (!same) /* a message got its id now */
+    if (!same || !s->versions->count) /* a message got its id now; or nothing is in the tables */
         return 0;
     c->list_id = 1;
     c->stored_count = c->added_count = c->count;
@@ -111,7 +111,7 @@ static int take_lg(struct graph_view *s, const struct checkpoint *cp, struct err
             continue;
         }
         c->value = arena_dup(s->arena, cp->values[i].value);
-        c->value_stored = c->value_added = true;
+        c->value_stored = c->value_added = s->versions->count > 0;
     }
     s->values_fresh = false;
     return 0;

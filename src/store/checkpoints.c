@@ -51,6 +51,18 @@ int checkpoint_get(struct store *s, struct id thread_id, str name_space, struct 
     return 0;
 }
 
+int checkpoint_head(struct store *s, struct id thread_id, struct id named, struct arena *a,
+                    struct checkpoint *out, struct err *err) {
+    if (s->layout == CHECKPOINTS_LANGGRAPH || id_is_nil(named))
+        return checkpoint_get(s, thread_id, STR(""), ID_NIL, a, out, err);
+    int rc = checkpoint_get(s, thread_id, STR(""), named, a, out, err);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    /* On PostgreSQL the row may name one that stands in the other layout only. */
+    err_reset(err);
+    return checkpoint_get(s, thread_id, STR(""), ID_NIL, a, out, err);
+}
+
 int checkpoint_list(struct store *s, struct id thread_id, str name_space, struct id before,
                     str metadata, int64_t limit, struct arena *a, struct checkpoint **out,
                     size_t *out_count, struct err *err) {

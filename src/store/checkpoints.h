@@ -39,6 +39,10 @@ struct checkpoint {
 /* The row without values. id nil: the newest of the root namespace. ERR_NOT_FOUND when none. */
 MUST_CHECK int checkpoint_get(struct store *s, struct id thread_id, str name_space, struct id id,
                               struct arena *a, struct checkpoint *out, struct err *err);
+/* The newest of the root namespace, which `named` is as far as the thread's row knows; others may
+ * write LangGraph's tables, too. */
+MUST_CHECK int checkpoint_head(struct store *s, struct id thread_id, struct id named,
+                               struct arena *a, struct checkpoint *out, struct err *err);
 /* Newest first, before `before` (nil: from the newest), with metadata containment (absent: any). */
 MUST_CHECK int checkpoint_list(struct store *s, struct id thread_id, str name_space,
                                struct id before, str metadata, int64_t limit, struct arena *a,

@@ -106,6 +106,7 @@ int lg_checkpoint_get(struct store *s, struct id thread_id, str name_space, stru
     if (count > 0) {
         keep_rows(a, &rows, list, count);
         *out = list[0];
+        out->lg->newest = id_is_nil(id);
         return 0;
     }
     if (name_space.len == 0) {
@@ -310,7 +311,7 @@ static bool has_ended(const struct plan *p, str task) {
 static void plan_task(struct plan *p, str node, bool push) {
     str task = take_task(p, node);
     str id = task.p ? task : id_dashed(p->a, id_v5(p->c->id, node));
-    if (!has_ended(p, task))
+    if (!p->c->lg->newest || !has_ended(p, task))
         jw_str(&p->next, node);
     if (str_eq(node, STR("__start__")))
         return;

@@ -35,6 +35,7 @@ struct lg_row {
     yyjson_val *root;           /* the checkpoint */
     const struct db_rows *rows; /* all of the answer; NULL: values were not asked for */
     str id;                     /* as it is stored */
+    bool newest;                /* asked for as such: tasks that have ended are not next */
 };
 
 MUST_CHECK MAY_SUSPEND int lg_checkpoint_get(struct store *s, struct id thread_id, str name_space,

@@ -150,10 +150,30 @@ static void threads_never_share_an_id(void **state) {
         assert_memory_not_equal(all[i - 1].b, all[i].b, 8);
 }
 
+/* Greater than another's, also when its clock is ahead; ids of other kinds do not matter. */
+static void v6_after_another(void **state) {
+    (void)state;
+    struct id ahead, v, other = id_v4();
+    memset(other.b, 0xff, 6);
+    assert_true(id_parse(str_of("2fffffff-ffff-6fff-8005-702d82be1291"), &ahead));
+    for (int i = 0; i < 3; i++) {
+        v = id_v6_after(7, ahead);
+        assert_true(memcmp(v.b, ahead.b, 16) > 0);
+        assert_int_equal(v.b[6] >> 4, 6);
+        assert_int_equal((v.b[8] & 0x3f) << 8 | v.b[9], 7);
+        ahead = v;
+    }
+    struct id before = id_v6(0);
+    v = id_v6_after(0, other);
+    assert_memory_equal(v.b, before.b, 2); /* of this hour */
+    assert_true(memcmp(id_v6_after(0, v).b, v.b, 16) > 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spellings),           cmocka_unit_test(v5_known_answers),
         cmocka_unit_test(v7_layout_and_order), cmocka_unit_test(v6_layout_and_order),
+        cmocka_unit_test(v6_after_another),
         cmocka_unit_test(v4_is_random),        cmocka_unit_test(threads_never_share_an_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

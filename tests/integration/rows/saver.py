@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""saver.py - a LangGraph process: small graphs with the PostgreSQL checkpointer of the library.
+
+usage: saver.py URL THREAD full | resume | say TEXT | read
+full runs a graph with tools, fan-out and many types up to an interrupt, resume ends it; say adds a
+message and an answer to a thread's list of messages; read prints the state and the history that the
+library sees. Prints one JSON value.
+"""
+import datetime
+import decimal
+import json
+import operator
+import sys
+import uuid
+from typing import Annotated, Any, TypedDict
+
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langgraph.checkpoint.postgres import PostgresSaver
+from langgraph.graph import START, StateGraph
+from langgraph.graph.message import add_messages
+from langgraph.types import Command, Send, interrupt
+
+
+class Full(TypedDict):
+    messages: Annotated[list, add_messages]
+    note: str
+    extra: Any
+    parts: Annotated[list, operator.add]
+
+
+class Chat(TypedDict):
+    messages: Annotated[list, add_messages]
+
+
+EXTRA = {"t": (1, 2), "s": {3}, "d": datetime.datetime(2024, 1, 2, tzinfo=datetime.timezone.utc),
+         "b": b"\x00\xff", "u": uuid.UUID(int=5), "dec": decimal.Decimal("1.5"), 5: "key",
+         "f": 1.5, "big": 2**63, "none": None, "text": "h\u00e9 \U0001f600"}
+
+
+def agent(state):
+    if len(state["messages"]) > 1:
+        return {"messages": [AIMessage([{"type": "text", "text": "42"}], id="a2")]}
+    call = {"name": "calc", "args": {"e": "6*7"}, "id": "c1"}
+    usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+    return {"messages": [AIMessage("", id="a1", tool_calls=[call], usage_metadata=usage)],
+            "note": "n", "extra": EXTRA}
+
+
+def tools(_):
+    return {"messages": [ToolMessage("42", tool_call_id="c1", name="calc", id="t1",
+                                     artifact={"k": 1}), SystemMessage("sys", id="s1")],
+            "note": None}
+
+
+def ask(_):
+    return {"note": str(interrupt({"q": "ok?"}))}
+
+
+def full(saver):
+    graph = StateGraph(Full)
+    graph.add_node("agent", agent)
+    graph.add_node("tools", tools)
+    graph.add_node("fan", lambda _: {})
+    graph.add_node("worker", lambda state: {"parts": [state["n"]]})
+    graph.add_node("ask", ask)
+    graph.add_edge(START, "agent")
+    graph.add_conditional_edges(
+        "agent", lambda s: "tools" if s["messages"][-1].tool_calls else "fan", ["tools", "fan"])
+    graph.add_edge("tools", "agent")
+    graph.add_conditional_edges(
+        "fan", lambda _: [Send("worker", {"n": 1}), Send("worker", {"n": 2})], ["worker"])
+    graph.add_edge("worker", "ask")
+    return graph.compile(checkpointer=saver)
+
+
+def chat(saver):
+    graph = StateGraph(Chat)
+    graph.add_node("answer", lambda s: {"messages": [
+        AIMessage("echo " + str(s["messages"][-1].content), id=str(uuid.uuid4()))]})
+    graph.add_edge(START, "answer")
+    return graph.compile(checkpointer=saver)
+
+
+def seen(state):
+    messages = state.values.get("messages", [])
+    return {"messages": [[m.type, m.content, m.id] for m in messages], "next": list(state.next),
+            "calls": [m.tool_calls for m in messages if m.type == "ai"],
+            "id": state.config["configurable"]["checkpoint_id"],
+            "step": state.metadata["step"], "source": state.metadata["source"]}
+
+
+def main():
+    url, thread, command, *rest = sys.argv[1:]
+    config = {"configurable": {"thread_id": thread}}
+    with PostgresSaver.from_conn_string(url) as saver:
+        saver.setup()
+        if command == "full":
+            full(saver).invoke({"messages": [HumanMessage("hi", id="h1")]}, config)
+        elif command == "resume":
+            full(saver).invoke(Command(resume="yes"), config)
+        elif command == "say":
+            chat(saver).invoke({"messages": [HumanMessage(rest[0], id=str(uuid.uuid4()))]}, config)
+        graph = chat(saver)
+        print(json.dumps({"state": seen(graph.get_state(config)),
+                          "history": [seen(s) for s in graph.get_state_history(config)]}))
+
+
+main()
