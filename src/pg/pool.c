@@ -364,7 +364,8 @@ static bool any_up(const struct pg_pool *p) {
 void pg_pool_conn_lost(struct pg_conn *c, const struct err *why) {
     struct pg_pool *p = c->pool;
     bool never_up = c->up_us == 0;
-    bool soon = never_up || rt_mono_us(p->rt) - c->up_us < SHORT_LIFE_US;
+    bool served = c->idle_since_us > c->up_us; /* then the next attempt need not wait */
+    bool soon = never_up || (!served && rt_mono_us(p->rt) - c->up_us < SHORT_LIFE_US);
     list_remove(&c->node);
     list_push_back(&p->dead, &c->node);
     p->conn_count--;
