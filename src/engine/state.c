@@ -342,14 +342,10 @@ static str list_json(struct graph_view *s, struct state_channel *c) {
     return json;
 }
 
-static bool list_changed(const struct graph_view *s, const struct state_channel *c) {
-    if (c->list_id != 0)
-        return c->count != c->stored_count;
-    const struct lg_versions *v = s->versions;
-    for (size_t i = 0; v && i < v->count; i++)
-        if (str_eq(v->channels[i].channel, str_of(c->def->name)))
-            return true;
-    return c->count > 0;
+/* A list that is new is written even when it is empty: what a stream shows of a state and what is
+ * read of it later must be equal. */
+static bool list_changed(const struct state_channel *c) {
+    return c->list_id == 0 || c->count != c->stored_count;
 }
 
 static size_t changes_of(struct graph_view *s, struct lg_change *out) {
@@ -357,7 +353,7 @@ static size_t changes_of(struct graph_view *s, struct lg_change *out) {
     for (size_t i = 0; i < s->graph->channel_count; i++) {
         struct state_channel *c = &s->channels[i];
         bool messages = c->def->kind == CHANNEL_MESSAGES;
-        if (!c->present || !(messages ? list_changed(s, c) : !c->value_stored))
+        if (!c->present || !(messages ? list_changed(c) : !c->value_stored))
             continue;
         str json = c->value;
         if (messages)
