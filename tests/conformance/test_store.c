@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_store.c - the resources over every database: the same calls give the same results.
+ *
+ * Goal: assistants, threads, runs, the log, checkpoints and items behave alike on every driver, up
+ * to the digest of all that is stored.
+ * Method: one history with fixed ids and a fixed clock runs on each driver; every result becomes a
+ * line of a transcript, JSON in its canonical form; the transcripts must be equal, line by line. */
+#include "fixture.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "history/log.h"
+#include "store/assistants.h"
+#include "store/checkpoints.h"
+#include "store/items.h"
+#include "store/runs.h"
+#include "store/threads.h"
+
+static int64_t ticks;
+static int64_t fixed_wall_us(void) { return INT64_C(1764000000000000) + 1000 * ticks; }
+
+struct history {
+    struct fixture *f;
+    struct store store;
+    struct arena *a;
+    struct buf text;
+    struct err err;
+};
+
+static struct id id_at(int n) {
+    struct id id = {{0x01, 0x9a, 0xbc, 0xde, 0xf0, 0x12, 0x70, 0, 0x80}};
+    id.b[14] = (uint8_t)(n >> 8);
+    id.b[15] = (uint8_t)n;
+    return id;
+}
+
+static void line(struct history *h, const char *format, ...) PRINTF_LIKE(2, 3);
+static void line(struct history *h, const char *format, ...) {
+    char bytes[4096];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(bytes, sizeof(bytes), format, args);
+    va_end(args);
+    buf_z(&h->text, bytes);
+    buf_char(&h->text, '\n');
+}
+
+/* JSON in its canonical form, other texts as they are. */
+static str plain(struct history *h, str s) {
+    yyjson_val *root;
+    if (!s.p)
+        return STR("(null)");
+    if (s.len > 0 && (s.p[0] == '{' || s.p[0] == '[') && json_parse(h->a, s, &root, NULL) == 0)
+        return json_canonical(h->a, root);
+    return s;
+}
+#define P(s)   STR_ARG(plain(h, (s)))
+#define ID(id) STR_ARG(id_hex(h->a, (id)))
+
+static void write_assistant(struct history *h, const struct assistant *x) {
+    line(h, "  assistant %.*s %.*s %.*s %.*s %.*s %.*s %.*s %.*s v%lld %lld %lld", ID(x->id),
+         P(x->owner), P(x->graph_id), P(x->name), P(x->description), P(x->config), P(x->context),
+         P(x->metadata), (long long)x->version, (long long)x->created_at, (long long)x->updated_at);
+}
+
+static void write_thread(struct history *h, const struct thread *x) {
+    line(h, "  thread %.*s %.*s %d %.*s %.*s %.*s %.*s seq %lld cp %.*s %lld %lld %lld", ID(x->id),
+         P(x->owner), (int)x->status, P(x->metadata), P(x->config), P(x->interrupts), P(x->error),
+         (long long)x->seq, ID(x->checkpoint_id), (long long)x->created_at,
+         (long long)x->updated_at, (long long)x->state_updated_at);
+}
+
+static void write_run(struct history *h, const struct run *x) {
+    line(h, "  run %.*s %.*s %.*s %d %.*s %.*s %.*s a%lld f%lld %.*s %.*s %lld %lld", ID(x->id),
+         ID(x->thread_id), ID(x->assistant_id), (int)x->status, P(x->metadata), P(x->kwargs),
+         P(x->multitask_strategy), (long long)x->attempt, (long long)x->first_seq,
+         P(x->cancel_reason), P(x->error), (long long)x->created_at, (long long)x->updated_at);
+}
+
+#define CALL(name, call)                                                                           \
+    do {                                                                                           \
+        ticks++;                                                                                   \
+        err_reset(&h->err);                                                                        \
+        int call_code = (call);                                                                    \
+        line(h, "%s: %s", name, err_name(call_code));                                              \
+        if (call_code == ERR_INTERNAL || call_code == ERR_IO || call_code == ERR_UNAVAILABLE)      \
+            fixture_fail(h->f, "%s: %s", name, h->err.message);                                    \
+    } while (0)
+
+static const struct principal ANNA = {.owner = {"anna", 4}}, BERT = {.owner = {"bert", 4}},
+                              NOBODY = {.owner = {"", 0}}, ALL = {.owner = {"", 0}, .all = true};
+
+/* --- assistants --- */
+
+static void assistants(struct history *h) {
+    static const char *const graphs[] = {"agent", "other"};
+    struct assistant out = {0}, *list;
+    size_t count;
+    int64_t n = 0;
+    CALL("seed", assistant_seed(&h->store, graphs, 2, h->a, &h->err));
+    CALL("seed again", assistant_seed(&h->store, graphs, 2, h->a, &h->err));
+    struct assistant in = {.id = id_at(1),
+                           .graph_id = STR("agent"),
+                           .name = STR("Ännchen's"),
+                           .config = STR("{\"configurable\":{\"x\":1.50,\"a\":null}}"),
+                           .context = STR("{}"),
+                           .metadata = STR("{\"team\":\"a\",\"n\":[1,2,{\"k\":\"v\"}]}")};
+    for (int i = 0; i < 2; i++) {
+        CALL("create", assistant_create(&h->store, &ANNA, &in, false, h->a, &out, &h->err));
+        write_assistant(h, &out);
+    }
+    CALL("create or get", assistant_create(&h->store, &ANNA, &in, true, h->a, &out, &h->err));
+    CALL("create or get, another's",
+         assistant_create(&h->store, &BERT, &in, true, h->a, &out, &h->err));
+    in.id = id_at(2);
+    in.name = STR("second");
+    in.description = STR("with \"quotes\" and \\ and\nlines");
+    CALL("create 2", assistant_create(&h->store, &ANNA, &in, false, h->a, &out, &h->err));
+    write_assistant(h, &out);
+    struct assistant_patch patch = {.name = STR("renamed"),
+                                    .metadata = STR("{\"team\":\"b\",\"more\":{\"deep\":true}}")};
+    CALL("update", assistant_update(&h->store, &ANNA, id_at(1), &patch, h->a, &out, &h->err));
+    write_assistant(h, &out);
+    CALL("update, another's",
+         assistant_update(&h->store, &BERT, id_at(1), &patch, h->a, &out, &h->err));
+    CALL("get, another's", assistant_get(&h->store, &BERT, id_at(1), h->a, &out, &h->err));
+    CALL("get the server's",
+         assistant_get(&h->store, &BERT, assistant_id_of_graph(STR("agent")), h->a, &out, &h->err));
+    write_assistant(h, &out);
+    for (int sort = 0; sort <= ASSISTANT_BY_GRAPH; sort++)
+        for (int order = 0; order < 2; order++) {
+            struct assistant_filter filter = {.sort = (enum assistant_sort)sort};
+            struct page page = {10, 0, (enum sort_order)order};
+            CALL("search", assistant_search(&h->store, order ? &ANNA : &ALL, &filter, &page, h->a,
+                                            &list, &count, &h->err));
+            for (size_t i = 0; i < count; i++)
+                line(h, "  %.*s", ID(list[i].id));
+        }
+    struct assistant_filter filter = {.metadata = STR("{\"team\":\"b\"}"), .name = STR("NAM")};
+    struct page page = {10, 0, SORT_DESC};
+    CALL("search filtered",
+         assistant_search(&h->store, &ANNA, &filter, &page, h->a, &list, &count, &h->err));
+    line(h, "  %zu", count);
+    CALL("count", assistant_count(&h->store, &ANNA, &filter, h->a, &n, &h->err));
+    line(h, "  %lld", (long long)n);
+    CALL("delete, another's", assistant_delete(&h->store, &BERT, id_at(2), false, h->a, &h->err));
+    CALL("delete", assistant_delete(&h->store, &ANNA, id_at(2), true, h->a, &h->err));
+}
+
+/* --- threads --- */
+
+static void threads(struct history *h) {
+    struct thread out = {0}, *list;
+    size_t count;
+    int64_t n = 0;
+    for (int i = 0; i < 6; i++) {
+        const struct principal *who = i == 5 ? &NOBODY : i == 4 ? &BERT : &ANNA;
+        str metadata = arena_printf(h->a, "{\"z\":%d,\"a\":\"%c\",\"é\":\"ü\"}", i, 'a' + i % 3);
+        CALL("create", thread_create(&h->store, who, id_at(10 + i), metadata,
+                                     STR("{\"configurable\":{}}"), false, h->a, &out, &h->err));
+        write_thread(h, &out);
+    }
+    CALL("again", thread_create(&h->store, &ANNA, id_at(10), STR("{}"), STR("{}"), false, h->a,
+                                &out, &h->err));
+    CALL("or get", thread_create(&h->store, &ANNA, id_at(10), STR("{}"), STR("{}"), true, h->a,
+                                 &out, &h->err));
+    write_thread(h, &out);
+    CALL("get", thread_get(&h->store, &ANNA, id_at(11), h->a, &out, &h->err));
+    write_thread(h, &out);
+    CALL("get, another's", thread_get(&h->store, &BERT, id_at(11), h->a, &out, &h->err));
+    CALL("get, nobody's", thread_get(&h->store, &NOBODY, id_at(11), h->a, &out, &h->err));
+    CALL("get, all", thread_get(&h->store, &ALL, id_at(11), h->a, &out, &h->err));
+    CALL("patch", thread_patch(&h->store, &ANNA, id_at(11),
+                               STR("{\"a\":{\"b\":[null]},\"n\":-0.5}"), h->a, &out, &h->err));
+    write_thread(h, &out);
+    for (int sort = 0; sort <= THREAD_BY_STATUS; sort++)
+        for (int order = 0; order < 2; order++) {
+            struct thread_filter filter = {.sort = (enum thread_sort)sort};
+            struct page page = {3, order, (enum sort_order)order};
+            CALL("search", thread_search(&h->store, order ? &ALL : &ANNA, &filter, &page, h->a,
+                                         &list, &count, &h->err));
+            for (size_t i = 0; i < count; i++)
+                line(h, "  %.*s", ID(list[i].id));
+        }
+    const struct id some[] = {id_at(12), id_at(14), id_at(99)};
+    struct thread_filter filter = {.ids = some, .id_count = 3, .metadata = STR("{\"é\":\"ü\"}")};
+    struct page page = {10, 0, SORT_DESC};
+    CALL("search ids",
+         thread_search(&h->store, &ANNA, &filter, &page, h->a, &list, &count, &h->err));
+    for (size_t i = 0; i < count; i++)
+        write_thread(h, &list[i]);
+    CALL("count ids", thread_count(&h->store, &ANNA, &filter, h->a, &n, &h->err));
+    line(h, "  %lld", (long long)n);
+    struct thread_filter meta = {.metadata = STR("{\"a\":\"a\"}")};
+    CALL("count", thread_count(&h->store, &ANNA, &meta, h->a, &n, &h->err));
+    line(h, "  %lld", (long long)n);
+    CALL("delete, another's", thread_delete(&h->store, &BERT, id_at(13), h->a, &h->err));
+    CALL("delete", thread_delete(&h->store, &ANNA, id_at(13), h->a, &h->err));
+    CALL("delete again", thread_delete(&h->store, &ANNA, id_at(13), h->a, &h->err));
+}
+
+/* --- runs with their log and checkpoints --- */
+
+static void log_some(struct history *h, int thread, int count, struct id run) {
+    struct db_batch b;
+    db_batch_init(&b, h->a);
+    struct log_entry entries[8];
+    for (int i = 0; i < count; i++)
+        entries[i] =
+            (struct log_entry){.run_id = run,
+                               .kind = i == 0 ? LOG_START : LOG_FRAGMENTS,
+                               .at = clock_wall_us(),
+                               .data = arena_printf(h->a, "{ \"b\": %d,\"t\":\"ü\\u00e9\"}", i)};
+    size_t op = log_append_add(&b, id_at(thread), entries, (size_t)count, NULL);
+    CALL("append", db_commit(h->store.db, &b, &h->err));
+    line(h, "  last %lld", b.failed_at == SIZE_MAX ? (long long)log_last_seq(&b, op) : -1LL);
+}
+
+static struct run_hold hold_of(int run, int64_t attempt) {
+    return (struct run_hold){id_at(10), id_at(run), attempt, id_at(900)};
+}
+
+static void checkpoint_some(struct history *h, int n, struct id run) {
+    struct db_batch b;
+    db_batch_init(&b, h->a);
+    str value = arena_printf(h->a, "{\"b\":%d,  \"a\":1}", n);
+    str hash = checkpoint_hash(h->a, value);
+    struct checkpoint c = {
+        .thread_id = id_at(10),
+        .id = id_at(100 + n),
+        .parent_id = n ? id_at(99 + n) : ID_NIL,
+        .run_id = run,
+        .name_space = STR(""),
+        .step = n - 1,
+        .source = n ? STR("loop") : STR("input"),
+        .channels = arena_printf(h->a, "{\"v\":{\"h\":\"" STR_FMT "\"},\"m\":{\"l\":1,\"n\":%d}}",
+                                 STR_ARG(hash), 2 * n + 2),
+        .next = STR("[\"model\"]"),
+        .tasks = STR("[]"),
+        .metadata = arena_printf(h->a, "{\"step\":%d}", n - 1),
+        .created_at = clock_wall_us()};
+    checkpoint_value_add(&b, c.thread_id, hash, value);
+    checkpoint_value_add(&b, c.thread_id, hash, value);
+    checkpoint_segment_add(&b, c.thread_id, 1, 2 * n, 2, STR("{\"m\": \"ü\"},{\"m\":2}"));
+    checkpoint_add(&b, &c);
+    struct run_hold hold = hold_of(50, 1);
+    size_t op = thread_checkpoint_add(&b, &hold, c.id, 0, clock_wall_us());
+    CALL("checkpoint", db_commit(h->store.db, &b, &h->err));
+    if (b.failed_at == SIZE_MAX)
+        line(h, "  seq %lld", (long long)db_int(&b.ops[op].rows, 0, 0));
+}
+
+static void begin(struct history *h, int run, int64_t attempt) {
+    struct run_hold hold = hold_of(run, run_next_attempt(attempt));
+    struct db_batch b;
+    struct run row = {0};
+    int64_t now_us = clock_wall_us();
+    CALL("get", run_get(&h->store, &ANNA, id_at(10), id_at(run), h->a, &row, &h->err));
+    db_batch_init(&b, h->a);
+    thread_begin_add(&b, &hold, row.created_at, NULL, ID_NIL, 0, now_us);
+    run_claim_add(&b, &hold, attempt, now_us);
+    CALL("begin", db_commit(h->store.db, &b, &h->err));
+    line(h, "  failed at %lld", b.failed_at == SIZE_MAX ? -1LL : (long long)b.failed_at);
+}
+
+static void runs(struct history *h) {
+    struct run_context ctx;
+    struct run out, *list;
+    struct thread thread;
+    size_t count;
+    struct run_context_key key = {id_at(1), id_at(10), id_at(50), clock_wall_us()};
+    CALL("context", run_context_read(&h->store, &ANNA, &key, h->a, &ctx, &h->err));
+    line(h, "  %d %d %.*s %d", ctx.has_assistant, ctx.has_thread, ID(ctx.slot_run), ctx.has_older);
+    write_assistant(h, &ctx.assistant);
+    write_thread(h, &ctx.thread);
+    CALL("context, another's", run_context_read(&h->store, &BERT, &key, h->a, &ctx, &h->err));
+    line(h, "  %d %d", ctx.has_assistant, ctx.has_thread);
+    for (int i = 0; i < 3; i++) {
+        struct db_batch b;
+        db_batch_init(&b, h->a);
+        struct run run = {.id = id_at(50 + i),
+                          .thread_id = id_at(10),
+                          .assistant_id = id_at(1),
+                          .status = RUN_PENDING,
+                          .metadata = STR("{\"x\":1}"),
+                          .kwargs = STR("{\"input\":{\"messages\":[ ]}}"),
+                          .multitask_strategy = STR("enqueue"),
+                          .created_at = clock_wall_us()};
+        run_insert_add(&b, &run, id_at(900));
+        CALL("insert", db_commit(h->store.db, &b, &h->err));
+    }
+    CALL("get", run_get(&h->store, &ANNA, id_at(10), id_at(50), h->a, &out, &h->err));
+    write_run(h, &out);
+    CALL("get, another's", run_get(&h->store, &BERT, id_at(10), id_at(50), h->a, &out, &h->err));
+    begin(h, 50, 0);
+    begin(h, 51, 0); /* the thread is taken */
+    begin(h, 50, 0); /* that attempt is spent */
+    log_some(h, 10, 3, id_at(50));
+    log_some(h, 77, 1, id_at(50));
+    checkpoint_some(h, 0, id_at(50));
+    checkpoint_some(h, 1, id_at(50));
+    checkpoint_some(h, 1, id_at(50));
+    log_some(h, 10, 2, id_at(51));
+    struct page page = {10, 0, SORT_DESC};
+    CALL("list", run_list(&h->store, &ANNA, id_at(10), NULL, &page, h->a, &list, &count, &h->err));
+    for (size_t i = 0; i < count; i++)
+        write_run(h, &list[i]);
+    CALL("thread", thread_get(&h->store, &ANNA, id_at(10), h->a, &thread, &h->err));
+    write_thread(h, &thread);
+    key.run_id = id_at(52);
+    CALL("context, taken", run_context_read(&h->store, &ANNA, &key, h->a, &ctx, &h->err));
+    line(h, "  %.*s %d", ID(ctx.slot_run), ctx.has_older);
+    CALL("delete, live", run_delete(&h->store, &ANNA, id_at(10), id_at(50), h->a, &h->err));
+}
+
+/* The end of a run, of one that is fenced, and of one that goes away with all it left. */
+static void ends(struct history *h) {
+    struct thread thread;
+    struct run *list;
+    size_t count;
+    struct page page = {10, 0, SORT_DESC};
+    for (int64_t attempt = 2; attempt >= 1; attempt--) {
+        struct run_hold hold = hold_of(50, attempt);
+        struct db_batch b;
+        db_batch_init(&b, h->a);
+        thread_settle_add(&b, &hold, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL, 0,
+                          clock_wall_us());
+        run_finish_add(&b, id_at(50), attempt, RUN_SUCCESS, STR_NULL, STR_NULL, clock_wall_us());
+        CALL("settle", db_commit(h->store.db, &b, &h->err));
+    }
+    begin(h, 51, 0);
+    struct db_batch b;
+    db_batch_init(&b, h->a);
+    run_rollback_add(&b, id_at(10), id_at(52));
+    CALL("rollback", db_commit(h->store.db, &b, &h->err));
+    CALL("list", run_list(&h->store, &ANNA, id_at(10), NULL, &page, h->a, &list, &count, &h->err));
+    for (size_t i = 0; i < count; i++)
+        write_run(h, &list[i]);
+    CALL("thread", thread_get(&h->store, &ANNA, id_at(10), h->a, &thread, &h->err));
+    write_thread(h, &thread);
+}
+
+static void log_and_states(struct history *h) {
+    struct log_entry *entries;
+    struct checkpoint c = {0}, *list;
+    size_t count;
+    int64_t start = -1;
+    CALL("log", log_read(&h->store, id_at(10), 1, 10, h->a, &entries, &count, &h->err));
+    for (size_t i = 0; i < count; i++)
+        line(h, "  %lld %.*s %d %lld " STR_FMT, (long long)entries[i].seq, ID(entries[i].run_id),
+             (int)entries[i].kind, (long long)entries[i].at, STR_ARG(entries[i].data));
+    CALL("start", log_last_start(&h->store, id_at(10), 5, h->a, &start, &h->err));
+    line(h, "  %lld", (long long)start);
+    CALL("newest", checkpoint_get(&h->store, id_at(10), STR(""), ID_NIL, h->a, &c, &h->err));
+    line(h, "  %.*s %.*s %.*s %d %.*s %.*s %.*s %.*s %.*s", ID(c.id), ID(c.parent_id), ID(c.run_id),
+         c.step, P(c.source), P(c.channels), P(c.next), P(c.tasks), P(c.metadata));
+    CALL("values", checkpoint_load_values(&h->store, &c, h->a, &h->err));
+    if (c.values)
+        line(h, "  %.*s", P(checkpoint_values_json(h->a, &c)));
+    CALL("missing", checkpoint_get(&h->store, id_at(10), STR(""), id_at(222), h->a, &c, &h->err));
+    CALL("page", checkpoint_list(&h->store, id_at(10), STR(""), ID_NIL, STR("{\"step\":-1}"), 10,
+                                 h->a, &list, &count, &h->err));
+    line(h, "  %zu", count);
+    CALL("page before", checkpoint_list(&h->store, id_at(10), STR(""), id_at(101), STR_NULL, 10,
+                                        h->a, &list, &count, &h->err));
+    line(h, "  %zu", count);
+}
+
+/* --- items --- */
+
+static void items(struct history *h) {
+    struct item item = {0}, *list;
+    size_t count;
+    str *names;
+    bool found = false;
+    struct page page = {10, 0, SORT_DESC};
+    static const char *const spaces[] = {"a", "a.b", "a.b.c", "a-b", "b", "ä.ö"};
+    for (size_t i = 0; i < ARRAY_COUNT(spaces); i++)
+        CALL("put",
+             item_put(&h->store, &ANNA, str_of(spaces[i]), STR("key"),
+                      arena_printf(h->a, "{\"n\":%zu,\"s\":\"x\",\"o\":{\"b\":1,\"a\":2}}", i),
+                      i == 4 ? 1 : 0, h->a, &h->err));
+    CALL("put again",
+         item_put(&h->store, &ANNA, STR("a.b"), STR("key"), STR("{\"n\":10}"), 0, h->a, &h->err));
+    CALL("get",
+         item_get(&h->store, &ANNA, STR("a.b"), STR("key"), false, h->a, &found, &item, &h->err));
+    line(h, "  %d %.*s %lld %lld %lld", found, P(item.value), (long long)item.created_at,
+         (long long)item.updated_at, (long long)item.expires_at);
+    CALL("get with an end",
+         item_get(&h->store, &ANNA, STR("b"), STR("key"), true, h->a, &found, &item, &h->err));
+    line(h, "  %d %lld", found, (long long)item.expires_at);
+    CALL("get, another's",
+         item_get(&h->store, &BERT, STR("a.b"), STR("key"), false, h->a, &found, &item, &h->err));
+    line(h, "  %d", found);
+    static const char *const filters[] = {"{}", "{\"n\":{\"$gt\":1}}", "{\"s\":\"x\"}",
+                                          "{\"o\":{\"a\":2,\"b\":1}}", "{\"n\":{\"$ne\":10}}"};
+    for (size_t i = 0; i < ARRAY_COUNT(filters); i++) {
+        CALL("search", item_search(&h->store, &ANNA, STR("a"), str_of(filters[i]), &page, h->a,
+                                   &list, &count, &h->err));
+        for (size_t k = 0; k < count; k++)
+            line(h, "  %.*s %.*s", P(list[k].name_space), P(list[k].value));
+    }
+    CALL("search everything",
+         item_search(&h->store, &ALL, STR(""), STR_NULL, &page, h->a, &list, &count, &h->err));
+    line(h, "  %zu", count);
+    CALL("namespaces", item_namespaces(&h->store, &ANNA, STR("a"), STR(""), 2, &page, h->a, &names,
+                                       &count, &h->err));
+    for (size_t i = 0; i < count; i++)
+        line(h, "  %.*s", P(names[i]));
+    CALL("namespaces by suffix", item_namespaces(&h->store, &ANNA, STR("*.b"), STR("c"), 0, &page,
+                                                 h->a, &names, &count, &h->err));
+    for (size_t i = 0; i < count; i++)
+        line(h, "  %.*s", P(names[i]));
+    CALL("delete", item_delete(&h->store, &ANNA, STR("a"), STR("key"), h->a, &h->err));
+    CALL("delete again", item_delete(&h->store, &ANNA, STR("a"), STR("key"), h->a, &h->err));
+    int64_t swept = -1;
+    CALL("sweep",
+         item_sweep(&h->store, clock_wall_us() + INT64_C(120000000), h->a, &swept, &h->err));
+    line(h, "  %lld", (long long)swept);
+}
+
+/* --- the same everywhere --- */
+
+static struct buf first; /* of the first driver */
+
+static void compare(struct fixture *f, const struct buf *text) {
+    if (first.len == 0) {
+        buf_str(&first, buf_view(text));
+        return;
+    }
+    str a = buf_view(&first), b = buf_view(text), line_a, line_b;
+    for (int number = 1; str_split_next(&a, '\n', &line_a); number++) {
+        CHECK(str_split_next(&b, '\n', &line_b));
+        CHECK_THAT(str_eq(line_a, line_b), "line %d:\n%.*s\nnot as on the first driver\n%.*s",
+                   number, STR_ARG(line_b), STR_ARG(line_a));
+    }
+}
+
+static void same_history(struct fixture *f) {
+    char digest[DB_DIGEST_LEN + 1];
+    struct history h = {.f = f, .store = {.db = f->db}, .a = &f->arena};
+    buf_init(&h.text, 16 << 20);
+    ticks = 0;
+    clock_set_source(fixed_wall_us, NULL);
+    assistants(&h);
+    threads(&h);
+    runs(&h);
+    log_and_states(&h);
+    ends(&h);
+    items(&h);
+    clock_set_source(NULL, NULL);
+    if (db_digest(f->db, digest, &h.err) == 0)
+        line(&h, "digest %s", digest);
+    else
+        fixture_fail(f, "digest: %s", h.err.message);
+    if (getenv("HF_TEST_VERBOSE"))
+        print_message(STR_FMT, STR_ARG(buf_view(&h.text)));
+    compare(f, &h.text);
+    buf_deinit(&h.text);
+}
+
+static void test_sqlite_memory(void **state) {
+    (void)state;
+    fixture_run((struct fixture_kind){.in_memory = true}, same_history);
+}
+static void test_sqlite_file_behind_fault(void **state) {
+    (void)state;
+    fixture_run((struct fixture_kind){.behind_fault = true}, same_history);
+}
+static void test_postgres(void **state) {
+    (void)state;
+    fixture_run((struct fixture_kind){.postgres = true}, same_history);
+}
+static void test_postgres_behind_fault(void **state) {
+    (void)state;
+    fixture_run((struct fixture_kind){.postgres = true, .behind_fault = true}, same_history);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sqlite_memory),
+        cmocka_unit_test(test_sqlite_file_behind_fault),
+        cmocka_unit_test(test_postgres),
+        cmocka_unit_test(test_postgres_behind_fault),
+    };
+    buf_init(&first, 16 << 20);
+    int failed = cmocka_run_group_tests_name("store", tests, NULL, NULL);
+    buf_deinit(&first);
+    return failed;
+}
