@@ -21,8 +21,9 @@ WITH old AS (
 )
 INSERT INTO langgraph_server.store_items AS i (namespace, key, value, owner_id, created_at, updated_at)
 SELECT coalesce((SELECT s.namespace FROM langgraph_server.store_items s
-                 WHERE s.namespace = '{' || replace($2, '.', ',') || '}' AND s.key = $3
-                   AND s.owner_id = coalesce(nullif($1, ''), 'anonymous')), $2),
+                 WHERE s.owner_id = coalesce(nullif($1, ''), 'anonymous')
+                   AND holdfast.labels(s.namespace) COLLATE "C" = $2 AND s.key = $3
+                 LIMIT 1), $2),
        $3, $4::jsonb, coalesce(nullif($1, ''), 'anonymous'), $7, $7
 ON CONFLICT (namespace, key, owner_id) DO UPDATE SET
   value = excluded.value,
@@ -36,8 +37,8 @@ SELECT holdfast.labels(i.namespace), i.key, i.value, i.created_at, i.updated_at,
 FROM langgraph_server.store_items i
 LEFT JOIN holdfast.item_ttls t
   ON t.owner = i.owner_id AND t.namespace = $2 AND t.key = i.key
-WHERE i.namespace IN ($2, '{' || replace($2, '.', ',') || '}') AND i.key = $3
-  AND i.owner_id = coalesce(nullif($1, ''), 'anonymous')
+WHERE i.owner_id = coalesce(nullif($1, ''), 'anonymous')
+  AND holdfast.labels(i.namespace) COLLATE "C" = $2 AND i.key = $3
   AND (t.expires_at IS NULL OR t.expires_at > $4);
 
 -- name: item_refresh
@@ -53,8 +54,8 @@ WITH ttl AS (
   WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace = $2 AND key = $3
 )
 DELETE FROM langgraph_server.store_items
-WHERE namespace IN ($2, '{' || replace($2, '.', ',') || '}') AND key = $3
-  AND owner_id = coalesce(nullif($1, ''), 'anonymous');
+WHERE owner_id = coalesce(nullif($1, ''), 'anonymous')
+  AND holdfast.labels(namespace) COLLATE "C" = $2 AND key = $3;
 
 -- name: item_search
 -- vary: own = mine:coalesce(nullif($1,''),'anonymous')=i.owner_id all:$1<=i.owner_id
@@ -90,12 +91,11 @@ ORDER BY name LIMIT $9 OFFSET $10;
 -- name: item_sweep
 -- $1 now
 WITH gone AS (
-  DELETE FROM holdfast.item_ttls t
-  USING (SELECT owner, namespace, key FROM holdfast.item_ttls WHERE expires_at <= $1
-         ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED) e
-  WHERE t.owner = e.owner AND t.namespace = e.namespace AND t.key = e.key
-  RETURNING t.owner, t.namespace, t.key
+  DELETE FROM holdfast.item_ttls
+  WHERE ctid = ANY (ARRAY(SELECT ctid FROM holdfast.item_ttls WHERE expires_at <= $1
+                          ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED))
+  RETURNING owner, namespace, key
 )
 DELETE FROM langgraph_server.store_items i USING gone g
-WHERE i.owner_id = g.owner AND i.key = g.key
-  AND i.namespace IN (g.namespace, '{' || replace(g.namespace, '.', ',') || '}');
+WHERE i.owner_id = g.owner AND holdfast.labels(i.namespace) COLLATE "C" = g.namespace
+  AND i.key = g.key;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/doctor_command.h"
 #include "app/migrate_command.h"
 #include "app/mock_llm.h"
 #include "app/token.h"
@@ -18,6 +19,7 @@ static const struct {
 } commands[] = {
     {"serve", app_serve, "serve the API (serve --help lists the options)"},
     {"migrate", migrate_run, "the schema in PostgreSQL, by hand (migrate --help)"},
+    {"doctor", doctor_run, "is the PostgreSQL database well? (doctor --help)"},
     {"token", token_run, "make tokens and API keys (token --help)"},
     {"mock-llm", mock_llm_run, "a stand-in for a model server (mock-llm --help)"},
 };
