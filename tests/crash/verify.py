@@ -34,7 +34,9 @@ store_items AS (SELECT namespace, key, value::text AS value FROM langgraph_serve
 events AS (SELECT replace(thread_id::text, '-', '') AS thread_id, seq FROM holdfast.events),
 checkpoints AS (
   SELECT replace(thread_id::text, '-', '') AS thread_id,
-    replace(checkpoint_id::text, '-', '') AS checkpoint_id FROM holdfast.checkpoints),
+    replace(checkpoint_id::text, '-', '') AS checkpoint_id FROM holdfast.checkpoints
+  UNION ALL SELECT replace(thread_id, '-', ''), replace(checkpoint_id, '-', '')
+  FROM public.checkpoints WHERE checkpoint_ns = ''),
 checkpoint_values AS (
   SELECT replace(thread_id::text, '-', '') AS thread_id FROM holdfast.checkpoint_values),
 checkpoint_lists AS (
