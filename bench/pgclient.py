@@ -100,12 +100,15 @@ class Work:
         self.psql("TRUNCATE bench.rows, bench.docs; CHECKPOINT")
 
 
-def compare(floor, subject, rounds):
+def compare(cluster, floor, subject, rounds):
     """Figures of both in turns, and the median of the ratios."""
     theirs, own = [], []
     for _ in range(rounds):
+        busy, ours, begun = h.busy_seconds(), h.own_seconds([cluster]), time.monotonic()
         theirs.append(floor())
         own.append(subject())
+        foreign = h.busy_seconds() - busy - (h.own_seconds([cluster]) - ours)
+        h.foreign_cores.append(max(0, foreign / (time.monotonic() - begun)))
     out = {key: statistics.median(r[key] for r in own) for key in own[0]}
     out["rounds_per_second"] = [r["per_second"] for r in own]
     out["pgbench_per_second"] = statistics.median(theirs)
@@ -121,7 +124,7 @@ NAMES = {"select": "SELECT $1", "insert": "INSERT of a 2 kB jsonb", "copy": "COP
 
 
 def bench(args):
-    seconds, rounds = max(1, round(args.seconds or 2)), args.rounds or 5
+    seconds, rounds = max(1, round(args.seconds or 1)), args.rounds or 9
     result = None
     with db.Cluster() as cluster:
         result = Result("pg", f"{rounds} rounds of {seconds} s each, pgbench -M prepared and the "
@@ -132,14 +135,15 @@ def bench(args):
         work = Work(cluster)
         for mode, in_flight, wanted in CELLS:
             work.empty()
-            found = compare(lambda: work.pgbench(mode, in_flight, seconds),
+            found = compare(cluster, lambda: work.pgbench(mode, in_flight, seconds),
                             lambda: work.ours(mode, in_flight, seconds), rounds)
             result.figures[f"{mode}_{in_flight}"] = found
             say(f"{mode} {in_flight}: {json.dumps(found)}")
             if wanted:
                 result.target(f"{NAMES[mode]}, {in_flight} in flight, part of pgbench",
                               found["of_pgbench"], "x", at_least=wanted)
-        found = compare(lambda: PIPELINE * work.pgbench("select", 1, seconds, work.pipelined),
+        found = compare(cluster,
+                        lambda: PIPELINE * work.pgbench("select", 1, seconds, work.pipelined),
                         lambda: work.ours("select", PIPELINE, seconds), rounds)
         result.figures[f"select_{PIPELINE}"] = found
         say(f"select {PIPELINE}: {json.dumps(found)}")
@@ -149,7 +153,7 @@ def bench(args):
         def copied(run):
             work.empty()
             return run()
-        found = compare(lambda: copied(work.copy_psql),
+        found = compare(cluster, lambda: copied(work.copy_psql),
                         lambda: copied(lambda: work.ours("copy", 1, 0, work.rows)), rounds)
         result.figures["copy_1"] = found
         say(f"copy: {json.dumps(found)}")
