@@ -320,8 +320,8 @@ static void end_jobs(struct pg_conn *c, const struct err *why) {
         first = false;
         c->load--;
         c->backlog_ns -= w->cost_ns;
-        if (outcome == PG_NOT_SENT && w->kind == PG_KIND_UNIT && !w->pinned && w->tries < 2 &&
-            w->state == PG_WORK_SENT && w->next_result == 0) {
+        if ((outcome == PG_NOT_SENT || outcome == PG_ROLLED_BACK) && w->kind == PG_KIND_UNIT &&
+            !w->pinned && w->tries < 2 && w->state == PG_WORK_SENT && w->next_result == 0) {
             list_push_front(&again, &w->node);
             continue;
         }

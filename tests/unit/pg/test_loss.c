@@ -321,7 +321,8 @@ static void terminated(struct fixture *f) {
         assert_int_equal(number_of(f, "SELECT 1"), 1);
     }
     pg_pool_stats(f->pool, &s);
-    assert_int_equal(s.errors, 5);
+    assert_true(s.errors >= 5); /* checks of connections that were ended early count, too */
+    assert_true(s.retries >= 5);
 }
 
 static void two(struct fixture *f) { f->o.connections_max = f->o.connections_min = 2; }
