@@ -126,11 +126,11 @@ static void see(struct making *m, str node, str channel, str version) {
         (struct lg_seen){.node = node, .channel = channel, .version = version};
 }
 
-static void blob_add(struct making *m, str channel, const char *type, str blob) {
+static void blob_add(struct making *m, str channel, str json) {
     const struct checkpoint *c = m->step->c;
     db_batch_add(m->b, SQL_LG_BLOB_INSERT,
                  DB_PARAMS(DB_UUID(c->thread_id), DB_T(c->name_space), DB_T(channel),
-                           DB_T(m->version), DB_T(str_of(type)), blob.p ? DB_B(blob) : DB_NIL),
+                           DB_T(m->version), DB_T(STR("json")), DB_B(json)),
                  DB_EXPECT_NONE);
 }
 
@@ -141,20 +141,10 @@ static void put(struct making *m, str channel, str json, bool open) {
         v = &m->v->channels[m->v->count++];
     }
     *v = (struct lg_version){.channel = channel, .version = m->version, .open = open};
-    blob_add(m, channel, "json", json);
+    blob_add(m, channel, json);
 }
 
-static bool is_next(const struct lg_step *step, str channel) {
-    if (step->input.p)
-        return str_eq(channel, STR("__start__"));
-    for (size_t i = 0; i < step->next_count; i++)
-        if (str_starts(channel, STR(BRANCH)) &&
-            str_eq(str_slice(channel, sizeof(BRANCH) - 1, channel.len), step->next[i]))
-            return true;
-    return false;
-}
-
-/* Triggers that were open are seen, and empty unless the node is next again. */
+/* Triggers that were open are seen, and empty: a version without a blob. */
 static void take_triggers(struct making *m) {
     for (size_t i = 0; i < m->v->count; i++) {
         struct lg_version *v = &m->v->channels[i];
@@ -169,10 +159,17 @@ static void take_triggers(struct making *m) {
         v->version = m->version;
         v->open = false;
         if (sends)
-            blob_add(m, v->channel, "json", STR("[]"));
-        else if (!is_next(m->step, v->channel))
-            blob_add(m, v->channel, "empty", STR_NULL);
+            blob_add(m, v->channel, STR("[]"));
     }
+}
+
+/* Side by side with the checkpoint before it in the batch, so that one execution takes both. */
+static void move_to_sibling(struct db_batch *b, size_t start) {
+    if (start == 0 || b->ops[start - 1].stmt != SQL_LG_CHECKPOINT_INSERT)
+        return;
+    struct db_op last = b->ops[b->count - 1];
+    memmove(&b->ops[start + 1], &b->ops[start], (b->count - 1 - start) * sizeof(last));
+    b->ops[start] = last;
 }
 
 static struct lg_versions *copy_of(struct making *m) {
@@ -279,6 +276,7 @@ struct lg_versions *lg_checkpoint_add(struct db_batch *b, struct arena *a,
                                       const struct lg_step *step) {
     struct making m = {.a = a, .b = b, .step = step};
     const struct checkpoint *c = step->c;
+    size_t start = b->count;
     m.v = copy_of(&m);
     m.version = version_make(a, m.v);
     take_triggers(&m);
@@ -288,11 +286,11 @@ struct lg_versions *lg_checkpoint_add(struct db_batch *b, struct arena *a,
         put(&m, STR("__start__"), step->input, true);
     for (size_t i = 0; !step->input.p && i < step->next_count; i++)
         put(&m, arena_printf(a, BRANCH STR_FMT, STR_ARG(step->next[i])), STR("null"), true);
-    struct db_value parent =
-        id_is_nil(c->parent_id) ? DB_NIL : DB_UUID(c->parent_id);
+    struct db_value parent = id_is_nil(c->parent_id) ? DB_NIL : DB_UUID(c->parent_id);
     db_batch_add(b, SQL_LG_CHECKPOINT_INSERT,
                  DB_PARAMS(DB_UUID(c->thread_id), DB_T(c->name_space), DB_UUID(c->id), parent,
                            DB_T(checkpoint_json(&m)), DB_T(c->metadata)),
                  DB_EXPECT_NONE);
+    move_to_sibling(b, start);
     return m.v;
 }
