@@ -209,7 +209,8 @@ DELETE FROM holdfast.events WHERE thread_id = $1 AND run_id = $2;
 
 -- name: thread_begin
 -- unused: 3
--- A run takes the thread, when no other has it and none waits before it.
+-- A run takes the thread, when no other has it and none waits before it; or it has it already, from
+-- an attempt that was cut off.
 -- $2 is NULL when the metadata stays, $8 and $9 what is put under and over it; $4 now, $5
 -- checkpoint, $6 entries, $7 config, $10 run, $11 attempt, $12 worker, $13 time of the run
 WITH head AS (
@@ -218,6 +219,7 @@ WITH head AS (
   SELECT $1, $6, $5, $10, $11, $12, $4
   WHERE NOT EXISTS (SELECT 1 FROM holdfast.run_states r
                     WHERE r.thread_id = $1 AND r.live AND (r.created_at, r.run_id) < ($13, $10))
+     OR EXISTS (SELECT 1 FROM holdfast.thread_heads o WHERE o.thread_id = $1 AND o.run_id = $10)
   ON CONFLICT (thread_id) DO UPDATE SET
     seq = h.seq + excluded.seq, checkpoint_id = coalesce(excluded.checkpoint_id, h.checkpoint_id),
     state_updated_at = CASE WHEN excluded.checkpoint_id IS NULL THEN h.state_updated_at

@@ -123,7 +123,8 @@ DELETE FROM events WHERE thread_id = $1 AND run_id = $2;
 -- Each of these moves the thread's log counter on by as many entries as the batch appends, too.
 
 -- name: thread_begin
--- A run takes the thread, when no other has it and none waits before it.
+-- A run takes the thread, when no other has it and none waits before it; or it has it already, from
+-- an attempt that was cut off.
 -- $2 metadata as it was read, $3 what it became by merging, $8 and $9 what was put under and over
 -- it; $7 config. A change of the metadata since it was read is kept.
 -- $10 run, $11 attempt, $12 worker, $13 time of the run
@@ -134,10 +135,12 @@ UPDATE threads SET
   checkpoint_id = coalesce($5, checkpoint_id),
   state_updated_at = CASE WHEN $5 IS NULL THEN state_updated_at ELSE $4 END,
   seq = seq + $6, run_id = $10, attempt = $11, worker = $12
-WHERE id = $1 AND (run_id IS NULL OR run_id = $10)
-  AND NOT EXISTS (SELECT 1 FROM runs r
-                  WHERE r.thread_id = $1 AND r.status IN ('pending', 'running')
-                    AND (r.created_at, r.id) < ($13, $10))
+WHERE id = $1
+  AND (run_id = $10
+       OR (run_id IS NULL
+           AND NOT EXISTS (SELECT 1 FROM runs r
+                           WHERE r.thread_id = $1 AND r.status IN ('pending', 'running')
+                             AND (r.created_at, r.id) < ($13, $10))))
 RETURNING seq;
 
 -- name: thread_queue

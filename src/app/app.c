@@ -53,6 +53,7 @@ struct app {
     struct http_server *http;
     struct metric *connections, *streams, *lag;
     struct supervisor_worker worker; /* index 0: the only process */
+    char host[256];
     int64_t started_us, drain_until_us;
     bool starting; /* the first fiber is at work */
     bool stopping;
@@ -231,6 +232,13 @@ static void graph_settings(const struct config *c, struct graphs_settings *out) 
     out->http_get_hosts = c->http_tool_allow;
 }
 
+/* For people who look at the workers' rows. */
+static const char *host_name(struct app *app) {
+    if (gethostname(app->host, sizeof(app->host) - 1) < 0)
+        app->host[0] = '\0';
+    return app->host;
+}
+
 static int parts_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     struct http_client_options client = {.connections_max = (size_t)c->model_connections_max,
@@ -255,7 +263,11 @@ static int parts_open(struct app *app, struct err *err) {
                                     .attempts_max = (int)c->run_attempts_max,
                                     .recursion_limit = (int)c->recursion_limit,
                                     .multitask_default = multitask[c->multitask_default],
-                                    .api_url = c->public_url.len ? c->public_url.p : ""};
+                                    .api_url = c->public_url.len ? c->public_url.p : "",
+                                    .shared = database_is_remote(c),
+                                    .lease_us = c->worker_lease_us,
+                                    .host = host_name(app),
+                                    .pid = getpid()};
     rc = engine_open(app->rt, &app->store, app->registry, &app->services, &engine, &app->engine,
                      err);
     if (rc < 0)

@@ -127,13 +127,31 @@ void live_run_enter(struct live_run *run) {
     map_put(&run->engine->live, id_key(&run->row.id), run);
 }
 
+/* The order in which the database lets the runs of a thread begin: one that has it already (its
+ * worker died) is before all. */
+static bool comes_before(const struct live_run *a, const struct live_run *b) {
+    bool a_has = a->row.status == RUN_RUNNING, b_has = b->row.status == RUN_RUNNING;
+    if (a_has != b_has)
+        return a_has;
+    if (a->row.created_at != b->row.created_at)
+        return a->row.created_at < b->row.created_at;
+    return memcmp(a->row.id.b, b->row.id.b, sizeof(a->row.id.b)) < 0;
+}
+
 void live_run_enqueue(struct live_run *run) {
     struct engine *e = run->engine;
     struct slot *s = run->slot ? run->slot : slot_take(e, run->row.thread_id);
     run->slot = s;
     run->state = LIVE_PENDING;
     e->pending++;
-    list_push_back(&s->queue, &run->node);
+    struct list *before = s->queue.prev;
+    while (before != &s->queue && comes_before(run, LIST_ENTRY(before, struct live_run, node)))
+        before = before->prev;
+    list_push_front(before, &run->node); /* right behind it */
+    if (s->blocked && before == &s->queue) { /* what the first could not, this one may */
+        rt_timer_stop(e->rt, &s->timer);
+        s->blocked = false;
+    }
     slot_settle(e, s);
 }
 

@@ -181,6 +181,8 @@ static int commit_once(struct step_commit *s, struct err *err) {
                                     .ctx = run};
         rc = hub_commit_gone(e->hub, &append, run->row.id, err);
     } else {
+        if (s->end && rolls_back(run))
+            hub_topic_drop(run->topic, run->row.id); /* its entries go, too */
         if (s->end)
             finish_add(run, &b);
         if (s->end && run->temporary)
@@ -545,6 +547,7 @@ static int claim_fenced(struct live_run *run, int64_t next, struct err *err) {
     arena_deinit(&a);
     if (mine) {
         run->row.attempt = next;
+        run->row.status = RUN_RUNNING; /* it has the thread: none may come before it */
         run->begun_before = true;
     }
     return mine || (rc < 0 && worth_retrying(run, rc)) ? ERR_UNAVAILABLE : ERR_FENCED;
@@ -606,7 +609,8 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
         return worth_retrying(run, rc) ? ERR_UNAVAILABLE : ERR_FENCED;
     if (!ctx.has_thread)
         return err_set(err, ERR_FENCED, "the thread of a pending run is gone");
-    if ((!id_is_nil(ctx.slot_run) && !id_eq(ctx.slot_run, run->row.id)) || ctx.has_older)
+    bool has_slot = id_eq(ctx.slot_run, run->row.id); /* from an attempt that was cut off */
+    if (!has_slot && (!id_is_nil(ctx.slot_run) || ctx.has_older))
         return err_set(err, ERR_CONFLICT, "another run has the thread or waits before this one");
     struct db_batch b;
     db_batch_init(&b, &run->arena);

@@ -493,6 +493,7 @@ static void body_death(struct many *m) {
     struct id thread = fx_thread(&a->f);
     struct live_run *run = start(a, "gate", thread, hello);
     struct live_run *queued = start(a, "echo", thread, hello);
+    struct live_run *mine = start(b, "echo", thread, hello); /* waits behind what b will adopt */
     struct id id = live_run_id(run);
     struct frames there;
     follow(&there, b, thread, id, NULL);
@@ -507,6 +508,8 @@ static void body_death(struct many *m) {
     fx_gate_open = true;
     assert_int_equal(wait_at(b, id, NULL).status, RUN_SUCCESS);
     assert_int_equal(wait_at(b, live_run_id(queued), NULL).status, RUN_SUCCESS);
+    assert_int_equal(wait_at(b, live_run_id(mine), mine).status, RUN_SUCCESS);
+    live_run_unref(mine);
     until_finished(&there);
     assert_non_null(strstr(text_of(&there), "\"run_attempt\":2"));
     peer_fault(a, DB_FAULT_NONE, 0);
@@ -523,7 +526,7 @@ static void body_death(struct many *m) {
     live_run_unref(run);
     live_run_unref(queued);
     frames_deinit(&there);
-    check_log(m, thread, 4, 3);
+    check_log(m, thread, 5, 4);
 }
 static void test_death(void **state) {
     (void)state;

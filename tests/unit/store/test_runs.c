@@ -163,6 +163,18 @@ static void adoption(struct fixture *f) {
     CHECK_INT(begin(&heir, waiting, 0, 1, 11), 0);
 }
 
+/* A run that has the thread goes on with it, also when an older one was accepted after it began. */
+static void late_elder(struct fixture *f) {
+    struct actor a = {.f = f, .thread = thread_of(f), .worker = id_v7(), .now = 100};
+    struct id run = run_make(&a, RUN_PENDING, 10);
+    CHECK_INT(begin(&a, run, 0, 1, 10), 0);
+    struct id elder = run_make(&a, RUN_PENDING, 9);
+    CHECK_INT(begin(&a, elder, 0, 1, 9), ERR_CONFLICT);
+    CHECK_INT(begin(&a, run, 1, 2, 10), 0);
+    CHECK_INT(settle(&a, hold_of(&a, run, 2)), 0);
+    CHECK_INT(begin(&a, elder, 0, 1, 9), 0);
+}
+
 static void hand_back(struct fixture *f) {
     struct actor a = {.f = f, .thread = thread_of(f), .worker = id_v7(), .now = 100}, heir = a;
     heir.worker = id_v7();
@@ -224,6 +236,7 @@ static void wishes(struct fixture *f) {
 TEST(slot)
 TEST(fences)
 TEST(adoption)
+TEST(late_elder)
 TEST(hand_back)
 TEST(wishes)
 
@@ -231,7 +244,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slot),      cmocka_unit_test(test_fences),
         cmocka_unit_test(test_adoption),  cmocka_unit_test(test_hand_back),
-        cmocka_unit_test(test_wishes),
+        cmocka_unit_test(test_wishes),    cmocka_unit_test(test_late_elder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
