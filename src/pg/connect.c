@@ -6,7 +6,8 @@
  *
  * A pooler that hands the server's connection to somebody else after each transaction breaks named
  * statements. It is noticed before the first unit: the process id that came with the cancel key is
- * the pooler's invention, pg_backend_pid() is the server's. */
+ * the pooler's invention, pg_backend_pid() is the server's. Without a pooler the session belongs to
+ * this connection, and the pool's session_setup is run in it. */
 #include "pg/pg_int.h"
 
 #include "base/log.h"
@@ -23,21 +24,49 @@ struct check {
     struct pg_work w;
     struct pg_call call;
     int64_t pid;
+    bool set_up;
 };
 
 static int on_pid(struct pg_work *w, size_t index, const struct pg_result *r, struct err *err) {
     struct check *k = w->ctx;
     (void)index;
     (void)err;
-    if (pg_row_count(r) == 1 && pg_column_count(r) == 1)
+    if (!k->set_up && pg_row_count(r) == 1 && pg_column_count(r) == 1)
         k->pid = pg_cell_int(r, 0, 0);
     return 0;
+}
+
+static void on_checked(struct pg_work *w);
+
+static void check_send(struct pg_conn *c, struct check *k) {
+    k->w = (struct pg_work){.calls = &k->call,
+                            .call_count = 1,
+                            .result = on_pid,
+                            .done = on_checked,
+                            .ctx = k,
+                            .unnamed = true,
+                            .deadline_us = INT64_MAX,
+                            .pool = c->pool,
+                            .kind = PG_KIND_UNIT};
+    pg_send(c, &k->w);
+}
+
+/* The session is ours alone: it may have settings. */
+static bool set_up(struct pg_conn *c, struct check *k) {
+    if (k->set_up || !c->pool->o.session_setup || k->pid != PQbackendPID(c->pq))
+        return false;
+    k->set_up = true;
+    k->call = (struct pg_call){.name = "pg_setup", .sql = c->pool->o.session_setup};
+    check_send(c, k);
+    return true;
 }
 
 static void on_checked(struct pg_work *w) {
     struct check *k = w->ctx;
     struct pg_conn *c = w->conn;
     if (w->code == 0 && c && c->state == PG_CONN_CHECKING) {
+        if (set_up(c, k))
+            return;
         if (k->pid != PQbackendPID(c->pq) && !c->pool->stats.unnamed) {
             log_plain(LOG_INFO, "pg.pooler",
                       "the database is behind a pooler: statements are sent without names");
@@ -55,16 +84,7 @@ static void on_checked(struct pg_work *w) {
 static void start_check(struct pg_conn *c) {
     struct check *k = NEW(struct check);
     k->call = (struct pg_call){.name = "pg_check", .sql = "SELECT pg_backend_pid()"};
-    k->w = (struct pg_work){.calls = &k->call,
-                            .call_count = 1,
-                            .result = on_pid,
-                            .done = on_checked,
-                            .ctx = k,
-                            .unnamed = true,
-                            .deadline_us = INT64_MAX,
-                            .pool = c->pool,
-                            .kind = PG_KIND_UNIT};
-    pg_send(c, &k->w);
+    check_send(c, k);
 }
 
 static void on_authenticated(struct pg_conn *c) {

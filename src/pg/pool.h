@@ -91,6 +91,8 @@ struct pg_pool_options {
     int64_t backoff_us_max;    /* between attempts to connect; they double from 100 ms */
     size_t waiting_max;        /* units that wait to be sent; beyond: ERR_LIMIT */
     size_t pipeline_depth_max; /* units under way on one connection */
+    const char *session_setup; /* a statement that each new session runs, such as settings; only
+                                  where no pooler gives the session to others; NULL: none */
     bool unnamed;              /* never use named prepared statements (a transaction pooler) */
     bool log_all;              /* every statement, not only slow ones */
 };

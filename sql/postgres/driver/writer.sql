@@ -5,15 +5,24 @@ SELECT current_setting('server_version_num')::int4, current_setting('max_connect
        current_setting('superuser_reserved_connections')::int4,
        (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend');
 
+-- name: session_setup
+-- Where the session is ours alone (no pooler): statements are planned once, not for each execution,
+-- and with their indexes, however empty a table is at that moment.
+SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
+       set_config('enable_seqscan', 'off', false);
+
 -- name: writer_register
 -- $1 id
 INSERT INTO holdfast.writers (id, epoch, group_no) VALUES ($1, 1, 0);
 
 -- name: writer_advance
--- The witness of a group of batches: fails (22012) unless the row is still in this epoch.
+-- The witness of a group of batches: fails (22012) unless the row is still in this epoch. It also
+-- sets the planner as session_setup does, for this transaction.
 -- $1 id, $2 number of the group, $3 epoch
 WITH mine AS (UPDATE holdfast.writers SET group_no = $2 WHERE id = $1 AND epoch = $3 RETURNING 1)
-SELECT 1 / count(*) FROM mine;
+SELECT 1 / count(*), set_config('plan_cache_mode', 'force_generic_plan', true),
+       set_config('enable_seqscan', 'off', true)
+FROM mine;
 
 -- name: writer_resolve
 -- Which group was the last to commit; none of the old epoch can any more. Waits for one under way.

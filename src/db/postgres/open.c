@@ -173,6 +173,7 @@ static int open_pool(struct pgdb *d, struct err *err) {
     p.acquire_timeout_us = o->acquire_timeout_us;
     p.statement_timeout_us = o->statement_timeout_us;
     p.waiting_max = 2 * o->queue_count_max + OWN_UNITS_MAX;
+    p.session_setup = db_postgres_own[PGDB_SESSION_SETUP];
     p.unnamed = o->unnamed;
     int code = pg_pool_open(d->rt, &p, &d->pool, err);
     return code < 0 ? code : pg_pool_await(d->pool, err);
