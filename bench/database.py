@@ -52,6 +52,10 @@ class Cluster:
         name = self.postgres.create_database()
         return self.postgres.url(name)
 
+    def settle(self, url):
+        """What autovacuum would do within its minute: statistics, and plans made with them."""
+        self.postgres.psql("VACUUM ANALYZE", url.rsplit("/", 1)[1])
+
     def describe(self):
         return {"version": self.postgres.version(), "fsync": "on", **SETTINGS}
 
