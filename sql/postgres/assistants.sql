@@ -41,7 +41,7 @@ SELECT id, coalesce(metadata ->> 'owner', ''), graph_id, coalesce(name, graph_id
        context, metadata - 'owner', version, created_at, updated_at
 FROM langgraph_server.assistants
 WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  AND (coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3
+  AND ((coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3
        OR (coalesce(metadata ->> 'owner', '') = '' AND metadata @> '{"created_by":"system"}')
        OR metadata ->> 'owner' = 'system');
 
@@ -57,7 +57,7 @@ UPDATE langgraph_server.assistants SET
                           WHERE v.assistant_id = $1), version),
   updated_at = $10
 WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  AND coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3
+  AND (coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3
 RETURNING id, coalesce(metadata ->> 'owner', ''), graph_id, coalesce(name, graph_id), description,
           config, context, metadata - 'owner', version, created_at, updated_at;
 
@@ -65,7 +65,7 @@ RETURNING id, coalesce(metadata ->> 'owner', ''), graph_id, coalesce(name, graph
 -- $1 id, $2 and $3 bounds of the owner
 DELETE FROM langgraph_server.assistants
 WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  AND coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
+  AND (coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3;
 
 -- name: assistant_delete_versions
 DELETE FROM holdfast.assistant_versions WHERE assistant_id = $1;
@@ -74,7 +74,7 @@ DELETE FROM holdfast.assistant_versions WHERE assistant_id = $1;
 -- $1 id, $2 and $3 bounds of the owner
 SELECT 1 FROM langgraph_server.assistants
 WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  AND coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
+  AND (coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3;
 
 -- name: assistant_search
 -- vary: sort = created_at updated_at id name graph_id

@@ -15,7 +15,7 @@ JOIN langgraph_server.threads t ON t.id = ANY (ARRAY[r.thread_id,
   holdfast.to_uuid(r.thread_id)::text, replace(r.thread_id, '-', '')])
 LEFT JOIN holdfast.run_states s ON s.run_id = $1
 WHERE r.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
+  AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3;
 
 -- name: run_page
 SELECT r.id, r.thread_id, r.assistant_id, r.status, r.metadata - 'owner', r.kwargs,
@@ -32,7 +32,7 @@ ORDER BY r.created_at DESC LIMIT $4 OFFSET $5;
 -- name: run_thread_visible
 SELECT 1 FROM langgraph_server.threads
 WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  AND coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
+  AND (coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3;
 
 -- name: run_context
 -- $1 assistant, $2 thread, $3 and $4 bounds of the owner, $5 and $6 time and id of a run: are there
@@ -51,16 +51,17 @@ SELECT a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, 
               THEN '00000000-0000-5000-8000-000000000000'::uuid END),
        t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at), h.run_id,
        EXISTS (SELECT 1 FROM holdfast.run_states r
-               WHERE r.thread_id = $2 AND r.live AND (r.created_at, r.run_id) < ($5, $6))
+               WHERE r.thread_id = $2 AND r.live AND (r.created_at, r.run_id) < ($5, $6)),
+       h.checkpoint_id
 FROM (SELECT 1) one
 LEFT JOIN langgraph_server.assistants a
   ON a.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  AND (coalesce(a.metadata ->> 'owner', '') COLLATE "C" BETWEEN $3 AND $4
+  AND ((coalesce(a.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $3 AND $4
        OR (coalesce(a.metadata ->> 'owner', '') = '' AND a.metadata @> '{"created_by":"system"}')
        OR a.metadata ->> 'owner' = 'system')
 LEFT JOIN langgraph_server.threads t
   ON t.id IN ($2::uuid::text, replace($2::uuid::text, '-', ''))
-  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $3 AND $4
+  AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $3 AND $4
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = $2;
 
 -- name: run_insert
@@ -212,7 +213,9 @@ DELETE FROM holdfast.events WHERE thread_id = $1 AND run_id = $2;
 -- A run takes the thread, when no other has it and none waits before it; or it has it already, from
 -- an attempt that was cut off.
 -- $2 is NULL when the metadata stays, $8 and $9 what is put under and over it; $4 now, $5
--- checkpoint, $6 entries, $7 config, $10 run, $11 attempt, $12 worker, $13 time of the run
+-- checkpoint, $6 entries, $7 config, $10 run, $11 attempt, $12 worker, $13 time of the run, $14 the
+-- checkpoint from which it begins: if the head names another one by now, the run was prepared from a
+-- state that is no longer the newest
 WITH head AS (
   INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, run_id, attempt, worker,
                                           state_updated_at)
@@ -225,7 +228,8 @@ WITH head AS (
     state_updated_at = CASE WHEN excluded.checkpoint_id IS NULL THEN h.state_updated_at
                        ELSE excluded.state_updated_at END,
     run_id = excluded.run_id, attempt = excluded.attempt, worker = excluded.worker
-  WHERE h.run_id IS NULL OR h.run_id = excluded.run_id
+  WHERE (h.run_id IS NULL OR h.run_id = excluded.run_id)
+    AND h.checkpoint_id IS NOT DISTINCT FROM $14::uuid
   RETURNING seq
 )
 UPDATE langgraph_server.threads t SET

@@ -2,6 +2,8 @@
 -- New ids are dashed; look-ups find the other spelling, too. The owner stands in the metadata, for
 -- other runtimes; nobody's is ''. Lists of one owner run backwards along (owner, updated_at): they
 -- are cut to their page before the heads are looked up.
+-- Look-ups by key write the owner as (… || ''), so that the planner cannot take an owner's index
+-- for it while the tables are empty.
 
 -- name: thread_insert
 -- $1 id, $2 owner, $3 metadata, $4 config, $5 now
@@ -38,7 +40,7 @@ SELECT t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner
        t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at)
 FROM langgraph_server.threads t LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1
 WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3;
+  AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3;
 
 -- name: thread_patch
 -- $1 id, $2 and $3 bounds of the owner, $4 metadata to merge, $5 now
@@ -46,7 +48,7 @@ UPDATE langgraph_server.threads t
 SET metadata = t.metadata || ($4::jsonb - 'owner'), updated_at = $5
 FROM (SELECT 1) one LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1
 WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3
+  AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3
 RETURNING t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
           t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
           coalesce(h.state_updated_at, t.updated_at);
@@ -57,7 +59,7 @@ WITH head AS (SELECT 1 FROM holdfast.thread_heads WHERE thread_id = $1 FOR UPDAT
 gone AS (
   DELETE FROM langgraph_server.threads
   WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-    AND coalesce(metadata ->> 'owner', '') COLLATE "C" BETWEEN $2 AND $3
+    AND (coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3
     AND (SELECT count(*) FROM head) >= 0
   RETURNING 1
 ), headless AS (
@@ -136,7 +138,7 @@ FROM langgraph_server.threads t
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
 WHERE t.id = ANY (ARRAY(SELECT unnest(holdfast.spellings(i::uuid))
                         FROM jsonb_array_elements_text($3::jsonb) AS i))
-  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $1 AND $2
+  AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $1 AND $2
   AND ($4 = '' OR t.status = ANY (string_to_array($4, ',')))
   AND t.metadata @> $5::jsonb AND NOT ($5::jsonb) ? 'owner'
 ORDER BY @sort @dir, t.id @dir LIMIT $6 OFFSET $7;
@@ -161,7 +163,7 @@ WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" @own $1;
 SELECT count(*) FROM langgraph_server.threads t
 WHERE t.id = ANY (ARRAY(SELECT unnest(holdfast.spellings(i::uuid))
                         FROM jsonb_array_elements_text($3::jsonb) AS i))
-  AND coalesce(t.metadata ->> 'owner', '') COLLATE "C" BETWEEN $1 AND $2
+  AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $1 AND $2
   AND ($4 = '' OR t.status = ANY (string_to_array($4, ',')))
   AND t.metadata @> $5::jsonb AND NOT ($5::jsonb) ? 'owner';
 

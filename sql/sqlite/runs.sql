@@ -28,7 +28,8 @@ SELECT a.id, a.owner, a.graph_id, a.name, a.description, a.config, a.context, a.
        t.created_at, t.updated_at, t.state_updated_at,
        t.run_id,
        EXISTS (SELECT 1 FROM runs r WHERE r.thread_id = t.id AND r.status IN ('pending', 'running')
-                                      AND (r.created_at, r.id) < ($5, $6))
+                                      AND (r.created_at, r.id) < ($5, $6)),
+       t.checkpoint_id
 FROM (SELECT 1)
 LEFT JOIN assistants a ON a.id = $1
   AND (a.owner BETWEEN $3 AND $4
@@ -127,7 +128,8 @@ DELETE FROM events WHERE thread_id = $1 AND run_id = $2;
 -- an attempt that was cut off.
 -- $2 metadata as it was read, $3 what it became by merging, $8 and $9 what was put under and over
 -- it; $7 config. A change of the metadata since it was read is kept.
--- $10 run, $11 attempt, $12 worker, $13 time of the run
+-- $10 run, $11 attempt, $12 worker, $13 time of the run, $14 checkpoint from which it begins: if the
+-- thread has another one by now, the run was prepared from a state that is no longer the newest
 UPDATE threads SET
   status = 'busy', config = coalesce($7, config), updated_at = $4,
   metadata = CASE WHEN $2 IS NULL THEN metadata WHEN metadata = $2 THEN $3
@@ -135,7 +137,7 @@ UPDATE threads SET
   checkpoint_id = coalesce($5, checkpoint_id),
   state_updated_at = CASE WHEN $5 IS NULL THEN state_updated_at ELSE $4 END,
   seq = seq + $6, run_id = $10, attempt = $11, worker = $12
-WHERE id = $1
+WHERE id = $1 AND checkpoint_id IS $14
   AND (run_id = $10
        OR (run_id IS NULL
            AND NOT EXISTS (SELECT 1 FROM runs r

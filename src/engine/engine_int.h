@@ -242,6 +242,7 @@ static inline struct id begun_checkpoint(const struct live_run *run) {
 struct begin_row {
     const struct live_run *run;
     const struct thread_merge *merge; /* NULL: the thread was told when the run was accepted */
+    struct id head; /* as the run's context was read */
     struct id checkpoint_id;
 };
 size_t begin_counter(void *begin_row, struct db_batch *b, int64_t count);

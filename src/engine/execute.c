@@ -126,8 +126,8 @@ static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
 size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct begin_row *row = ctx;
     struct run_hold hold = live_run_hold(row->run);
-    return thread_begin_add(b, &hold, row->run->row.created_at, row->merge, row->checkpoint_id,
-                            count, rt_now_us(row->run->engine->rt));
+    return thread_begin_add(b, &hold, row->run->row.created_at, row->head, row->merge,
+                            row->checkpoint_id, count, rt_now_us(row->run->engine->rt));
 }
 
 /* Passing troubles of the database: try again; others: the run is not ours any more. */
@@ -576,8 +576,8 @@ static int claim_build(struct live_run *run, const struct run_context *ctx, int6
 }
 
 static int claim_commit(struct live_run *run, struct db_batch *b, const struct begin *begin,
-                        struct id checkpoint_id, struct err *err) {
-    struct begin_row row = {run, NULL, checkpoint_id};
+                        struct id head, struct id checkpoint_id, struct err *err) {
+    struct begin_row row = {run, NULL, head, checkpoint_id};
     struct log_counter counter = {begin_counter, &row};
     struct hub_append append = {.thread_id = run->row.thread_id,
                                 .batch = b,
@@ -620,15 +620,16 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     struct err failure = *err;
     int committed = rc < 0 && worth_retrying(run, rc)
                         ? rc
-                        : claim_commit(run, &b, begin, rc == 0 ? begun_checkpoint(run) : ID_NIL,
-                                       err);
+                        : claim_commit(run, &b, begin, ctx.head,
+                                       rc == 0 ? begun_checkpoint(run) : ID_NIL, err);
     if (committed < 0) {
         int64_t next = run->row.attempt;
         run->row.attempt = from;
         if (committed == ERR_FENCED)
             return claim_fenced(run, next, err);
-        if (committed == ERR_CONFLICT)
-            return committed;
+        /* ERR_EXISTS: the thread's lists have grown since its state was read. */
+        if (committed == ERR_CONFLICT || committed == ERR_EXISTS)
+            return ERR_CONFLICT;
         return worth_retrying(run, committed) ? ERR_UNAVAILABLE : ERR_FENCED;
     }
     run->begun_before = false;

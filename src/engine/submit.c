@@ -392,7 +392,7 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
                                  .under = m->under,
                                  .over = m->over,
                                  .config = m->config};
-    struct begin_row row = {run, &merge, begun_checkpoint(run)};
+    struct begin_row row = {run, &merge, ctx->head, begun_checkpoint(run)};
     struct queue_row queued = {run, &merge};
     struct log_counter counter = {queue_counter, &queued};
     struct run_hold hold = live_run_hold(run);
@@ -505,8 +505,10 @@ static int accept_known(struct live_run *run, const struct run_submit *s,
     arena_deinit(&batch);
     if (rc == ERR_UNAVAILABLE) /* it may be stored all the same */
         engine_look_for_strays(run->engine);
-    if (rc == ERR_EXISTS) /* the thread is somebody else's */
+    if (rc == ERR_EXISTS && !ctx->has_thread) /* the thread is somebody else's */
         rc = thread_unknown(run, err);
+    else if (rc == ERR_EXISTS) /* its lists have grown since its state was read */
+        rc = ERR_CONFLICT;
     run->slot_lost = direct && rc == ERR_CONFLICT;
     return rc;
 }

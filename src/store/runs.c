@@ -201,7 +201,8 @@ int run_context_read(struct store *s, const struct principal *who,
     *out = (struct run_context){.has_assistant = !db_is_null(&rows, 0, 0),
                                 .has_thread = !db_is_null(&rows, 0, ASSISTANT_COLUMN_COUNT),
                                 .slot_run = db_id(&rows, 0, rest),
-                                .has_older = db_int(&rows, 0, rest + 1) != 0};
+                                .has_older = db_int(&rows, 0, rest + 1) != 0,
+                                .head = db_id(&rows, 0, rest + 2)};
     if (out->has_assistant)
         assistant_from_row(&rows, 0, 0, &out->assistant);
     if (out->has_thread)
@@ -268,6 +269,7 @@ void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id)
 static struct db_value id_or_null(struct id id) { return id_is_nil(id) ? DB_NIL : DB_UUID(id); }
 
 size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t run_time_us,
+                        struct id head,
                         const struct thread_merge *merge, struct id checkpoint_id,
                         int64_t log_count, int64_t now_us) {
     static const struct thread_merge nothing;
@@ -276,7 +278,7 @@ size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t
                         DB_PARAMS(DB_UUID(hold->thread_id), DB_T(m->read), DB_T(m->metadata),
                                   DB_I(now_us), id_or_null(checkpoint_id), DB_I(log_count),
                                   DB_T(m->config), DB_T(m->under), DB_T(m->over),
-                                  HOLD_PARAMS(hold), DB_I(run_time_us)),
+                                  HOLD_PARAMS(hold), DB_I(run_time_us), id_or_null(head)),
                         DB_EXPECT_CHANGE(ERR_CONFLICT));
 }
 

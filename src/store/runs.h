@@ -78,6 +78,7 @@ struct run_context {
     struct thread thread;
     struct id slot_run; /* nil: the thread is free */
     bool has_older;
+    struct id head; /* checkpoint that the thread's row names; another program may have made newer */
 };
 MUST_CHECK int run_context_read(struct store *s, const struct principal *who,
                                 const struct run_context_key *key, struct arena *a,
@@ -118,9 +119,10 @@ struct thread_merge {
     str under, over;    /* what was merged under and over it: done again if it has changed since */
     str config;
 };
-/* Gives the thread to the run: ERR_CONFLICT when another has it or waits before it, and when there
- * is no thread. */
+/* Gives the thread to the run: ERR_CONFLICT when another has it or waits before it, when the thread
+ * has moved on from `head` (run_context) since that was read, and when there is no thread. */
 size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t run_time_us,
+                        struct id head,
                         const struct thread_merge *merge /* NULL: leaves metadata and config */,
                         struct id checkpoint_id /* nil: keep */, int64_t log_count,
                         int64_t now_us);

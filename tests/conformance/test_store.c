@@ -259,7 +259,7 @@ static void begin(struct history *h, int run, int64_t attempt) {
     int64_t now_us = clock_wall_us();
     CALL("get", run_get(&h->store, &ANNA, id_at(10), id_at(run), h->a, &row, &h->err));
     db_batch_init(&b, h->a);
-    thread_begin_add(&b, &hold, row.created_at, NULL, ID_NIL, 0, now_us);
+    thread_begin_add(&b, &hold, row.created_at, ID_NIL, NULL, ID_NIL, 0, now_us);
     run_claim_add(&b, &hold, attempt, now_us);
     CALL("begin", db_commit(h->store.db, &b, &h->err));
     line(h, "  failed at %lld", b.failed_at == SIZE_MAX ? -1LL : (long long)b.failed_at);

@@ -295,7 +295,7 @@ static void states_make(struct scene *s) {
     checkpoint_add(&b, &second);
     struct run_hold hold = {
         .thread_id = id_of(T2), .run_id = id_v7(), .attempt = 1, .worker = id_v7()};
-    thread_begin_add(&b, &hold, 0, NULL, second.id, 0, INT64_C(1795000000000000));
+    thread_begin_add(&b, &hold, 0, ID_NIL, NULL, second.id, 0, INT64_C(1795000000000000));
     thread_settle_add(&b, &hold, THREAD_IDLE, STR("{}"), STR_NULL, second.id, 0,
                       INT64_C(1795000000000000));
     CHECK(db_commit(s->store.db, &b, &s->err) == 0);

@@ -49,7 +49,7 @@ static int begin(struct actor *a, struct id run, int64_t from, int64_t to, int64
     struct run_hold hold = hold_of(a, run, to);
     db_batch_init(&b, &a->f->arena);
     run_claim_add(&b, &hold, from, a->now);
-    thread_begin_add(&b, &hold, at, NULL, ID_NIL, 1, a->now);
+    thread_begin_add(&b, &hold, at, ID_NIL, NULL, ID_NIL, 1, a->now);
     return db_commit(a->f->store.db, &b, &a->f->err);
 }
 
@@ -92,6 +92,33 @@ static void slot(struct fixture *f) {
     CHECK_INT(thread_get(&f->store, &ALICE, a.thread, &f->arena, &t, &f->err), 0);
     CHECK_INT(t.status, THREAD_IDLE);
     CHECK_INT(t.seq, 4);
+}
+
+/* A run that was prepared from a state that is no longer the newest must not begin from it. */
+static void stale(struct fixture *f) {
+    struct actor a = {.f = f, .thread = thread_of(f), .worker = id_v7(), .now = 100};
+    struct id first = run_make(&a, RUN_PENDING, 10), second = run_make(&a, RUN_PENDING, 20);
+    struct run_context ctx;
+    struct run_context_key key = {.thread_id = a.thread, .run_id = second, .time_us = 20};
+    struct id newest = id_v6(1);
+    CHECK_INT(run_context_read(&f->store, &ALICE, &key, &f->arena, &ctx, &f->err), 0);
+    CHECK(id_is_nil(ctx.head));
+    CHECK_INT(begin(&a, first, 0, 1, 10), 0);
+    struct run_hold hold = hold_of(&a, first, 1);
+    struct db_batch b;
+    db_batch_init(&b, &f->arena);
+    run_finish_add(&b, first, 1, RUN_SUCCESS, STR_NULL, STR_NULL, a.now);
+    thread_settle_add(&b, &hold, THREAD_IDLE, STR("{}"), STR_NULL, newest, 1, a.now);
+    CHECK_INT(db_commit(f->store.db, &b, &f->err), 0);
+    CHECK_INT(begin(&a, second, 0, 1, 20), ERR_CONFLICT); /* from the state before the first */
+    CHECK_INT(run_context_read(&f->store, &ALICE, &key, &f->arena, &ctx, &f->err), 0);
+    CHECK(id_eq(ctx.head, newest));
+    hold = hold_of(&a, second, 1);
+    db_batch_init(&b, &f->arena);
+    run_claim_add(&b, &hold, 0, a.now);
+    thread_begin_add(&b, &hold, 20, ctx.head, NULL, ID_NIL, 1, a.now);
+    CHECK_INT(db_commit(f->store.db, &b, &f->err), 0);
+    CHECK_INT(settle(&a, hold), 0);
 }
 
 /* One statement of each kind of write, with a hold that is not the present one. */
@@ -234,6 +261,7 @@ static void wishes(struct fixture *f) {
         store_test(name);                                                                          \
     }
 TEST(slot)
+TEST(stale)
 TEST(fences)
 TEST(adoption)
 TEST(late_elder)
@@ -242,7 +270,8 @@ TEST(wishes)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slot),      cmocka_unit_test(test_fences),
+        cmocka_unit_test(test_slot),      cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_fences),
         cmocka_unit_test(test_adoption),  cmocka_unit_test(test_hand_back),
         cmocka_unit_test(test_wishes),    cmocka_unit_test(test_late_elder),
     };

@@ -20,7 +20,7 @@ static void settle(struct fixture *f, struct id id, enum thread_status status, i
     db_batch_init(&b, &f->arena);
     struct run_hold hold = {
         .thread_id = id, .run_id = id_v7(), .attempt = 1, .worker = id_v7()};
-    thread_begin_add(&b, &hold, now_us, NULL, ID_NIL, 0, now_us);
+    thread_begin_add(&b, &hold, now_us, ID_NIL, NULL, ID_NIL, 0, now_us);
     thread_settle_add(&b, &hold, status, STR("{}"), STR_NULL, id_v6(0), 0, now_us);
     CHECK_INT(db_commit(f->store.db, &b, &f->err), 0);
 }
