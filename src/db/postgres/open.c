@@ -17,6 +17,7 @@
 #define OWN_UNITS_MAX     4096 /* of the driver itself: statements are described all at once */
 #define PING_TIMEOUT_US   2000000
 #define CLOSE_TIMEOUT_US  3000000
+#define BACKOFF_US_MAX    1000000 /* a database that is back serves within a second or two */
 
 void db_postgres_options_default(struct db_postgres_options *o) {
     *o = (struct db_postgres_options){.application_name = "holdfast",
@@ -169,6 +170,7 @@ static int open_pool(struct pgdb *d, struct err *err) {
     p.connections_max = o->connections_max;
     p.connections_min = o->connections_min;
     p.connect_timeout_us = o->connect_timeout_us;
+    p.backoff_us_max = BACKOFF_US_MAX;
     p.idle_timeout_us = o->idle_timeout_us;
     p.acquire_timeout_us = o->acquire_timeout_us;
     p.statement_timeout_us = o->statement_timeout_us;
