@@ -78,7 +78,7 @@ struct run_context {
     struct thread thread;
     struct id slot_run; /* nil: the thread is free */
     bool has_older;
-    struct id head; /* checkpoint that the thread's row names; another program may have made newer */
+    struct id head; /* checkpoint that the row names; another program may have made newer */
 };
 MUST_CHECK int run_context_read(struct store *s, const struct principal *who,
                                 const struct run_context_key *key, struct arena *a,
