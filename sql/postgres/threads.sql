@@ -5,6 +5,10 @@
 -- Look-ups by key write the owner as (… || ''), so that the planner cannot take an owner's index
 -- for it while the tables are empty.
 
+-- The checkpoint of a thread, wherever one is selected: a LangGraph process may have written a newer
+-- one than the head names; a thread that never ran here may have states beside the checkpoints, then
+-- the id is one that no checkpoint has. NULL: there is no state at all.
+
 -- name: thread_insert
 -- $1 id, $2 owner, $3 metadata, $4 config, $5 now
 WITH head AS (
@@ -26,8 +30,6 @@ RETURNING id, $2::text, status, metadata - 'owner', config, interrupts, NULL::te
 
 -- name: thread_get
 -- $1 id, $2 and $3 bounds of the owner
--- A LangGraph process may have written a newer checkpoint than the head names. A thread that never
--- ran here may have states beside the checkpoints: then the id is one that no checkpoint has.
 SELECT t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
        t.interrupts, h.error, coalesce(h.seq, 0),
        coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
@@ -50,7 +52,14 @@ FROM (SELECT 1) one LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1
 WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
   AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3
 RETURNING t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
-          t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
+          t.interrupts, h.error, coalesce(h.seq, 0),
+       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
+         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
+          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
+          ORDER BY c.checkpoint_id DESC LIMIT 1))),
+         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+              THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
           coalesce(h.state_updated_at, t.updated_at);
 
 -- name: thread_delete
@@ -105,7 +114,14 @@ DELETE FROM holdfast.checkpoint_lists WHERE thread_id = $1;
 -- vary: dir = desc asc
 -- $1 owner, $2 statuses, $3 metadata, $4 limit, $5 offset
 SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata - 'owner', t.config,
-       t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
+       t.interrupts, h.error, coalesce(h.seq, 0),
+       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
+         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
+          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
+          ORDER BY c.checkpoint_id DESC LIMIT 1))),
+         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+              THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
        coalesce(h.state_updated_at, t.updated_at)
 FROM langgraph_server.threads t
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
@@ -119,7 +135,14 @@ ORDER BY @sort @dir, t.id @dir LIMIT $4 OFFSET $5;
 -- For a status other than idle, in the order of updated_at: few threads, which have their own index.
 -- $1 owner, $2 status, $3 metadata, $4 limit, $5 offset
 SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata - 'owner', t.config,
-       t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
+       t.interrupts, h.error, coalesce(h.seq, 0),
+       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
+         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
+          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
+          ORDER BY c.checkpoint_id DESC LIMIT 1))),
+         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+              THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
        coalesce(h.state_updated_at, t.updated_at)
 FROM langgraph_server.threads t
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
@@ -132,7 +155,14 @@ ORDER BY t.updated_at @dir, t.id @dir LIMIT $4 OFFSET $5;
 -- vary: dir = desc asc
 -- $1 and $2 bounds of the owner, $3 JSON array of ids, $4 statuses, $5 metadata, $6 limit, $7 offset
 SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata - 'owner', t.config,
-       t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at, t.updated_at,
+       t.interrupts, h.error, coalesce(h.seq, 0),
+       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
+         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
+          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
+          ORDER BY c.checkpoint_id DESC LIMIT 1))),
+         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+              THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
        coalesce(h.state_updated_at, t.updated_at)
 FROM langgraph_server.threads t
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)

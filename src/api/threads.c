@@ -26,8 +26,7 @@ static const struct word_set SORTS = {SORT_LIST, ARRAY_COUNT(SORT_LIST)};
 static int values_of(struct store *s, const struct thread *t, struct arena *a, str *out,
                      struct err *err) {
     *out = STR_NULL;
-    /* Other processes write LangGraph's tables, too. */
-    if (id_is_nil(t->checkpoint_id) && s->layout == CHECKPOINTS_NATIVE)
+    if (id_is_nil(t->checkpoint_id))
         return 0;
     return checkpoint_head_values(s, t->id, a, out, err);
 }
