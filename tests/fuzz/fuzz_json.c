@@ -77,7 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (rc == ERR_OK)
         check_accepted(&a, v, input);
     else
-        ASSERT((rc == ERR_MALFORMED || rc == ERR_TOO_LARGE) && err.code == rc && err.message[0]);
+        ASSERT((rc == ERR_MALFORMED || rc == ERR_TOO_LARGE || rc == ERR_INVALID) &&
+               err.code == rc && err.message[0]);
     check_small_arena(input);
     check_escape(&a, input);
     arena_deinit(&a);
