@@ -47,7 +47,8 @@ SELECT a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, 
           WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
           ORDER BY c.checkpoint_id DESC LIMIT 1))),
          CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
+                OFFSET 0)) -- never all of them, hashed
               THEN '00000000-0000-5000-8000-000000000000'::uuid END),
        t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at), h.run_id,
        EXISTS (SELECT 1 FROM holdfast.run_states r

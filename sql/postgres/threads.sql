@@ -37,7 +37,8 @@ SELECT t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner
           WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
           ORDER BY c.checkpoint_id DESC LIMIT 1))),
          CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
+                OFFSET 0)) -- never all of them, hashed
               THEN '00000000-0000-5000-8000-000000000000'::uuid END),
        t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at)
 FROM langgraph_server.threads t LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1
@@ -58,7 +59,8 @@ RETURNING t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'ow
           WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
           ORDER BY c.checkpoint_id DESC LIMIT 1))),
          CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
+                OFFSET 0)) -- never all of them, hashed
               THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
           coalesce(h.state_updated_at, t.updated_at);
 
@@ -120,7 +122,8 @@ SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata
           WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
           ORDER BY c.checkpoint_id DESC LIMIT 1))),
          CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
+                OFFSET 0)) -- never all of them, hashed
               THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
        coalesce(h.state_updated_at, t.updated_at)
 FROM langgraph_server.threads t
@@ -141,7 +144,8 @@ SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata
           WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
           ORDER BY c.checkpoint_id DESC LIMIT 1))),
          CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
+                OFFSET 0)) -- never all of them, hashed
               THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
        coalesce(h.state_updated_at, t.updated_at)
 FROM langgraph_server.threads t
@@ -161,7 +165,8 @@ SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata
           WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
           ORDER BY c.checkpoint_id DESC LIMIT 1))),
          CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id))
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
+                OFFSET 0)) -- never all of them, hashed
               THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
        coalesce(h.state_updated_at, t.updated_at)
 FROM langgraph_server.threads t
