@@ -7,9 +7,10 @@ SELECT current_setting('server_version_num')::int4, current_setting('max_connect
 
 -- name: session_setup
 -- Where the session is ours alone (no pooler): statements are planned once, not for each execution,
--- and with their indexes, however empty a table is at that moment.
+-- and with their indexes, however empty a table is at that moment. A table that has to be read whole
+-- looks very dear then, which must not make the server compile the statement.
 SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
-       set_config('enable_seqscan', 'off', false);
+       set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false);
 
 -- name: writer_register
 -- $1 id
@@ -21,7 +22,7 @@ INSERT INTO holdfast.writers (id, epoch, group_no) VALUES ($1, 1, 0);
 -- $1 id, $2 number of the group, $3 epoch
 WITH mine AS (UPDATE holdfast.writers SET group_no = $2 WHERE id = $1 AND epoch = $3 RETURNING 1)
 SELECT 1 / count(*), set_config('plan_cache_mode', 'force_generic_plan', true),
-       set_config('enable_seqscan', 'off', true)
+       set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 FROM mine;
 
 -- name: writer_resolve
