@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clock.c - the only reader of real clocks, and calendar text without libc's time functions.
  *
- * Times are 64-bit UTC microseconds since 1970. Dates go through the proleptic Gregorian calendar
- * in eras of 400 years with March as the first month, which makes the leap day the last of a year:
- * exact for every year, no tables, no locale, no time zone database, no lock. A simulation may put
- * its own clocks in place of the real ones. */
+ * Times are 64-bit UTC microseconds since 1970. A simulation may put its own clocks in
+ * place of the real ones. */
 #include "base/clock.h"
 
 #include <stdatomic.h>
 #include <time.h>
+
+#include "base/civil.h"
 
 #define US_PER_S INT64_C(1000000)
 #define US_PER_DAY (INT64_C(86400) * US_PER_S)
@@ -45,15 +45,6 @@ struct civil {
     int year, month, day, hour, minute, second, micros;
 };
 
-static int64_t days_from_civil(int64_t year, int month, int day) {
-    year -= month <= 2;
-    int64_t era = (year >= 0 ? year : year - 399) / 400;
-    int64_t year_of_era = year - era * 400;
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 719468;
-}
-
 static struct civil civil_from_us(int64_t us) {
     static const int64_t first = INT64_C(-62167219200) * US_PER_S;      /* 0000-01-01 */
     static const int64_t last = INT64_C(253402300800) * US_PER_S - 1;   /* end of 9999 */
@@ -63,18 +54,12 @@ static struct civil civil_from_us(int64_t us) {
         rest += US_PER_DAY;
         days--;
     }
-    int64_t shifted = days + 719468;
-    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
-    int64_t doe = shifted - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    int month = (int)(mp < 10 ? mp + 3 : mp - 9);
+    struct civil_date date = civil_of_days(days);
     return (struct civil){
         .days = days,
-        .year = (int)(yoe + era * 400 + (month <= 2)),
-        .month = month,
-        .day = (int)(doy - (153 * mp + 2) / 5 + 1),
+        .year = (int)date.year,
+        .month = date.month,
+        .day = date.day,
         .hour = (int)(rest / (3600 * US_PER_S)),
         .minute = (int)(rest / (60 * US_PER_S) % 60),
         .second = (int)(rest / US_PER_S % 60),
@@ -110,12 +95,11 @@ str time_iso(struct arena *a, int64_t wall_us) {
 }
 
 void time_write_http(int64_t wall_us, char out[TIME_HTTP_LEN]) {
-    static const char day_names[] = "ThuFriSatSunMonTueWed"; /* 1970-01-01 was a Thursday */
+    static const char day_names[] = "SunMonTueWedThuFriSat";
     static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     struct civil c = civil_from_us(wall_us);
-    int64_t week_day = c.days % 7;
     memcpy(out, "Thu, 00 Jan 0000 00:00:00 GMT", TIME_HTTP_LEN);
-    memcpy(out, day_names + 3 * (week_day < 0 ? week_day + 7 : week_day), 3);
+    memcpy(out, day_names + 3 * civil_weekday(c.days), 3);
     digits_put(out + 5, 2, c.day);
     memcpy(out + 8, month_names + 3 * (c.month - 1), 3);
     digits_put(out + 12, 4, c.year);
@@ -144,12 +128,6 @@ static bool char_take(str *s, char c) {
         return false;
     *s = str_n(s->p + 1, s->len - 1);
     return true;
-}
-
-static int month_days(int year, int month) {
-    if (month == 2)
-        return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28;
-    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
 }
 
 /* hh:mm[:ss[.fraction]]; fraction digits beyond microseconds are cut. */
@@ -204,7 +182,7 @@ bool time_parse_iso(str s, int64_t *out_wall_us) {
     if (!digits_take(&s, 4, &year) || !char_take(&s, '-') || !digits_take(&s, 2, &month) ||
         !char_take(&s, '-') || !digits_take(&s, 2, &day))
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > month_days(year, month))
+    if (month < 1 || month > 12 || day < 1 || day > civil_month_days(year, month))
         return false;
     if (s.len) {
         if (!char_take(&s, 'T') && !char_take(&s, 't') && !char_take(&s, ' '))
@@ -212,6 +190,6 @@ bool time_parse_iso(str s, int64_t *out_wall_us) {
         if (!time_of_day_take(&s, &of_day) || !zone_take(&s, &zone))
             return false;
     }
-    *out_wall_us = days_from_civil(year, month, day) * US_PER_DAY + of_day - zone;
+    *out_wall_us = civil_days(year, month, day) * US_PER_DAY + of_day - zone;
     return true;
 }
