@@ -38,6 +38,5 @@ str tools_json(struct arena *a, unsigned set);  /* for llm_request.tools; absent
 
 /* http_get.c */
 int tool_http_get(const struct tool_call *call, struct tool_answer *out); /* MAY_SUSPEND */
-bool tool_address_is_public(str address);                                 /* numeric IPv4 or IPv6 */
 
 #endif

@@ -2,6 +2,7 @@
 /* test_tools.c - Goal: the tools answer, refuse what they must not do, and can be cancelled.
  * Method: calls on a fiber with a real HTTP client; the servers asked are threads with blocking
  * sockets on loopback, allowed by address as an operator would. */
+#include "graphs/guarded_http.h"
 #include "graphs/tools.h"
 
 #include <setjmp.h>

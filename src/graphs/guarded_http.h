@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* guarded_http.h - a request to a host that the server's operator allows, and to no other.
+ *
+ * What is asked comes from a model or from whoever may write a graph; what is refused stands at the
+ * top of guarded_http.c. Memory: the arena given. Errors: ERR_FORBIDDEN with the reason of a
+ * refusal, ERR_CANCELLED, those of the HTTP client. Suspends: guarded_fetch.
+ * Tests: tests/unit/graphs/test_tools.c */
+#ifndef HF_GRAPHS_GUARDED_HTTP_H
+#define HF_GRAPHS_GUARDED_HTTP_H
+
+#include "graphs/graphs.h"
+#include "http/client.h"
+
+struct guarded_request {
+    enum http_method method;
+    str url;
+    const struct http_header *headers;
+    size_t header_count;
+    str body;
+    int64_t timeout_us; /* in all but the look-up of the name */
+    size_t body_bytes_max;
+};
+struct guarded_answer {
+    int status;
+    str type, location; /* headers; absent: none, or no UTF-8 */
+    str body;           /* the first body_bytes_max of it */
+    bool cut;           /* it is longer */
+};
+MUST_CHECK MAY_SUSPEND int guarded_fetch(const struct graph_services *services, struct arena *a,
+                                         const struct guarded_request *request,
+                                         struct guarded_answer *out, struct err *err);
+bool tool_address_is_public(str address); /* numeric IPv4 or IPv6 */
+
+#endif
