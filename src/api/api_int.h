@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api_int.h - what the handlers of the API share: parts of requests, parts of answers.
  *
- * Memory: the request's arena, or the writer's buffer. Suspends: never. */
+ * Memory: the request's arena, or the writer's buffer. Suspends: what is marked so. */
 #ifndef HF_API_API_INT_H
 #define HF_API_API_INT_H
 
@@ -35,6 +35,11 @@ void api_page_headers(struct api_request *r, const struct page *page, size_t cou
 /* 404 for a name that is neither an assistant nor a graph. */
 int api_assistant_unknown(str name, struct err *err);
 int api_unbuilt(struct err *err, const char *what);
+/* The thread that the first path parameter names; 404 "Thread with ID {id} not found". */
+MUST_CHECK MAY_SUSPEND int api_param_thread(struct api_request *r, struct thread *out,
+                                            struct err *err);
+/* Answers with the thread and its values. */
+MAY_SUSPEND int api_reply_thread(struct api_request *r, const struct thread *t, struct err *err);
 /* Memory for one object's state, reset for each, so that a list's size is bounded by its answer. */
 #define API_STATE_BYTES_MAX (SIZE_MAX / 2)
 

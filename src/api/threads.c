@@ -31,7 +31,7 @@ static int values_of(struct store *s, const struct thread *t, struct arena *a, s
     return checkpoint_head_values(s, t->id, a, out, err);
 }
 
-static int reply_thread(struct api_request *r, const struct thread *t, struct err *err) {
+int api_reply_thread(struct api_request *r, const struct thread *t, struct err *err) {
     struct arena scratch;
     arena_init(&scratch, API_STATE_BYTES_MAX);
     str values;
@@ -49,6 +49,12 @@ static int param_thread(struct api_request *r, struct id *out, struct err *err) 
     str name = r->match.params[0];
     return api_param_id(r, 0, out, err, "Thread with ID %.*s not found",
                         (int)(name.len < 100 ? name.len : 100), name.p);
+}
+
+int api_param_thread(struct api_request *r, struct thread *out, struct err *err) {
+    struct id id;
+    int rc = param_thread(r, &id, err);
+    return rc < 0 ? rc : thread_get(r->store, &r->who, id, r->arena, out, err);
 }
 
 /* What is accepted as empty and refused when it asks for something. */
@@ -76,16 +82,13 @@ int api_thread_create(struct api_request *r, struct err *err) {
     struct thread t;
     rc = thread_create(r->store, &r->who, id, metadata, STR("{}"),
                        if_exists == IF_EXISTS_DO_NOTHING, r->arena, &t, err);
-    return rc < 0 ? rc : reply_thread(r, &t, err);
+    return rc < 0 ? rc : api_reply_thread(r, &t, err);
 }
 
 int api_thread_get(struct api_request *r, struct err *err) {
-    struct id id;
     struct thread t;
-    int rc = param_thread(r, &id, err);
-    if (rc == 0)
-        rc = thread_get(r->store, &r->who, id, r->arena, &t, err);
-    return rc < 0 ? rc : reply_thread(r, &t, err);
+    int rc = api_param_thread(r, &t, err);
+    return rc < 0 ? rc : api_reply_thread(r, &t, err);
 }
 
 int api_thread_patch(struct api_request *r, struct err *err) {
@@ -106,22 +109,19 @@ int api_thread_patch(struct api_request *r, struct err *err) {
         return rc;
     if (str_find(http_header(r->http, STR("prefer")), STR("return=minimal")) >= 0)
         return api_reply_empty(r, 204);
-    return reply_thread(r, &t, err);
+    return api_reply_thread(r, &t, err);
 }
 
 int api_thread_delete(struct api_request *r, struct err *err) {
-    struct id id;
     struct thread t;
-    int rc = param_thread(r, &id, err);
-    if (rc == 0)
-        rc = thread_get(r->store, &r->who, id, r->arena, &t, err);
+    int rc = api_param_thread(r, &t, err);
     if (rc < 0)
         return rc;
-    engine_stop_thread(r->engine, id);
-    rc = thread_delete(r->store, &r->who, id, r->arena, err);
+    engine_stop_thread(r->engine, t.id);
+    rc = thread_delete(r->store, &r->who, t.id, r->arena, err);
     if (rc < 0)
         return rc;
-    hub_thread_gone(engine_hub(r->engine), id);
+    hub_thread_gone(engine_hub(r->engine), t.id);
     return api_reply_empty(r, 204);
 }
 

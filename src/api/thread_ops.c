@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* thread_ops.c - the handlers that deal with a thread as a whole: copy, storage.
+ *
+ * The work is the database's (store/thread_ops.h); here requests are read and answers written.
+ * docs/internals/threads.md says what each operation promises. */
+#include "store/thread_ops.h"
+
+#include "api/api_int.h"
+
+int api_thread_copy(struct api_request *r, struct err *err) {
+    struct id source, id = id_v7();
+    struct thread t;
+    int rc = api_param_id(r, 0, &source, err, "Thread not found");
+    if (rc == 0)
+        rc = thread_copy(r->store, &r->who, source, id, r->arena, err);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(err, ERR_CONFLICT, "Thread not found");
+    if (rc == 0)
+        rc = thread_get(r->store, &r->who, id, r->arena, &t, err);
+    return rc < 0 ? rc : api_reply_thread(r, &t, err);
+}
+
+static void write_part(struct json_writer *w, const char *key, const struct storage_part *p) {
+    jw_key(w, key);
+    jw_object(w);
+    jw_key(w, "count");
+    jw_i64(w, p->count);
+    jw_key(w, "bytes");
+    jw_i64(w, p->bytes);
+    jw_object_end(w);
+}
+
+static void write_values(struct json_writer *w, const struct thread_storage *t) {
+    jw_key(w, "channel_values");
+    jw_object(w);
+    jw_key(w, "count");
+    jw_i64(w, t->values.count);
+    jw_key(w, "bytes");
+    jw_i64(w, t->values.bytes);
+    jw_key(w, "by_channel");
+    jw_object(w);
+    for (size_t i = 0; i < t->channel_count; i++) {
+        jw_key_str(w, t->channels[i].name);
+        jw_object(w);
+        jw_key(w, "versions");
+        jw_i64(w, t->channels[i].part.count);
+        jw_key(w, "bytes");
+        jw_i64(w, t->channels[i].part.bytes);
+        jw_object_end(w);
+    }
+    jw_object_end(w);
+    jw_object_end(w);
+}
+
+/* log and runs are this server's own parts of the answer; total_bytes has them, too. */
+int api_thread_storage(struct api_request *r, struct err *err) {
+    struct thread t;
+    struct thread_storage s;
+    int rc = api_param_thread(r, &t, err);
+    if (rc == 0)
+        rc = thread_storage(r->store, t.id, r->arena, &s, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    jw_object(&w);
+    jw_key(&w, "thread_id");
+    api_write_id(&w, t.id);
+    jw_key(&w, "total_bytes");
+    jw_i64(&w, s.checkpoints.bytes + s.values.bytes + s.writes.bytes + s.log.bytes + s.runs.bytes);
+    write_part(&w, "checkpoints", &s.checkpoints);
+    write_values(&w, &s);
+    write_part(&w, "pending_writes", &s.writes);
+    write_part(&w, "log", &s.log);
+    write_part(&w, "runs", &s.runs);
+    jw_object_end(&w);
+    return api_reply_json(r, 200);
+}
