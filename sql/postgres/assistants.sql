@@ -27,6 +27,26 @@ WHERE NOT EXISTS (SELECT 1 FROM langgraph_server.assistants
                   WHERE id = replace($1::uuid::text, '-', ''))
 ON CONFLICT (id) DO NOTHING;
 
+-- name: assistant_default_refresh
+-- A graph's own assistant that nobody changed follows the settings.
+-- $1 id, $2 config, $3 context, $4 now
+UPDATE langgraph_server.assistants SET config = $2::jsonb, context = $3::jsonb, updated_at = $4
+WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND metadata = '{"created_by":"system"}'
+  AND (config <> $2::jsonb OR context <> $3::jsonb)
+  AND NOT EXISTS (SELECT 1 FROM holdfast.assistant_versions v
+                  WHERE v.assistant_id = $1 AND v.version > 1);
+
+-- name: assistant_default_version
+-- Its only version does so, too. $1 id
+UPDATE holdfast.assistant_versions v SET config = a.config, context = a.context
+FROM langgraph_server.assistants a
+WHERE v.assistant_id = $1 AND v.version = 1
+  AND a.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND a.metadata = '{"created_by":"system"}'
+  AND NOT EXISTS (SELECT 1 FROM holdfast.assistant_versions o
+                  WHERE o.assistant_id = $1 AND o.version > 1);
+
 -- name: assistant_version_keep
 -- The row's present content as a version.
 INSERT INTO holdfast.assistant_versions (assistant_id, version, graph_id, name, description, config,
@@ -53,13 +73,46 @@ UPDATE langgraph_server.assistants SET
   description = coalesce($6, description), config = coalesce($7::jsonb, config),
   context = coalesce($8::jsonb, context),
   metadata = metadata || coalesce($9::jsonb - 'owner', '{}'),
-  version = 1 + coalesce((SELECT max(v.version) FROM holdfast.assistant_versions v
-                          WHERE v.assistant_id = $1), version),
+  version = 1 + greatest(version, (SELECT max(v.version) FROM holdfast.assistant_versions v
+                                   WHERE v.assistant_id = $1)),
   updated_at = $10
 WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
   AND (coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3
 RETURNING id, coalesce(metadata ->> 'owner', ''), graph_id, coalesce(name, graph_id), description,
           config, context, metadata - 'owner', version, created_at, updated_at;
+
+-- name: assistant_versions
+-- The assistant of another runtime has one version, until it is changed here.
+-- $1 id, $2 metadata, $3 limit, $4 offset. Who may read the assistant is asked before.
+SELECT a.id, coalesce(a.metadata ->> 'owner', ''), v.graph_id, coalesce(v.name, v.graph_id),
+       v.description, v.config, v.context, v.metadata, v.version, v.created_at, v.created_at
+FROM langgraph_server.assistants a
+JOIN LATERAL (
+  SELECT o.version, o.graph_id, o.name, o.description, o.config, o.context, o.metadata, o.created_at
+  FROM holdfast.assistant_versions o WHERE o.assistant_id = $1
+  UNION ALL
+  SELECT a.version, a.graph_id, a.name, a.description, a.config, a.context, a.metadata - 'owner',
+         a.updated_at
+  WHERE NOT EXISTS (SELECT 1 FROM holdfast.assistant_versions o
+                    WHERE o.assistant_id = $1 AND o.version = a.version)
+) v ON true
+WHERE a.id IN ($1::uuid::text, replace($1::uuid::text, '-', '')) AND v.metadata @> $2::jsonb
+ORDER BY v.version DESC LIMIT $3 OFFSET $4;
+
+-- name: assistant_set_latest
+-- $1 id, $2 and $3 bounds of the owner, $4 version, $5 now
+UPDATE langgraph_server.assistants a SET
+  graph_id = v.graph_id, name = v.name, description = v.description, config = v.config,
+  context = v.context, version = v.version, updated_at = $5,
+  metadata = v.metadata || CASE WHEN a.metadata ? 'owner'
+                           THEN jsonb_build_object('owner', a.metadata -> 'owner') ELSE '{}' END
+FROM holdfast.assistant_versions v
+WHERE v.assistant_id = $1 AND v.version = $4
+  AND a.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  AND (coalesce(a.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3
+RETURNING a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, a.graph_id),
+          a.description, a.config, a.context, a.metadata - 'owner', a.version, a.created_at,
+          a.updated_at;
 
 -- name: assistant_delete
 -- $1 id, $2 and $3 bounds of the owner

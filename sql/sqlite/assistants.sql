@@ -16,6 +16,23 @@ INSERT INTO assistants (id, owner, graph_id, name, description, config, context,
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9)
 ON CONFLICT (id) DO NOTHING;
 
+-- name: assistant_default_refresh
+-- A graph's own assistant that nobody changed follows the settings.
+-- $1 id, $2 config, $3 context, $4 now
+UPDATE assistants SET config = $2, context = $3, updated_at = $4
+WHERE id = $1 AND owner = '' AND metadata = '{"created_by":"system"}'
+  AND (config <> $2 OR context <> $3)
+  AND NOT EXISTS (SELECT 1 FROM assistant_versions WHERE assistant_id = $1 AND version > 1);
+
+-- name: assistant_default_version
+-- Its only version does so, too. $1 id
+UPDATE assistant_versions SET (config, context) =
+  (SELECT a.config, a.context FROM assistants a WHERE a.id = assistant_id)
+WHERE assistant_id = $1 AND version = 1
+  AND NOT EXISTS (SELECT 1 FROM assistant_versions WHERE assistant_id = $1 AND version > 1)
+  AND EXISTS (SELECT 1 FROM assistants a WHERE a.id = $1 AND a.owner = ''
+              AND a.metadata = '{"created_by":"system"}');
+
 -- name: assistant_version_keep
 -- The row's present content as a version.
 INSERT INTO assistant_versions (assistant_id, version, graph_id, name, description, config, context,
@@ -40,9 +57,28 @@ UPDATE assistants SET
   graph_id = coalesce($4, graph_id), name = coalesce($5, name),
   description = coalesce($6, description), config = coalesce($7, config),
   context = coalesce($8, context), metadata = hf_merge(metadata, $9),
-  version = 1 + (SELECT max(version) FROM assistant_versions WHERE assistant_id = $1),
+  version = 1 + max(version, (SELECT max(version) FROM assistant_versions WHERE assistant_id = $1)),
   updated_at = $10
 WHERE id = $1 AND owner BETWEEN $2 AND $3
+RETURNING id, owner, graph_id, name, description, config, context, metadata, version,
+          created_at, updated_at;
+
+-- name: assistant_versions
+-- $1 id, $2 metadata, $3 limit, $4 offset. Who may read the assistant is asked before.
+SELECT a.id, a.owner, v.graph_id, v.name, v.description, v.config, v.context, v.metadata, v.version,
+       v.created_at, v.created_at
+FROM assistant_versions v JOIN assistants a ON a.id = v.assistant_id
+WHERE v.assistant_id = $1 AND hf_contains(v.metadata, $2)
+ORDER BY v.version DESC LIMIT $3 OFFSET $4;
+
+-- name: assistant_set_latest
+-- $1 id, $2 and $3 bounds of the owner, $4 version, $5 now
+UPDATE assistants SET
+  graph_id = v.graph_id, name = v.name, description = v.description, config = v.config,
+  context = v.context, metadata = v.metadata, version = v.version, updated_at = $5
+FROM assistant_versions v
+WHERE v.assistant_id = assistants.id AND v.version = $4
+  AND assistants.id = $1 AND assistants.owner BETWEEN $2 AND $3
 RETURNING id, owner, graph_id, name, description, config, context, metadata, version,
           created_at, updated_at;
 

@@ -139,6 +139,20 @@ static struct assistant_filter filter_read(struct body *b) {
     };
 }
 
+/* count: of the page and one row more, which tells whether more follow. */
+static int reply_page(struct api_request *r, const struct assistant *list, size_t count,
+                      const struct page *page, unsigned fields) {
+    bool more = count > (size_t)page->limit;
+    count -= more;
+    struct json_writer w = api_json(r);
+    jw_array(&w);
+    for (size_t i = 0; i < count; i++)
+        api_write_assistant(&w, &list[i], fields);
+    jw_array_end(&w);
+    api_page_headers(r, page, count, more);
+    return api_reply_json(r, 200);
+}
+
 int api_assistant_search(struct api_request *r, struct err *err) {
     struct body b;
     body_init(&b, r->arena, r->body);
@@ -149,21 +163,13 @@ int api_assistant_search(struct api_request *r, struct err *err) {
     if (rc < 0)
         return rc;
     struct page wider = page;
-    wider.limit++; /* the row after the page tells whether more follow */
+    wider.limit++;
     struct assistant *list;
     size_t count;
     rc = assistant_search(r->store, &r->who, &filter, &wider, r->arena, &list, &count, err);
     if (rc < 0)
         return rc;
-    bool more = count > (size_t)page.limit;
-    count -= more;
-    struct json_writer w = api_json(r);
-    jw_array(&w);
-    for (size_t i = 0; i < count; i++)
-        api_write_assistant(&w, &list[i], fields);
-    jw_array_end(&w);
-    api_page_headers(r, &page, count, more);
-    return api_reply_json(r, 200);
+    return reply_page(r, list, count, &page, fields);
 }
 
 int api_assistant_count(struct api_request *r, struct err *err) {
@@ -179,6 +185,42 @@ int api_assistant_count(struct api_request *r, struct err *err) {
     struct json_writer w = api_json(r);
     jw_i64(&w, count);
     return api_reply_json(r, 200);
+}
+
+int api_assistant_versions(struct api_request *r, struct err *err) {
+    struct id id;
+    int rc = api_param_assistant(r, 0, &id, err);
+    if (rc < 0)
+        return rc;
+    struct body b;
+    body_init(&b, r->arena, r->body);
+    str metadata = api_filter_read(&b, "metadata");
+    struct page page = api_page_read(&b, 10), wider = page;
+    wider.limit++;
+    struct assistant *list;
+    size_t count;
+    rc = body_done(&b, err);
+    if (rc == 0)
+        rc = assistant_versions(r->store, &r->who, id, metadata, &wider, r->arena, &list, &count,
+                                err);
+    return rc < 0 ? rc : reply_page(r, list, count, &page, API_ASSISTANT_ALL);
+}
+
+int api_assistant_latest(struct api_request *r, struct err *err) {
+    struct id id;
+    int rc = api_param_assistant(r, 0, &id, err);
+    if (rc < 0)
+        return rc;
+    struct body b;
+    body_init(&b, r->arena, r->body);
+    int64_t version = body_int(&b, "version", (struct body_range){1, INT32_MAX, 0});
+    if (version == 0)
+        body_fault(&b, "version", "is required and must be an integer");
+    struct assistant out;
+    rc = body_done(&b, err);
+    if (rc == 0)
+        rc = assistant_set_latest(r->store, &r->who, id, version, r->arena, &out, err);
+    return rc < 0 ? rc : reply_assistant(r, &out);
 }
 
 static int graph_of(struct api_request *r, const struct graph_def **out, struct err *err) {

@@ -19,6 +19,7 @@
 #include "app/config.h"
 #include "app/database.h"
 #include "app/debug.h"
+#include "app/graph_config.h"
 #include "app/hints.h"
 #include "app/supervisor.h"
 #include "base/clock.h"
@@ -146,12 +147,18 @@ static int listen_open(struct app *app, struct err *err) {
 
 static int seed_assistants(struct app *app, struct err *err) {
     struct arena a;
-    arena_init(&a, 1 << 20);
+    str unknown;
+    arena_init(&a, 64 << 20);
     size_t count = registry_count(app->registry);
-    const char **ids = ARENA_ARRAY(&a, const char *, count + 1);
+    struct assistant_default *defaults = ARENA_ARRAY(&a, struct assistant_default, count + 1);
     for (size_t i = 0; i < count; i++)
-        ids[i] = registry_at(app->registry, i)->id;
-    int rc = assistant_seed(&app->store, ids, count, &a, err);
+        defaults[i].graph_id = str_of(registry_at(app->registry, i)->id);
+    int rc = graph_config_read(&a, app->config.graph_config, defaults, count, &unknown, err);
+    if (rc == 0 && unknown.p)
+        log_event(LOG_WARN, "graphs.config.unknown", "LANGGRAPH_CONFIG names a graph that is none",
+                  LOG_STR("graph", unknown));
+    if (rc == 0)
+        rc = assistant_seed_configured(&app->store, defaults, count, &a, err);
     arena_deinit(&a);
     return rc;
 }

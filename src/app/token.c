@@ -213,7 +213,8 @@ int token_key_make(struct token_options *o, struct api_key *out, char text[API_K
     str owner, scope = o->scope.len ? o->scope : STR("write");
     if (!identity_owner_make(&o->a, o->tenant, o->owner, &owner))
         return err_set(err, ERR_INVALID,
-                       "--owner is required; it has up to %d bytes, a tenant no ':'",
+                       "--owner is required; it has up to %d bytes, a tenant no ':'; system and "
+                       "anonymous are nobody's",
                        IDENTITY_OWNER_BYTES_MAX);
     if (!str_eq(scope, STR("read")) && !str_eq(scope, STR("write")))
         return err_set(err, ERR_INVALID, "--scope: must be read or write");

@@ -93,12 +93,18 @@ bool identity_owner_valid(str owner) {
     return true;
 }
 
+/* Names that mean somebody in the database: what belongs to `system` is read by everybody, and
+ * other runtimes keep the items of nobody under `anonymous`. */
+static bool is_reserved(str owner) {
+    return str_eq(owner, STR("system")) || str_eq(owner, STR("anonymous"));
+}
+
 bool identity_owner_make(struct arena *a, str tenant, str owner, str *out) {
     if (!identity_owner_valid(owner))
         return false;
     if (tenant.len == 0) {
         *out = owner;
-        return true;
+        return !is_reserved(owner);
     }
     if (!identity_owner_valid(tenant) || str_find_char(tenant, ':') >= 0)
         return false;

@@ -35,8 +35,8 @@ MUST_CHECK int claims_identity(struct arena *a, yyjson_val *claims, const struct
                                struct identity *out, struct err *err);
 /* An owner that may be one: not empty, not too long, no control characters. */
 bool identity_owner_valid(str owner);
-/* "tenant:owner"; the owner alone when tenant is empty. False when it is none, or a ':' stands in
- * the tenant. */
+/* "tenant:owner"; the owner alone when tenant is empty. False when it is none, when a ':' stands in
+ * the tenant, and for `system` and `anonymous` alone, which the database knows. */
 bool identity_owner_make(struct arena *a, str tenant, str owner, str *out);
 /* False when a key of an object occurs twice at any depth, or there are too many or too deep. */
 bool claims_unique(yyjson_val *v);

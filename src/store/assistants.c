@@ -43,6 +43,17 @@ void assistant_from_row(const struct db_rows *r, size_t row, size_t col, struct 
     };
 }
 
+static void list_from_rows(const struct db_rows *rows, struct arena *a, struct assistant **out,
+                           size_t *out_count) {
+    *out = ARENA_ARRAY(a, struct assistant, rows->row_count + 1);
+    for (size_t i = 0; i < rows->row_count; i++)
+        assistant_from_row(rows, i, 0, &(*out)[i]);
+    *out_count = rows->row_count;
+}
+
+/* An absent part of a filter matches everything. */
+static struct db_value any_or(str s, const char *any) { return DB_T(s.p ? s : str_of(any)); }
+
 static int not_found(struct err *err) { return err_set(err, ERR_NOT_FOUND, "Assistant not found"); }
 
 static void insert_add(struct db_batch *b, enum db_stmt stmt, str owner, const struct assistant *in,
@@ -94,19 +105,62 @@ int assistant_update(struct store *s, const struct principal *who, struct id id,
                      struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_ASSISTANT_UPDATE,
-                 DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who)), DB_T(patch->graph_id),
-                           DB_T(patch->name), DB_T(patch->description), DB_T(patch->config),
-                           DB_T(patch->context), DB_T(store_metadata(a, patch->metadata)),
-                           DB_I(clock_wall_us())),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    /* Another program may have made it, or changed it: that is a version as well. */
+    db_batch_add(&b, SQL_ASSISTANT_VERSION_KEEP, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+    size_t update = db_batch_add(
+        &b, SQL_ASSISTANT_UPDATE,
+        DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who)),
+                  DB_T(patch->graph_id), DB_T(patch->name), DB_T(patch->description),
+                  DB_T(patch->config), DB_T(patch->context),
+                  DB_T(store_metadata(a, patch->metadata)), DB_I(clock_wall_us())),
+        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     db_batch_add(&b, SQL_ASSISTANT_VERSION_KEEP, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
     int rc = db_commit(s->db, &b, err);
     if (rc == ERR_NOT_FOUND)
         return not_found(err);
     if (rc == 0)
-        assistant_from_row(&b.ops[0].rows, 0, 0, out);
+        assistant_from_row(&b.ops[update].rows, 0, 0, out);
+    return rc;
+}
+
+int assistant_versions(struct store *s, const struct principal *who, struct id id, str metadata,
+                       const struct page *page, struct arena *a, struct assistant **out,
+                       size_t *out_count, struct err *err) {
+    struct assistant present;
+    struct db_rows rows;
+    int rc = assistant_get(s, who, id, a, &present, err);
+    if (rc == 0)
+        rc = db_read(
+            s->db, SQL_ASSISTANT_VERSIONS,
+            DB_PARAMS(DB_UUID(id), any_or(metadata, "{}"), DB_I(page->limit), DB_I(page->offset)),
+            a, &rows, err);
+    if (rc < 0)
+        return rc;
+    list_from_rows(&rows, a, out, out_count);
+    return 0;
+}
+
+int assistant_set_latest(struct store *s, const struct principal *who, struct id id,
+                         int64_t version, struct arena *a, struct assistant *out, struct err *err) {
+    struct db_rows rows;
+    struct db_value low = DB_T(principal_owner_low(who)), high = DB_T(principal_owner_high(who));
+    int rc = db_read(s->db, SQL_ASSISTANT_OWNED, DB_PARAMS(DB_UUID(id), low, high), a, &rows, err);
+    if (rc < 0)
+        return rc;
+    if (rows.row_count == 0)
+        return not_found(err);
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_ASSISTANT_VERSION_KEEP, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+    size_t set =
+        db_batch_add(&b, SQL_ASSISTANT_SET_LATEST,
+                     DB_PARAMS(DB_UUID(id), low, high, DB_I(version), DB_I(clock_wall_us())),
+                     DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    rc = db_commit(s->db, &b, err);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(err, ERR_NOT_FOUND, "Assistant version not found");
+    if (rc == 0)
+        assistant_from_row(&b.ops[set].rows, 0, 0, out);
     return rc;
 }
 
@@ -157,9 +211,6 @@ int assistant_delete(struct store *s, const struct principal *who, struct id id,
     return rc == ERR_NOT_FOUND ? not_found(err) : rc;
 }
 
-/* An absent part of a filter matches everything. */
-static struct db_value any_or(str s, const char *any) { return DB_T(s.p ? s : str_of(any)); }
-
 int assistant_search(struct store *s, const struct principal *who, const struct assistant_filter *f,
                      const struct page *page, struct arena *a, struct assistant **out,
                      size_t *out_count, struct err *err) {
@@ -177,10 +228,7 @@ int assistant_search(struct store *s, const struct principal *who, const struct 
                      err);
     if (rc < 0)
         return rc;
-    *out = ARENA_ARRAY(a, struct assistant, rows.row_count + 1);
-    for (size_t i = 0; i < rows.row_count; i++)
-        assistant_from_row(&rows, i, 0, &(*out)[i]);
-    *out_count = rows.row_count;
+    list_from_rows(&rows, a, out, out_count);
     return 0;
 }
 
@@ -205,22 +253,35 @@ struct id assistant_id_of_graph(str graph_id) {
     return id_v5(ID_NAMESPACE_GRAPH, graph_id);
 }
 
-int assistant_seed(struct store *s, const char *const *graph_ids, size_t count, struct arena *a,
-                   struct err *err) {
+static str object_or_empty(str s) { return s.p ? s : STR("{}"); }
+
+int assistant_seed_configured(struct store *s, const struct assistant_default *defaults,
+                              size_t count, struct arena *a, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
     int64_t now_us = clock_wall_us();
     for (size_t i = 0; i < count; i++) {
-        str graph_id = str_of(graph_ids[i]);
         struct assistant in = {
-            .id = assistant_id_of_graph(graph_id),
-            .graph_id = graph_id,
-            .name = graph_id,
-            .config = STR("{}"),
-            .context = STR("{}"),
+            .id = assistant_id_of_graph(defaults[i].graph_id),
+            .graph_id = defaults[i].graph_id,
+            .name = defaults[i].graph_id,
+            .config = object_or_empty(defaults[i].config),
+            .context = object_or_empty(defaults[i].context),
             .metadata = STR("{\"created_by\":\"system\"}"),
         };
         insert_add(&b, SQL_ASSISTANT_INSERT_MISSING, STR(""), &in, now_us);
+        db_batch_add(&b, SQL_ASSISTANT_DEFAULT_REFRESH,
+                     DB_PARAMS(DB_UUID(in.id), DB_T(in.config), DB_T(in.context), DB_I(now_us)),
+                     DB_EXPECT_NONE);
+        db_batch_add(&b, SQL_ASSISTANT_DEFAULT_VERSION, DB_PARAMS(DB_UUID(in.id)), DB_EXPECT_NONE);
     }
     return count == 0 ? 0 : db_commit(s->db, &b, err);
+}
+
+int assistant_seed(struct store *s, const char *const *graph_ids, size_t count, struct arena *a,
+                   struct err *err) {
+    struct assistant_default *defaults = ARENA_ARRAY(a, struct assistant_default, count + 1);
+    for (size_t i = 0; i < count; i++)
+        defaults[i] = (struct assistant_default){.graph_id = str_of(graph_ids[i])};
+    return assistant_seed_configured(s, defaults, count, a, err);
 }

@@ -45,6 +45,15 @@ MUST_CHECK int assistant_get(struct store *s, const struct principal *who, struc
 MUST_CHECK int assistant_update(struct store *s, const struct principal *who, struct id id,
                                 const struct assistant_patch *patch, struct arena *a,
                                 struct assistant *out, struct err *err);
+/* What the assistant ever was, newest first; created_at and updated_at are the version's. metadata
+ * absent: any. */
+MUST_CHECK int assistant_versions(struct store *s, const struct principal *who, struct id id,
+                                  str metadata, const struct page *page, struct arena *a,
+                                  struct assistant **out, size_t *out_count, struct err *err);
+/* Makes an older version's content the present one. ERR_NOT_FOUND, also of a version. */
+MUST_CHECK int assistant_set_latest(struct store *s, const struct principal *who, struct id id,
+                                    int64_t version, struct arena *a, struct assistant *out,
+                                    struct err *err);
 /* delete_threads: also the threads whose metadata.assistant_id is the id. */
 MUST_CHECK int assistant_delete(struct store *s, const struct principal *who, struct id id,
                                 bool delete_threads, struct arena *a, struct err *err);
@@ -56,7 +65,13 @@ MUST_CHECK int assistant_count(struct store *s, const struct principal *who,
                                const struct assistant_filter *f, struct arena *a, int64_t *out,
                                struct err *err);
 /* One assistant per graph, made at start: uuid5 of the graph's id, its name, metadata
- * {"created_by":"system"}. Those that exist stay as they are. */
+ * {"created_by":"system"}. Those that were changed since stay as they are; the others get this
+ * configuration. */
+struct assistant_default {
+    str graph_id, config, context; /* object texts; absent: {} */
+};
+MUST_CHECK int assistant_seed_configured(struct store *s, const struct assistant_default *defaults,
+                                         size_t count, struct arena *a, struct err *err);
 MUST_CHECK int assistant_seed(struct store *s, const char *const *graph_ids, size_t count,
                               struct arena *a, struct err *err);
 /* The id of a graph's own assistant. */

@@ -94,6 +94,29 @@ static const struct principal ANNA = {.owner = {"anna", 4}}, BERT = {.owner = {"
 
 /* --- assistants --- */
 
+static void versions(struct history *h, const struct assistant_patch *patch) {
+    struct assistant out = {0}, *list;
+    size_t count;
+    struct page page = {10, 0, SORT_DESC};
+    CALL("versions", assistant_versions(&h->store, &ANNA, id_at(1), STR_NULL, &page, h->a, &list,
+                                        &count, &h->err));
+    for (size_t i = 0; i < count; i++)
+        write_assistant(h, &list[i]);
+    CALL("an old version",
+         assistant_set_latest(&h->store, &ANNA, id_at(1), 1, h->a, &out, &h->err));
+    write_assistant(h, &out);
+    CALL("no version", assistant_set_latest(&h->store, &ANNA, id_at(1), 9, h->a, &out, &h->err));
+    CALL("update it", assistant_update(&h->store, &ANNA, id_at(1), patch, h->a, &out, &h->err));
+    write_assistant(h, &out);
+    CALL("versions by metadata",
+         assistant_versions(&h->store, &ANNA, id_at(1), STR("{\"team\":\"b\"}"), &page, h->a, &list,
+                            &count, &h->err));
+    line(h, "  %zu", count);
+    struct assistant_default configured = {.graph_id = STR("agent"),
+                                           .config = STR("{\"tags\":[\"t\"]}")};
+    CALL("configure", assistant_seed_configured(&h->store, &configured, 1, h->a, &h->err));
+}
+
 static void assistants(struct history *h) {
     static const char *const graphs[] = {"agent", "other"};
     struct assistant out = {0}, *list;
@@ -123,6 +146,7 @@ static void assistants(struct history *h) {
                                     .metadata = STR("{\"team\":\"b\",\"more\":{\"deep\":true}}")};
     CALL("update", assistant_update(&h->store, &ANNA, id_at(1), &patch, h->a, &out, &h->err));
     write_assistant(h, &out);
+    versions(h, &patch);
     CALL("update, another's",
          assistant_update(&h->store, &BERT, id_at(1), &patch, h->a, &out, &h->err));
     CALL("get, another's", assistant_get(&h->store, &BERT, id_at(1), h->a, &out, &h->err));
@@ -325,8 +349,7 @@ static void ends(struct history *h) {
         struct run_hold hold = hold_of(50, attempt);
         struct db_batch b;
         db_batch_init(&b, h->a);
-        thread_settle_add(&b, &hold, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL, 0,
-                          clock_wall_us());
+        thread_settle_add(&b, &hold, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL, 0, clock_wall_us());
         run_finish_add(&b, id_at(50), attempt, RUN_SUCCESS, STR_NULL, STR_NULL, clock_wall_us());
         CALL("settle", db_commit(h->store.db, &b, &h->err));
     }

@@ -134,6 +134,24 @@ test("assistants: create, get, update, search, count, delete", async () => {
   await refused(client.assistants.get(made.assistant_id), 404, "Assistant not found");
 });
 
+test("assistants: versions", async () => {
+  const made = await client.assistants.create({ graphId: "agent", name: "one",
+    config: { configurable: { system_prompt: "One." } } });
+  const at = made.assistant_id;
+  const two = await client.assistants.update(at, { name: "two", metadata: { m: 2 } });
+  assert.equal(two.version, 2);
+  const versions = await client.assistants.getVersions(at);
+  assert.deepEqual(versions.map((v) => [v.version, v.name]), [[2, "two"], [1, "one"]]);
+  assert.equal((await client.assistants.getVersions(at, { metadata: { m: 2 } })).length, 1);
+  assert.equal((await client.assistants.getVersions(at, { limit: 1, offset: 1 }))[0].version, 1);
+  const back = await client.assistants.setLatest(at, 1);
+  assert.equal(back.name, "one");
+  assert.deepEqual(back.config, made.config);
+  assert.equal((await client.assistants.update(at, { name: "three" })).version, 3);
+  await refused(client.assistants.setLatest(at, 7), 404, "Assistant version not found");
+  await client.assistants.delete(at);
+});
+
 test("assistants: pages", async () => {
   const mark = randomUUID();
   for (let i = 0; i < 5; i++)

@@ -101,6 +101,9 @@ static void test_owner(void **state) {
     owner(s, "{\"sub\":\"alice\"}", "alice");
     owner(s, "{\"sub\":\"google-oauth2|1:2\"}", "google-oauth2|1:2");
     owner(s, "{\"sub\":\"\"}", NULL);
+    owner(s, "{\"sub\":\"system\"}", NULL); /* these two mean somebody in the database */
+    owner(s, "{\"sub\":\"anonymous\"}", NULL);
+    owner(s, "{\"sub\":\"system2\"}", "system2");
     owner(s, "{\"sub\":7}", NULL);
     owner(s, "{\"sub\":null}", NULL);
     owner(s, "{\"sub\":\"a\\nb\"}", NULL);
@@ -120,6 +123,7 @@ static void test_tenant(void **state) {
     struct scene *s = *state;
     s->rules.tenant = STR("org");
     owner(s, "{\"sub\":\"alice\",\"org\":\"acme\"}", "acme:alice");
+    owner(s, "{\"sub\":\"system\",\"org\":\"acme\"}", "acme:system");
     owner(s, "{\"sub\":\"alice\"}", NULL);
     owner(s, "{\"sub\":\"alice\",\"org\":\"\"}", NULL);
     owner(s, "{\"sub\":\"alice\",\"org\":5}", NULL);

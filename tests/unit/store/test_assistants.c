@@ -89,8 +89,7 @@ static void owners(struct fixture *f) {
                              .config = STR("{}"),
                              .context = STR("{}"),
                              .metadata = STR("{}")};
-    CHECK_INT(assistant_create(s, &BOB, &same, true, &f->arena, &out, &f->err),
-              ERR_NOT_FOUND);
+    CHECK_INT(assistant_create(s, &BOB, &same, true, &f->arena, &out, &f->err), ERR_NOT_FOUND);
     CHECK_INT(assistant_search(s, &BOB, &any, &page, &f->arena, &list, &count, &f->err), 0);
     CHECK_INT(count, 3);
     CHECK(id_eq(list[0].id, theirs));
@@ -170,6 +169,85 @@ static void lists(struct fixture *f) {
     CHECK(id_eq(list[0].id, b));
 }
 
+static void versions(struct fixture *f) {
+    struct store *s = &f->store;
+    struct id id = make(f, &ALICE, STR("agent"), STR("one"), STR("{\"k\":1}"));
+    struct assistant_patch two = {
+        .name = STR("two"), .config = STR("{\"tags\":[\"x\"]}"), .metadata = STR("{\"l\":2}")};
+    struct assistant_patch three = {.graph_id = STR("other"), .description = STR("third")};
+    struct assistant out, *list;
+    struct page page = {.limit = 10};
+    size_t count;
+    CHECK_INT(assistant_update(s, &ALICE, id, &two, &f->arena, &out, &f->err), 0);
+    CHECK_INT(assistant_update(s, &ALICE, id, &three, &f->arena, &out, &f->err), 0);
+    CHECK_INT(assistant_versions(s, &ALICE, id, STR_NULL, &page, &f->arena, &list, &count, &f->err),
+              0);
+    CHECK_INT(count, 3);
+    CHECK_INT(list[0].version, 3);
+    CHECK_STR(list[0].graph_id, STR("other"));
+    CHECK_STR(list[1].name, STR("two"));
+    CHECK_STR(list[1].metadata, STR("{\"k\":1,\"l\":2}"));
+    CHECK_STR(list[2].name, STR("one"));
+    CHECK_STR(list[2].config, STR("{}"));
+    CHECK(!list[2].description.p);
+    CHECK_INT(assistant_versions(s, &ALICE, id, STR("{\"l\":2}"), &(struct page){.limit = 1},
+                                 &f->arena, &list, &count, &f->err),
+              0);
+    CHECK_INT(count, 1);
+    CHECK_INT(list[0].version, 3);
+    CHECK_INT(assistant_versions(s, &BOB, id, STR_NULL, &page, &f->arena, &list, &count, &f->err),
+              ERR_NOT_FOUND);
+    /* An older one becomes the present one; the next change is a version of its own. */
+    CHECK_INT(assistant_set_latest(s, &BOB, id, 1, &f->arena, &out, &f->err), ERR_NOT_FOUND);
+    CHECK_STR(str_of(f->err.message), STR("Assistant not found"));
+    CHECK_INT(assistant_set_latest(s, &ALICE, id, 4, &f->arena, &out, &f->err), ERR_NOT_FOUND);
+    CHECK_STR(str_of(f->err.message), STR("Assistant version not found"));
+    CHECK_INT(assistant_set_latest(s, &ALICE, id, 1, &f->arena, &out, &f->err), 0);
+    CHECK_INT(out.version, 1);
+    CHECK_STR(out.name, STR("one"));
+    CHECK_STR(out.metadata, STR("{\"k\":1}"));
+    CHECK_STR(out.graph_id, STR("agent"));
+    CHECK(!out.description.p);
+    CHECK_INT(assistant_update(s, &ALICE, id, &two, &f->arena, &out, &f->err), 0);
+    CHECK_INT(out.version, 4);
+    CHECK_INT(assistant_versions(s, &ALICE, id, STR_NULL, &page, &f->arena, &list, &count, &f->err),
+              0);
+    CHECK_INT(count, 4);
+}
+
+static void configured_defaults(struct fixture *f) {
+    struct store *s = &f->store;
+    struct assistant_default d = {.graph_id = STR("agent")};
+    struct id id = assistant_id_of_graph(d.graph_id);
+    struct principal nobody = {.owner = STR("")};
+    struct assistant out, *list;
+    struct page page = {.limit = 10};
+    size_t count;
+    CHECK_INT(assistant_seed_configured(s, &d, 1, &f->arena, &f->err), 0);
+    d.config = STR("{\"tags\":[\"a\"]}");
+    d.context = STR("{\"c\":1}");
+    CHECK_INT(assistant_seed_configured(s, &d, 1, &f->arena, &f->err), 0);
+    CHECK_INT(assistant_get(s, &BOB, id, &f->arena, &out, &f->err), 0);
+    CHECK_STR(out.config, d.config);
+    CHECK_STR(out.context, d.context);
+    CHECK_INT(out.version, 1);
+    CHECK_INT(assistant_versions(s, &BOB, id, STR_NULL, &page, &f->arena, &list, &count, &f->err),
+              0);
+    CHECK_INT(count, 1);
+    CHECK_STR(list[0].config, d.config);
+    /* Once somebody has changed it, it is theirs, also at an older version. */
+    struct assistant_patch patch = {.config = STR("{\"tags\":[\"mine\"]}")};
+    CHECK_INT(assistant_update(s, &nobody, id, &patch, &f->arena, &out, &f->err), 0);
+    d.config = STR("{}");
+    CHECK_INT(assistant_seed_configured(s, &d, 1, &f->arena, &f->err), 0);
+    CHECK_INT(assistant_get(s, &BOB, id, &f->arena, &out, &f->err), 0);
+    CHECK_STR(out.config, patch.config);
+    CHECK_INT(assistant_set_latest(s, &nobody, id, 1, &f->arena, &out, &f->err), 0);
+    CHECK_INT(assistant_seed_configured(s, &d, 1, &f->arena, &f->err), 0);
+    CHECK_INT(assistant_get(s, &BOB, id, &f->arena, &out, &f->err), 0);
+    CHECK_STR(out.config, STR("{\"tags\":[\"a\"]}"));
+}
+
 static void delete_with_threads(struct fixture *f) {
     struct store *s = &f->store;
     struct id mine = make(f, &ALICE, STR("agent"), STR("a"), STR("{}"));
@@ -200,6 +278,8 @@ static void delete_with_threads(struct fixture *f) {
 TEST(life)
 TEST(owners)
 TEST(lists)
+TEST(versions)
+TEST(configured_defaults)
 TEST(delete_with_threads)
 
 int main(void) {
@@ -207,6 +287,8 @@ int main(void) {
         cmocka_unit_test(test_life),
         cmocka_unit_test(test_owners),
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_configured_defaults),
         cmocka_unit_test(test_delete_with_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
