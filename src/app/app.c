@@ -230,7 +230,9 @@ static void graph_settings(const struct config *c, struct graphs_settings *out) 
     out->openai = (struct graphs_provider){c->openai_base_url, secret_reveal(c->openai_api_key)};
     out->anthropic =
         (struct graphs_provider){c->anthropic_base_url, secret_reveal(c->anthropic_api_key)};
-    out->google.api_key = secret_reveal(c->google_api_key);
+    out->google = (struct graphs_provider){c->google_base_url, secret_reveal(c->google_api_key)};
+    out->vertexai =
+        (struct graphs_provider){c->vertexai_base_url, secret_reveal(c->vertexai_api_key)};
     out->custom_api_key = secret_reveal(c->custom_api_key);
     out->model_connect_timeout_us = c->model_connect_timeout_us;
     out->model_head_timeout_us = c->model_head_timeout_us;

@@ -2,7 +2,7 @@
 /* agent_config.c - reads the configuration of an agent and finds the key of a call.
  *
  *   model_name, model   "provider:model", or a model of the server's default provider
- *   base_url            an OpenAI-compatible address in place of the provider's
+ *   base_url            an address in place of the provider's, that speaks the provider's dialect
  *   custom_model_name   the model's name at base_url ("custom:" in model_name needs it)
  *   temperature, max_tokens, system_prompt, tools
  *
@@ -30,16 +30,22 @@ struct agent_provider {
     size_t settings_at;     /* struct graphs_provider in graphs_settings; SIZE_MAX: none */
 };
 
+#define GEMINI_URL "https://generativelanguage.googleapis.com/v1beta"
+
 static const struct agent_provider PROVIDERS[] = {
     {"openai", "openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "openai_api_key",
      offsetof(struct graphs_settings, openai)},
     {"anthropic", "anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY",
      "anthropic_api_key", offsetof(struct graphs_settings, anthropic)},
-    {"google", "custom", "https://generativelanguage.googleapis.com/v1beta/openai",
-     "GOOGLE_API_KEY", "google_api_key", offsetof(struct graphs_settings, google)},
+    {"google_genai", "google_genai", GEMINI_URL, "GOOGLE_API_KEY", "google_api_key",
+     offsetof(struct graphs_settings, google)},
+    {"google", "google_genai", GEMINI_URL, "GOOGLE_API_KEY", "google_api_key",
+     offsetof(struct graphs_settings, google)},
+    {"google_vertexai", "google_vertexai", "https://aiplatform.googleapis.com/v1/publishers/google",
+     "VERTEXAI_API_KEY", "vertexai_api_key", offsetof(struct graphs_settings, vertexai)},
     {"custom", "custom", NULL, "CUSTOM_API_KEY", "custom_api_key", SIZE_MAX},
 };
-#define PROVIDER_NAMES "openai, anthropic, google, custom"
+#define PROVIDER_NAMES "openai, anthropic, google_genai, google_vertexai, custom"
 
 static const struct graphs_provider *provider_settings(const struct agent_provider *p,
                                                        const struct graphs_settings *s) {
@@ -184,6 +190,17 @@ static const struct agent_provider *split_provider(str *name) {
     return p;
 }
 
+/* As LangChain's init_chat_model guesses. Not when the server's OpenAI address is a gateway: there
+ * such names are the gateway's. */
+static const struct agent_provider *guess_provider(const struct graphs_settings *s, str name) {
+    const struct agent_provider *openai = provider_find(STR("openai"));
+    if (s->openai.base_url.len && !str_eq(s->openai.base_url, str_of(openai->public_url)))
+        return openai;
+    if (str_starts(name, STR("claude")))
+        return provider_find(STR("anthropic"));
+    return str_starts(name, STR("gemini")) ? provider_find(STR("google_genai")) : openai;
+}
+
 static int choose_model(struct agent_config *c, const struct graphs_settings *s, str name,
                         str custom_name, struct err *err) {
     bool own_url = c->base_url.len > 0;
@@ -198,7 +215,7 @@ static int choose_model(struct agent_config *c, const struct graphs_settings *s,
                        "\" must be one of " PROVIDER_NAMES,
                        STR_ARG(name));
     if (!c->provider)
-        c->provider = provider_find(STR("openai"));
+        c->provider = guess_provider(s, name);
     /* Forms keep a custom name that nobody asks for; it means something only with an address. */
     if (own_url && custom_name.len)
         name = custom_name;
@@ -219,6 +236,10 @@ static void choose_address(struct agent_config *c, const struct graphs_settings 
         usual.len--;
     c->own_base_url = c->base_url.len > 0 && !str_eq(c->base_url, usual);
     c->base_url = arena_dup(&c->arena, c->base_url.len ? c->base_url : usual);
+    bool google = str_starts(str_of(c->provider->wire), STR("google"));
+    /* Google has a second address, which speaks like OpenAI. */
+    c->wire =
+        google && str_ends(c->base_url, STR("/openai")) ? STR("custom") : str_of(c->provider->wire);
 }
 
 static int read_all(struct agent_config *c, const struct graphs_settings *s, yyjson_val *from,
@@ -299,7 +320,7 @@ int agent_config_request(const struct agent_config *c, const struct graphs_setti
                        "there is no API key for %s: set %s on the server or configurable.%s",
                        c->provider->name, c->provider->key_name, c->provider->key_member);
     *out = (struct llm_request){
-        .provider = str_of(c->provider->wire),
+        .provider = c->wire,
         .model = c->model,
         .base_url = c->base_url,
         .api_key = key,

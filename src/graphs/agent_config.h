@@ -15,6 +15,7 @@ struct agent_provider;
 struct agent_config {
     struct arena arena;
     const struct agent_provider *provider;
+    str wire; /* the provider as the model port calls it */
     str model;
     str base_url;      /* without a slash at its end */
     bool own_base_url; /* not the server's: its keys are not for there */

@@ -26,7 +26,8 @@ const char AGENT_CONFIG_SCHEMA[] =
     "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"title\":\"AgentConfig\","
     "\"type\":\"object\",\"properties\":{\"model_name\":{\"type\":\"string\",\"title\":\"Model\","
     "\"description\":\"provider:model, for example openai:gpt-4o-mini. Providers: openai, "
-    "anthropic, google, custom. Default: what the server sets.\",\"metadata\":{"
+    "anthropic, google_genai, google_vertexai, custom. Default: what the server sets.\","
+    "\"metadata\":{"
     "\"x_oap_ui_config\":{\"type\":\"text\",\"placeholder\":\"openai:gpt-4o-mini\"}}},\"model\":{"
     "\"type\":\"string\",\"description\":\"The same as model_name, which wins.\"},"
     "\"temperature\":{\"type\":\"number\",\"minimum\":0,\"maximum\":2,\"title\":\"Temperature\","
@@ -41,7 +42,8 @@ const char AGENT_CONFIG_SCHEMA[] =
     "\"current_time\",\"calculator\",\"http_get\"]},\"title\":\"Tools\",\"description\":\"What "
     "the model may call. Default: all; http_get only on a server that allows hosts.\"},"
     "\"base_url\":{\"type\":\"string\",\"title\":\"Address of the model server\",\"description\":"
-    "\"OpenAI-compatible, for example http://127.0.0.1:11434/v1. Default: the provider's.\","
+    "\"It must speak as the model's provider does; without one as OpenAI's does, for example "
+    "http://127.0.0.1:11434/v1. Default: the provider's.\","
     "\"metadata\":{\"x_oap_ui_config\":{\"type\":\"text\"}}},\"custom_model_name\":{\"type\":"
     "\"string\",\"title\":\"Model at that address\",\"description\":\"Used only with base_url.\","
     "\"metadata\":{\"x_oap_ui_config\":{\"type\":\"text\"}}},\"custom_api_key\":{\"type\":"
@@ -55,5 +57,6 @@ const char AGENT_CONFIG_SCHEMA[] =
     "\"description\":\"API key of Google. Given with a run, it is used for that run's calls "
     "only.\",\"metadata\":{\"x_oap_ui_config\":{\"type\":\"password\"}}},\"apiKeys\":{\"type\":"
     "\"object\",\"description\":\"Keys by name: OPENAI_API_KEY, ANTHROPIC_API_KEY, "
-    "GOOGLE_API_KEY, CUSTOM_API_KEY.\",\"additionalProperties\":{\"type\":\"string\"}}}}";
+    "GOOGLE_API_KEY, VERTEXAI_API_KEY, CUSTOM_API_KEY.\",\"additionalProperties\":{\"type\":"
+    "\"string\"}}}}";
 /* clang-format on */

@@ -15,7 +15,7 @@ struct graphs_provider {
 };
 struct graphs_settings {
     str model_name; /* "provider:model" of assistants that name none */
-    struct graphs_provider openai, anthropic, google;
+    struct graphs_provider openai, anthropic, google, vertexai;
     /* Of models that an assistant configures with a base_url of its own. This key goes to any such
      * address; the keys of the providers above never do. */
     str custom_api_key;

@@ -98,6 +98,7 @@ static void make_answer(struct turn *t, const struct llm_response *response, str
                             .tool_calls = buf_view(&valid),
                             .invalid_tool_calls = buf_view(&invalid),
                             .response_metadata = response_metadata(t, response),
+                            .additional_kwargs = llm_additional_kwargs(a, response),
                             .input_tokens = response->input_tokens,
                             .output_tokens = response->output_tokens};
     message_make_ai(a, &ai, out);

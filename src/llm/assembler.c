@@ -114,6 +114,18 @@ int llm_assembler_tool_call(struct llm_assembler *as, int64_t index, str id, str
     return 0;
 }
 
+bool llm_assembler_has_call(const struct llm_assembler *as, int64_t index) {
+    for (size_t i = 0; i < as->calls.count; i++)
+        if (as->calls.p[i].key == index)
+            return true;
+    return false;
+}
+
+void llm_assembler_sign(struct llm_assembler *as, str signature) {
+    if (as->calls.count > 0 && signature.len > 0)
+        as->calls.p[as->calls.count - 1].signature = arena_dup(as->arena, signature);
+}
+
 static bool is_json_object(str text) {
     struct arena scratch;
     arena_init(&scratch, 16 * text.len + 64 * 1024);
@@ -136,6 +148,7 @@ void llm_assembler_finish(struct llm_assembler *as, struct llm_response *out) {
         const struct llm_tool_call_part *p = &as->calls.p[i];
         struct llm_tool_call *call = &out->tool_calls[i];
         call->id = p->id;
+        call->signature = p->signature;
         call->name = p->name.p ? p->name : STR("");
         /* Tools without parameters: some servers send no arguments at all. */
         str text = str_trim(buf_view(&p->arguments));

@@ -18,6 +18,7 @@
 struct llm_tool_call_part {
     int64_t key; /* the server's index; -1 when it gave none */
     str id, name;
+    str signature; /* of the server, to be sent back; absent: none */
     struct buf arguments;
 };
 
@@ -44,6 +45,9 @@ MUST_CHECK int llm_assembler_content(struct llm_assembler *as, str text, struct 
 /* One piece of a tool call. index -1: the server gave none. id, name, arguments may be absent. */
 MUST_CHECK int llm_assembler_tool_call(struct llm_assembler *as, int64_t index, str id, str name,
                                        str arguments, struct err *err);
+bool llm_assembler_has_call(const struct llm_assembler *as, int64_t index);
+/* A signature of the newest call. Copies. */
+void llm_assembler_sign(struct llm_assembler *as, str signature);
 /* Fills the answer's fields of out; calls without an id get one, arguments are validated. */
 void llm_assembler_finish(struct llm_assembler *as, struct llm_response *out);
 

@@ -57,13 +57,33 @@ static str words_in_object(yyjson_val *root) {
     return words;
 }
 
-static void words_find(char out[WORDS_BYTES], str body, str secret) {
+/* Google says a wrong key with 400, and how long to wait inside of the body. */
+static void hints_find(yyjson_val *error, int *status, int *retry_after_ms) {
+    yyjson_val *details = json_get(error, "details"), *detail;
+    size_t i, n;
+    if (!yyjson_is_arr(details))
+        return;
+    yyjson_arr_foreach(details, i, n, detail) {
+        str delay = json_str(json_get(detail, "retryDelay"));
+        double seconds;
+        if (str_eq(json_str(json_get(detail, "reason")), STR("API_KEY_INVALID")))
+            *status = 401;
+        if (*retry_after_ms == 0 && str_ends(delay, STR("s")) &&
+            str_to_double(str_slice(delay, 0, delay.len - 1), &seconds) && seconds > 0)
+            *retry_after_ms = seconds < 86400 ? (int)(seconds * 1000) : 86400000;
+    }
+}
+
+static void body_read(char out[WORDS_BYTES], str body, str secret, int *status,
+                      int *retry_after_ms) {
     struct arena scratch;
     arena_init(&scratch, 16 * body.len + 64 * 1024);
     yyjson_val *root;
     str words = str_trim(body);
     if (body.len > 0 && json_parse(&scratch, body, &root, NULL) == 0) {
-        str inner = words_in_object(yyjson_is_arr(root) ? yyjson_arr_get_first(root) : root);
+        root = yyjson_is_arr(root) ? yyjson_arr_get_first(root) : root;
+        str inner = words_in_object(root);
+        hints_find(json_get(root, "error"), status, retry_after_ms);
         if (inner.len > 0)
             words = inner;
     }
@@ -97,7 +117,7 @@ static int fault_set(struct err *err, int status, int retry_after_ms, str host, 
 int llm_fault_status(int status, str body, int retry_after_ms, str host, str secret,
                      struct err *err) {
     char words[WORDS_BYTES];
-    words_find(words, body, secret);
+    body_read(words, body, secret, &status, &retry_after_ms);
     return fault_set(err, status, retry_after_ms, host, words);
 }
 
@@ -113,6 +133,8 @@ static int status_of_error(yyjson_val *error) {
     if (number >= 400 && number < 600)
         return (int)number;
     str type = json_str(json_get(error, "type"));
+    if (str_find(type, STR("permission")) >= 0)
+        return 403;
     str name = json_str(code);
     if (str_find(type, STR("rate_limit")) >= 0 || str_find(name, STR("rate_limit")) >= 0)
         return 429;

@@ -5,11 +5,11 @@
  * retryable (spec/errors.def) and no delta was shown yet: a consumer never sees a text twice. The
  * pause doubles from 250 ms to 8 s, with the second half of it random; a longer Retry-After of the
  * server counts, up to a minute: past that the caller gets the error (and the time) at once.
- * A new provider: its own file with write_body and attempt, and a row in the table below. */
+ * A new provider: its struct llm_provider, and a row in the table below. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "llm/openai.h"
+#include "llm/provider.h"
 
 #define PAUSE_FIRST_MS     250
 #define PAUSE_MAX_MS       8000
@@ -29,12 +29,26 @@ struct llm *llm_new(struct rt *rt, struct http_client *client) {
 
 void llm_free(struct llm *llm) { mem_free(llm); }
 
-static int check_request(const struct llm_request *r, struct err *err) {
-    if (str_eq(r->provider, STR("anthropic")))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "models of the provider \"anthropic\" cannot be called yet; use an "
-                       "OpenAI-compatible endpoint");
-    if (!str_eq(r->provider, STR("openai")) && !str_eq(r->provider, STR("custom")))
+/* Those that speak like OpenAI are "custom". */
+const struct llm_provider *llm_provider_find(str name) {
+    static const struct {
+        const char *name;
+        const struct llm_provider *provider;
+    } providers[] = {{"openai", &LLM_OPENAI},
+                     {"custom", &LLM_OPENAI},
+                     {"anthropic", &LLM_ANTHROPIC},
+                     {"google_genai", &LLM_GOOGLE},
+                     {"google_vertexai", &LLM_GOOGLE}};
+    for (size_t i = 0; i < ARRAY_COUNT(providers); i++)
+        if (str_eq(name, str_of(providers[i].name)))
+            return providers[i].provider;
+    return NULL;
+}
+
+static int check_request(const struct llm_request *r, const struct llm_provider **out,
+                         struct err *err) {
+    *out = llm_provider_find(r->provider);
+    if (!*out)
         return err_set(err, ERR_UNSUPPORTED, "the model provider \"%.*s\" is not known",
                        (int)(r->provider.len < 64 ? r->provider.len : 64),
                        r->provider.p ? r->provider.p : "");
@@ -61,19 +75,20 @@ int llm_chat(struct llm *llm, const struct llm_request *request, llm_delta_fn on
              struct arena *a, struct llm_response *out, struct err *err) {
     fiber_assert_inside();
     int64_t started_us = clock_mono_us();
-    int rc = check_request(request, err);
+    const struct llm_provider *provider;
+    int rc = check_request(request, &provider, err);
     if (rc < 0)
         return rc;
     struct buf body;
     buf_init(&body, LLM_BODY_BYTES_MAX);
-    rc = llm_openai_write_body(request, &body, err);
+    rc = llm_write_body(provider, request, &body, err);
     int retries_max = request->retries_max < RETRIES_MAX ? request->retries_max : RETRIES_MAX;
     for (int attempts = 1; rc == 0; attempts++) {
         struct err cause = {0};
         size_t delta_count = 0;
         int64_t attempt_us = clock_mono_us();
-        rc = llm_openai_attempt(llm->client, request, buf_view(&body), on_delta, ctx, a, out,
-                                &delta_count, &cause);
+        rc = llm_attempt(llm->client, provider, request, buf_view(&body), on_delta, ctx, a, out,
+                         &delta_count, &cause);
         if (rc == 0) {
             out->attempts = attempts;
             out->first_byte_us += attempt_us - started_us;

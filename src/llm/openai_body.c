@@ -11,37 +11,77 @@
  *   remove      -           nothing: it is an instruction to the reducer
  *   other       the member "role", else function for a named one, else user
  *
- * Parts of a human's content are passed on when the API knows them (text, image_url, input_audio,
- * file); other kinds are other providers' and are left out. A new kind of part is added in
- * part_is_known(). */
+ * Blocks of a human's content are passed on when the API knows them (text, image_url, input_audio,
+ * file) and translated when parts.h does; other kinds are other providers' and are left out. */
 #include "llm/openai.h"
+#include "llm/parts.h"
 
-static bool part_is_known(str type) {
-    return str_eq(type, STR("text")) || str_eq(type, STR("image_url")) ||
-           str_eq(type, STR("input_audio")) || str_eq(type, STR("file"));
+static bool part_is_native(yyjson_val *block) {
+    str type = json_str(json_get(block, "type"));
+    return str_eq(type, STR("image_url")) || str_eq(type, STR("input_audio")) ||
+           (str_eq(type, STR("file")) && json_has(block, "file"));
 }
 
-static void write_parts(struct json_writer *w, yyjson_val *parts) {
+/* LangChain's and other servers' blocks in this API's words. */
+static void write_translated(struct json_writer *w, struct arena *a, const struct llm_part *p) {
+    str data = p->url;
+    if (p->base64.len)
+        data = arena_printf(a, "data:" STR_FMT ";base64," STR_FMT,
+                            STR_ARG(p->mime.len                 ? p->mime
+                                    : p->kind == LLM_PART_IMAGE ? STR("image/png")
+                                                                : STR("application/pdf")),
+                            STR_ARG(p->base64));
+    const char *type = p->kind == LLM_PART_IMAGE   ? "image_url"
+                       : p->kind == LLM_PART_AUDIO ? "input_audio"
+                                                   : "file";
+    jw_object(w);
+    jw_key(w, "type");
+    jw_z(w, type);
+    jw_key(w, type);
+    jw_object(w);
+    if (p->kind == LLM_PART_IMAGE) {
+        jw_key(w, "url");
+        jw_str(w, data);
+    } else if (p->kind == LLM_PART_AUDIO) {
+        jw_key(w, "data");
+        jw_str(w, p->base64);
+        jw_key(w, "format");
+        jw_z(w, str_eq(p->mime, STR("audio/mpeg")) || str_eq(p->mime, STR("audio/mp3")) ? "mp3"
+                                                                                        : "wav");
+    } else {
+        jw_key(w, "filename");
+        jw_str(w, p->name.len ? p->name : STR("file"));
+        jw_key(w, "file_data");
+        jw_str(w, data);
+    }
+    jw_object_end(w);
+    jw_object_end(w);
+}
+
+static int write_parts(struct json_writer *w, struct arena *a, yyjson_val *parts, struct err *err) {
     jw_array(w);
     size_t i, n;
-    yyjson_val *part;
-    yyjson_arr_foreach(parts, i, n, part) {
-        str type = json_str(json_get(part, "type"));
-        bool plain = yyjson_is_str(part);
-        if (!plain && !part_is_known(type))
-            continue;
-        if (!plain && !str_eq(type, STR("text"))) {
-            jw_val(w, part);
-            continue;
+    yyjson_val *block;
+    yyjson_arr_foreach(parts, i, n, block) {
+        struct llm_part p;
+        llm_part_read(a, block, &p);
+        if (p.kind == LLM_PART_TEXT) {
+            jw_object(w);
+            jw_key(w, "type");
+            jw_z(w, "text");
+            jw_key(w, "text");
+            jw_str(w, p.text.p ? p.text : STR(""));
+            jw_object_end(w);
+        } else if (part_is_native(block)) {
+            jw_val(w, block);
+        } else if (p.kind == LLM_PART_VIDEO || (p.kind > LLM_PART_IMAGE && !p.base64.len)) {
+            return llm_part_refuse(err, &p, "this model server");
+        } else if (p.kind != LLM_PART_NONE) {
+            write_translated(w, a, &p);
         }
-        jw_object(w);
-        jw_key(w, "type");
-        jw_z(w, "text");
-        jw_key(w, "text");
-        jw_val(w, plain ? part : json_get(part, "text"));
-        jw_object_end(w);
     }
     jw_array_end(w);
+    return 0;
 }
 
 static bool name_is_sendable(str name) {
@@ -118,15 +158,18 @@ static void write_text(struct json_writer *w, struct arena *a, const struct mess
     jw_str(w, text.p ? text : STR(""));
 }
 
-static void write_human(struct json_writer *w, struct arena *a, const struct message *m) {
+static int write_human(struct json_writer *w, struct arena *a, const struct message *m,
+                       struct err *err) {
     yyjson_val *content = json_get(m->root, "content");
+    int rc = 0;
     if (yyjson_is_arr(content)) {
         jw_key(w, "content");
-        write_parts(w, content);
+        rc = write_parts(w, a, content, err);
     } else {
         write_text(w, a, m);
     }
     write_name(w, m);
+    return rc;
 }
 
 static str message_role(const struct message *m) {
@@ -148,14 +191,16 @@ static str message_role(const struct message *m) {
     return str_eq(m->type_name, STR("function")) ? STR("function") : STR("user");
 }
 
-static void write_message(struct json_writer *w, struct arena *a, const struct message *m) {
+static int write_message(struct json_writer *w, struct arena *a, const struct message *m,
+                         struct err *err) {
+    int rc = 0;
     jw_object(w);
     jw_key(w, "role");
     jw_str(w, message_role(m));
     if (m->type == MESSAGE_AI) {
         write_ai(w, a, m);
     } else if (m->type == MESSAGE_HUMAN) {
-        write_human(w, a, m);
+        rc = write_human(w, a, m, err);
     } else {
         write_text(w, a, m);
         if (m->type == MESSAGE_TOOL) {
@@ -167,10 +212,16 @@ static void write_message(struct json_writer *w, struct arena *a, const struct m
         }
     }
     jw_object_end(w);
+    return rc;
 }
 
 static int write_messages(struct json_writer *w, struct arena *a, const struct llm_request *r,
                           struct err *err) {
+    struct message *list;
+    size_t count;
+    int rc = llm_messages_load(a, r, &list, &count, err);
+    if (rc < 0)
+        return rc;
     jw_key(w, "messages");
     jw_array(w);
     if (r->system_prompt.len > 0) {
@@ -181,26 +232,18 @@ static int write_messages(struct json_writer *w, struct arena *a, const struct l
         jw_str(w, r->system_prompt);
         jw_object_end(w);
     }
-    for (size_t i = 0; i < r->message_count; i++) {
-        struct message m = r->messages[i];
-        if (m.type == MESSAGE_REMOVE)
-            continue;
-        struct err why = {0};
-        if (message_load(a, &m, &why) < 0)
-            return err_set(err, ERR_MODEL_REQUEST,
-                           "messages[%zu] cannot be sent to a model: %.160s", i, why.message);
-        write_message(w, a, &m);
-    }
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = write_message(w, a, &list[i], err);
     jw_array_end(w);
-    return 0;
+    return rc;
 }
 
-static int write_tools(struct json_writer *w, struct arena *a, str tools, struct err *err) {
+static int write_tools(struct json_writer *w, struct arena *a, const struct llm_request *r,
+                       struct err *err) {
     yyjson_val *list;
-    if (json_parse(a, tools, &list, NULL) < 0 || !yyjson_is_arr(list))
-        return err_set(err, ERR_MODEL_REQUEST, "the list of tools is not a JSON array");
-    if (yyjson_arr_size(list) == 0)
-        return 0;
+    int rc = llm_tools_load(a, r, &list, err);
+    if (rc < 0 || !list)
+        return rc;
     jw_key(w, "tools");
     jw_array(w);
     size_t i, n;
@@ -241,29 +284,14 @@ static int write_body(struct json_writer *w, struct arena *a, const struct llm_r
         jw_i64(w, r->max_tokens);
     }
     int rc = write_messages(w, a, r, err);
-    if (rc == 0 && r->tools.len > 0)
-        rc = write_tools(w, a, r->tools, err);
+    if (rc == 0)
+        rc = write_tools(w, a, r, err);
     jw_object_end(w);
     return rc;
 }
 
-static int too_large(struct err *err, size_t bytes_max) {
-    return err_set(err, ERR_MODEL_REQUEST, "the request to the model is larger than %zu bytes",
-                   bytes_max);
-}
-
-int llm_openai_write_body(const struct llm_request *r, struct buf *out, struct err *err) {
-    size_t bytes = r->tools.len + r->system_prompt.len;
-    for (size_t i = 0; i < r->message_count; i++)
-        bytes += r->messages[i].json.len;
-    if (bytes > out->max_bytes) /* before documents of that size are built */
-        return too_large(err, out->max_bytes);
-    struct arena scratch;
-    arena_init(&scratch, 64 * bytes + ((size_t)1 << 20));
+int llm_openai_write_body(struct buf *out, struct arena *scratch, const struct llm_request *r,
+                          struct err *err) {
     struct json_writer w = json_writer(out);
-    int rc = write_body(&w, &scratch, r, err);
-    arena_deinit(&scratch);
-    if (rc == 0 && !buf_ok(out))
-        rc = too_large(err, out->max_bytes);
-    return rc;
+    return write_body(&w, scratch, r, err);
 }

@@ -14,20 +14,20 @@
 #include "rt/fiber.h"
 
 struct llm_request {
-    str provider;            /* "openai", "anthropic", "custom" */
+    str provider; /* "openai", "custom", "anthropic", "google_genai", "google_vertexai" */
     str model;
-    str base_url;            /* "https://api.openai.com/v1" */
-    str api_key;             /* may be absent */
+    str base_url; /* "https://api.openai.com/v1" */
+    str api_key;  /* may be absent */
     double temperature;
     bool has_temperature;
-    int max_tokens;          /* 0: not sent */
-    str system_prompt;       /* absent: none */
+    int max_tokens;    /* 0: not sent */
+    str system_prompt; /* absent: none */
     const struct message *messages;
     size_t message_count;
-    str tools;               /* JSON array of {name, description, parameters}; absent: none */
+    str tools; /* JSON array of {name, description, parameters}; absent: none */
     bool stream;
     int64_t connect_timeout_us, head_timeout_us, idle_timeout_us; /* 0: the HTTP client's own */
-    int retries_max;         /* of whole attempts that produced no delta */
+    int retries_max; /* of whole attempts that produced no delta */
 };
 
 struct llm_tool_call_delta {
@@ -35,8 +35,8 @@ struct llm_tool_call_delta {
     str id, name, arguments; /* each may be absent */
 };
 struct llm_delta {
-    str message_id;          /* the response's id, stable within the call */
-    str content;             /* absent: none */
+    str message_id;                              /* the response's id, stable within the call */
+    str content;                                 /* absent: none */
     const struct llm_tool_call_delta *tool_call; /* NULL: none */
 };
 /* On the calling fiber, in order, as bytes arrive. */
@@ -44,19 +44,24 @@ typedef void (*llm_delta_fn)(void *ctx, const struct llm_delta *delta);
 
 struct llm_tool_call {
     str id, name;
-    str arguments;           /* the text the model wrote */
-    bool arguments_valid;    /* it is a JSON object */
+    str arguments;        /* the text the model wrote */
+    bool arguments_valid; /* it is a JSON object */
+    str signature;        /* to be sent back with the call; absent: none */
 };
 struct llm_response {
     str id, model;
     str content;
     struct llm_tool_call *tool_calls;
     size_t tool_call_count;
-    str finish_reason;       /* "stop", "tool_calls", "length", … */
+    str finish_reason;                   /* "stop", "tool_calls", "length", "content_filter", … */
     int64_t input_tokens, output_tokens; /* -1 unknown */
     int64_t first_byte_us, total_us;     /* durations seen by this call */
     int attempts;
 };
+
+/* What the message of this answer must keep, as LangChain does, to be sent back: a JSON object for
+ * its additional_kwargs; absent: nothing. */
+str llm_additional_kwargs(struct arena *a, const struct llm_response *response);
 
 struct llm;
 struct llm *llm_new(struct rt *rt, struct http_client *client);

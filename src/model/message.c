@@ -756,9 +756,9 @@ static void make_open(struct buf *b, struct json_writer *w, str content) {
     jw_str(w, content.p ? content : STR(""));
 }
 
-static void make_common(struct json_writer *w, str response_metadata, str id) {
+static void make_common(struct json_writer *w, str additional, str response_metadata, str id) {
     jw_key(w, "additional_kwargs");
-    jw_raw(w, STR("{}"));
+    jw_raw(w, str_empty(additional) ? STR("{}") : additional);
     jw_key(w, "response_metadata");
     jw_raw(w, str_empty(response_metadata) ? STR("{}") : response_metadata);
     jw_key(w, "id");
@@ -800,7 +800,7 @@ void message_make_ai(struct arena *a, const struct message_ai *in, struct messag
         jw_i64(&w, (int64_t)((uint64_t)input + (uint64_t)output));
         jw_object_end(&w);
     }
-    make_common(&w, in->response_metadata, out->id);
+    make_common(&w, in->additional_kwargs, in->response_metadata, out->id);
     jw_key(&w, "type");
     jw_z(&w, "ai");
     make_close(a, &b, &w, out);
@@ -812,7 +812,7 @@ void message_make_tool(struct arena *a, str id, str tool_call_id, str name, str 
     struct json_writer w;
     make_identity(a, MESSAGE_TOOL, id, out);
     make_open(&b, &w, content);
-    make_common(&w, STR_NULL, out->id);
+    make_common(&w, STR_NULL, STR_NULL, out->id);
     if (name.p) {
         jw_key(&w, "name");
         jw_str(&w, name);
@@ -831,7 +831,7 @@ void message_make_human(struct arena *a, str id, str content, struct message *ou
     struct json_writer w;
     make_identity(a, MESSAGE_HUMAN, id, out);
     make_open(&b, &w, content);
-    make_common(&w, STR_NULL, out->id);
+    make_common(&w, STR_NULL, STR_NULL, out->id);
     jw_key(&w, "type");
     jw_z(&w, "human");
     make_close(a, &b, &w, out);

@@ -56,6 +56,7 @@ str message_type_name(const struct message *m);
 struct message_ai {
     str id, content, tool_calls, invalid_tool_calls;
     str response_metadata;               /* JSON object or absent */
+    str additional_kwargs;               /* JSON object or absent */
     int64_t input_tokens, output_tokens; /* -1: no usage_metadata */
 };
 void message_make_ai(struct arena *a, const struct message_ai *in, struct message *out);

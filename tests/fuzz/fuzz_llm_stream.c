@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_llm_stream.c - the model client's stream: server-sent events, chunks, tool calls, errors.
+/* fuzz_llm_stream.c - the model client's streams: server-sent events, chunks, tool calls, errors.
  *
- * The first byte says how the rest is cut into reads. Checks: a refusal is an ERR_MODEL_* with a
- * one-line text that does not hold the key; an answer has an id, valid UTF-8, and tool calls whose
- * deltas add up to their arguments; the same bytes read whole give the same result. */
+ * The first byte says of which dialect the rest is, and how it is cut into reads. Checks: a refusal
+ * is an ERR_MODEL_* with a one-line text that does not hold the key; an answer has an id, valid
+ * UTF-8, and tool calls whose deltas add up to their arguments; the same bytes read whole give the
+ * same result. */
 #include "base/mem.h"
-#include "llm/openai.h"
+#include "llm/provider.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,21 +32,21 @@ static void on_delta(void *ctx, const struct llm_delta *d) {
     }
 }
 
-static void run_stream(struct run *r, str bytes, size_t step) {
-    struct llm_openai_stream s;
+static void run_stream(struct run *r, const struct llm_provider *provider, str bytes, size_t step) {
+    struct llm_stream s;
     *r = (struct run){0};
     arena_init(&r->arena, (size_t)256 << 20);
     buf_init(&r->content, (size_t)32 << 20);
     buf_init(&r->arguments, (size_t)32 << 20);
     llm_assembler_init(&r->as, &r->arena, on_delta, r);
-    llm_openai_stream_init(&s, &r->as, STR("host:1"), STR(KEY));
+    llm_stream_init(&s, provider, &r->as, STR("host:1"), STR(KEY));
     for (size_t at = 0; r->rc == 0 && at < bytes.len; at += step)
-        r->rc = llm_openai_stream_feed(&s, str_slice(bytes, at, at + step), &r->err);
+        r->rc = llm_stream_feed(&s, str_slice(bytes, at, at + step), &r->err);
     if (r->rc == 0)
-        r->rc = llm_openai_stream_end(&s, &r->err);
+        r->rc = llm_stream_end(&s, &r->err);
     if (r->rc == 0)
         llm_assembler_finish(&r->as, &r->out);
-    llm_openai_stream_deinit(&s);
+    llm_stream_deinit(&s);
 }
 
 static void check(const struct run *r) {
@@ -78,9 +79,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct run cut, whole;
     if (size < 1 || size > 1 << 16)
         return 0;
+    static const struct llm_provider *const providers[] = {&LLM_OPENAI, &LLM_ANTHROPIC,
+                                                           &LLM_GOOGLE};
+    const struct llm_provider *provider = providers[data[0] / 61 % ARRAY_COUNT(providers)];
     str bytes = str_n((const char *)data + 1, size - 1);
-    run_stream(&cut, bytes, (size_t)data[0] % 61 + 1);
-    run_stream(&whole, bytes, bytes.len + 1);
+    run_stream(&cut, provider, bytes, (size_t)data[0] % 61 + 1);
+    run_stream(&whole, provider, bytes, bytes.len + 1);
     check(&cut);
     check(&whole);
     ASSERT(cut.rc == whole.rc);

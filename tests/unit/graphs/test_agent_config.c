@@ -39,19 +39,36 @@ static int read_with(struct arena *a, const struct graphs_settings *s, const cha
             fail_msg("\"" STR_FMT "\" is not \"%s\"", STR_ARG(got_), z);                           \
     } while (0)
 
-static void test_requests(void **state) {
-    (void)state;
-#define OWN "\"base_url\":\"http://own:1/v1/\""
-    static const struct {
+/* What a configuration makes of a request. */
+#define GEMINI "https://generativelanguage.googleapis.com/v1beta"
+#define OWN    "\"base_url\":\"http://own:1/v1/\""
+static const struct {
         const char *json, *wire, *model, *url, *key, *shown;
-    } cases[] = {
+} REQUESTS[] = {
         {"{}", "openai", "gpt-4o-mini", "https://api.openai.com/v1", "key-openai", "openai"},
         {"{\"model_name\":null,\"model\":\"\",\"base_url\":\"\",\"temperature\":null}", "openai",
          "gpt-4o-mini", "https://api.openai.com/v1", "key-openai", "openai"},
         {"{\"model\":\"gpt-5\"}", "openai", "gpt-5", "https://api.openai.com/v1", "key-openai",
          "openai"},
-        {"{\"model\":\"gpt-5\",\"model_name\":\"google:gemini-2.5\"}", "custom", "gemini-2.5",
-         "https://generativelanguage.googleapis.com/v1beta/openai", "key-google", "google"},
+        {"{\"model\":\"gpt-5\",\"model_name\":\"google:gemini-2.5\"}", "google_genai", "gemini-2.5",
+         GEMINI, "key-google", "google"},
+        {"{\"model_name\":\"google_genai:gemini-2.5\"}", "google_genai", "gemini-2.5", GEMINI,
+         "key-google", "google_genai"},
+        /* Google's other address speaks another dialect; the server's key is not for there. */
+        {"{\"model_name\":\"google:gemini-2.5\",\"base_url\":\"" GEMINI "/openai\"}", "custom",
+         "gemini-2.5", GEMINI "/openai", "key-custom", "google"},
+        {"{\"model_name\":\"google_vertexai:gemini-2.5\",\"vertexai_api_key\":\"ya29.x\"}",
+         "google_vertexai", "gemini-2.5", "https://aiplatform.googleapis.com/v1/publishers/google",
+         "ya29.x", "google_vertexai"},
+        /* Names that say whose they are. */
+        {"{\"model\":\"claude-sonnet-4-5\",\"anthropic_api_key\":\"k\"}", "anthropic",
+         "claude-sonnet-4-5", "https://api.anthropic.com", "k", "anthropic"},
+        {"{\"model\":\"gemini-2.5-pro\"}", "google_genai", "gemini-2.5-pro", GEMINI, "key-google",
+         "google_genai"},
+        {"{" OWN ",\"model_name\":\"anthropic:claude\",\"anthropic_api_key\":\"k\"}", "anthropic",
+         "claude", "http://own:1/v1", "k", "anthropic"},
+        {"{" OWN ",\"model_name\":\"google_genai:g\"}", "google_genai", "g", "http://own:1/v1",
+         "key-custom", "google_genai"},
         {"{\"model_name\":\"anthropic:claude\",\"anthropic_api_key\":\"k\"}", "anthropic", "claude",
          "https://api.anthropic.com", "k", "anthropic"},
         {"{\"apiKeys\":{\"OPENAI_API_KEY\":\"mine\"}}", "openai", "gpt-4o-mini",
@@ -74,23 +91,26 @@ static void test_requests(void **state) {
         /* A name that a form kept, without an address. */
         {"{\"custom_model_name\":\"m\"}", "openai", "gpt-4o-mini", "https://api.openai.com/v1",
          "key-openai", "openai"},
-    };
+};
+
+static void test_requests(void **state) {
+    (void)state;
     struct graphs_settings s = settings();
-    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(REQUESTS); i++) {
         struct arena a;
         struct agent_config *c;
         struct llm_request r;
         struct err err = {0};
         yyjson_val *config;
         arena_init(&a, 1 << 20);
-        if (read_with(&a, &s, cases[i].json, &c, &config, &err) < 0)
-            fail_msg("%s: %s", cases[i].json, err.message);
+        if (read_with(&a, &s, REQUESTS[i].json, &c, &config, &err) < 0)
+            fail_msg("%s: %s", REQUESTS[i].json, err.message);
         assert_int_equal(agent_config_request(c, &s, config, &r, &err), 0);
-        assert_str(r.provider, cases[i].wire);
-        assert_str(r.model, cases[i].model);
-        assert_str(r.base_url, cases[i].url);
-        assert_str(r.api_key, cases[i].key);
-        assert_str(agent_config_provider(c), cases[i].shown);
+        assert_str(r.provider, REQUESTS[i].wire);
+        assert_str(r.model, REQUESTS[i].model);
+        assert_str(r.base_url, REQUESTS[i].url);
+        assert_str(r.api_key, REQUESTS[i].key);
+        assert_str(agent_config_provider(c), REQUESTS[i].shown);
         assert_false(r.has_temperature);
         assert_int_equal(r.max_tokens, 0);
         assert_null(r.system_prompt.p);
@@ -160,7 +180,7 @@ static void test_faults(void **state) {
          "configurable.model_name: must hold neither blanks nor control characters", ERR_INVALID},
         {"{\"model_name\":\"mistral:big\"}",
          "configurable.model_name: the provider of \"mistral:big\" must be one of openai, "
-         "anthropic, google, custom",
+         "anthropic, google_genai, google_vertexai, custom",
          ERR_INVALID},
         {"{\"model_name\":\"openai:\"}", "configurable.model_name: names a provider but no model",
          ERR_INVALID},
