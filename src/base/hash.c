@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hash.c - SHA-256 through OpenSSL's EVP.
+/* hash.c - SHA-256 through OpenSSL's EVP; XXH3 by its library.
  *
  * The algorithm is fetched once per thread: an implicit fetch at each call takes a lock and costs
  * more than the digest of a short text. */
 #include "base/hash.h"
 
 #include <openssl/evp.h>
+#include <xxhash.h>
 
 #include "base/err.h"
 
@@ -17,4 +18,11 @@ void hash_sha256(str data, unsigned char out[HASH_SHA256_BYTES]) {
     ASSERT(sha256);
     int ok = EVP_Digest(data.p, data.len, out, &len, sha256, NULL);
     ASSERT(ok == 1 && len == HASH_SHA256_BYTES);
+}
+
+void hash_xxh3(str data, unsigned char out[HASH_XXH3_BYTES]) {
+    XXH128_canonical_t canonical;
+    STATIC_ASSERT(sizeof(canonical) == HASH_XXH3_BYTES, "XXH3 has 128 bits");
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(data.p, data.len));
+    memcpy(out, canonical.digest, HASH_XXH3_BYTES);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hash.h - cryptographic digests, by OpenSSL. FIPS 180-4.
+/* hash.h - cryptographic digests, by OpenSSL (FIPS 180-4), and XXH3, which only names things.
  * Memory: none. Errors: none (a failing digest is a broken library and ends the process).
  * Suspends: never. Tests: tests/unit/base/test_hash.c */
 #ifndef HF_BASE_HASH_H
@@ -9,5 +9,8 @@
 
 #define HASH_SHA256_BYTES 32
 void hash_sha256(str data, unsigned char out[HASH_SHA256_BYTES]);
+/* XXH3 of 128 bits, in its canonical form. */
+#define HASH_XXH3_BYTES 16
+void hash_xxh3(str data, unsigned char out[HASH_XXH3_BYTES]);
 
 #endif

@@ -10,17 +10,30 @@
  * without input goes on where the thread's newest checkpoint says. */
 #include "engine/engine_int.h"
 
-#include <stdio.h>
-
 #include "base/clock.h"
+#include "base/hash.h"
 
-struct id task_id(const struct live_run *run, int node_index) {
-    char name[96];
-    int len =
-        snprintf(name, sizeof(name), "%d:%s", run->step + 1, run->def->nodes[node_index].name);
-    ASSERT(len > 0);
-    size_t n = (size_t)len < sizeof(name) ? (size_t)len : sizeof(name) - 1;
-    return id_v5(run->checkpoint_id, str_n(name, n));
+/* As LangGraph for Python makes them: so a process of either finds the other's pending writes. */
+struct id task_id(const struct live_run *run, const struct planned *t) {
+    struct arena *a = run->view.arena;
+    str name = str_of(run->def->nodes[t->node].name);
+    str *triggers = ARENA_ARRAY(a, str, run->def->join_count + 1);
+    struct buf b;
+    struct id id;
+    buf_init(&b, SIZE_MAX / 2);
+    buf_str(&b, str_n((const char *)run->checkpoint_id.b, sizeof(run->checkpoint_id.b)));
+    buf_str(&b, name);
+    buf_i64(&b, run->step + 1);
+    buf_str(&b, name);
+    buf_str(&b, t->send < 0 ? STR("__pregel_pull") : STR("__pregel_push"));
+    if (t->send >= 0)
+        buf_i64(&b, t->send);
+    size_t count = t->send < 0 ? plan_triggers(a, run->def, t->node, triggers) : 0;
+    for (size_t i = 0; i < count; i++)
+        buf_str(&b, triggers[i]);
+    hash_xxh3(buf_view(&b), id.b);
+    buf_deinit(&b);
+    return id;
 }
 
 static str dup_buf(struct live_run *run, struct buf *b) {
@@ -58,35 +71,60 @@ static void write_next(struct live_run *run, struct json_writer *w, bool start) 
     jw_array(w);
     if (start)
         jw_z(w, "__start__");
-    for (size_t i = 0; !start && i < run->next_count; i++)
-        jw_z(w, run->def->nodes[run->next[i]].name);
+    for (size_t i = 0; !start && i < run->plan.count; i++)
+        jw_z(w, run->def->nodes[run->plan.tasks[i].node].name);
+    jw_array_end(w);
+}
+
+static void write_path(struct live_run *run, struct json_writer *w, const struct planned *t) {
+    jw_array(w);
+    if (t->send >= 0) {
+        jw_z(w, "__pregel_push");
+        jw_i64(w, t->send);
+        jw_bool(w, false);
+    } else {
+        jw_z(w, "__pregel_pull");
+        jw_z(w, run->def->nodes[t->node].name);
+    }
+    jw_array_end(w);
+}
+
+static void write_triggers(struct live_run *run, struct json_writer *w, const struct planned *t) {
+    str *triggers = ARENA_ARRAY(&run->arena, str, run->def->join_count + 1);
+    size_t count = 0;
+    jw_array(w);
+    if (t->send >= 0)
+        jw_z(w, "__pregel_push");
+    else
+        count = plan_triggers(&run->arena, run->def, t->node, triggers);
+    for (size_t i = 0; i < count; i++)
+        jw_str(w, triggers[i]);
     jw_array_end(w);
 }
 
 static void write_tasks(struct live_run *run, struct json_writer *w, bool full) {
     jw_array(w);
-    for (size_t i = 0; i < run->next_count; i++) {
-        const char *name = run->def->nodes[run->next[i]].name;
+    for (size_t i = 0; i < run->plan.count; i++) {
+        const struct planned *t = &run->plan.tasks[i];
         char id[ID_DASHED_LEN];
-        id_write_dashed(task_id(run, run->next[i]), id);
+        id_write_dashed(task_id(run, t), id);
         jw_object(w);
         jw_key(w, "id");
         jw_str(w, str_n(id, sizeof(id)));
         jw_key(w, "name");
-        jw_z(w, name);
+        jw_z(w, run->def->nodes[t->node].name);
         jw_key(w, "path");
-        jw_array(w);
-        jw_z(w, "__pregel_pull");
-        jw_z(w, name);
-        jw_array_end(w);
+        write_path(run, w, t);
         if (full) {
             jw_raw(w, STR("\"error\":null,\"interrupts\":[],\"checkpoint\":null,\"state\":null,"
                           "\"result\":null"));
         } else {
             jw_key(w, "triggers");
-            jw_array(w);
-            jw_str(w, arena_printf(&run->arena, "branch:to:%s", name));
-            jw_array_end(w);
+            write_triggers(run, w, t);
+            if (t->send >= 0) {
+                jw_key(w, "input");
+                jw_raw(w, t->input);
+            }
         }
         jw_object_end(w);
     }
@@ -173,12 +211,14 @@ void checkpoint_make(struct live_run *run, const char *source, bool stored, stru
     run->checkpoint_id = c.id;
     c.next = text_of(run, write_next, input);
     if (stored) {
-        str next[GRAPH_NODES_MAX];
-        for (size_t i = 0; i < run->next_count; i++)
-            next[i] = str_of(run->def->nodes[run->next[i]].name);
+        str edges[GRAPH_NODES_MAX];
+        size_t edge_count = 0;
+        for (size_t i = 0; i < run->def->node_count; i++)
+            if (run->plan.edges >> i & 1)
+                edges[edge_count++] = str_of(run->def->nodes[i].name);
         c.tasks = input ? STR("[]") : text_of(run, write_tasks, true);
         c.metadata = checkpoint_metadata(run, source);
-        state_checkpoint_add(&run->view, b, &c, next, input ? 0 : run->next_count,
+        state_checkpoint_add(&run->view, b, &c, edges, input ? 0 : edge_count,
                              input ? json_text(&run->arena, json_get(run->kwargs, "input"))
                                    : STR_NULL);
     }
@@ -222,13 +262,8 @@ static int resume_head(struct live_run *run, const struct checkpoint *head, stru
     yyjson_val *next = NULL;
     if (head->next.p && json_parse(&run->arena, head->next, &next, err) < 0)
         return ERR_CORRUPT;
-    yyjson_arr_iter it = yyjson_arr_iter_with(next);
-    run->next_count = 0;
-    for (yyjson_val *v; next && (v = yyjson_arr_iter_next(&it)) != NULL;)
-        for (size_t i = 0; i < run->def->node_count && run->next_count < GRAPH_NODES_MAX; i++)
-            if (str_eq(json_str(v), str_of(run->def->nodes[i].name)))
-                run->next[run->next_count++] = (int)i;
-    if (run->next_count == 0)
+    plan_read(&run->view, next, &run->plan);
+    if (run->plan.count == 0)
         return err_set(err, ERR_INVALID, "Received no input for __start__");
     out->entries[out->entry_count++] =
         (struct hub_entry){.entry = {.run_id = run->row.id,
@@ -237,6 +272,40 @@ static int resume_head(struct live_run *run, const struct checkpoint *head, stru
                                      .data = checkpoint_entry(run, head, false, STR_NULL)},
                            .state = &run->view};
     return 0;
+}
+
+/* What waited of the state before gives way to the input. */
+static int apply_input(struct live_run *run, const struct state_write *writes, size_t count,
+                       struct err *err) {
+    const int start = GRAPH_START;
+    struct route route = {.arena = &run->arena, .graph = run->def};
+    plan_consume(&run->view);
+    state_step_begin(&run->view);
+    for (size_t i = 0; i < count; i++) {
+        int rc = state_apply(&run->view, &writes[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    state_step_end(&run->view);
+    if (run->def->route)
+        run->def->route(&run->view, run->compiled->object, GRAPH_START, &route);
+    return plan_after(&run->view, &start, &route, 1, &run->plan, err);
+}
+
+static int take_input(struct live_run *run, yyjson_val *input, struct db_batch *b,
+                      struct begin *out, struct err *err) {
+    struct state_write *writes;
+    size_t count;
+    int rc = state_read_values(&run->view, input, true, &writes, &count, err);
+    if (rc < 0)
+        return rc;
+    /* Only these two modes show the state before the input. */
+    str before = run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS)
+                     ? arena_dup(&run->arena, state_values_json(&run->view))
+                     : STR_NULL;
+    checkpoint_make(run, "input", !run->temporary, b, &out->entries[1]);
+    out->entries[1].values = before;
+    return apply_input(run, writes, count, err);
 }
 
 int live_run_begin(struct live_run *run, const struct thread *thread, struct db_batch *b,
@@ -252,22 +321,9 @@ int live_run_begin(struct live_run *run, const struct thread *thread, struct db_
     bool made_before = id_eq(head.run_id, run->row.id);
     if (made_before || !input || yyjson_is_null(input))
         return resume_head(run, &head, out, err);
-    struct state_write *writes;
-    size_t count;
-    rc = state_read_input(&run->view, input, &writes, &count, err);
+    rc = take_input(run, input, b, out, err);
     if (rc < 0)
         return rc;
-    /* Only these two modes show the state before the input. */
-    str before =
-        run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS)
-            ? arena_dup(&run->arena, state_values_json(&run->view))
-            : STR_NULL;
-    checkpoint_make(run, "input", !run->temporary, b, &out->entries[1]);
-    out->entries[1].values = before;
-    for (size_t i = 0; i < count; i++)
-        state_apply(&run->view, &writes[i]);
-    struct compiled_graph *g = run->compiled;
-    run->next_count = run->def->route(&run->view, g->object, GRAPH_START, run->next);
     checkpoint_make(run, "loop", !run->temporary, b, &out->entries[2]);
     out->entries[2].state = &run->view;
     out->entry_count = 3;

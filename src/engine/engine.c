@@ -116,6 +116,7 @@ void live_run_unref(struct live_run *run) {
         return;
     if (run->compiled)
         compiled_graph_unref(run->compiled);
+    graph_def_unref(run->def);
     if (run->topic)
         hub_topic_unref(run->engine->hub, run->topic);
     mem_free((char *)(uintptr_t)run->cancel_reason.p);

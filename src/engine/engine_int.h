@@ -34,8 +34,9 @@ struct slot {
 struct task {
     struct live_run *run;
     const struct node_def *node;
-    int node_index;
+    const struct planned *planned;
     struct id id;
+    struct route next; /* what it said by itself, then all that follows it */
     struct node_ctx ctx;
     VEC(struct state_write) writes;
     int rc;
@@ -81,8 +82,7 @@ struct live_run {
     struct graph_view view;
     struct id checkpoint_id;
     int step; /* of checkpoint_id */
-    int next[GRAPH_NODES_MAX];
-    size_t next_count;
+    struct plan plan; /* the tasks that come next */
     str metadata_members; /* of checkpoints and messages, without braces */
     int64_t begun_us;
     /* result */
@@ -230,7 +230,7 @@ MUST_CHECK MAY_SUSPEND int live_run_begin(struct live_run *run, const struct thr
 void checkpoint_make(struct live_run *run, const char *source, bool stored, struct db_batch *b,
                      struct hub_entry *out);
 struct hub_entry start_entry(struct live_run *run);
-struct id task_id(const struct live_run *run, int node_index);
+struct id task_id(const struct live_run *run, const struct planned *t);
 
 /* The stored checkpoint that a thread's row may name after the begin; nil for temporary runs. */
 static inline struct id begun_checkpoint(const struct live_run *run) {

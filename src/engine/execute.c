@@ -18,10 +18,10 @@
 #include "base/log.h"
 
 #define COMMIT_RETRY_US_MAX 2000000
-#define CLAIM_RETRY_US 1000000
-#define BUSY_RETRY_US  250000
+#define CLAIM_RETRY_US      1000000
+#define BUSY_RETRY_US       250000
 /* How long a temporary run's thread stays for readers in other processes. */
-#define TEMPORARY_US   10000000
+#define TEMPORARY_US 10000000
 
 /* --- the end --- */
 
@@ -58,6 +58,8 @@ static const char *error_class(int code) {
         return "TimeoutError";
     case ERR_INVALID:
         return "InvalidInputError";
+    case ERR_INVALID_UPDATE:
+        return "InvalidUpdateError";
     case ERR_LIMIT:
         return "GraphRecursionError";
     case ERR_TOO_LARGE:
@@ -164,8 +166,8 @@ static int commit_once(struct step_commit *s, struct err *err) {
     db_batch_init(&b, &run->arena);
     struct hub_entry *entries = ARENA_ARRAY(&run->arena, struct hub_entry, s->task_count + 2);
     size_t count = step_entries(s, &b, entries);
-    int rc = s->end ? FAILPOINT("engine.end.before_commit")
-                    : FAILPOINT("engine.step.before_commit");
+    int rc =
+        s->end ? FAILPOINT("engine.end.before_commit") : FAILPOINT("engine.step.before_commit");
     if (rc < 0)
         return err_set(err, rc, "failpoint before the commit of a step");
     bool gone = s->end && run->temporary && !read_elsewhere(run);
@@ -199,8 +201,8 @@ static int commit_once(struct step_commit *s, struct err *err) {
         rc = hub_commit(e->hub, &append, err);
     }
     if (rc == 0) /* for crashes: it is durable */
-        (void)(s->end ? FAILPOINT("engine.end.after_commit") :
-                        FAILPOINT("engine.step.after_commit"));
+        (void)(s->end ? FAILPOINT("engine.end.after_commit")
+                      : FAILPOINT("engine.step.after_commit"));
     return rc;
 }
 
@@ -301,17 +303,21 @@ static void task_fiber(void *arg) {
 }
 
 static void tasks_prepare(struct live_run *run, struct task *tasks) {
-    for (size_t i = 0; i < run->next_count; i++) {
+    for (size_t i = 0; i < run->plan.count; i++) {
         struct task *t = &tasks[i];
+        const struct planned *planned = &run->plan.tasks[i];
         *t = (struct task){.run = run,
-                           .node = &run->def->nodes[run->next[i]],
-                           .node_index = run->next[i],
-                           .id = task_id(run, run->next[i])};
+                           .node = &run->def->nodes[planned->node],
+                           .planned = planned,
+                           .id = task_id(run, planned),
+                           .next = {.arena = &run->arena, .graph = run->def}};
         t->ctx = (struct node_ctx){
             .arena = &run->arena,
             .services = &run->engine->services,
             .graph = run->def,
+            .node = t->node,
             .state = &run->view,
+            .input = planned->input,
             .compiled = run->compiled->object,
             .configurable = run->configurable,
             .want_tokens =
@@ -319,6 +325,7 @@ static void tasks_prepare(struct live_run *run, struct task *tasks) {
             .run_id = run->row.id,
             .thread_id = run->row.thread_id,
             .step = run->step + 1,
+            .attempt = 1,
             .task = t,
         };
     }
@@ -341,35 +348,70 @@ static void tasks_run(struct live_run *run, struct task *tasks, size_t count) {
     run->group = NULL;
 }
 
-/* Applies the writes and plans what follows. */
-static void step_apply(struct live_run *run, struct task *tasks, size_t count) {
-    bool chosen[GRAPH_NODES_MAX] = {false};
+static int write_all(struct live_run *run, struct task *const *order, size_t count,
+                     struct err *err) {
+    plan_consume(&run->view);
+    state_step_begin(&run->view);
     for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < tasks[i].writes.count; j++)
-            state_apply(&run->view, &tasks[i].writes.p[j]);
-    for (size_t i = 0; i < count; i++) {
-        int next[GRAPH_NODES_MAX];
-        size_t n = run->def->route(&run->view, run->compiled->object, tasks[i].node_index, next);
-        for (size_t j = 0; j < n; j++)
-            chosen[next[j]] = true;
+        for (size_t j = 0; j < order[i]->writes.count; j++) {
+            int rc = state_apply(&run->view, &order[i]->writes.p[j], err);
+            if (rc < 0)
+                return rc;
+        }
+    state_step_end(&run->view);
+    return 0;
+}
+
+/* A conditional edge sees the state with its own node's writes, not with those of its siblings. */
+static int route_tasks(struct live_run *run, struct task *tasks, size_t count, struct err *err) {
+    for (size_t i = 0; i < count && run->def->route; i++) {
+        struct graph_view seen;
+        const struct graph_view *view = &run->view;
+        struct task *t = &tasks[i];
+        if (count > 1) {
+            int rc = state_with(&run->view, t->writes.p, t->writes.count, &seen, err);
+            if (rc < 0)
+                return rc;
+            view = &seen;
+        }
+        run->def->route(view, run->compiled->object, t->planned->node, &t->next);
     }
-    run->next_count = 0;
-    for (size_t i = 0; i < run->def->node_count; i++)
-        if (chosen[i])
-            run->next[run->next_count++] = (int)i;
+    return 0;
+}
+
+/* Applies the writes and plans what follows. */
+static int step_apply(struct live_run *run, struct task *tasks, size_t count, struct err *err) {
+    struct task **order = ARENA_ARRAY(&run->arena, struct task *, count);
+    int *done = ARENA_ARRAY(&run->arena, int, count);
+    struct route *routes = ARENA_ARRAY(&run->arena, struct route, count);
+    size_t n = 0;
+    for (size_t pass = 0; pass < 2; pass++) /* nodes first, then sends */
+        for (size_t i = 0; i < count; i++)
+            if ((tasks[i].planned->send >= 0) == (pass == 1))
+                order[n++] = &tasks[i];
+    int rc = count > 1 ? route_tasks(run, tasks, count, err) : 0;
+    if (rc == 0)
+        rc = write_all(run, order, count, err);
+    if (rc == 0 && count == 1)
+        rc = route_tasks(run, tasks, count, err);
+    for (size_t i = 0; i < count; i++) {
+        done[i] = order[i]->planned->node;
+        routes[i] = order[i]->next;
+    }
+    return rc < 0 ? rc : plan_after(&run->view, done, routes, count, &run->plan, err);
 }
 
 /* interrupt_before / interrupt_after: "*" or a list that names one of the nodes. */
-static bool stops_at(const struct live_run *run, const char *key, const int *nodes, size_t count) {
+static bool stops_at(const struct live_run *run, const char *key, const struct plan *plan) {
     yyjson_val *v = json_get(run->kwargs, key);
     if (str_eq(json_str(v), STR("*")))
-        return count > 0;
+        return plan->count > 0;
     if (!yyjson_is_arr(v))
         return false;
     yyjson_arr_iter it = yyjson_arr_iter_with(v);
     for (yyjson_val *name; (name = yyjson_arr_iter_next(&it)) != NULL;)
-        for (size_t i = 0; i < count; i++)
-            if (str_eq(json_str(name), str_of(run->def->nodes[nodes[i]].name)))
+        for (size_t i = 0; i < plan->count; i++)
+            if (str_eq(json_str(name), str_of(run->def->nodes[plan->tasks[i].node].name)))
                 return true;
     return false;
 }
@@ -384,10 +426,10 @@ static void set_failure(struct live_run *run, int rc, const struct err *err) {
 }
 
 bool live_run_may_start_early(const struct live_run *run) {
-    for (size_t i = 0; i < run->next_count; i++)
-        if (!run->def->nodes[run->next[i]].eager)
+    for (size_t i = 0; i < run->plan.count; i++)
+        if (!run->def->nodes[run->plan.tasks[i].node].eager)
             return false;
-    return run->next_count > 0 && !stops_at(run, "interrupt_before", run->next, run->next_count);
+    return run->plan.count > 0 && !stops_at(run, "interrupt_before", &run->plan);
 }
 
 /* False: the begin of this run never became durable, so there is nothing to go on with. */
@@ -399,11 +441,25 @@ static bool begun(struct live_run *run) {
     return !run->early || run->begin_rc == 0;
 }
 
+static void step_finish(struct live_run *run, struct step_commit *s, const struct plan *done) {
+    struct err err = {0};
+    int rc = step_apply(run, s->tasks, s->task_count, &err);
+    if (rc < 0) {
+        set_failure(run, rc, &err);
+        s->end = true;
+        return;
+    }
+    s->state_changed = true;
+    run->interrupted = run->plan.count > 0 && (stops_at(run, "interrupt_after", done) ||
+                                               stops_at(run, "interrupt_before", &run->plan));
+    s->end = run->plan.count == 0 || run->interrupted;
+    run->status = RUN_SUCCESS;
+}
+
 /* One super-step; true when the run is over (or no longer ours). */
 static bool step(struct live_run *run, bool *ours) {
-    int done[GRAPH_NODES_MAX];
-    size_t count = run->next_count;
-    memcpy(done, run->next, count * sizeof(*done));
+    const struct plan done = run->plan;
+    size_t count = done.count;
     struct task *tasks = ARENA_ARRAY(&run->arena, struct task, count);
     tasks_prepare(run, tasks);
     tasks_run(run, tasks, count);
@@ -424,15 +480,8 @@ static bool step(struct live_run *run, bool *ours) {
         run->status = RUN_INTERRUPTED;
         s.end = true;
     }
-    if (!s.end) {
-        step_apply(run, tasks, count);
-        s.state_changed = true;
-        run->interrupted =
-            run->next_count > 0 && (stops_at(run, "interrupt_after", done, count) ||
-                                    stops_at(run, "interrupt_before", run->next, run->next_count));
-        s.end = run->next_count == 0 || run->interrupted;
-        run->status = RUN_SUCCESS;
-    }
+    if (!s.end)
+        step_finish(run, &s, &done);
     *ours = run->hand_back ? false : commit_step(&s) == 0;
     for (size_t i = 0; i < count; i++)
         vec_deinit(&tasks[i].writes);
@@ -453,8 +502,8 @@ static bool end_now(struct live_run *run) {
 static bool steps(struct live_run *run) {
     bool ours = true;
     int64_t limit = recursion_limit(run);
-    if (run->next_count == 0 || stops_at(run, "interrupt_before", run->next, run->next_count)) {
-        run->interrupted = run->next_count > 0;
+    if (run->plan.count == 0 || stops_at(run, "interrupt_before", &run->plan)) {
+        run->interrupted = run->plan.count > 0;
         run->status = RUN_SUCCESS;
         return end_now(run);
     }
@@ -618,10 +667,10 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     run->row.attempt = run->begun_before ? from : run_next_attempt(from);
     rc = claim_build(run, &ctx, from, &b, begin, err);
     struct err failure = *err;
-    int committed = rc < 0 && worth_retrying(run, rc)
-                        ? rc
-                        : claim_commit(run, &b, begin, ctx.head,
-                                       rc == 0 ? begun_checkpoint(run) : ID_NIL, err);
+    int committed =
+        rc < 0 && worth_retrying(run, rc)
+            ? rc
+            : claim_commit(run, &b, begin, ctx.head, rc == 0 ? begun_checkpoint(run) : ID_NIL, err);
     if (committed < 0) {
         int64_t next = run->row.attempt;
         run->row.attempt = from;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* graph.h - what a graph is to the engine: channels, nodes, routes; and what a node may do.
  *
- * A graph definition is static. Compiling it with a configuration gives a compiled graph,
- * immutable, ref-counted and cached (engine/cache.h); it holds no secret and nothing of a user. A
- * run executes super-steps: the tasks of a step run as fibers over the same state, their writes are
- * applied together, route() says which nodes come next. Suspends: node functions. */
+ * A graph definition is static, or made at run time: then its ref and unref count who uses it.
+ * Compiling it with a configuration gives a compiled graph, immutable, ref-counted and cached
+ * (engine/registry.h); it holds no secret and nothing of a user. A run executes super-steps: the
+ * tasks of a step run as fibers over the same state, their writes are applied together by the
+ * channels' reducers, route() says which nodes come next. How: docs/internals/graph-engine.md.
+ * Suspends: node functions. Tests: tests/unit/engine/test_state.c, test_graph.c */
 #ifndef HF_ENGINE_GRAPH_H
 #define HF_ENGINE_GRAPH_H
 
@@ -14,39 +16,89 @@
 #include "rt/fiber.h"
 
 enum channel_kind {
-    CHANNEL_LAST_VALUE, /* a write replaces */
-    CHANNEL_MESSAGES    /* add_messages: append, replace by id, remove */
+    CHANNEL_LAST_VALUE, /* a write replaces; two in one step: ERR_INVALID_UPDATE */
+    CHANNEL_MESSAGES,   /* add_messages: append, replace by id, remove */
+    CHANNEL_LIST,       /* a write is an array (or one item); its items are appended */
+    CHANNEL_BINARY,     /* value = reduce(value, write), as `reducer` says */
+    CHANNEL_EPHEMERAL,  /* a last value that is gone after the next step */
+    CHANNEL_TOPIC,      /* the list of what was written in the last step, or ever: `accumulate` */
+    CHANNEL_ANY         /* the last of several writes wins */
+};
+/* Of CHANNEL_BINARY. Numbers: sum, product, min, max (integers stay integers while they fit);
+ * booleans: and, or; texts or arrays: concat; objects: merge (shallow). */
+enum channel_reducer {
+    REDUCE_SUM,
+    REDUCE_PRODUCT,
+    REDUCE_MIN,
+    REDUCE_MAX,
+    REDUCE_AND,
+    REDUCE_OR,
+    REDUCE_CONCAT,
+    REDUCE_MERGE
 };
 struct channel_def {
     const char *name;
     enum channel_kind kind;
-    bool in_output; /* part of values, state and history */
+    bool in_output; /* part of values */
+    bool in_input;  /* taken from a run's input */
+    enum channel_reducer reducer;
+    bool accumulate;     /* CHANNEL_TOPIC */
+    const char *initial; /* JSON; NULL: none, but a list begins empty */
 };
 
 struct node_ctx;
 typedef int (*node_fn)(struct node_ctx *ctx, struct err *err); /* MAY_SUSPEND */
+/* A failure that may pass (err_retryable) is tried again; zeroes: 1 attempt. */
+struct node_retry {
+    int attempts_max;
+    int64_t initial_us, max_us; /* between two attempts */
+    double factor;
+    bool jitter; /* up to the wait again */
+};
+struct graph_def;
 struct node_def {
     const char *name;
-    node_fn run;
+    node_fn run; /* NULL for a subgraph */
     /* Does nothing to the world but ask a model: a run's first tasks of this kind start while its
      * begin is being committed. What they write and emit waits for that commit all the same. */
     bool eager;
+    const void *data; /* of the node, reachable as ctx->node->data */
+    struct node_retry retry;
+    int64_t timeout_us; /* of one attempt; 0: none. Then the node is cancelled: ERR_TIMEOUT. */
+    /* Runs instead of `run`, in a namespace of its own with its own checkpoints. Its input are the
+     * channels of the same name (or the Send's argument), its output is written to them. */
+    const struct graph_def *subgraph;
 };
 
 #define GRAPH_START     (-1)
 #define GRAPH_END       (-2)
 #define GRAPH_NODES_MAX 64
+#define GRAPH_SENDS_MAX 1000 /* of a step */
 
 struct graph_view; /* the state as routes see it */
 /* Messages of a channel, parsed on demand. */
 size_t graph_view_message_count(const struct graph_view *v, const char *channel);
 const struct message *graph_view_message(const struct graph_view *v, const char *channel,
                                          size_t index);
-str graph_view_value(const struct graph_view *v, const char *channel); /* JSON; absent */
+/* JSON; absent: it has no value. Lists (not of messages) are arrays. */
+str graph_view_value(const struct graph_view *v, const char *channel);
 
 struct graph_edge {        /* for drawing and for checking route() */
     int from, to;          /* node index, GRAPH_START, GRAPH_END */
     const char *condition; /* NULL: always; else its label */
+};
+
+/* Where a node (or START) leads to. */
+struct route;
+void route_to(struct route *r, int node); /* GRAPH_END: nothing */
+/* Fan-out: the node runs once for each send, with the JSON as ctx->input. Copied. */
+void route_send(struct route *r, int node, str json);
+
+/* A node that waits until all of several have run. */
+struct graph_join {
+    int node;
+    const int *from;
+    size_t count;
 };
 
 struct graph_config {         /* what compiling may look at: no secrets, no identity */
@@ -66,33 +118,60 @@ struct graph_def {
     size_t node_count;
     const struct graph_edge *edges;
     size_t edge_count;
-    /* Node indices that follow `from` (GRAPH_START or a node) given the state; returns their
-     * number, 0: nothing follows. At most GRAPH_NODES_MAX. */
-    size_t (*route)(const struct graph_view *v, void *compiled, int from, int *out);
+    const struct graph_join *joins;
+    size_t join_count;
+    /* What follows `from` (GRAPH_START or a node), given the state after its writes; nothing said:
+     * nothing follows. May be NULL. Deterministic, and must not suspend. */
+    void (*route)(const struct graph_view *v, void *compiled, int from, struct route *out);
     /* Builds the immutable object of a configuration; NULL: none needed. */
     int (*compile)(const struct graph_services *s, const struct graph_config *c, void **out,
                    struct err *err);
     void (*free_compiled)(void *compiled);
     /* JSON Schemas as texts: input, output, state, config, context. */
     const char *input_schema, *output_schema, *state_schema, *config_schema, *context_schema;
+    /* Of one that was made at run time; NULL for static ones. The registry holds one reference, a
+     * compiled graph and a live run one each; a graph keeps those that its nodes name. */
+    void (*ref)(const struct graph_def *g);
+    void (*unref)(const struct graph_def *g);
 };
+static inline const struct graph_def *graph_def_ref(const struct graph_def *g) {
+    if (g->ref)
+        g->ref(g);
+    return g;
+}
+static inline void graph_def_unref(const struct graph_def *g) {
+    if (g && g->unref)
+        g->unref(g);
+}
+int graph_node_find(const struct graph_def *g, str name); /* index; -1: none */
 
 /* --- inside a node --- */
 struct node_ctx {
     struct arena *arena; /* of the step: until its writes are committed */
     const struct graph_services *services;
     const struct graph_def *graph;
+    const struct node_def *node;
     const struct graph_view *state;
+    str input; /* the Send's argument; absent: the task is none */
     void *compiled;
     yyjson_val *configurable; /* the run's full merged one, secrets included; never log it */
     bool want_tokens;         /* some stream mode of the run shows tokens */
     struct id run_id, thread_id;
     int step;
-    void *task; /* private to the engine */
+    int attempt; /* from 1; more: the retry policy tries again */
+    void *task;  /* private to the engine */
 };
-/* A write to a channel: JSON text (CHANNEL_LAST_VALUE) or messages. Copied. */
+/* A write to a channel: JSON text (not CHANNEL_MESSAGES) or messages. Copied. */
 void node_write_value(struct node_ctx *ctx, const char *channel, str json);
 void node_write_message(struct node_ctx *ctx, const char *channel, const struct message *m);
+/* Besides what route() says. */
+void node_goto(struct node_ctx *ctx, int node);
+void node_send(struct node_ctx *ctx, int node, str json);
+/* Asks somebody outside. The k-th call of a task gives its k-th answer (valid as long as the
+ * arena). While there is none it gives ERR_INTERRUPTED, which the node returns: the run ends with
+ * the thread interrupted, and the task runs again, from its beginning, when the answer has come. */
+MUST_CHECK int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume,
+                              struct err *err);
 /* A token of a message being written: at once to live readers, coalesced into the log. */
 struct node_chunk {
     str message_id, content; /* content absent: none */

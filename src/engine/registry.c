@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* registry.c - graphs by id and the cache of their compiled forms.
  *
- * The key is graph id, a NUL and the canonical JSON of the configuration that compile() may see:
+ * Graphs come and go while runs use them: who needs one holds a reference. The key is graph id, a
+ * NUL, the canonical JSON of the configuration that compile() may see, and which definition it is:
  * secrets (names that end in key, token, secret, password … at any depth), the server's runtime
  * keys, identity and request headers are left out, so two users with the same settings share an
  * entry and no entry holds anything of either. While an entry is being built the others of that key
@@ -58,6 +59,7 @@ void compiled_graph_unref(struct compiled_graph *g) {
         return;
     if (g->def->free_compiled)
         g->def->free_compiled(g->object);
+    graph_def_unref(g->def);
     mem_free(g);
 }
 
@@ -87,20 +89,58 @@ void registry_free(struct registry *r) {
         return;
     registry_invalidate(r);
     map_deinit(&r->entries);
+    for (size_t i = 0; i < r->graphs.count; i++)
+        graph_def_unref(r->graphs.p[i]);
     vec_deinit(&r->graphs);
     mem_free(r);
 }
 
+static ptrdiff_t index_of(const struct registry *r, str graph_id) {
+    for (size_t i = 0; i < r->graphs.count; i++)
+        if (str_eq(str_of(r->graphs.p[i]->id), graph_id))
+            return (ptrdiff_t)i;
+    return -1;
+}
+
+static void drop_compiled(struct registry *r, str graph_id) {
+    for (struct list *n = r->order.next, *next; n != &r->order; n = next) {
+        struct entry *e = LIST_ENTRY(n, struct entry, node);
+        next = n->next;
+        if (e->key.len > graph_id.len && str_starts(e->key, graph_id) &&
+            e->key.p[graph_id.len] == '\0')
+            entry_drop(r, e);
+    }
+}
+
 void registry_add(struct registry *r, const struct graph_def *def) {
-    ASSERT(!registry_find(r, str_of(def->id)));
-    vec_push(&r->graphs, def);
+    ptrdiff_t at = index_of(r, str_of(def->id));
+    graph_def_ref(def);
+    if (at < 0) {
+        vec_push(&r->graphs, def);
+        return;
+    }
+    const struct graph_def *old = r->graphs.p[at];
+    drop_compiled(r, str_of(old->id));
+    r->graphs.p[at] = def;
+    graph_def_unref(old);
+}
+
+bool registry_remove(struct registry *r, str graph_id) {
+    ptrdiff_t at = index_of(r, graph_id);
+    if (at < 0)
+        return false;
+    const struct graph_def *old = r->graphs.p[at];
+    drop_compiled(r, graph_id);
+    memmove(&r->graphs.p[at], &r->graphs.p[at + 1],
+            (r->graphs.count - (size_t)at - 1) * sizeof(*r->graphs.p));
+    r->graphs.count--;
+    graph_def_unref(old);
+    return true;
 }
 
 const struct graph_def *registry_find(const struct registry *r, str graph_id) {
-    for (size_t i = 0; i < r->graphs.count; i++)
-        if (str_eq(str_of(r->graphs.p[i]->id), graph_id))
-            return r->graphs.p[i];
-    return NULL;
+    ptrdiff_t at = index_of(r, graph_id);
+    return at < 0 ? NULL : r->graphs.p[at];
 }
 
 size_t registry_count(const struct registry *r) { return r->graphs.count; }
@@ -179,10 +219,12 @@ static int visible_config(struct arena *a, yyjson_val *configurable, yyjson_val 
 static str key_of(struct arena *a, const struct graph_def *def, yyjson_val *config) {
     str canonical = json_canonical(a, config);
     size_t id_len = strlen(def->id) + 1; /* with its NUL, which no id contains */
-    char *p = mem_alloc(id_len + canonical.len);
+    char *p = mem_alloc(id_len + canonical.len + sizeof(def));
     memcpy(p, def->id, id_len);
     memcpy(p + id_len, canonical.p, canonical.len);
-    return str_n(p, id_len + canonical.len);
+    /* A run goes on with a definition that was replaced. */
+    memcpy(p + id_len + canonical.len, &def, sizeof(def));
+    return str_n(p, id_len + canonical.len + sizeof(def));
 }
 
 /* --- getting --- */
@@ -209,7 +251,7 @@ static int wait_for(struct entry *e, struct compiled_graph **out, struct err *er
 static int build(struct registry *r, struct entry *e, const struct graph_def *def,
                  yyjson_val *config, struct compiled_graph **out, struct err *err) {
     struct compiled_graph *g = NEW(struct compiled_graph);
-    g->def = def;
+    g->def = graph_def_ref(def);
     g->refs = 1;
     e->building = true;
     struct graph_config c = {.configurable = config};
@@ -220,6 +262,7 @@ static int build(struct registry *r, struct entry *e, const struct graph_def *de
     e->rc = rc;
     fiber_event_wake_all(&e->built);
     if (rc < 0) {
+        graph_def_unref(g->def);
         mem_free(g);
         if (err)
             *err = e->err;

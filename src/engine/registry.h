@@ -25,8 +25,12 @@ struct registry_options {
 struct registry *registry_new(const struct graph_services *services,
                               const struct registry_options *o);
 void registry_free(struct registry *r);
-void registry_add(struct registry *r, const struct graph_def *def); /* before serving; ids unique */
-const struct graph_def *registry_find(const struct registry *r, str graph_id); /* NULL: unknown */
+/* Takes a reference, also while serving. Replaces the graph of the same id, if there is one: runs
+ * that have begun keep the old one. */
+void registry_add(struct registry *r, const struct graph_def *def);
+bool registry_remove(struct registry *r, str graph_id); /* false: unknown */
+/* NULL: unknown. Who keeps it over a suspension takes a reference. */
+const struct graph_def *registry_find(const struct registry *r, str graph_id);
 size_t registry_count(const struct registry *r);
 const struct graph_def *registry_at(const struct registry *r, size_t index);
 

@@ -278,7 +278,11 @@ int live_run_read_kwargs(struct live_run *run, struct err *err) {
     if (rc < 0)
         return rc;
     str graph_id = json_str(json_get(run->configurable, "graph_id"));
-    run->def = registry_find(e->registry, graph_id);
+    if (!run->def) {
+        run->def = registry_find(e->registry, graph_id);
+        if (run->def)
+            graph_def_ref(run->def);
+    }
     if (!run->def)
         return err_set(err, ERR_NOT_FOUND, "Graph \"" STR_FMT "\" is not known to this server",
                        STR_ARG(graph_id));

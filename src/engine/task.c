@@ -15,7 +15,7 @@ static const struct channel_def *channel_def_of(const struct task *t, const char
 void node_write_value(struct node_ctx *ctx, const char *channel, str json) {
     struct task *t = ctx->task;
     const struct channel_def *def = channel_def_of(t, channel);
-    ASSERT(def && def->kind == CHANNEL_LAST_VALUE);
+    ASSERT(def && def->kind != CHANNEL_MESSAGES);
     struct state_write w = {.channel = def->name, .value = arena_dup(&t->run->arena, json)};
     vec_push(&t->writes, w);
 }
@@ -30,6 +30,22 @@ void node_write_message(struct node_ctx *ctx, const char *channel, const struct 
     w.message.type_name = arena_dup(&t->run->arena, m->type_name);
     w.message.root = NULL;
     vec_push(&t->writes, w);
+}
+
+void node_goto(struct node_ctx *ctx, int node) {
+    route_to(&((struct task *)ctx->task)->next, node);
+}
+
+void node_send(struct node_ctx *ctx, int node, str json) {
+    route_send(&((struct task *)ctx->task)->next, node, json);
+}
+
+int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume,
+                   struct err *err) {
+    (void)value_json;
+    (void)out_resume;
+    return err_set(err, ERR_UNSUPPORTED, "%s: interrupts inside of nodes are not built yet",
+                   ctx->node->name);
 }
 
 static void write_task_id(struct json_writer *w, const struct task *t) {

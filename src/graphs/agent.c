@@ -43,17 +43,18 @@ static int run_tools(struct node_ctx *ctx, struct err *err) {
 
 enum { NODE_AGENT, NODE_TOOLS };
 
-static size_t route(const struct graph_view *v, void *compiled, int from, int *out) {
+static void route(const struct graph_view *v, void *compiled, int from, struct route *out) {
     (void)compiled;
-    out[0] = NODE_AGENT;
-    if (from != NODE_AGENT)
-        return 1;
+    if (from != NODE_AGENT) {
+        route_to(out, NODE_AGENT);
+        return;
+    }
     size_t count = graph_view_message_count(v, "messages");
     if (count == 0)
-        return 0;
+        return;
     const struct message *last = graph_view_message(v, "messages", count - 1);
-    out[0] = NODE_TOOLS;
-    return last->type == MESSAGE_AI && tool_calls_count(last) > 0 ? 1 : 0;
+    if (last->type == MESSAGE_AI && tool_calls_count(last) > 0)
+        route_to(out, NODE_TOOLS);
 }
 
 static int compile(const struct graph_services *s, const struct graph_config *c, void **out,
@@ -67,7 +68,8 @@ static int compile(const struct graph_services *s, const struct graph_config *c,
 
 static void free_compiled(void *compiled) { agent_config_free(compiled); }
 
-static const struct channel_def channels[] = {{"messages", CHANNEL_MESSAGES, true}};
+static const struct channel_def channels[] = {
+    {"messages", CHANNEL_MESSAGES, .in_output = true, .in_input = true}};
 static const struct node_def nodes[] = {
     [NODE_AGENT] = {"agent", run_agent, .eager = true}, [NODE_TOOLS] = {"tools", run_tools}};
 static const struct graph_edge edges[] = {{GRAPH_START, NODE_AGENT, NULL},

@@ -85,6 +85,11 @@ int checkpoint_list(struct store *s, struct id thread_id, str name_space, struct
     return 0;
 }
 
+bool checkpoint_is_hidden(str channel) {
+    return str_starts(channel, STR("__")) || str_starts(channel, STR("branch:")) ||
+           str_starts(channel, STR("join:"));
+}
+
 static int load_list(struct store *s, struct id thread_id, struct checkpoint_channel *c,
                      struct arena *a, struct err *err) {
     struct db_rows rows;
@@ -150,6 +155,7 @@ int checkpoint_load_values(struct store *s, struct checkpoint *c, struct arena *
         yyjson_val *ref = yyjson_obj_iter_get_val(key), *list = json_get(ref, "l");
         struct checkpoint_channel *v = &values[count];
         v->name = json_str(key);
+        v->hidden = checkpoint_is_hidden(v->name);
         v->is_list = list != NULL;
         int rc;
         if (list) {
@@ -178,6 +184,8 @@ str checkpoint_values_json(struct arena *a, const struct checkpoint *c) {
     jw_object(&w);
     for (size_t i = 0; i < c->value_count; i++) {
         const struct checkpoint_channel *v = &c->values[i];
+        if (v->hidden)
+            continue;
         jw_key_str(&w, v->name);
         if (v->whole || !v->is_list) {
             jw_raw(&w, v->value);

@@ -14,6 +14,7 @@
 struct checkpoint_channel {
     str name;
     bool is_list;
+    bool hidden; /* of what is next: no part of the values */
     bool whole; /* LangGraph's layout: value is complete; is_list is false */
     str value;  /* JSON text; of a list its items joined by ',' without brackets */
     /* Reference: a list's id and length, or the hash of the value. */
@@ -49,6 +50,8 @@ MUST_CHECK int checkpoint_list(struct store *s, struct id thread_id, str name_sp
                                struct checkpoint **out, size_t *out_count, struct err *err);
 MUST_CHECK int checkpoint_load_values(struct store *s, struct checkpoint *c, struct arena *a,
                                       struct err *err);
+/* Is the channel one of those that say what is next? */
+bool checkpoint_is_hidden(str channel);
 /* {"channel": value, …} of loaded values. */
 str checkpoint_values_json(struct arena *a, const struct checkpoint *c);
 /* The newest root state of a thread as such a text; absent (p NULL) when it has no checkpoint. */

@@ -194,10 +194,10 @@ static int read_channel(const struct checkpoint *c, str channel, yyjson_val *ver
     return 0;
 }
 
-/* Channels that a state shows. */
-static bool is_shown(str channel) {
-    return !str_starts(channel, STR("__")) && !str_starts(channel, STR("branch:")) &&
-           !str_starts(channel, STR("join:"));
+/* Channels that a state shows, or that going on needs. */
+static bool is_wanted(str channel) {
+    return !checkpoint_is_hidden(channel) || str_eq(channel, STR("__pregel_tasks")) ||
+           str_starts(channel, STR("join:"));
 }
 
 static int load_values(struct checkpoint *c, struct arena *a, struct err *err) {
@@ -208,9 +208,12 @@ static int load_values(struct checkpoint *c, struct arena *a, struct err *err) {
     yyjson_obj_foreach(versions, i, count, key, version) {
         struct checkpoint_channel *v = &values[n];
         *v = (struct checkpoint_channel){.name = key_str(key), .whole = true};
-        if (!is_shown(v->name))
+        v->hidden = checkpoint_is_hidden(v->name);
+        if (!is_wanted(v->name))
             continue;
         int rc = read_channel(c, v->name, version, a, &v->value, &v->stored, err);
+        if (rc < 0 && v->hidden)
+            continue; /* others' own: it says only what is next */
         if (rc < 0)
             return rc;
         if (v->value.p)

@@ -23,8 +23,24 @@
 static str key_str(yyjson_val *key) { return str_n(yyjson_get_str(key), yyjson_get_len(key)); }
 
 static bool is_trigger(str channel) {
-    return str_starts(channel, STR(BRANCH)) || str_eq(channel, STR("__start__")) ||
-           str_eq(channel, STR("__pregel_tasks"));
+    return str_starts(channel, STR(BRANCH)) || str_eq(channel, STR("__start__"));
+}
+
+/* Sends and joins: does their value lead to tasks? "join:A+B:NODE" waits for all of A and B. */
+static bool leads_on(struct arena *a, const struct checkpoint *c, str channel) {
+    yyjson_val *list;
+    size_t wanted = 1;
+    for (size_t i = 0; i < c->value_count; i++) {
+        const struct checkpoint_channel *v = &c->values[i];
+        if (!v->hidden || !str_eq(v->name, channel) || json_parse(a, v->value, &list, NULL) < 0)
+            continue;
+        if (!str_starts(channel, STR("join:")))
+            return yyjson_arr_size(list) > 0;
+        for (size_t k = 0; k < channel.len; k++)
+            wanted += channel.p[k] == '+';
+        return yyjson_arr_size(list) == wanted;
+    }
+    return false;
 }
 
 /* The number before the fraction. */
@@ -85,7 +101,9 @@ struct lg_versions *lg_versions_read(struct arena *a, const struct checkpoint *c
         struct lg_version *v = &out->channels[out->count++];
         *v = (struct lg_version){.channel = arena_dup(a, key_str(key)),
                                  .version = text_of(a, version)};
-        v->open = is_trigger(v->channel) && has_value(c, v->channel, v->version);
+        v->open = is_trigger(v->channel) ? has_value(c, v->channel, v->version)
+                                         : checkpoint_is_hidden(v->channel) &&
+                                               leads_on(a, c, v->channel);
         out->numbers = out->numbers || yyjson_is_num(version);
         uint64_t number = number_of(version);
         out->newest = number > out->newest ? number : out->newest;
@@ -141,7 +159,23 @@ static void put(struct making *m, str channel, str json, bool open) {
         v = &m->v->channels[m->v->count++];
     }
     *v = (struct lg_version){.channel = channel, .version = m->version, .open = open};
-    blob_add(m, channel, json);
+    if (json.p)
+        blob_add(m, channel, json);
+}
+
+/* The node that a trigger leads to: what stands behind its last colon. */
+static str node_of(str channel) {
+    for (size_t k = channel.len; k > 0 && !str_starts(channel, STR("__")); k--)
+        if (channel.p[k - 1] == ':')
+            return str_slice(channel, k, channel.len);
+    return channel;
+}
+
+static bool is_changed(const struct making *m, str channel) {
+    for (size_t i = 0; i < m->step->change_count; i++)
+        if (str_eq(m->step->changes[i].channel, channel))
+            return true;
+    return false;
 }
 
 /* Triggers that were open are seen, and empty: a version without a blob. */
@@ -150,15 +184,12 @@ static void take_triggers(struct making *m) {
         struct lg_version *v = &m->v->channels[i];
         if (!v->open)
             continue;
-        str node = str_starts(v->channel, STR(BRANCH))
-                       ? str_slice(v->channel, sizeof(BRANCH) - 1, v->channel.len)
-                       : v->channel;
         bool sends = str_eq(v->channel, STR("__pregel_tasks"));
         if (!sends)
-            see(m, node, v->channel, v->version);
+            see(m, node_of(v->channel), v->channel, v->version);
         v->version = m->version;
         v->open = false;
-        if (sends)
+        if (sends && !is_changed(m, v->channel))
             blob_add(m, v->channel, STR("[]"));
     }
 }
@@ -253,7 +284,8 @@ static str checkpoint_json(struct making *m) {
     jw_key(&w, "updated_channels");
     jw_array(&w);
     for (size_t i = 0; i < m->step->change_count; i++)
-        jw_str(&w, m->step->changes[i].channel);
+        if (m->step->changes[i].json.p && !m->step->changes[i].open)
+            jw_str(&w, m->step->changes[i].channel);
     for (size_t i = 0; i < m->v->count; i++)
         if (m->v->channels[i].open && str_eq(m->v->channels[i].version, m->version))
             jw_str(&w, m->v->channels[i].channel);
@@ -281,7 +313,7 @@ struct lg_versions *lg_checkpoint_add(struct db_batch *b, struct arena *a,
     m.version = version_make(a, m.v);
     take_triggers(&m);
     for (size_t i = 0; i < step->change_count; i++)
-        put(&m, step->changes[i].channel, step->changes[i].json, false);
+        put(&m, step->changes[i].channel, step->changes[i].json, step->changes[i].open);
     if (step->input.p)
         put(&m, STR("__start__"), step->input, true);
     for (size_t i = 0; !step->input.p && i < step->next_count; i++)

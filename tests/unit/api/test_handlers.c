@@ -32,15 +32,12 @@ struct scene {
     int open; /* of server and client */
 };
 
-static size_t route_nothing(const struct graph_view *v, void *compiled, int from, int *out) {
-    (void)v, (void)compiled, (void)from, (void)out;
-    return 0;
-}
 static int node_nothing(struct node_ctx *ctx, struct err *err) {
     (void)ctx, (void)err;
     return 0;
 }
-static const struct channel_def CHANNELS[] = {{"messages", CHANNEL_MESSAGES, true}};
+static const struct channel_def CHANNELS[] = {
+    {"messages", CHANNEL_MESSAGES, .in_output = true, .in_input = true}};
 static const struct node_def NODES[] = {{"model", node_nothing}};
 static const struct graph_edge EDGES[] = {{GRAPH_START, 0, NULL}, {0, GRAPH_END, "done"}};
 static const struct graph_def GRAPH = {
@@ -52,7 +49,6 @@ static const struct graph_def GRAPH = {
     .node_count = 1,
     .edges = EDGES,
     .edge_count = 2,
-    .route = route_nothing,
     .input_schema = "{\"type\":\"object\"}",
 };
 

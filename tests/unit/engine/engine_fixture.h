@@ -23,8 +23,9 @@
 #include "engine/engine.h"
 #include "store/assistants.h"
 
-static const struct channel_def fx_channels[] = {{"messages", CHANNEL_MESSAGES, true},
-                                                 {"count", CHANNEL_LAST_VALUE, true}};
+static const struct channel_def fx_channels[] = {
+    {"messages", CHANNEL_MESSAGES, .in_output = true, .in_input = true},
+    {"count", CHANNEL_LAST_VALUE, .in_output = true, .in_input = true}};
 
 static int fx_echo(struct node_ctx *ctx, struct err *err) {
     (void)err;
@@ -91,29 +92,30 @@ static const struct node_def fx_loop_nodes[] = {{"count", fx_count}};
 static const struct node_def fx_pair_nodes[] = {
     {"left", fx_echo}, {"right", fx_echo}, {"join", fx_count}};
 
-static size_t fx_once(const struct graph_view *v, void *compiled, int from, int *out) {
+static inline void fx_once(const struct graph_view *v, void *compiled, int from,
+                           struct route *out) {
     (void)v;
     (void)compiled;
-    out[0] = 0;
-    return from == GRAPH_START ? 1 : 0;
+    if (from == GRAPH_START)
+        route_to(out, 0);
 }
-static size_t fx_forever(const struct graph_view *v, void *compiled, int from, int *out) {
+static inline void fx_forever(const struct graph_view *v, void *compiled, int from,
+                              struct route *out) {
     (void)v;
     (void)compiled;
     (void)from;
-    out[0] = 0;
-    return 1;
+    route_to(out, 0);
 }
-static size_t fx_pair(const struct graph_view *v, void *compiled, int from, int *out) {
+static inline void fx_pair(const struct graph_view *v, void *compiled, int from,
+                           struct route *out) {
     (void)v;
     (void)compiled;
     if (from == GRAPH_START) {
-        out[0] = 0;
-        out[1] = 1;
-        return 2;
+        route_to(out, 0);
+        route_to(out, 1);
+    } else if (from < 2) {
+        route_to(out, 2);
     }
-    out[0] = 2;
-    return from < 2 ? 1 : 0;
 }
 #define FX_GRAPH(graph_id, node_list, route_fn)                                                    \
     {                                                                                              \

@@ -40,11 +40,11 @@ static int talk(struct node_ctx *ctx, struct err *err) {
     node_write_message(ctx, "messages", &m);
     return 0;
 }
-static size_t talk_twice(const struct graph_view *v, void *compiled, int from, int *out) {
+static void talk_twice(const struct graph_view *v, void *compiled, int from, struct route *out) {
     (void)compiled;
     (void)from;
-    out[0] = 0;
-    return graph_view_message_count(v, "messages") < 3 ? 1 : 0;
+    if (graph_view_message_count(v, "messages") < 3)
+        route_to(out, 0);
 }
 static const struct node_def talk_nodes[] = {{"talk", talk}};
 static const struct graph_def talk_graph = FX_GRAPH("talk", talk_nodes, talk_twice);

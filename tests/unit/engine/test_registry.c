@@ -291,11 +291,54 @@ static void test_failure(void **state) {
     run(body_failure, 1000000, 10);
 }
 
+/* --- graphs made at run time --- */
+
+static int uses;
+static void count_use(const struct graph_def *g) {
+    (void)g;
+    uses++;
+}
+static void count_unuse(const struct graph_def *g) {
+    (void)g;
+    uses--;
+}
+static const struct graph_def made = {
+    .id = "made", .compile = compile, .free_compiled = free_compiled, .ref = count_use,
+    .unref = count_unuse};
+static const struct graph_def made_again = {
+    .id = "made", .compile = compile, .free_compiled = free_compiled, .ref = count_use,
+    .unref = count_unuse};
+
+static void body_replaced(struct scene *s) {
+    registry_add(s->registry, &made);
+    struct compiled_graph *g = get(s, &made, "{}");
+    assert_int_equal(uses, 2);
+    registry_add(s->registry, &made_again);
+    assert_int_equal(registry_count(s->registry), 4);
+    assert_ptr_equal(registry_find(s->registry, STR("made")), &made_again);
+    assert_int_equal(uses, 2); /* the old one by its user, the new one by the registry */
+    struct compiled_graph *old = get(s, &made, "{}"), *new = get(s, &made_again, "{}");
+    assert_ptr_equal(old->def, &made);
+    assert_ptr_equal(new->def, &made_again);
+    compiled_graph_unref(g);
+    compiled_graph_unref(old);
+    compiled_graph_unref(new);
+    assert_true(registry_remove(s->registry, STR("made")));
+    assert_false(registry_remove(s->registry, STR("made")));
+    assert_null(registry_find(s->registry, STR("made")));
+    assert_int_equal(uses, 0);
+}
+static void test_replaced(void **state) {
+    (void)state;
+    run(body_replaced, 1000, 10);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list),          cmocka_unit_test(test_keys),
         cmocka_unit_test(test_secrets),       cmocka_unit_test(test_ends),
         cmocka_unit_test(test_single_flight), cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,8 +9,9 @@
 
 static const struct graph_def def = {
     .id = "state", .channels = fx_channels, .channel_count = ARRAY_COUNT(fx_channels)};
-static const struct channel_def hidden_channels[] = {{"messages", CHANNEL_MESSAGES, true},
-                                                     {"count", CHANNEL_LAST_VALUE, false}};
+static const struct channel_def hidden_channels[] = {
+    {"messages", CHANNEL_MESSAGES, .in_output = true, .in_input = true},
+    {"count", CHANNEL_LAST_VALUE, .in_input = true}};
 static const struct graph_def hidden_def = {
     .id = "hidden", .channels = hidden_channels, .channel_count = ARRAY_COUNT(hidden_channels)};
 
@@ -27,10 +28,12 @@ static void put(struct graph_view *s, const char *input) {
     yyjson_val *v;
     struct err err = {0};
     assert_int_equal(json_parse(s->arena, str_of(input), &v, NULL), 0);
-    if (state_read_input(s, v, &writes, &count, &err) < 0)
+    if (state_read_values(s, v, true, &writes, &count, &err) < 0)
         fail_msg("%s: %s", input, err.message);
+    state_step_begin(s);
     for (size_t i = 0; i < count; i++)
-        state_apply(s, &writes[i]);
+        assert_int_equal(state_apply(s, &writes[i], NULL), 0);
+    state_step_end(s);
 }
 
 /* "id=content id=content" */
@@ -100,7 +103,7 @@ static void test_input(void **state) {
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct err err = {0};
         assert_int_equal(json_parse(&a, str_of(cases[i].input), &v, NULL), 0);
-        assert_int_equal(state_read_input(&s, v, &writes, &count, &err), ERR_INVALID);
+        assert_int_equal(state_read_values(&s, v, true, &writes, &count, &err), ERR_INVALID);
         if (!strstr(err.message, cases[i].why))
             fail_msg("%s gives %s", cases[i].input, err.message);
     }

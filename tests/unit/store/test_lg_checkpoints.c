@@ -259,7 +259,8 @@ static void numbers_stay_numbers(struct fixture *f) {
         {0, STR(ID2), STR("{\"channel_versions\":{\"n\":3,\"__pregel_tasks\":9,\"branch:to:a\":9},"
                           "\"versions_seen\":{\"a\":{\"branch:to:a\":4}}}"),
          STR("{}"), STR_NULL, {0}, {0}},
-        {1, STR(""), STR("__pregel_tasks"), STR("9"), STR("json"), STR("[]"), {0}},
+        {1, STR(""), STR("__pregel_tasks"), STR("9"), STR("json"),
+         STR("[{\"node\":\"a\",\"args\":1}]"), {0}},
         {1, STR(""), STR("branch:to:a"), STR("9"), STR("json"), STR("null"), {0}},
     };
     struct fake fake = {0};
@@ -268,6 +269,7 @@ static void numbers_stay_numbers(struct fixture *f) {
     struct db_batch b;
     yyjson_val *json;
     CHECK_INT(checkpoint_get(&s, id_v7(), STR(""), ID_NIL, &f->arena, &head, &f->err), 0);
+    CHECK_INT(checkpoint_load_values(&s, &head, &f->arena, &f->err), 0);
     struct lg_change change = {STR("n"), STR("1")};
     struct lg_step step = {.c = &c, .before = lg_versions_read(&f->arena, &head),
                            .changes = &change, .change_count = 1};
