@@ -44,6 +44,7 @@ struct api_request {
     struct store *store;
     struct engine *engine;
     struct buf out; /* scratch memory of replies */
+    struct api_keyed *keyed; /* NULL: no Idempotency-Key */
     int status;     /* of the reply that was sent; 0: a stream's, or none */
 };
 typedef int (*api_handler_fn)(struct api_request *r, struct err *err);

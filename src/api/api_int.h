@@ -6,9 +6,11 @@
 #define HF_API_API_INT_H
 
 #include "api/api.h"
+#include "base/map.h"
 #include "model/validate.h"
 #include "store/assistants.h"
 #include "store/checkpoints.h"
+#include "store/idempotency.h"
 #include "store/items.h"
 #include "store/runs.h"
 #include "store/threads.h"
@@ -42,6 +44,18 @@ MUST_CHECK MAY_SUSPEND int api_param_thread(struct api_request *r, struct thread
 MAY_SUSPEND int api_reply_thread(struct api_request *r, const struct thread *t, struct err *err);
 /* Memory for one object's state, reset for each, so that a list's size is bounded by its answer. */
 #define API_STATE_BYTES_MAX (SIZE_MAX / 2)
+
+/* --- idempotency.c: answers kept under the request's Idempotency-Key --- */
+/* Adds the key to the batch that creates; body is the answer, "" when it is the run's. Nothing
+ * when the request has no key. The batch then fails with ERR_REPEATED when the key is in use. */
+void api_keyed_add(struct api_request *r, struct db_batch *b, str body, struct id thread_id,
+                   struct id run_id);
+/* What was stored as the answer: to be sent as it is. Absent: nothing was. */
+str api_keyed_answer(const struct api_request *r);
+/* From now on the request's key is that of its part `index`. */
+void api_keyed_part(struct api_request *r, size_t index);
+MUST_CHECK int api_keyed_handle(struct api_request *r, str key, api_handler_fn handler,
+                                struct map *flights, struct err *err);
 
 /* --- encode.c: rows as JSON --- */
 void api_write_id(struct json_writer *w, struct id id);

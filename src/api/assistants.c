@@ -20,6 +20,23 @@ static int reply_assistant(struct api_request *r, const struct assistant *assist
     return api_reply_json(r, 200);
 }
 
+struct assistant_answer {
+    struct api_request *r;
+    struct assistant t;
+};
+
+/* What the answer will be, kept by the batch that creates the assistant. */
+static void keep_assistant(void *ctx, struct db_batch *b, int64_t now_us) {
+    struct assistant_answer *answer = ctx;
+    struct assistant *t = &answer->t;
+    struct json_writer w = api_json(answer->r);
+    t->created_at = t->updated_at = now_us;
+    t->version = 1;
+    t->metadata = store_metadata(answer->r->arena, t->metadata);
+    api_write_assistant(&w, t, API_ASSISTANT_ALL);
+    api_keyed_add(answer->r, b, arena_dup(answer->r->arena, buf_view(w.b)), ID_NIL, ID_NIL);
+}
+
 int api_assistant_create(struct api_request *r, struct err *err) {
     struct body b;
     body_init(&b, r->arena, r->body);
@@ -40,9 +57,16 @@ int api_assistant_create(struct api_request *r, struct err *err) {
     if (!engine_has_graph(r->engine, in.graph_id))
         return api_assistant_unknown(in.graph_id, err);
     struct assistant out;
-    rc = assistant_create(r->store, &r->who, &in, if_exists == IF_EXISTS_DO_NOTHING, r->arena, &out,
+    struct assistant_answer answer = {r, in};
+    struct store_rider rider = {keep_assistant, &answer};
+    struct store store = *r->store;
+    store.with = r->keyed ? &rider : NULL;
+    rc = assistant_create(&store, &r->who, &in, if_exists == IF_EXISTS_DO_NOTHING, r->arena, &out,
                           err);
-    return rc < 0 ? rc : reply_assistant(r, &out);
+    if (rc < 0)
+        return rc;
+    str kept = api_keyed_answer(r);
+    return kept.p ? api_reply_text(r, 200, kept) : reply_assistant(r, &out);
 }
 
 int api_assistant_get(struct api_request *r, struct err *err) {

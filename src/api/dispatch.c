@@ -27,7 +27,7 @@
 #define STOCK_BYTES_MAX ((size_t)256 << 10)
 #define STATUS_CLASSES  6 /* by the first digit, 1 … 5 */
 
-enum policy { POLICY_public, POLICY_read, POLICY_write };
+enum policy { POLICY_public, POLICY_read, POLICY_write, POLICY_create };
 
 /* Labels of metrics live for ever, so they are literals: [0] of the times, [n] of status nxx. */
 #define SERIES(method_, path_)          "method=\"" method_ "\",route=\"" path_ "\""
@@ -65,6 +65,7 @@ struct api {
     struct http_router *router;
     struct http_route table[ROUTE_COUNT];
     struct route_metrics metrics[ROUTE_COUNT + 1]; /* the last: no route */
+    struct map flights; /* requests with an Idempotency-Key that are being worked on */
     struct buf stock[STOCK_COUNT_MAX];
     size_t stock_count;
 };
@@ -82,6 +83,7 @@ int api_open(struct rt *rt, struct store *store, struct engine *engine, const st
         api->table[i].id = (int)i;
     }
     api->router = http_router_new(api->table, ROUTE_COUNT);
+    map_init(&api->flights);
     *out = api;
     return 0;
 }
@@ -92,6 +94,7 @@ void api_free(struct api *api) {
     for (size_t i = 0; i < api->stock_count; i++)
         buf_deinit(&api->stock[i]);
     http_router_free(api->router);
+    map_deinit(&api->flights);
     mem_free(api);
 }
 
@@ -235,14 +238,17 @@ static int handle(struct api_request *r, struct err *err) {
     int rc = 0;
     if (route->policy != POLICY_public)
         rc = auth_authenticate(r->api->options.auth, r->http, r->arena, &r->who, err);
-    if (rc == 0 && route->policy == POLICY_write)
+    if (rc == 0 && route->policy >= POLICY_write)
         rc = auth_may_write(r->http, &r->who, err);
     if (rc == 0)
         rc = http_query_parse(r->arena, r->http->query, &r->query, err);
     if (rc == 0 && r->http->body.len > 0 && !str_eq(str_of(route->body), STR("none")))
         rc = body_parse(r, err);
+    str key = route->policy == POLICY_create ? http_header(r->http, STR("idempotency-key"))
+                                             : STR_NULL;
     if (rc == 0)
-        rc = route->handler(r, err);
+        rc = key.p ? api_keyed_handle(r, key, route->handler, &r->api->flights, err)
+                   : route->handler(r, err);
     if (rc == 0 && !http_replied(r->http))
         rc = err_set(err, ERR_INTERNAL, "the handler of %s %s did not answer", route->method,
                      r->match.route->path);

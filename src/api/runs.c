@@ -80,11 +80,30 @@ int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, 
     return 0;
 }
 
-/* On success *out is a reference, and the headers say where the run is. */
+static void keep_row(void *ctx, const struct live_run *run, struct db_batch *b) {
+    struct api_request *r = ctx;
+    const struct run *row = live_run_row(run);
+    struct json_writer w = api_json(r);
+    api_write_run(&w, row, API_RUN_ALL);
+    api_keyed_add(r, b, arena_dup(r->arena, buf_view(w.b)), row->thread_id, row->id);
+}
+
+/* What is answered is the run's stream, or its values. */
+static void keep_run(void *ctx, const struct live_run *run, struct db_batch *b) {
+    const struct run *row = live_run_row(run);
+    api_keyed_add(ctx, b, STR(""), row->thread_id, row->id);
+}
+
+/* On success *out is a reference, and the headers say where the run is. resume NULL: the answer is
+ * the row. */
 static int submit(struct api_request *r, bool thread, const char *resume, struct live_run **out,
                   struct err *err) {
     struct run_submit s;
     int rc = run_submit_read(r, thread, &s, err);
+    if (r->keyed) {
+        s.join_batch = resume ? keep_run : keep_row;
+        s.ctx = r;
+    }
     if (rc == 0)
         rc = engine_submit(r->engine, &s, out, err);
     if (rc == 0)
@@ -97,6 +116,11 @@ static int create(struct api_request *r, bool thread, struct err *err) {
     int rc = submit(r, thread, NULL, &run, err);
     if (rc < 0)
         return rc;
+    str kept = api_keyed_answer(r);
+    if (kept.p) {
+        live_run_unref(run);
+        return api_reply_text(r, 200, kept);
+    }
     struct json_writer w = api_json(r);
     api_write_run(&w, live_run_row(run), API_RUN_ALL);
     live_run_unref(run);
@@ -129,6 +153,8 @@ static int stream(struct api_request *r, bool thread, struct err *err) {
     if (rc < 0)
         return rc;
     s.accepted = on_stream_accepted;
+    if (r->keyed)
+        s.join_batch = keep_run;
     s.ctx = r;
     return engine_submit(r->engine, &s, NULL, err);
 }
@@ -248,18 +274,16 @@ static int path_ids(struct api_request *r, struct id *thread_id, struct id *run_
     return rc < 0 ? rc : api_param_id(r, 1, run_id, err, "Run not found");
 }
 
-int api_run_join(struct api_request *r, struct err *err) {
-    struct id thread_id, run_id;
+int run_join(struct api_request *r, struct id thread_id, struct id run_id, const char *resume,
+             bool cancel, struct err *err) {
     struct run run;
-    int rc = path_ids(r, &thread_id, &run_id, err);
-    if (rc == 0)
-        rc = run_get(r->store, &r->who, thread_id, run_id, r->arena, &run, err);
+    int rc = run_get(r->store, &r->who, thread_id, run_id, r->arena, &run, err);
     if (rc < 0)
         return rc;
-    run_headers(r, &run, NULL);
+    run_headers(r, &run, resume);
     struct live_run *live = engine_find(r->engine, run_id);
     if (live || run.status == RUN_PENDING || run.status == RUN_RUNNING) {
-        rc = wait_for(r, &(struct waited){run_id, live, api_cancels_on_disconnect(r)}, err);
+        rc = wait_for(r, &(struct waited){run_id, live, cancel}, err);
         live_run_unref(live);
         return rc;
     }
@@ -270,6 +294,19 @@ int api_run_join(struct api_request *r, struct err *err) {
     struct json_writer w = api_json(r);
     write_outcome(&w, values, run.error);
     return api_reply_json(r, 200);
+}
+
+int api_run_join(struct api_request *r, struct err *err) {
+    struct id thread_id, run_id;
+    int rc = path_ids(r, &thread_id, &run_id, err);
+    return rc < 0 ? rc : run_join(r, thread_id, run_id, NULL, api_cancels_on_disconnect(r), err);
+}
+
+int run_answer_again(struct api_request *r, struct id thread_id, struct id run_id,
+                     struct err *err) {
+    if (str_ends(r->http->path, STR("/stream")))
+        return run_join_stream(r, thread_id, run_id, err);
+    return run_join(r, thread_id, run_id, "join", false, err);
 }
 
 /* --- the rest --- */

@@ -13,6 +13,15 @@ void run_headers(struct api_request *r, const struct run *run, const char *resum
 MUST_CHECK int run_submit_read(struct api_request *r, bool thread, struct run_submit *out,
                                struct err *err);
 
+/* What a stream or a wait that created the run answers to the same request when it comes again. */
+MUST_CHECK int run_answer_again(struct api_request *r, struct id thread_id, struct id run_id,
+                                struct err *err);
+/* GET …/stream and …/join of a run. thread nil: any of the principal's. */
+MUST_CHECK int run_join_stream(struct api_request *r, struct id thread_id, struct id run_id,
+                               struct err *err);
+MUST_CHECK int run_join(struct api_request *r, struct id thread_id, struct id run_id,
+                        const char *resume, bool cancel, struct err *err);
+
 /* cancel_on_disconnect of the query; whoever may only read ends no runs. */
 bool api_cancels_on_disconnect(const struct api_request *r);
 

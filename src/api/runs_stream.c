@@ -175,7 +175,8 @@ static int read_cursor(struct api_request *r, struct hub_cursor *out, bool *give
     return 0;
 }
 
-static int join_run(struct api_request *r, struct id thread_id, struct id run_id, struct err *err) {
+int run_join_stream(struct api_request *r, struct id thread_id, struct id run_id,
+                    struct err *err) {
     struct run run;
     struct join j = {.run_id = run_id};
     bool given;
@@ -205,13 +206,13 @@ int api_run_join_stream(struct api_request *r, struct err *err) {
     int rc = api_param_id(r, 0, &thread_id, err, "Run not found");
     if (rc == 0)
         rc = api_param_id(r, 1, &run_id, err, "Run not found");
-    return rc < 0 ? rc : join_run(r, thread_id, run_id, err);
+    return rc < 0 ? rc : run_join_stream(r, thread_id, run_id, err);
 }
 
 int api_run_join_stream_stateless(struct api_request *r, struct err *err) {
     struct id run_id;
     int rc = api_param_id(r, 0, &run_id, err, "Run not found");
-    return rc < 0 ? rc : join_run(r, ID_NIL, run_id, err);
+    return rc < 0 ? rc : run_join_stream(r, ID_NIL, run_id, err);
 }
 
 /* run_modes: all that the runs stream; state_update: values; lifecycle: starts and errors. */

@@ -66,6 +66,21 @@ static int refuse_unbuilt(const struct body *b, struct err *err) {
     return 0;
 }
 
+struct thread_answer {
+    struct api_request *r;
+    struct thread t;
+};
+
+/* What the answer will be, kept by the batch that creates the thread. */
+static void keep_thread(void *ctx, struct db_batch *b, int64_t now_us) {
+    struct thread_answer *answer = ctx;
+    struct thread *t = &answer->t;
+    struct json_writer w = api_json(answer->r);
+    t->created_at = t->updated_at = t->state_updated_at = now_us;
+    api_write_thread(&w, t, STR_NULL, STR_NULL, API_THREAD_ALL);
+    api_keyed_add(answer->r, b, arena_dup(answer->r->arena, buf_view(w.b)), ID_NIL, ID_NIL);
+}
+
 int api_thread_create(struct api_request *r, struct err *err) {
     struct body b;
     struct id id;
@@ -80,9 +95,20 @@ int api_thread_create(struct api_request *r, struct err *err) {
     if (rc < 0)
         return rc;
     struct thread t;
-    rc = thread_create(r->store, &r->who, id, metadata, STR("{}"),
+    struct thread_answer answer = {r, {.id = id,
+                                       .metadata = store_metadata(r->arena, metadata),
+                                       .status = THREAD_IDLE,
+                                       .config = STR("{}"),
+                                       .interrupts = STR("{}")}};
+    struct store_rider rider = {keep_thread, &answer};
+    struct store store = *r->store;
+    store.with = r->keyed ? &rider : NULL;
+    rc = thread_create(&store, &r->who, id, metadata, STR("{}"),
                        if_exists == IF_EXISTS_DO_NOTHING, r->arena, &t, err);
-    return rc < 0 ? rc : api_reply_thread(r, &t, err);
+    if (rc < 0)
+        return rc;
+    str kept = api_keyed_answer(r);
+    return kept.p ? api_reply_text(r, 200, kept) : api_reply_thread(r, &t, err);
 }
 
 int api_thread_get(struct api_request *r, struct err *err) {

@@ -67,6 +67,9 @@ struct run_submit {
     str header_configurable; /* JSON object text of x-* headers; absent: {} */
     /* The run is durable, nothing of it was shown yet: attach readers now. Must not suspend. */
     void (*accepted)(void *ctx, struct live_run *run);
+    /* Adds to the batch that makes the run durable; may be NULL. What it adds is about the run, so
+     * a temporary one's thread is kept as long as answers are (store/idempotency.h). */
+    void (*join_batch)(void *ctx, const struct live_run *run, struct db_batch *b);
     void *ctx;
 };
 /* On success *out (may be NULL) is a reference. */

@@ -59,6 +59,7 @@ struct live_run {
     bool topic_held;   /* its fragments are written in its name */
     str owner;
     bool temporary, cancel_on_disconnect, hand_back;
+    bool kept; /* temporary, but its thread stays for repeated requests */
     unsigned modes;
     struct arena arena;
     struct list node;

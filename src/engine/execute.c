@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "store/idempotency.h"
 
 #define COMMIT_RETRY_US_MAX 2000000
 #define CLAIM_RETRY_US      1000000
@@ -170,7 +171,7 @@ static int commit_once(struct step_commit *s, struct err *err) {
         s->end ? FAILPOINT("engine.end.before_commit") : FAILPOINT("engine.step.before_commit");
     if (rc < 0)
         return err_set(err, rc, "failpoint before the commit of a step");
-    bool gone = s->end && run->temporary && !read_elsewhere(run);
+    bool gone = s->end && run->temporary && !run->kept && !read_elsewhere(run);
     if (gone) {
         struct run_hold hold = live_run_hold(run);
         (void)thread_hold_add(&b, &hold); /* fails the batch when it lost the thread */
@@ -188,7 +189,8 @@ static int commit_once(struct step_commit *s, struct err *err) {
         if (s->end)
             finish_add(run, &b);
         if (s->end && run->temporary)
-            thread_doom_add(&b, run->row.thread_id, rt_now_us(e->rt) + TEMPORARY_US);
+            thread_doom_add(&b, run->row.thread_id,
+                            rt_now_us(e->rt) + (run->kept ? IDEMPOTENCY_KEEP_US : TEMPORARY_US));
         struct log_counter counter = {s->end ? settle_counter : checkpoint_counter, run};
         struct hub_append append = {.thread_id = run->row.thread_id,
                                     .batch = &b,

@@ -14,6 +14,8 @@
 
 /* How often another worker's run may take the thread just before. */
 #define SLOT_TRIES_MAX 8
+/* When a client that was refused for now may ask again. */
+#define RETRY_AFTER_MS 1000
 
 struct request {
     unsigned modes;
@@ -255,6 +257,10 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     copy_member(&w, s->body, "feedback_keys");
     jw_key(&w, "temporary");
     jw_bool(&w, run->temporary);
+    if (run->kept) {
+        jw_key(&w, "kept");
+        jw_bool(&w, true);
+    }
     jw_key(&w, "subgraphs");
     jw_bool(&w, yyjson_get_bool(json_get(s->body, "stream_subgraphs")));
     jw_key(&w, "resumable");
@@ -274,6 +280,7 @@ int live_run_read_kwargs(struct live_run *run, struct err *err) {
     yyjson_val *config = json_get(run->kwargs, "config");
     run->configurable = json_get(config, "configurable");
     run->temporary = yyjson_get_bool(json_get(run->kwargs, "temporary"));
+    run->kept = yyjson_get_bool(json_get(run->kwargs, "kept"));
     rc = stream_modes_read(json_get(run->kwargs, "stream_mode"), STREAM_VALUES, &run->modes, err);
     if (rc < 0)
         return rc;
@@ -381,6 +388,8 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
         return rc;
     run_insert_add(&b, &run->row, run->worker);
     run->row.status = RUN_PENDING; /* what the client is told: it was just created */
+    if (s->join_batch)
+        s->join_batch(s->ctx, run, &b);
     if (direct)
         rc = live_run_begin(run, &ctx->thread, &b, &begin, err);
     else
@@ -571,6 +580,7 @@ static struct live_run *run_of_request(struct engine *e, const struct run_submit
     struct live_run *run = live_run_new(e);
     run->modes = q->modes;
     run->temporary = q->stateless && q->on_completion == ON_COMPLETION_DELETE;
+    run->kept = run->temporary && s->join_batch;
     run->cancel_on_disconnect = q->on_disconnect == ON_DISCONNECT_CANCEL;
     run->owner = arena_dup(&run->arena, s->who->owner);
     int64_t now = rt_now_us(e->rt);
@@ -606,22 +616,23 @@ static void let_go(struct live_run *run, const struct request *q) {
     }
 }
 
+static int refuse_for_now(struct err *err, int code, const char *why) {
+    (void)err_set(err, code, "%s", why);
+    if (err)
+        err->retry_after_ms = RETRY_AFTER_MS;
+    return code;
+}
+
 int engine_submit(struct engine *e, const struct run_submit *s, struct live_run **out,
                   struct err *err) {
     struct request q = {0};
     struct live_run *run;
     if (e->draining)
         return err_set(err, ERR_UNAVAILABLE, "The server is shutting down");
-    if (!engine_is_worker(e)) {
-        if (err)
-            err->retry_after_ms = 1000;
-        return err_set(err, ERR_UNAVAILABLE, "The database is away");
-    }
-    if (e->pending + e->delayed >= e->o.pending_max) {
-        if (err)
-            err->retry_after_ms = 1000;
-        return err_set(err, ERR_LIMIT, "Too many runs are waiting");
-    }
+    if (!engine_is_worker(e))
+        return refuse_for_now(err, ERR_UNAVAILABLE, "The database is away");
+    if (e->pending + e->delayed >= e->o.pending_max)
+        return refuse_for_now(err, ERR_LIMIT, "Too many runs are waiting");
     int rc = read_request(e, s, &q, err);
     if (rc < 0)
         return rc;

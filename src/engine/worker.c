@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine_int.h"
+#include "store/idempotency.h"
 #include "store/items.h"
 
 #define MINE_PAGE         500
@@ -309,6 +310,9 @@ static void chore_sweep(struct engine *e) {
     deleted = SWEEP_BATCH;
     for (int i = 0; rc == 0 && e->w.leads && deleted == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
         rc = thread_delete_doomed(e->store, now, SWEEP_BATCH, &a, &deleted, &err);
+    deleted = SWEEP_BATCH;
+    for (int i = 0; rc == 0 && e->w.leads && deleted == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
+        rc = idempotency_sweep(e->store, now, SWEEP_BATCH, &a, &deleted, &err);
     if (rc == 0 && e->w.leads && e->o.shared)
         rc = worker_sweep(e->store, now - DEAD_ROWS_US, &a, &err);
     if (rc < 0)

@@ -69,8 +69,10 @@ static void insert_add(struct db_batch *b, enum db_stmt stmt, str owner, const s
 int assistant_create(struct store *s, const struct principal *who, const struct assistant *in,
                      bool do_nothing, struct arena *a, struct assistant *out, struct err *err) {
     struct db_batch b;
+    int64_t now = clock_wall_us();
     db_batch_init(&b, a);
-    insert_add(&b, SQL_ASSISTANT_INSERT, who->owner, in, clock_wall_us());
+    insert_add(&b, SQL_ASSISTANT_INSERT, who->owner, in, now);
+    store_ride(s, &b, now);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0) {
         assistant_from_row(&b.ops[0].rows, 0, 0, out);

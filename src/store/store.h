@@ -13,10 +13,21 @@
  * so that LangGraph processes read and continue a thread. */
 enum checkpoint_layout { CHECKPOINTS_NATIVE, CHECKPOINTS_LANGGRAPH };
 
+/* Statements that join the batch in which an assistant or a thread is created, at now_us. */
+struct store_rider {
+    void (*add)(void *ctx, struct db_batch *b, int64_t now_us);
+    void *ctx;
+};
+
 struct store {
     struct db *db;
     enum checkpoint_layout layout;
+    const struct store_rider *with; /* NULL: none */
 };
+static inline void store_ride(const struct store *s, struct db_batch *b, int64_t now_us) {
+    if (s->with)
+        s->with->add(s->with->ctx, b, now_us);
+}
 
 enum sort_order { SORT_DESC, SORT_ASC };
 

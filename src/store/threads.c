@@ -66,8 +66,10 @@ int thread_create(struct store *s, const struct principal *who, struct id id, st
                   str config, bool do_nothing, struct arena *a, struct thread *out,
                   struct err *err) {
     struct db_batch b;
+    int64_t now = clock_wall_us();
     db_batch_init(&b, a);
-    thread_insert_add(&b, who, id, metadata, config, clock_wall_us());
+    thread_insert_add(&b, who, id, metadata, config, now);
+    store_ride(s, &b, now);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0) {
         thread_from_row(&b.ops[0].rows, 0, 0, out);
