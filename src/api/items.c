@@ -5,14 +5,11 @@
  * not empty and has no '.', so joining loses nothing. Namespace, key and owner together must fit
  * into a row of a B-tree (PostgreSQL: 2,704 bytes). A missing item is 200 with null, as clients
  * expect; putting and deleting answer 204. */
-#include <math.h>
+#include "api/items_int.h"
 
-#include "api/api_int.h"
-
-#define LABELS_MAX      64
-#define KEY_BYTES_MAX   1024
+#define LABELS_MAX          64
+#define KEY_BYTES_MAX       1024
 #define NAMESPACE_BYTES_MAX 1024
-#define TTL_MINUTES_MAX (100.0 * 366 * 24 * 60)
 
 static str joined(struct arena *a, const str *labels, size_t count) {
     size_t bytes = count;
@@ -42,6 +39,9 @@ static int labels_join(struct arena *a, const str *labels, size_t count, str *ou
             return err_set(err, ERR_INVALID,
                            "Namespace labels cannot be empty or contain periods. Received: %.*s",
                            (int)(text.len < 150 ? text.len : 150), text.p);
+    /* Another runtime writes {a,b} for a.b into the shared table. */
+    if (str_starts(text, STR("{")) && str_ends(text, STR("}")))
+        return err_set(err, ERR_INVALID, "namespace: cannot begin with { and end with }");
     *out = text;
     return 0;
 }
@@ -59,25 +59,45 @@ static int namespace_required(str name_space, struct err *err) {
     return name_space.len > 0 ? 0 : err_set(err, ERR_INVALID, "namespace: is required");
 }
 
-int api_item_put(struct api_request *r, struct err *err) {
-    struct body b;
-    str name_space = STR("");
-    body_init(&b, r->arena, r->body);
-    str key = body_str_required(&b, "key");
+int items_read_key(struct body *b, str *out_namespace, str *out_key, struct err *err) {
+    str key = body_str_required(b, "key"), name_space = STR("");
     if (key.len > KEY_BYTES_MAX)
-        body_fault(&b, "key", "at most %d bytes", KEY_BYTES_MAX);
-    yyjson_val *value = body_object_val(&b, "value");
-    if (!body_get(&b, "value"))
-        body_fault(&b, "value", "is required");
-    double ttl = body_double(&b, "ttl", 0, TTL_MINUTES_MAX, 0);
-    int rc = labels_read(&b, "namespace", &name_space, err);
+        body_fault(b, "key", "at most %d bytes", KEY_BYTES_MAX);
+    int rc = labels_read(b, "namespace", &name_space, err);
     if (rc == 0)
-        rc = body_done(&b, err);
+        rc = body_done(b, err);
     if (rc == 0)
         rc = namespace_required(name_space, err);
+    if (rc < 0)
+        return rc;
+    *out_namespace = name_space;
+    *out_key = key;
+    return 0;
+}
+
+int items_read_put(const struct store *s, struct body *b, struct item_change *out,
+                   struct err *err) {
+    struct item_change c = {0};
+    yyjson_val *value = body_object_val(b, "value");
+    if (!body_get(b, "value"))
+        body_fault(b, "value", "is required");
+    c.value = json_text(b->a, value);
+    /* null: for ever; missing: as the server's options say */
+    c.ttl_minutes = body_double(b, "ttl", 0, (double)ITEM_TTL_MINUTES_MAX,
+                                body_has(b, "ttl") ? 0 : s->items.ttl_minutes);
+    int rc = items_read_key(b, &c.name_space, &c.key, err);
     if (rc == 0)
-        rc = item_put(r->store, &r->who, name_space, key, json_text(r->arena, value),
-                      (int64_t)ceil(ttl), r->arena, err);
+        *out = c;
+    return rc;
+}
+
+int api_item_put(struct api_request *r, struct err *err) {
+    struct body b;
+    struct item_change c;
+    body_init(&b, r->arena, r->body);
+    int rc = items_read_put(r->store, &b, &c, err);
+    if (rc == 0)
+        rc = item_put(r->store, &r->who, &c, r->arena, err);
     return rc < 0 ? rc : api_reply_empty(r, 204);
 }
 
@@ -99,7 +119,8 @@ static int namespace_of_query(struct api_request *r, str *out, struct err *err) 
 int api_item_get(struct api_request *r, struct err *err) {
     str name_space, key = http_query_get(&r->query, "key");
     struct item item;
-    bool found, refresh = http_query_bool(&r->query, "refresh_ttl", true) && !r->who.read_only;
+    bool found, refresh = http_query_bool(&r->query, "refresh_ttl", !r->store->items.keep_ttl) &&
+                          !r->who.read_only;
     int rc = namespace_of_query(r, &name_space, err);
     if (rc == 0 && key.len == 0)
         rc = err_set(err, ERR_INVALID, "key: is required");
@@ -117,32 +138,24 @@ int api_item_get(struct api_request *r, struct err *err) {
 
 int api_item_delete(struct api_request *r, struct err *err) {
     struct body b;
-    str name_space = STR("");
+    str name_space, key;
     body_init(&b, r->arena, r->body);
-    str key = body_str_required(&b, "key");
-    int rc = labels_read(&b, "namespace", &name_space, err);
-    if (rc == 0)
-        rc = body_done(&b, err);
-    if (rc == 0)
-        rc = namespace_required(name_space, err);
+    int rc = items_read_key(&b, &name_space, &key, err);
     if (rc == 0)
         rc = item_delete(r->store, &r->who, name_space, key, r->arena, err);
     return rc < 0 ? rc : api_reply_empty(r, 204);
 }
 
-int api_item_search(struct api_request *r, struct err *err) {
-    struct body b;
-    str prefix = STR("");
-    body_init(&b, r->arena, r->body);
-    str filter = api_filter_read(&b, "filter");
-    str query = body_str(&b, "query", STR(""));
-    bool refresh = body_bool(&b, "refresh_ttl", true) && !r->who.read_only;
-    struct page page = api_page_read(&b, 10);
+int items_search(struct api_request *r, struct body *b, struct json_writer *w, struct err *err) {
+    str prefix = STR(""), filter = api_filter_read(b, "filter");
+    str query = body_str(b, "query", STR(""));
+    bool refresh = body_bool(b, "refresh_ttl", !r->store->items.keep_ttl) && !r->who.read_only;
+    struct page page = api_page_read(b, 10);
     struct item *list;
     size_t count;
-    int rc = labels_read(&b, "namespace_prefix", &prefix, err);
+    int rc = labels_read(b, "namespace_prefix", &prefix, err);
     if (rc == 0)
-        rc = body_done(&b, err);
+        rc = body_done(b, err);
     if (rc == 0 && query.len > 0)
         rc = api_unbuilt(err, "search by meaning (query)");
     if (rc == 0)
@@ -151,43 +164,56 @@ int api_item_search(struct api_request *r, struct err *err) {
         rc = item_refresh(r->store, &r->who, list, count, r->arena, err);
     if (rc < 0)
         return rc;
-    struct json_writer w = api_json(r);
-    jw_object(&w);
-    jw_key(&w, "items");
-    jw_array(&w);
+    jw_object(w);
+    jw_key(w, "items");
+    jw_array(w);
     for (size_t i = 0; i < count; i++)
-        api_write_item(&w, &list[i]);
-    jw_array_end(&w);
-    jw_object_end(&w);
-    return api_reply_json(r, 200);
+        api_write_item(w, &list[i]);
+    jw_array_end(w);
+    jw_object_end(w);
+    return 0;
 }
 
-int api_item_namespaces(struct api_request *r, struct err *err) {
+int api_item_search(struct api_request *r, struct err *err) {
     struct body b;
-    str prefix = STR(""), suffix = STR("");
     body_init(&b, r->arena, r->body);
+    struct json_writer w = api_json(r);
+    int rc = items_search(r, &b, &w, err);
+    return rc < 0 ? rc : api_reply_json(r, 200);
+}
+
+int items_namespaces(struct api_request *r, struct body *b, struct json_writer *w,
+                     struct err *err) {
+    str prefix = STR(""), suffix = STR("");
     struct body_range depths = {1, LABELS_MAX, 0};
-    int depth = (int)body_int(&b, "max_depth", depths);
-    struct page page = api_page_read(&b, 100);
+    int depth = (int)body_int(b, "max_depth", depths);
+    struct page page = api_page_read(b, 100);
     str *list;
     size_t count;
-    int rc = labels_read(&b, "prefix", &prefix, err);
+    int rc = labels_read(b, "prefix", &prefix, err);
     if (rc == 0)
-        rc = labels_read(&b, "suffix", &suffix, err);
+        rc = labels_read(b, "suffix", &suffix, err);
     if (rc == 0)
-        rc = body_done(&b, err);
+        rc = body_done(b, err);
     if (rc == 0)
         rc = item_namespaces(r->store, &r->who, prefix, suffix, depth, &page, r->arena, &list,
                              &count, err);
     if (rc < 0)
         return rc;
-    struct json_writer w = api_json(r);
-    jw_object(&w);
-    jw_key(&w, "namespaces");
-    jw_array(&w);
+    jw_object(w);
+    jw_key(w, "namespaces");
+    jw_array(w);
     for (size_t i = 0; i < count; i++)
-        api_write_labels(&w, list[i]);
-    jw_array_end(&w);
-    jw_object_end(&w);
-    return api_reply_json(r, 200);
+        api_write_labels(w, list[i]);
+    jw_array_end(w);
+    jw_object_end(w);
+    return 0;
+}
+
+int api_item_namespaces(struct api_request *r, struct err *err) {
+    struct body b;
+    body_init(&b, r->arena, r->body);
+    struct json_writer w = api_json(r);
+    int rc = items_namespaces(r, &b, &w, err);
+    return rc < 0 ? rc : api_reply_json(r, 200);
 }

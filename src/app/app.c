@@ -21,6 +21,7 @@
 #include "app/debug.h"
 #include "app/graph_config.h"
 #include "app/hints.h"
+#include "app/store_settings.h"
 #include "app/supervisor.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -263,6 +264,11 @@ static int parts_open(struct app *app, struct err *err) {
         .rt = app->rt, .llm = app->llm, .http = app->client, .settings = &app->graphs};
     struct registry_options registry = {.ttl_us = c->graph_cache_ttl_ms * 1000,
                                         .entries_max = (size_t)c->graph_cache_count_max};
+    struct store_settings store;
+    rc = store_settings(&app->config, &store, err);
+    if (rc < 0)
+        return rc;
+    app->store.items = store.items;
     app->registry = registry_new(&app->services, &registry);
     graphs_register(app->registry);
     static const enum multitask_strategy multitask[] = {MULTITASK_ENQUEUE, MULTITASK_REJECT,
@@ -275,6 +281,7 @@ static int parts_open(struct app *app, struct err *err) {
                                     .api_url = c->public_url.len ? c->public_url.p : "",
                                     .shared = database_is_remote(c),
                                     .lease_us = c->worker_lease_us,
+                                    .sweep_us = store.sweep_us,
                                     .host = host_name(app),
                                     .pid = getpid()};
     rc = engine_open(app->rt, &app->store, app->registry, &app->services, &engine, &app->engine,

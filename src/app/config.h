@@ -26,6 +26,7 @@ enum config_synchronous { CONFIG_SYNCHRONOUS_FULL, CONFIG_SYNCHRONOUS_NORMAL };
 enum config_checkpoints { CONFIG_CHECKPOINTS_LANGGRAPH, CONFIG_CHECKPOINTS_NATIVE };
 enum config_api_keys { CONFIG_API_KEYS_AUTO, CONFIG_API_KEYS_ON, CONFIG_API_KEYS_OFF };
 enum config_audit { CONFIG_AUDIT_AUTO, CONFIG_AUDIT_OFF, CONFIG_AUDIT_WRITES, CONFIG_AUDIT_ALL };
+enum config_store_ttl_refresh { CONFIG_REFRESH_AUTO, CONFIG_REFRESH_ON, CONFIG_REFRESH_OFF };
 enum config_multitask {
     CONFIG_MULTITASK_ENQUEUE,
     CONFIG_MULTITASK_REJECT,
@@ -41,15 +42,15 @@ enum config_database_profile {
     CONFIG_PROFILE_CHECKPOINTER
 };
 
-#define OPT_FIELD_STR(key) str key;
-#define OPT_FIELD_SECRET(key) struct secret key;
-#define OPT_FIELD_BOOL(key) bool key;
-#define OPT_FIELD_INT(key) int64_t key;
-#define OPT_FIELD_BYTES(key) int64_t key;
-#define OPT_FIELD_SECONDS(key) int64_t key##_us;
+#define OPT_FIELD_STR(key)      str key;
+#define OPT_FIELD_SECRET(key)   struct secret key;
+#define OPT_FIELD_BOOL(key)     bool key;
+#define OPT_FIELD_INT(key)      int64_t key;
+#define OPT_FIELD_BYTES(key)    int64_t key;
+#define OPT_FIELD_SECONDS(key)  int64_t key##_us;
 #define OPT_FIELD_PATIENCE(key) int64_t key##_us;
-#define OPT_FIELD_INDEX(key) int key;
-#define OPT_FIELD_CHOICE(list) OPT_FIELD_INDEX
+#define OPT_FIELD_INDEX(key)    int key;
+#define OPT_FIELD_CHOICE(list)  OPT_FIELD_INDEX
 
 struct config {
 #define GROUP(title)

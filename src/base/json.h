@@ -25,11 +25,13 @@ int json_depth(str text, int limit);
 /* Object members; NULL when obj is NULL, no object, or has no such key. */
 yyjson_val *json_get(yyjson_val *obj, const char *key);
 yyjson_val *json_get_str(yyjson_val *obj, str key);
-bool json_has(yyjson_val *obj, const char *key);             /* present, maybe null */
-str json_str(yyjson_val *v);                                 /* absent unless a string */
-str json_text(struct arena *a, yyjson_val *v);               /* compact text; "null" for NULL */
-bool json_equal(yyjson_val *a, yyjson_val *b);               /* objects regardless of key order */
-bool json_contains(yyjson_val *whole, yyjson_val *part);     /* Postgres' @> */
+bool json_has(yyjson_val *obj, const char *key); /* present, maybe null */
+str json_str(yyjson_val *v);                     /* absent unless a string */
+str json_text(struct arena *a, yyjson_val *v);   /* compact text; "null" for NULL */
+bool json_equal(yyjson_val *a, yyjson_val *b);   /* objects regardless of key order */
+/* -1, 0, 1 of two numbers by value or two strings by their bytes; false: there is no order. */
+bool json_order(yyjson_val *a, yyjson_val *b, int *out);
+bool json_contains(yyjson_val *whole, yyjson_val *part); /* Postgres' @> */
 /* Canonical text: keys sorted by bytes at every level; for hashes and cache keys. */
 str json_canonical(struct arena *a, yyjson_val *v);
 /* Shallow merge of objects given as texts: keys of b win. NULL or "" count as {}. */
@@ -46,13 +48,13 @@ struct json_writer {
 static inline struct json_writer json_writer(struct buf *b) {
     return (struct json_writer){b, false, 0};
 }
-void jw_object(struct json_writer *w);      /* { */
+void jw_object(struct json_writer *w); /* { */
 void jw_object_end(struct json_writer *w);
-void jw_array(struct json_writer *w);       /* [ */
+void jw_array(struct json_writer *w); /* [ */
 void jw_array_end(struct json_writer *w);
 void jw_key(struct json_writer *w, const char *key); /* a literal that needs no escaping */
 void jw_key_str(struct json_writer *w, str key);
-void jw_str(struct json_writer *w, str s);  /* escaped; absent writes null */
+void jw_str(struct json_writer *w, str s); /* escaped; absent writes null */
 void jw_z(struct json_writer *w, const char *z);
 void jw_raw(struct json_writer *w, str json); /* a JSON text as it is; null when absent or empty */
 void jw_val(struct json_writer *w, yyjson_val *v);

@@ -74,9 +74,7 @@ static bool int_equals_real(yyjson_val *i, double d) {
 }
 
 /* -0 is a signed integer that is not negative. */
-static bool int_is_negative(yyjson_val *i) {
-    return yyjson_is_sint(i) && yyjson_get_sint(i) < 0;
-}
+static bool int_is_negative(yyjson_val *i) { return yyjson_is_sint(i) && yyjson_get_sint(i) < 0; }
 
 static bool number_equal(yyjson_val *a, yyjson_val *b) {
     if (yyjson_is_real(a) && yyjson_is_real(b))
@@ -148,6 +146,35 @@ bool json_equal(yyjson_val *a, yyjson_val *b) {
     if (yyjson_is_arr(a))
         return array_equal(a, b);
     return scalar_equal(a, b);
+}
+
+/* A long double holds every integer of 64 bits and every double. */
+static bool number_of(yyjson_val *v, long double *out) {
+    double real;
+    if (yyjson_is_raw(v)) { /* an integer beyond 64 bits */
+        if (!str_to_double(str_n(v->uni.str, unsafe_yyjson_get_len(v)), &real))
+            return false;
+        *out = real;
+        return true;
+    }
+    if (!yyjson_is_num(v))
+        return false;
+    *out = yyjson_is_real(v)   ? (long double)yyjson_get_real(v)
+           : yyjson_is_sint(v) ? (long double)yyjson_get_sint(v)
+                               : (long double)yyjson_get_uint(v);
+    return true;
+}
+
+bool json_order(yyjson_val *a, yyjson_val *b, int *out) {
+    long double x, y;
+    if (number_of(a, &x) && number_of(b, &y)) {
+        *out = (x > y) - (x < y);
+        return true;
+    }
+    if (!yyjson_is_str(a) || !yyjson_is_str(b))
+        return false;
+    *out = str_cmp(json_str(a), json_str(b));
+    return true;
 }
 
 static bool value_contains(yyjson_val *whole, yyjson_val *part);

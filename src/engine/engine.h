@@ -26,6 +26,7 @@ struct engine_options {
      * cannot be renewed nothing is begun, and when it is over all runs here are let go. */
     bool shared;
     int64_t lease_us; /* 10 s */
+    int64_t sweep_us; /* 60 s: how often what has expired is removed */
     const char *host; /* for people */
     int64_t pid;
 };
@@ -42,7 +43,7 @@ struct engine_hints {
     void *ctx;
 };
 void engine_hints_set(struct engine *e, const struct engine_hints *hints);
-void engine_hinted(struct engine *e, str text);     /* what another worker (or this one) sent */
+void engine_hinted(struct engine *e, str text);  /* what another worker (or this one) sent */
 void engine_hints_up(struct engine *e, bool up); /* does what others send arrive? */
 /* Starts nothing any more; waits until deadline_us (monotonic) for running runs, then hands the
  * rest back (pending, attempt not spent) and tells the readers. */

@@ -291,20 +291,25 @@ static bool wishes_possible(const struct engine *e) {
     return e->w.wishes_wanted || (e->o.shared && e->w.others > 0 && e->live.count > 0);
 }
 
+/* Who leads must renew that within its lease. */
+static int64_t sweep_period(const struct engine *e) {
+    int64_t period = e->o.sweep_us > 0 ? e->o.sweep_us : SWEEP_US;
+    return e->o.shared && e->o.lease_us < period ? e->o.lease_us : period;
+}
+
 /* One worker of all: what has expired goes. */
 static void chore_sweep(struct engine *e) {
     struct arena a;
     struct err err = {0};
     int64_t now = rt_now_us(e->rt), deleted = SWEEP_BATCH;
-    int64_t period = e->o.shared && e->o.lease_us < SWEEP_US ? e->o.lease_us : SWEEP_US;
+    int64_t period = sweep_period(e);
     int rc = 0;
     bool led = e->w.leads;
     e->w.sweep_due_us = rt_mono_us(e->rt) + period;
     arena_init(&a, SIZE_MAX / 2);
     e->w.leads = !e->o.shared;
     if (e->o.shared)
-        rc = leader_take(e->store, STR("sweep"), e->worker, now, period * 2, &a, &e->w.leads,
-                         &err);
+        rc = leader_take(e->store, STR("sweep"), e->worker, now, period * 2, &a, &e->w.leads, &err);
     for (int i = 0; rc == 0 && e->w.leads && deleted == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
         rc = item_sweep(e->store, now, &a, &deleted, &err);
     deleted = SWEEP_BATCH;
@@ -405,7 +410,7 @@ int engine_start(struct engine *e, struct err *err) {
     } else {
         rc = adopt(e, INT32_MAX, &count, err); /* whoever had them is gone */
     }
-    e->w.sweep_due_us = rt_mono_us(e->rt) + (e->o.shared ? 0 : SWEEP_US);
+    e->w.sweep_due_us = rt_mono_us(e->rt) + (e->o.shared ? 0 : sweep_period(e));
     if (rc == 0)
         rc = spawn_helper(e, "worker.chores", chore_fiber, err);
     return rc;

@@ -6,14 +6,15 @@
  * to "a/" ('/' follows '.'); names between "a" and "a." such as "a-b" are excluded by the
  * statement. Expired items are invisible at once and removed by the sweep.
  *
- * Invariant: a filter that reaches a statement is an object with known operators only. */
+ * Invariant: a filter that reaches a statement was checked. */
 #include "store/items.h"
 
-#include "base/clock.h"
-#include "base/json.h"
+#include <math.h>
 
-#define MINUTE_US       INT64_C(60000000)
-#define TTL_MINUTES_MAX (INT64_C(100) * 366 * 24 * 60)
+#include "base/clock.h"
+#include "base/json_filter.h"
+
+#define MINUTE_US 60e6
 
 static void item_from_row(const struct db_rows *r, size_t row, struct item *out) {
     *out = (struct item){
@@ -26,21 +27,28 @@ static void item_from_row(const struct db_rows *r, size_t row, struct item *out)
     };
 }
 
-int item_put(struct store *s, const struct principal *who, str name_space, str key, str value,
-             int64_t ttl_minutes, struct arena *a, struct err *err) {
-    if (ttl_minutes < 0 || ttl_minutes > TTL_MINUTES_MAX)
+int item_put_add(const struct principal *who, const struct item_change *c, struct db_batch *b,
+                 struct err *err) {
+    if (!(c->ttl_minutes >= 0 && c->ttl_minutes <= ITEM_TTL_MINUTES_MAX))
         return err_set(err, ERR_INVALID, "ttl: must be a number of minutes between 0 and %lld",
-                       (long long)TTL_MINUTES_MAX);
+                       (long long)ITEM_TTL_MINUTES_MAX);
     int64_t now_us = clock_wall_us();
-    bool expires = ttl_minutes > 0;
+    bool expires = c->ttl_minutes > 0;
+    db_batch_add(b, SQL_ITEM_PUT,
+                 DB_PARAMS(DB_T(who->owner), DB_T(c->name_space), DB_T(c->key), DB_T(c->value),
+                           expires ? DB_I((int64_t)ceil(c->ttl_minutes)) : DB_NIL,
+                           expires ? DB_I(now_us + (int64_t)(c->ttl_minutes * MINUTE_US)) : DB_NIL,
+                           DB_I(now_us)),
+                 DB_EXPECT_NONE);
+    return 0;
+}
+
+int item_put(struct store *s, const struct principal *who, const struct item_change *c,
+             struct arena *a, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_ITEM_PUT,
-                 DB_PARAMS(DB_T(who->owner), DB_T(name_space), DB_T(key), DB_T(value),
-                           expires ? DB_I(ttl_minutes) : DB_NIL,
-                           expires ? DB_I(now_us + ttl_minutes * MINUTE_US) : DB_NIL, DB_I(now_us)),
-                 DB_EXPECT_NONE);
-    return db_commit(s->db, &b, err);
+    int rc = item_put_add(who, c, &b, err);
+    return rc < 0 ? rc : db_commit(s->db, &b, err);
 }
 
 int item_refresh(struct store *s, const struct principal *who, const struct item *items,
@@ -81,12 +89,16 @@ int item_get(struct store *s, const struct principal *who, str name_space, str k
     return 0;
 }
 
+void item_delete_add(const struct principal *who, str name_space, str key, struct db_batch *b) {
+    db_batch_add(b, SQL_ITEM_DELETE, DB_PARAMS(DB_T(who->owner), DB_T(name_space), DB_T(key)),
+                 DB_EXPECT_NONE);
+}
+
 int item_delete(struct store *s, const struct principal *who, str name_space, str key,
                 struct arena *a, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_ITEM_DELETE, DB_PARAMS(DB_T(who->owner), DB_T(name_space), DB_T(key)),
-                 DB_EXPECT_NONE);
+    item_delete_add(who, name_space, key, &b);
     return db_commit(s->db, &b, err);
 }
 
@@ -102,46 +114,24 @@ static struct label_range range_of(struct arena *a, str prefix) {
                                 arena_printf(a, STR_FMT ".", STR_ARG(prefix))};
 }
 
-static bool operator_known(str op) {
-    static const char *const known[] = {"$eq", "$ne", "$gt", "$gte", "$lt", "$lte"};
-    for (size_t i = 0; i < ARRAY_COUNT(known); i++)
-        if (str_eq(op, str_of(known[i])))
-            return true;
-    return false;
-}
-
-/* An object is either one of operators or one of members, at every level that is not an operand. */
-static int filter_check(yyjson_val *filter, struct err *err) {
-    yyjson_obj_iter it = yyjson_obj_iter_with(filter);
-    bool operators = false;
-    size_t seen = 0;
-    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it)) != NULL; seen++) {
-        str name = json_str(key);
-        bool is_operator = str_starts(name, STR("$"));
-        if (is_operator && !operator_known(name))
-            return err_set(err, ERR_INVALID, "filter: unknown operator %.*s",
-                           (int)(name.len < 64 ? name.len : 64), name.p);
-        if (seen > 0 && is_operator != operators)
-            return err_set(err, ERR_INVALID, "filter: operators and members cannot be mixed");
-        operators = is_operator;
-        yyjson_val *inner = yyjson_obj_iter_get_val(key);
-        int rc = !is_operator && yyjson_is_obj(inner) ? filter_check(inner, err) : 0;
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+/* The filter as the databases get it: checked, each member once. */
+static int filter_read(struct arena *a, str text, str *out, struct err *err) {
+    yyjson_val *parsed;
+    *out = STR("{}");
+    if (!text.p)
+        return 0;
+    int rc = json_parse(a, text, &parsed, err);
+    if (rc == 0)
+        rc = json_filter_check(parsed, err);
+    if (rc == 0)
+        *out = json_canonical(a, parsed);
+    return rc;
 }
 
 int item_search(struct store *s, const struct principal *who, str prefix, str filter,
                 const struct page *page, struct arena *a, struct item **out, size_t *out_count,
                 struct err *err) {
-    yyjson_val *parsed = NULL;
-    int rc = filter.p ? json_parse(a, filter, &parsed, err) : 0;
-    if (rc < 0)
-        return rc;
-    if (filter.p && !yyjson_is_obj(parsed))
-        return err_set(err, ERR_INVALID, "filter: must be an object");
-    rc = filter_check(parsed, err);
+    int rc = filter_read(a, filter, &filter, err);
     if (rc < 0)
         return rc;
     static const enum db_stmt by[2][2] = {
@@ -152,9 +142,8 @@ int item_search(struct store *s, const struct principal *who, str prefix, str fi
     struct label_range range = range_of(a, prefix);
     rc = db_read(s->db, by[who->all][page->order],
                  DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(range.from), DB_T(range.below),
-                           DB_T(range.inside), DB_I(clock_wall_us()),
-                           DB_T(filter.p ? filter : STR("{}")), DB_I(page->limit),
-                           DB_I(page->offset)),
+                           DB_T(range.inside), DB_I(clock_wall_us()), DB_T(filter),
+                           DB_I(page->limit), DB_I(page->offset)),
                  a, &rows, err);
     if (rc < 0)
         return rc;

@@ -13,9 +13,16 @@ struct item {
     int64_t created_at, updated_at;
     int64_t expires_at; /* 0: never */
 };
-MUST_CHECK int item_put(struct store *s, const struct principal *who, str name_space, str key,
-                        str value, int64_t ttl_minutes /* 0: none */, struct arena *a,
-                        struct err *err);
+
+#define ITEM_TTL_MINUTES_MAX (INT64_C(100) * 366 * 24 * 60)
+struct item_change {
+    str name_space, key, value;
+    double ttl_minutes; /* 0: none; a refresh counts whole minutes, rounded up */
+};
+MUST_CHECK int item_put(struct store *s, const struct principal *who, const struct item_change *c,
+                        struct arena *a, struct err *err);
+MUST_CHECK int item_put_add(const struct principal *who, const struct item_change *c,
+                            struct db_batch *b, struct err *err);
 /* *found tells; expired items are not found. refresh_ttl moves the expiry on. */
 MUST_CHECK int item_get(struct store *s, const struct principal *who, str name_space, str key,
                         bool refresh_ttl, struct arena *a, bool *found, struct item *out,
@@ -25,8 +32,9 @@ MUST_CHECK int item_refresh(struct store *s, const struct principal *who, const 
                             size_t count, struct arena *a, struct err *err);
 MUST_CHECK int item_delete(struct store *s, const struct principal *who, str name_space, str key,
                            struct arena *a, struct err *err); /* a missing one is no error */
-/* prefix: joined by '.', "" everything. filter: JSON object text: {"k": v} or {"k": {"$gt": v}}
- * with $eq $ne $gt $gte $lt $lte; absent: any. Newest update first. */
+void item_delete_add(const struct principal *who, str name_space, str key, struct db_batch *b);
+/* prefix: joined by '.', "" everything. filter: text of a condition, see base/json_filter.h;
+ * absent: any. Newest update first. */
 MUST_CHECK int item_search(struct store *s, const struct principal *who, str prefix, str filter,
                            const struct page *page, struct arena *a, struct item **out,
                            size_t *out_count, struct err *err);

@@ -393,6 +393,71 @@ static void log_and_states(struct history *h) {
 
 /* --- items --- */
 
+static int put(struct history *h, const char *space, str value, double minutes) {
+    struct item_change c = {str_of(space), STR("key"), value, .ttl_minutes = minutes};
+    return item_put(&h->store, &ANNA, &c, h->a, &h->err);
+}
+
+/* What a filter finds must not depend on the database. */
+static void item_filters(struct history *h) {
+    static const char *const values[] = {
+        "{\"n\":1,\"s\":\"a%b\",\"o\":{\"p\":{\"q\":[10,{\"r\":null}]}},\"z\":null,\"t\":true}",
+        "{\"n\":9007199254740993,\"s\":\"a_b\",\"o\":{\"p\":5},\"o.p\":6,\"t\":false}",
+        "{\"n\":-1.5,\"s\":\"ab\",\"z\":0,\"l\":[1,\"x\",null]}",
+        "{\"n\":\"1\",\"s\":\"Ä\",\"z\":\"\",\"l\":[],\"o\":{}}",
+        "{\"n\":123456789012345,\"s\":\"\",\"z\":[null],\"o\":null,\"l\":{\"0\":1}}",
+    };
+    static const char *const filters[] = {
+        "{\"n\":1.0}",
+        "{\"n\":9007199254740992}",
+        "{\"n\":{\"$gt\":9007199254740992}}",
+        "{\"n\":{\"$lt\":9007199254740993}}",
+        "{\"n\":{\"$gte\":\"0\"}}",
+        "{\"n\":{\"$lte\":1e14}}",
+        "{\"z\":null}",
+        "{\"z\":{\"$ne\":null}}",
+        "{\"z\":{\"$exists\":false}}",
+        "{\"z\":{\"$in\":[null,0]}}",
+        "{\"z\":{\"$nin\":[null,0]}}",
+        "{\"z\":{\"$not\":{\"$eq\":null}}}",
+        "{\"s\":\"a%b\"}",
+        "{\"s\":\"%\"}",
+        "{\"s\":{\"$gte\":\"a_\"}}",
+        "{\"s\":{\"$gt\":\"z\"}}",
+        "{\"s\":{\"$lt\":\"a\"}}",
+        "{\"o.p\":6}",
+        "{\"o.p.q.0\":10}",
+        "{\"o.p.q.1.r\":null}",
+        "{\"o.p.q.01\":{\"$exists\":true}}",
+        "{\"o.p.q.-1\":{\"$exists\":true}}",
+        "{\"o..p\":{\"$exists\":true}}",
+        "{\"l.0\":1}",
+        "{\"l\":[1,\"x\",null]}",
+        "{\"l\":{\"$ne\":[]}}",
+        "{\"o\":{}}",
+        "{\"o\":{\"p\":{\"$ne\":5}}}",
+        "{\"t\":true,\"n\":1}",
+        "{\"t\":{\"$ne\":true}}",
+        "{\"$or\":[{\"n\":1},{\"s\":\"ab\"}]}",
+        "{\"$or\":[]}",
+        "{\"$and\":[]}",
+        "{\"$not\":{\"$or\":[{\"n\":{\"$gt\":0}},{\"t\":false}]},\"s\":{\"$ne\":\"x\"}}",
+        "{\"n\":{\"$and\":[{\"$gt\":0},{\"$not\":{\"$gt\":5}}]}}",
+        "{\"n\":1,\"n\":-1.5}",
+    };
+    struct page page = {10, 0, SORT_ASC};
+    for (size_t i = 0; i < ARRAY_COUNT(values); i++)
+        CALL("put", put(h, arena_printf(h->a, "f.%zu", i).p, str_of(values[i]), 0));
+    for (size_t i = 0; i < ARRAY_COUNT(filters); i++) {
+        struct item *list;
+        size_t count;
+        CALL(filters[i], item_search(&h->store, &ANNA, STR("f"), str_of(filters[i]), &page, h->a,
+                                     &list, &count, &h->err));
+        for (size_t k = 0; k < count; k++)
+            line(h, "  %.*s", P(list[k].name_space));
+    }
+}
+
 static void items(struct history *h) {
     struct item item = {0}, *list;
     size_t count;
@@ -401,12 +466,10 @@ static void items(struct history *h) {
     struct page page = {10, 0, SORT_DESC};
     static const char *const spaces[] = {"a", "a.b", "a.b.c", "a-b", "b", "ä.ö"};
     for (size_t i = 0; i < ARRAY_COUNT(spaces); i++)
-        CALL("put",
-             item_put(&h->store, &ANNA, str_of(spaces[i]), STR("key"),
-                      arena_printf(h->a, "{\"n\":%zu,\"s\":\"x\",\"o\":{\"b\":1,\"a\":2}}", i),
-                      i == 4 ? 1 : 0, h->a, &h->err));
-    CALL("put again",
-         item_put(&h->store, &ANNA, STR("a.b"), STR("key"), STR("{\"n\":10}"), 0, h->a, &h->err));
+        CALL("put", put(h, spaces[i],
+                        arena_printf(h->a, "{\"n\":%zu,\"s\":\"x\",\"o\":{\"b\":1,\"a\":2}}", i),
+                        i == 4 ? 0.5 : 0));
+    CALL("put again", put(h, "a.b", STR("{\"n\":10}"), 0));
     CALL("get",
          item_get(&h->store, &ANNA, STR("a.b"), STR("key"), false, h->a, &found, &item, &h->err));
     line(h, "  %d %.*s %lld %lld %lld", found, P(item.value), (long long)item.created_at,
@@ -473,6 +536,7 @@ static void same_history(struct fixture *f) {
     log_and_states(&h);
     ends(&h);
     items(&h);
+    item_filters(&h);
     clock_set_source(NULL, NULL);
     if (db_digest(f->db, digest, &h.err) == 0)
         line(&h, "digest %s", digest);

@@ -6,15 +6,12 @@
  * row into an arena of the connection that is reset by each call. '{}' and '' match everything
  * before anything is parsed, which keeps lists without a filter as cheap as their index.
  *
- * Filters follow the store of LangGraph: a plain value means equality; an object with $-keys is a
- * list of operators; another object is compared member by member. A comparison of order holds only
- * between two numbers or two strings; $ne holds for a missing member. An unknown operator fails the
- * statement; store/items.c refuses it earlier with a text for the client.
+ * Filters are those of base/json_filter.h; store/items.c has checked them.
  *
  * Invariant: stored JSON is valid; one that is not fails the statement, never the process. */
 #include "db/sqlite/functions.h"
 
-#include "base/json.h"
+#include "base/json_filter.h"
 #include "base/mem.h"
 
 #define SCRATCH_BYTES_MAX ((size_t)512 << 20)
@@ -94,79 +91,6 @@ static void fn_contains(sqlite3_context *ctx, int count, sqlite3_value **args) {
         sqlite3_result_int(ctx, json_contains(whole, wanted));
 }
 
-/* -1, 0, 1; false when the two have no order. */
-static bool order_of(yyjson_val *a, yyjson_val *b, int *out) {
-    if (yyjson_is_num(a) && yyjson_is_num(b)) {
-        if (yyjson_is_sint(a) && yyjson_is_sint(b)) {
-            int64_t x = yyjson_get_sint(a), y = yyjson_get_sint(b);
-            *out = (x > y) - (x < y);
-            return true;
-        }
-        double x = yyjson_get_num(a), y = yyjson_get_num(b);
-        *out = (x > y) - (x < y);
-        return true;
-    }
-    if (!yyjson_is_str(a) || !yyjson_is_str(b))
-        return false;
-    *out = str_cmp(json_str(a), json_str(b));
-    return true;
-}
-
-/* 1, 0, or -1 for an unknown operator. value may be NULL: no such member. */
-static int operator_holds(str op, yyjson_val *value, yyjson_val *operand) {
-    int order = 0;
-    if (str_eq(op, STR("$eq")))
-        return value && json_equal(value, operand);
-    if (str_eq(op, STR("$ne")))
-        return !(value && json_equal(value, operand));
-    bool ordered = order_of(value, operand, &order);
-    if (str_eq(op, STR("$gt")))
-        return ordered && order > 0;
-    if (str_eq(op, STR("$gte")))
-        return ordered && order >= 0;
-    if (str_eq(op, STR("$lt")))
-        return ordered && order < 0;
-    if (str_eq(op, STR("$lte")))
-        return ordered && order <= 0;
-    return -1;
-}
-
-static bool has_operators(yyjson_val *v) {
-    yyjson_obj_iter it = yyjson_obj_iter_with(v);
-    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it)) != NULL;)
-        if (str_starts(json_str(key), STR("$")))
-            return true;
-    return false;
-}
-
-static int member_meets(yyjson_val *value, yyjson_val *wanted);
-
-/* Every member of the filter object holds: 1, 0, or -1 for an unknown operator. */
-static int object_meets(yyjson_val *whole, yyjson_val *filter) {
-    yyjson_obj_iter it = yyjson_obj_iter_with(filter);
-    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it)) != NULL;) {
-        int met = member_meets(json_get_str(whole, json_str(key)), yyjson_obj_iter_get_val(key));
-        if (met != 1)
-            return met;
-    }
-    return 1;
-}
-
-/* Depth is bounded: the filter was parsed by json_parse. */
-static int member_meets(yyjson_val *value, yyjson_val *wanted) {
-    if (!yyjson_is_obj(wanted))
-        return value && json_equal(value, wanted);
-    if (!has_operators(wanted))
-        return yyjson_is_obj(value) ? object_meets(value, wanted) : 0;
-    yyjson_obj_iter it = yyjson_obj_iter_with(wanted);
-    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it)) != NULL;) {
-        int met = operator_holds(json_str(key), value, yyjson_obj_iter_get_val(key));
-        if (met != 1)
-            return met;
-    }
-    return 1;
-}
-
 static void fn_filter(sqlite3_context *ctx, int count, sqlite3_value **args) {
     (void)count;
     str filter = text_of(args[1]);
@@ -178,11 +102,7 @@ static void fn_filter(sqlite3_context *ctx, int count, sqlite3_value **args) {
     yyjson_val *value = wanted ? row_json(ctx, args[0]) : NULL;
     if (!value)
         return;
-    int met = object_meets(value, wanted);
-    if (met < 0)
-        sqlite3_result_error(ctx, "the filter has an unknown operator", -1);
-    else
-        sqlite3_result_int(ctx, met);
+    sqlite3_result_int(ctx, json_filter_meets(value, wanted));
 }
 
 static void fn_in(sqlite3_context *ctx, int count, sqlite3_value **args) {

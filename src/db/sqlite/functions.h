@@ -2,7 +2,7 @@
 /* functions.h - the scalar functions that the statements of sql/sqlite use.
  *
  *   hf_contains(json, part)      1 when part is contained in json, as Postgres' @>
- *   hf_filter(json, filter)      1 when the object meets {"k": v, "k": {"$gt": v}, …}
+ *   hf_filter(json, filter)      1 when the object meets it, see base/json_filter.h
  *   hf_in(text, csv)             1 when text is one of the list; '' matches everything
  *   hf_icontains(text, part)     1 when part occurs in text; ASCII letters match in either case
  *   hf_merge(json, json)         shallow merge of objects, the second wins; NULL counts as {}

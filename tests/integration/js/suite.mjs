@@ -464,6 +464,13 @@ test("store", async () => {
   assert.equal((await client.store.searchItems([top, "b"], { limit: 4 })).items.length, 4);
   const third = await client.store.searchItems([top, "b"], { filter: { i: 3 } });
   assert.equal(third.items[0].key, "k3");
+  const some = await client.store.searchItems([top, "b"], {
+    filter: { $or: [{ i: { $in: [1, 2] } }, { i: { $gte: 5 } }], i: { $ne: 2 } },
+  });
+  assert.deepEqual(some.items.map((x) => x.key).sort(), ["k1", "k5"]);
+  await client.store.putItem([top, "t"], "soon", {}, { ttl: 0.005 });
+  await sleep(400);
+  assert.equal(await client.store.getItem([top, "t"], "soon"), null);
   const { namespaces } = await client.store.listNamespaces({ prefix: [top], maxDepth: 2 });
   assert.deepEqual(namespaces.sort(), [[top, "a"], [top, "b"]]);
   await client.store.deleteItem([top, "a"], "k");

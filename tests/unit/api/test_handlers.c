@@ -200,9 +200,8 @@ static void threads(struct scene *s) {
         {"GET", "/threads/" NOBODY, NULL, 404,
          "={\"detail\":\"Thread with ID " NOBODY " not found\"}"},
         {"GET", "/threads/abc", NULL, 404, "={\"detail\":\"Thread with ID abc not found\"}"},
-        {"PATCH", "/threads/" T1,
-         "{\"metadata\":{\"b\":2,\"owner\":\"me\",\"c\":\"\\u0000\"}}", 200,
-         "{\"metadata\":{\"user\":\"u1\",\"b\":2,\"c\":\"\xEF\xBF\xBD\"}}"},
+        {"PATCH", "/threads/" T1, "{\"metadata\":{\"b\":2,\"owner\":\"me\",\"c\":\"\\u0000\"}}",
+         200, "{\"metadata\":{\"user\":\"u1\",\"b\":2,\"c\":\"\xEF\xBF\xBD\"}}"},
         {"POST", "/threads/count", "{\"metadata\":{\"owner\":\"me\"}}", 200, "=0"},
         {"POST", "/threads/search", "{\"metadata\":{\"user\":\"u1\"}}", 200,
          "[{\"thread_id\":\"" T1 "\"}]"},
@@ -373,7 +372,7 @@ static void store(struct scene *s) {
          "{\"items\":[{\"value\":{\"x\":1}}]}"},
         {"POST", "/store/items/search", "{\"filter\":{\"x\":{\"$gt\":1}}}", 200, "={\"items\":[]}"},
         {"POST", "/store/items/search", "{\"filter\":{\"x\":{\"$near\":1}}}", 422,
-         "={\"detail\":\"filter: unknown operator $near\"}"},
+         "={\"detail\":\"filter.x.$near: unknown operator\"}"},
         {"POST", "/store/items/search", "{\"query\":\"fruit\"}", 501, NULL},
         {"POST", "/store/namespaces", "{\"prefix\":[\"a\"]}", 200,
          "={\"namespaces\":[[\"a\",\"b\"]]}"},
@@ -389,6 +388,31 @@ static void store(struct scene *s) {
         {"PUT", "/store/items",
          "{\"namespace\":[\"t\"],\"key\":\"k\",\"value\":{},\"ttl\":0.5,\"index\":false}", 204,
          "="},
+        {"PUT", "/store/items", "{\"namespace\":[\"{a}\"],\"key\":\"k\",\"value\":{}}", 422,
+         "={\"detail\":\"namespace: cannot begin with { and end with }\"}"},
+        {"POST", "/store/batch",
+         "{\"ops\":[{\"op\":\"put\",\"namespace\":[\"q\"],\"key\":\"1\",\"value\":{\"v\":1}},"
+         "{\"op\":\"get\",\"namespace\":[\"q\"],\"key\":\"1\"},"
+         "{\"op\":\"put\",\"namespace\":[\"q\"],\"key\":\"2\",\"value\":{\"v\":2}},"
+         "{\"op\":\"delete\",\"namespace\":[\"q\"],\"key\":\"1\"}]}",
+         200, "={\"results\":[null,null,null,null]}"},
+        {"POST", "/store/batch",
+         "{\"ops\":[{\"op\":\"get\",\"namespace\":[\"q\"],\"key\":\"1\"},"
+         "{\"op\":\"search\",\"namespace_prefix\":[\"q\"]},"
+         "{\"op\":\"namespaces\",\"prefix\":[\"q\"]},"
+         "{\"op\":\"put\",\"namespace\":[\"q\"],\"key\":\"3\",\"value\":{}}]}",
+         200, "{\"results\":[null,{\"items\":[{\"key\":\"2\"}]},{\"namespaces\":[[\"q\"]]},null]}"},
+        {"POST", "/store/batch",
+         "{\"ops\":[{\"op\":\"delete\",\"namespace\":[\"q\"],\"key\":\"3\"},"
+         "{\"op\":\"put\",\"namespace\":[\"q.\"],\"key\":\"4\",\"value\":{}}]}",
+         422,
+         "={\"detail\":\"ops[1]: Namespace labels cannot be empty or contain periods. Received: "
+         "q.\"}"},
+        {"GET", "/store/items?namespace=q&key=3", NULL, 200, "{\"key\":\"3\"}"},
+        {"POST", "/store/batch", "{\"ops\":[]}", 422,
+         "={\"detail\":\"ops: must be a list of 1 to 200 operations\"}"},
+        {"POST", "/store/batch", "{\"ops\":[{\"op\":\"drop\"}]}", 422, NULL},
+        {"POST", "/store/batch", "{\"ops\":[7]}", 422, NULL},
         {"DELETE", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\"}", 204, "="},
         {"DELETE", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\"}", 204, "="},
         {"GET", "/store/items?namespace=a.b&key=k", NULL, 200, "=null"},
@@ -544,11 +568,10 @@ static void test_text_mode(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* First: it counts requests, and metrics live as long as the process. */
-        cmocka_unit_test(test_server_itself), cmocka_unit_test(test_unwell_database),
-        cmocka_unit_test(test_assistants),
-        cmocka_unit_test(test_threads),       cmocka_unit_test(test_paging_headers),
-        cmocka_unit_test(test_states),        cmocka_unit_test(test_store),
-        cmocka_unit_test(test_text_mode),
+        cmocka_unit_test(test_server_itself),  cmocka_unit_test(test_unwell_database),
+        cmocka_unit_test(test_assistants),     cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_paging_headers), cmocka_unit_test(test_states),
+        cmocka_unit_test(test_store),          cmocka_unit_test(test_text_mode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
