@@ -19,10 +19,17 @@ struct store_rider {
     void *ctx;
 };
 
+/* What requests about items leave open. */
+struct item_options {
+    double ttl_minutes; /* of new items; 0: they stay */
+    bool keep_ttl;      /* reading an item does not move its end on */
+};
+
 struct store {
     struct db *db;
     enum checkpoint_layout layout;
     const struct store_rider *with; /* NULL: none */
+    struct item_options items;
 };
 static inline void store_ride(const struct store *s, struct db_batch *b, int64_t now_us) {
     if (s->with)
