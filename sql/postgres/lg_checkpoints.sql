@@ -34,6 +34,7 @@ ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET
   type = excluded.type, blob = excluded.blob;
 
 -- name: lg_checkpoint_newest
+-- point
 -- only: postgres
 -- $1 thread, $2 namespace
 WITH c AS (
@@ -70,6 +71,7 @@ WHERE NOT c.checkpoint ? 'holdfast'
 ORDER BY 1, 2 DESC, 3, 4;
 
 -- name: lg_checkpoint_get
+-- point
 -- only: postgres
 -- $1 thread, $2 namespace, $3 id
 WITH c AS (

@@ -40,17 +40,7 @@ WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
 SELECT a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, a.graph_id),
        a.description, a.config, a.context, a.metadata - 'owner', a.version, a.created_at,
        a.updated_at,
-       t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
-       t.interrupts, h.error, coalesce(h.seq, 0),
-       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
-         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
-          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
-          ORDER BY c.checkpoint_id DESC LIMIT 1))),
-         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
-                OFFSET 0)) -- never all of them, hashed
-              THEN '00000000-0000-5000-8000-000000000000'::uuid END),
-       t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at), h.run_id,
+       @thread_columns, h.run_id,
        EXISTS (SELECT 1 FROM holdfast.run_states r
                WHERE r.thread_id = $2 AND r.live AND (r.created_at, r.run_id) < ($5, $6)),
        h.checkpoint_id
@@ -171,6 +161,7 @@ SELECT run_id, cancel_action, cancel_reason FROM holdfast.run_states
 WHERE worker = $1 AND live AND cancel_action IS NOT NULL LIMIT $2;
 
 -- name: run_live_ids
+-- point
 -- Of a thread, newest first. $1 thread, $2 limit
 SELECT run_id FROM holdfast.run_states
 WHERE thread_id = $1 AND live ORDER BY created_at DESC LIMIT $2;

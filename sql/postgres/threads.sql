@@ -5,9 +5,22 @@
 -- Look-ups by key write the owner as (… || ''), so that the planner cannot take an owner's index
 -- for it while the tables are empty.
 
--- The checkpoint of a thread, wherever one is selected: a LangGraph process may have written a newer
+-- shared: thread_columns
+-- A row of threads `t` with its head `h`. Its checkpoint: a LangGraph process may have written a newer
 -- one than the head names; a thread that never ran here may have states beside the checkpoints, then
--- the id is one that no checkpoint has. NULL: there is no state at all.
+-- the id is one that no checkpoint has. NULL: there is no state at all. Ids are compared as texts,
+-- whose order is the same: functions in SQL, as for the id of a text, are dear.
+t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata - 'owner', t.config,
+t.interrupts, h.error, coalesce(h.seq, 0),
+coalesce(greatest(h.checkpoint_id::text, (
+           SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
+           WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
+           ORDER BY c.checkpoint_id DESC LIMIT 1) COLLATE "C"),
+         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
+                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
+                OFFSET 0)) -- never all of them, hashed
+              THEN '00000000-0000-5000-8000-000000000000' END),
+t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at)
 
 -- name: thread_insert
 -- $1 id, $2 owner, $3 metadata, $4 config, $5 now
@@ -30,17 +43,7 @@ RETURNING id, $2::text, status, metadata - 'owner', config, interrupts, NULL::te
 
 -- name: thread_get
 -- $1 id, $2 and $3 bounds of the owner
-SELECT t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
-       t.interrupts, h.error, coalesce(h.seq, 0),
-       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
-         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
-          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
-          ORDER BY c.checkpoint_id DESC LIMIT 1))),
-         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
-                OFFSET 0)) -- never all of them, hashed
-              THEN '00000000-0000-5000-8000-000000000000'::uuid END),
-       t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at)
+SELECT @thread_columns
 FROM langgraph_server.threads t LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1
 WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
   AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3;
@@ -52,17 +55,7 @@ SET metadata = t.metadata || ($4::jsonb - 'owner'), updated_at = $5
 FROM (SELECT 1) one LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1
 WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
   AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3
-RETURNING t.id, coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner', t.config,
-          t.interrupts, h.error, coalesce(h.seq, 0),
-       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
-         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
-          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
-          ORDER BY c.checkpoint_id DESC LIMIT 1))),
-         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
-                OFFSET 0)) -- never all of them, hashed
-              THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
-          coalesce(h.state_updated_at, t.updated_at);
+RETURNING @thread_columns;
 
 -- name: thread_delete
 -- $1 id, $2 and $3 bounds of the owner. Heads are locked before threads, everywhere.
@@ -115,17 +108,7 @@ DELETE FROM holdfast.checkpoint_lists WHERE thread_id = $1;
 -- vary: sort = updated_at created_at state_updated_at:coalesce(h.state_updated_at,t.updated_at) id status
 -- vary: dir = desc asc
 -- $1 owner, $2 statuses, $3 metadata, $4 limit, $5 offset
-SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata - 'owner', t.config,
-       t.interrupts, h.error, coalesce(h.seq, 0),
-       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
-         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
-          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
-          ORDER BY c.checkpoint_id DESC LIMIT 1))),
-         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
-                OFFSET 0)) -- never all of them, hashed
-              THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
-       coalesce(h.state_updated_at, t.updated_at)
+SELECT @thread_columns
 FROM langgraph_server.threads t
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
 WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" @own $1
@@ -137,17 +120,7 @@ ORDER BY @sort @dir, t.id @dir LIMIT $4 OFFSET $5;
 -- vary: dir = desc asc
 -- For a status other than idle, in the order of updated_at: few threads, which have their own index.
 -- $1 owner, $2 status, $3 metadata, $4 limit, $5 offset
-SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata - 'owner', t.config,
-       t.interrupts, h.error, coalesce(h.seq, 0),
-       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
-         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
-          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
-          ORDER BY c.checkpoint_id DESC LIMIT 1))),
-         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
-                OFFSET 0)) -- never all of them, hashed
-              THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
-       coalesce(h.state_updated_at, t.updated_at)
+SELECT @thread_columns
 FROM langgraph_server.threads t
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
 WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" = $1 AND t.status = $2
@@ -158,17 +131,7 @@ ORDER BY t.updated_at @dir, t.id @dir LIMIT $4 OFFSET $5;
 -- vary: sort = updated_at created_at state_updated_at:coalesce(h.state_updated_at,t.updated_at) id status
 -- vary: dir = desc asc
 -- $1 and $2 bounds of the owner, $3 JSON array of ids, $4 statuses, $5 metadata, $6 limit, $7 offset
-SELECT t.id, coalesce(t.metadata ->> 'owner', '') AS owner, t.status, t.metadata - 'owner', t.config,
-       t.interrupts, h.error, coalesce(h.seq, 0),
-       coalesce(greatest(h.checkpoint_id, holdfast.to_uuid(
-         (SELECT c.checkpoint_id FROM lg_checkpoints.checkpoints c
-          WHERE c.thread_id = t.id AND c.checkpoint_ns = ''
-          ORDER BY c.checkpoint_id DESC LIMIT 1))),
-         CASE WHEN h.thread_id IS NULL AND (t.values <> '{}' OR EXISTS (
-                SELECT 1 FROM langgraph_server.thread_states s WHERE s.thread_id = t.id
-                OFFSET 0)) -- never all of them, hashed
-              THEN '00000000-0000-5000-8000-000000000000'::uuid END), t.created_at, t.updated_at,
-       coalesce(h.state_updated_at, t.updated_at)
+SELECT @thread_columns
 FROM langgraph_server.threads t
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
 WHERE t.id = ANY (ARRAY(SELECT unnest(holdfast.spellings(i::uuid))

@@ -17,13 +17,14 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
 INSERT INTO holdfast.writers (id, epoch, group_no) VALUES ($1, 1, 0);
 
 -- name: writer_advance
--- The witness of a group of batches: fails (22012) unless the row is still in this epoch. It also
--- sets the planner as session_setup does, for this transaction.
+-- The witness of a group of batches: fails (22012) when the row is in another epoch.
 -- $1 id, $2 number of the group, $3 epoch
-WITH mine AS (UPDATE holdfast.writers SET group_no = $2 WHERE id = $1 AND epoch = $3 RETURNING 1)
-SELECT 1 / count(*), set_config('plan_cache_mode', 'force_generic_plan', true),
-       set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
-FROM mine;
+UPDATE holdfast.writers SET group_no = $2 / CASE WHEN epoch = $3 THEN 1 ELSE 0 END WHERE id = $1;
+
+-- name: group_setup
+-- As session_setup does, for a transaction: where the session is not ours alone.
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
+       set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true);
 
 -- name: writer_resolve
 -- Which group was the last to commit; none of the old epoch can any more. Waits for one under way.

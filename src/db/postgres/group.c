@@ -2,7 +2,7 @@
 /* group.c - the statements of many batches as one unit of work, and their results back.
  *
  *   waiting tasks ── bind by type ──▶ refs: (task, operation), in order
- *   refs ── coalesce ──▶ calls: [0] the witness, then one for each span of refs
+ *   refs ── coalesce ──▶ calls: the witness, then one for each span of refs
  *
  * Neighbouring operations with the same statement, when its text takes arrays (`-- many`) and none
  * of them expects anything, become one call whose parameters are arrays with an element for each:
@@ -10,8 +10,8 @@
  * arrays of one. Operations with an expectation keep a call of their own, so that a failure names
  * the operation.
  *
- * The witness moves the number of the writer's row on; see writer.c. It must change that row, or
- * the unit fails as a whole: then another incarnation has taken the number.
+ * The witness moves the number of the writer's row on; see writer.c. It fails the unit as a whole
+ * when another incarnation has taken the row. Behind a pooler the planner's settings follow it.
  *
  * A group is bounded by tasks, statements and bytes. A task that is marked `alone` is a group. */
 #include "base/failpoint.h"
@@ -22,6 +22,7 @@
 #define GROUP_BYTES_MAX      ((size_t)8 << 20)
 #define GROUP_ARENA_MAX      ((size_t)1 << 31)
 #define MANY_MAX             1024
+#define OWN_CALLS_MAX        2 /* before those of the tasks */
 
 void pgdb_group_init(struct pgdb_group *g) {
     *g = (struct pgdb_group){0};
@@ -154,18 +155,27 @@ static void add_calls(struct pgdb_writer *w, struct pg_param *const *bound, size
     }
 }
 
+static void add_own(struct pgdb_group *g, const char *name, enum db_postgres_own own,
+                    const struct pg_param *params, size_t param_count) {
+    g->spans[g->call_count] = (struct pgdb_call_span){0, 0};
+    g->calls[g->call_count++] = (struct pg_call){.name = name,
+                                                 .sql = db_postgres_own[own],
+                                                 .params = params,
+                                                 .param_count = param_count};
+}
+
 static void add_witness(struct pgdb_writer *w) {
     struct pgdb_group *g = &w->unit;
     struct pg_param *params = ARENA_ARRAY(&g->arena, struct pg_param, 3);
+    struct pg_stats s;
+    pg_pool_stats(w->driver->pool, &s);
     params[0] = pg_uuid(w->id);
     params[1] = pg_int8(w->group_no);
     params[2] = pg_int8(w->epoch);
-    g->spans[0] = (struct pgdb_call_span){0, 0};
-    g->calls[0] = (struct pg_call){.name = "writer_advance",
-                                   .sql = db_postgres_own[PGDB_WRITER_ADVANCE],
-                                   .params = params,
-                                   .param_count = 3};
-    g->call_count = 1;
+    g->call_count = 0;
+    add_own(g, "writer_advance", PGDB_WRITER_ADVANCE, params, 3);
+    if (s.unnamed)
+        add_own(g, "group_setup", PGDB_GROUP_SETUP, NULL, 0);
 }
 
 bool pgdb_group_build(struct pgdb_writer *w, struct list *refused) {
@@ -174,8 +184,8 @@ bool pgdb_group_build(struct pgdb_writer *w, struct list *refused) {
     size_t tasks = count_tasks(&w->waiting, &statements);
     arena_reset(&g->arena);
     g->refs = ARENA_ARRAY(&g->arena, struct pgdb_op_ref, statements + 1);
-    g->calls = ARENA_ARRAY(&g->arena, struct pg_call, statements + 1);
-    g->spans = ARENA_ARRAY(&g->arena, struct pgdb_call_span, statements + 1);
+    g->calls = ARENA_ARRAY(&g->arena, struct pg_call, statements + OWN_CALLS_MAX);
+    g->spans = ARENA_ARRAY(&g->arena, struct pgdb_call_span, statements + OWN_CALLS_MAX);
     struct pg_param **bound = ARENA_ARRAY(&g->arena, struct pg_param *, statements + 1);
     g->task_count = 0;
     for (size_t i = 0; i < tasks; i++) {
@@ -199,7 +209,7 @@ bool pgdb_group_build(struct pgdb_writer *w, struct list *refused) {
 void pgdb_group_at(const struct pgdb_group *g, size_t call, struct pgdb_task **out_task,
                    size_t *out_op) {
     *out_task = NULL;
-    if (call == 0 || call >= g->call_count)
+    if (call >= g->call_count || g->spans[call].count == 0)
         return;
     const struct pgdb_op_ref *ref = &g->refs[g->spans[call].first];
     *out_task = ref->task;

@@ -49,7 +49,7 @@ struct pgdb_call_span {
 struct pgdb_group {
     struct arena arena;
     struct pg_call *calls; /* [0] is the witness */
-    struct pgdb_call_span *spans; /* of calls; [0] is empty */
+    struct pgdb_call_span *spans; /* of calls; those of the driver's own are empty */
     struct pgdb_op_ref *refs;
     size_t call_count, task_count, statement_count;
 };
@@ -72,6 +72,7 @@ struct pgdb_writer {
     struct id id;        /* of the row in holdfast.writers */
     int64_t epoch, group_no;
     bool resolve; /* before the next group: a connection was lost */
+    bool witnessed; /* the group under way has met the writer's row */
     void (*closed)(void *ctx); /* set: it closes when nothing is under way */
     void *closed_ctx;
     struct pgdb_group unit;
@@ -148,7 +149,7 @@ MUST_CHECK MAY_SUSPEND int pgdb_digest(struct pgdb *d, char out[DB_DIGEST_LEN + 
                                        struct err *err);
 
 #define PGDB_SQLSTATE_EXPECTATION "HF001"
-#define PGDB_SQLSTATE_WITNESS "22012" /* the witness divides by the rows that it changed */
+#define PGDB_SQLSTATE_WITNESS "22012" /* the witness divides by whether the epoch is its own */
 
 /* A lost or overloaded database, as callers see it. */
 int pgdb_unavailable(struct err *err, const struct err *why);

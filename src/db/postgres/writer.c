@@ -20,8 +20,8 @@
  * failures and deadlocks run the group again, then its tasks alone.
  *
  * In doubt. Each process has a row (id, epoch, group_no) in holdfast.writers. The first statement
- * of each group, the witness, writes the group's number, if the epoch is still the writer's, or
- * fails the unit. When the connection is lost after a unit was sent, the next connection moves the
+ * of each group, the witness, writes the group's number, or fails the unit if the row is in another
+ * epoch than the writer's. When the connection is lost after a unit was sent, the next connection moves the
  * epoch on and reads the number: that waits for a transaction that is still under way, and one that
  * comes later meets the new epoch and fails. So the number tells exactly whether the group was
  * committed. A connection that neither ends nor goes on (a host that vanished) is ended by the
@@ -112,6 +112,7 @@ static void group_committed(struct pgdb_writer *w) {
     struct err err = {0};
     w->commits++;
     w->pause_us = 0;
+    w->resolve |= !w->witnessed; /* somebody has removed the row: the next group wants one */
     metric_add(w->driver->db.metrics.commits, 1);
     int code = FAILPOINT("db.commit.after");
     if (code < 0)
@@ -266,8 +267,11 @@ static void on_group_done(struct pg_work *work) {
 static int on_group_result(struct pg_work *work, size_t index, const struct pg_result *r,
                            struct err *err) {
     (void)err; /* what fails here is a task's own matter */
-    if (index > 0)
-        pgdb_group_result(&writer_of(work)->unit, index, r);
+    struct pgdb_writer *w = writer_of(work);
+    if (index == 0)
+        w->witnessed = pg_changed(r) > 0;
+    else
+        pgdb_group_result(&w->unit, index, r);
     return 0;
 }
 
