@@ -56,6 +56,7 @@ FROM langgraph_server.assistants WHERE id IN ($1::uuid::text, replace($1::uuid::
 ON CONFLICT (assistant_id, version) DO NOTHING;
 
 -- name: assistant_get
+-- together: uuid text text
 -- $1 id, $2 and $3 bounds of the owner
 SELECT id, coalesce(metadata ->> 'owner', ''), graph_id, coalesce(name, graph_id), description, config,
        context, metadata - 'owner', version, created_at, updated_at
@@ -124,6 +125,7 @@ WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
 DELETE FROM holdfast.assistant_versions WHERE assistant_id = $1;
 
 -- name: assistant_owned
+-- together: uuid text text
 -- $1 id, $2 and $3 bounds of the owner
 SELECT 1 FROM langgraph_server.assistants
 WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))

@@ -32,6 +32,7 @@ ON CONFLICT (namespace, key, owner_id) DO UPDATE SET
   updated_at = excluded.updated_at;
 
 -- name: item_get
+-- together: text text text timestamptz
 -- $1 owner, $2 namespace, $3 key, $4 now
 SELECT holdfast.labels(i.namespace), i.key, i.value, i.created_at, i.updated_at, t.expires_at
 FROM langgraph_server.store_items i

@@ -2,6 +2,7 @@
 
 -- name: kv_get
 -- point
+-- together: text text
 -- $1 owner, $2 key
 SELECT value, version, updated_at FROM holdfast.kv WHERE owner = $1 AND key = $2;
 

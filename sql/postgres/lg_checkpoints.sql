@@ -34,6 +34,7 @@ ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET
   type = excluded.type, blob = excluded.blob;
 
 -- name: lg_checkpoint_newest
+-- together: uuid text
 -- point
 -- only: postgres
 -- $1 thread, $2 namespace
@@ -71,6 +72,7 @@ WHERE NOT c.checkpoint ? 'holdfast'
 ORDER BY 1, 2 DESC, 3, 4;
 
 -- name: lg_checkpoint_get
+-- together: uuid text uuid
 -- point
 -- only: postgres
 -- $1 thread, $2 namespace, $3 id

@@ -6,6 +6,7 @@
 -- before threads, states before runs.
 
 -- name: run_get
+-- together: uuid text text
 -- $1 id, $2 and $3 bounds of the owner
 SELECT r.id, r.thread_id, r.assistant_id, r.status, r.metadata - 'owner', r.kwargs,
        r.multitask_strategy, coalesce(s.attempt, 0), coalesce(s.first_seq, 0), s.cancel_reason,
@@ -30,11 +31,13 @@ WHERE r.status COLLATE "C" >= $2 AND r.status COLLATE "C" <= $3
 ORDER BY r.created_at DESC LIMIT $4 OFFSET $5;
 
 -- name: run_thread_visible
+-- together: uuid text text
 SELECT 1 FROM langgraph_server.threads
 WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
   AND (coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3;
 
 -- name: run_context
+-- together: uuid uuid text text timestamptz uuid
 -- $1 assistant, $2 thread, $3 and $4 bounds of the owner, $5 and $6 time and id of a run: are there
 -- live ones before it?
 SELECT a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, a.graph_id),
@@ -132,6 +135,7 @@ UPDATE holdfast.thread_heads SET run_id = NULL, attempt = NULL, worker = NULL
 WHERE thread_id = $1 AND run_id = $2 AND attempt = $3 AND worker = $4;
 
 -- name: run_place
+-- together: uuid
 -- Where a run is. $1 id
 SELECT r.thread_id, r.status, coalesce(s.attempt, 0), s.worker, s.cancel_action, s.cancel_reason,
        s.error, coalesce(h.seq, 0), h.run_id

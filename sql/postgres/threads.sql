@@ -42,6 +42,7 @@ RETURNING id, $2::text, status, metadata - 'owner', config, interrupts, NULL::te
           NULL::uuid, created_at, updated_at, updated_at;
 
 -- name: thread_get
+-- together: uuid text text
 -- $1 id, $2 and $3 bounds of the owner
 SELECT @thread_columns
 FROM langgraph_server.threads t LEFT JOIN holdfast.thread_heads h ON h.thread_id = $1

@@ -355,6 +355,47 @@ static void crowd_run(struct fixture *f, struct crowd *c, void (*fn)(struct job 
     fiber_group_wait(&g);
 }
 
+/* Asked at the same moment, each look-up gets its own rows, or none, or its own error. */
+static void job_looks_up(struct job *j) {
+    struct arena a, small;
+    struct db_rows rows;
+    struct err err = {0};
+    arena_init(&a, 1 << 20);
+    arena_init(&small, 4096);
+    for (int round = 0; round < 20 && j->code == 0; round++) {
+        int want = (j->index * 7 + round) % FIBERS;
+        struct arena *to = want % 9 == 0 ? &small : &a;
+        struct db_value key = DB_T(arena_printf(&a, "key%02d", want));
+        int code = db_read(j->f->db, SQL_KV_GET, DB_PARAMS(OWNER, key), to, &rows, &err);
+        if (want % 9 == 0)
+            j->code = code == ERR_TOO_LARGE ? 0 : ERR_INTERNAL;
+        else if (want % 5 == 0)
+            j->code = code == 0 && rows.row_count == 0 && rows.col_count == 3 ? 0 : ERR_INTERNAL;
+        else
+            j->code = code == 0 && rows.row_count == 1 && db_str(&rows, 0, 0).len == 8000 &&
+                              db_str(&rows, 0, 0).p[0] == 'A' + want
+                          ? 0
+                          : ERR_INTERNAL;
+    }
+    arena_deinit(&small);
+    arena_deinit(&a);
+}
+
+static void look_ups_get_their_own(struct fixture *f) {
+    struct err err = {0};
+    struct crowd *c = arena_zalloc(&f->arena, sizeof(*c));
+    for (int i = 0; i < FIBERS; i++) {
+        char *text = arena_zalloc(&f->arena, 8000);
+        memset(text, 'A' + i, 8000);
+        if (i % 9 == 0 || i % 5 != 0)
+            CHECK_CODE(put(f, arena_printf(&f->arena, "key%02d", i), DB_B(str_n(text, 8000)), &err),
+                       0);
+    }
+    crowd_run(f, c, job_looks_up);
+    for (int i = 0; i < FIBERS; i++)
+        CHECK_THAT(c->jobs[i].code == 0, "fiber %d: %s", i, err_name(c->jobs[i].code));
+}
+
 /* Every seventh batch fails at its second statement; the others come through. */
 static void job_some_fail(struct job *j) {
     struct arena a;
@@ -683,6 +724,7 @@ ON_FIBER(reads_see_own_commits)
 ON_FIBER(stats_and_ping)
 ON_FIBER(failing_batch_leaves_its_group_alone)
 ON_FIBER(crowds_read_their_writes)
+ON_FIBER(look_ups_get_their_own)
 ON_FIBER(digests_are_equal)
 ON_FIBER(point_reads_need_no_thread)
 ON_FIBER(large_results_go_to_a_thread)
@@ -819,6 +861,7 @@ int main(void) {
         cmocka_unit_test(test_stats_and_ping),
         cmocka_unit_test(test_failing_batch_leaves_its_group_alone),
         cmocka_unit_test(test_crowds_read_their_writes),
+        cmocka_unit_test(test_look_ups_get_their_own),
         cmocka_unit_test(test_digests_are_equal),
         cmocka_unit_test(test_point_reads_need_no_thread),
         cmocka_unit_test(test_large_results_go_to_a_thread),

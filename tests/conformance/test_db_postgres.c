@@ -261,6 +261,63 @@ static void crowd_survives_terminated_backends(struct fixture *f) {
     CHECK_INT(row_count(f), FIBERS);
 }
 
+static void reader_main(void *arg) {
+    struct job *j = arg;
+    struct arena a;
+    struct db_rows rows;
+    arena_init(&a, 1 << 20);
+    for (int round = 0; round < 400 && j->code == 0; round++) {
+        arena_reset(&a);
+        struct db_value key = DB_T(arena_printf(&a, "key%02d", (j->index + round) % FIBERS));
+        j->code = db_read(j->f->db, SQL_KV_GET, DB_PARAMS(OWNER, key), &a, &rows, NULL);
+        if (j->code == 0 &&
+            (rows.row_count != 1 ||
+             !str_eq(db_str(&rows, 0, 0), arena_printf(&a, "%d", (j->index + round) % FIBERS))))
+            j->code = ERR_INTERNAL;
+    }
+    arena_deinit(&a);
+}
+
+/* Look-ups that share an execution are made again when it is lost. */
+static void look_ups_survive_terminated_backends(struct fixture *f) {
+    struct fiber_group g;
+    static struct crowd c;
+    struct err err = {0};
+    struct db_batch b;
+    fiber_group_init(&g);
+    db_batch_init(&b, &f->arena);
+    for (int i = 0; i < FIBERS; i++)
+        db_batch_add(&b, SQL_KV_INSERT,
+                     DB_PARAMS(OWNER, DB_T(arena_printf(&f->arena, "key%02d", i)),
+                               DB_T(arena_printf(&f->arena, "%d", i)), DB_I(7)),
+                     DB_EXPECT_NONE);
+    CHECK_CODE(db_commit(f->db, &b, &err), 0);
+    for (int i = 0; i < FIBERS; i++) {
+        c.jobs[i] = (struct job){.f = f, .index = i};
+        CHECK_CODE(fiber_group_spawn(&g, f->rt, "job", reader_main, &c.jobs[i], &err), 0);
+    }
+    CHECK_CODE(fiber_group_spawn(&g, f->rt, "trouble", trouble_main, f, &err), 0);
+    fiber_group_wait(&g);
+    for (int i = 0; i < FIBERS; i++)
+        CHECK_THAT(c.jobs[i].code == 0, "job %d: %s", i, err_name(c.jobs[i].code));
+}
+
+/* The writer goes on, with a row of its own again. */
+static void removed_writer_is_back(struct fixture *f) {
+    struct err err = {0};
+    struct db_batch b;
+    int code;
+    for (int round = 0; round < 3; round++) {
+        fixture_sql(f, "DELETE FROM holdfast.writers");
+        insert_once(f, 2 * round, &b, &err, &code);
+        CHECK_CODE(code, 0);
+        insert_once(f, 2 * round + 1, &b, &err, &code);
+        CHECK_CODE(code, 0);
+        CHECK_INT(row_count(f), 6 * (round + 1));
+        fixture_sql(f, "SELECT 1 / count(*) FROM holdfast.writers WHERE group_no > 0");
+    }
+}
+
 static void kill_server_main(void *arg) {
     struct fixture *f = arg;
     struct db_rows rows;
@@ -301,6 +358,8 @@ TEST(lost_rows_are_told, 1, 20000)
 TEST(vanished_host_is_evicted, 3, 20000)
 TEST(waiting_is_bounded, 2, 3000) /* longer than between two attempts to connect */
 TEST(crowd_survives_terminated_backends, 4, 20000)
+TEST(look_ups_survive_terminated_backends, 4, 20000)
+TEST(removed_writer_is_back, 2, 20000)
 TEST(crowd_survives_a_crash_of_the_server, 4, 20000)
 
 int main(void) {
@@ -311,6 +370,8 @@ int main(void) {
         cmocka_unit_test(test_vanished_host_is_evicted),
         cmocka_unit_test(test_waiting_is_bounded),
         cmocka_unit_test(test_crowd_survives_terminated_backends),
+        cmocka_unit_test(test_look_ups_survive_terminated_backends),
+        cmocka_unit_test(test_removed_writer_is_back),
         cmocka_unit_test(test_crowd_survives_a_crash_of_the_server),
     };
     return cmocka_run_group_tests_name("db_postgres", tests, NULL, NULL);

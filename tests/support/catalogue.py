@@ -28,14 +28,17 @@ def with_schema(text, schema):
 
 
 def statements(schema="public"):
-    """{(name, form): text} of the PostgreSQL dialect; forms plain, changes, no_row."""
+    """{(name, form): text} of the PostgreSQL dialect; forms plain, changes, no_row,
+    and together where there is one."""
     found = {}
     for folder in ("common", "postgres"):
         for name, tokens in _generator.statements(ROOT / "sql" / folder, []).items():
             for form, text in (("plain", _generator.text_of(tokens, "$")),
                                ("changes", _generator.expecting(tokens, True)),
-                               ("no_row", _generator.expecting(tokens, False))):
-                found[name, form] = with_schema(text, schema)
+                               ("no_row", _generator.expecting(tokens, False)),
+                               ("together", _generator.together(name, tokens))):
+                if text:
+                    found[name, form] = with_schema(text, schema)
     return found
 
 

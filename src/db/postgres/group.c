@@ -158,10 +158,8 @@ static void add_calls(struct pgdb_writer *w, struct pg_param *const *bound, size
 static void add_own(struct pgdb_group *g, const char *name, enum db_postgres_own own,
                     const struct pg_param *params, size_t param_count) {
     g->spans[g->call_count] = (struct pgdb_call_span){0, 0};
-    g->calls[g->call_count++] = (struct pg_call){.name = name,
-                                                 .sql = db_postgres_own[own],
-                                                 .params = params,
-                                                 .param_count = param_count};
+    g->calls[g->call_count++] = (struct pg_call){
+        .name = name, .sql = db_postgres_own[own], .params = params, .param_count = param_count};
 }
 
 static void add_witness(struct pgdb_writer *w) {

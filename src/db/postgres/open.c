@@ -132,6 +132,7 @@ static void close_driver(struct db *db) {
         ASSERT(c.done);
     }
     pgdb_writer_deinit(&d->writer);
+    pgdb_gathers_deinit(d);
     pgdb_texts_close(&d->texts);
     mem_free(d);
 }
@@ -226,6 +227,7 @@ int db_postgres_open(struct rt *rt, const struct db_postgres_options *o, struct 
     d->rt = rt;
     copy_options(d, o);
     pgdb_writer_init(&d->writer, d);
+    pgdb_gathers_init(d);
     int code = open_pool(d, err);
     if (code == 0)
         code = check_server(d, err);

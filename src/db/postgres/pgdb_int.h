@@ -16,7 +16,13 @@ struct pgdb_text {
     size_t column_count;
 };
 
-enum pgdb_form { PGDB_PLAIN, PGDB_CHANGES, PGDB_NO_ROW, PGDB_FORM_COUNT };
+enum pgdb_form {
+    PGDB_PLAIN,
+    PGDB_CHANGES,
+    PGDB_NO_ROW,
+    PGDB_TOGETHER, /* parameters are arrays: many look-ups at once; see gather.c */
+    PGDB_FORM_COUNT
+};
 
 /* Statement texts by number, ready to be sent. */
 struct pgdb_texts {
@@ -33,8 +39,8 @@ struct pgdb_task {
     size_t results;      /* statements of it whose results have come */
     bool alone;          /* must be a group of its own */
     bool finished;
-    int code;            /* out */
-    struct err err;      /* out */
+    int code;       /* out */
+    struct err err; /* out */
 };
 #define PGDB_TASK(node_ptr) LIST_ENTRY(node_ptr, struct pgdb_task, node)
 
@@ -48,7 +54,7 @@ struct pgdb_call_span {
 };
 struct pgdb_group {
     struct arena arena;
-    struct pg_call *calls; /* [0] is the witness */
+    struct pg_call *calls;        /* [0] is the witness */
     struct pgdb_call_span *spans; /* of calls; those of the driver's own are empty */
     struct pgdb_op_ref *refs;
     size_t call_count, task_count, statement_count;
@@ -71,15 +77,15 @@ struct pgdb_writer {
     size_t count;        /* tasks in both lists */
     struct id id;        /* of the row in holdfast.writers */
     int64_t epoch, group_no;
-    bool resolve; /* before the next group: a connection was lost */
-    bool witnessed; /* the group under way has met the writer's row */
+    bool resolve;              /* before the next group: a connection was lost */
+    bool witnessed;            /* the group under way has met the writer's row */
     void (*closed)(void *ctx); /* set: it closes when nothing is under way */
     void *closed_ctx;
     struct pgdb_group unit;
     struct pg_work work;
-    struct pg_call call;         /* of the writer's own statements */
+    struct pg_call call; /* of the writer's own statements */
     struct pg_param params[3];
-    bool answered;               /* a row of the writer's own statement has come */
+    bool answered; /* a row of the writer's own statement has come */
     int64_t answer[2];
     struct rt_defer kick;
     struct rt_timer timer;
@@ -99,6 +105,7 @@ struct pgdb {
     struct db_postgres_options options; /* its strings are the arena's of texts */
     struct pgdb_texts texts;
     struct pgdb_writer writer;
+    struct pgdb_gather *gathers; /* SQL_COUNT of them */
     struct pgdb_metrics metrics;
     bool registered; /* the writer has its row, the metrics are on */
     size_t reads_waiting;
@@ -131,6 +138,18 @@ MUST_CHECK MAY_SUSPEND int pgdb_writer_run(struct pgdb_writer *w, struct db_batc
 void pgdb_writer_close(struct pgdb_writer *w, void (*closed)(void *ctx), void *ctx);
 void pgdb_writer_deinit(struct pgdb_writer *w);
 
+/* gather.c */
+void pgdb_gathers_init(struct pgdb *d);
+void pgdb_gathers_deinit(struct pgdb *d);
+/* NULL: the statement has no text for many look-ups. */
+struct pgdb_gather *pgdb_gather_of(struct pgdb *d, enum db_stmt stmt);
+/* False: the look-up has to be made by the caller, who then leaves. True: it was made with others;
+ * out_code says how. */
+MUST_CHECK MAY_SUSPEND bool pgdb_gather_read(struct pgdb_gather *g, const struct pg_param *params,
+                                             struct arena *a, struct db_rows *out, int *out_code,
+                                             struct err *err);
+void pgdb_gather_leave(struct pgdb_gather *g);
+
 /* reader.c */
 MUST_CHECK MAY_SUSPEND int pgdb_read(struct pgdb *d, enum db_stmt stmt,
                                      const struct db_value *params, size_t param_count,
@@ -149,7 +168,7 @@ MUST_CHECK MAY_SUSPEND int pgdb_digest(struct pgdb *d, char out[DB_DIGEST_LEN + 
                                        struct err *err);
 
 #define PGDB_SQLSTATE_EXPECTATION "HF001"
-#define PGDB_SQLSTATE_WITNESS "22012" /* the witness divides by whether the epoch is its own */
+#define PGDB_SQLSTATE_WITNESS     "22012" /* the witness divides by whether the epoch is its own */
 
 /* A lost or overloaded database, as callers see it. */
 int pgdb_unavailable(struct err *err, const struct err *why);

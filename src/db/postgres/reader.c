@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reader.c - reads: one statement, one round trip, pipelined with those of other fibers.
  *
- * A read goes out with the others of its turn. Look-ups by key share connections; statements that
- * may take longer go where nobody waits behind them. A read changes nothing, so one whose
- * connection was lost is asked again, until the time that a call may wait for the database is over.
+ * A read goes out with the others of its turn. Look-ups by key share connections, and executions
+ * (gather.c); statements that may take longer go where nobody waits behind them. A read changes
+ * nothing, so one whose connection was lost is asked again, until the time that a call may wait
+ * for the database is over.
  *
  * A read sees every commit that was answered before it was asked: the server makes a transaction
  * visible before it answers it. */
@@ -32,10 +33,10 @@ static bool is_away(const struct pg_work *work) {
            work->code == ERR_UNAVAILABLE;
 }
 
-static int run(struct pgdb *d, const struct pg_call *call, enum pg_lane lane, int64_t wait_us,
+/* Asks until it is answered, for as long as the database is away, at most until until_us. */
+static int run(struct pgdb *d, const struct pg_call *call, enum pg_lane lane, int64_t until_us,
                struct arena *a, struct db_rows *out, struct err *err) {
     struct err why = {0};
-    int64_t until_us = clock_mono_us() + wait_us;
     for (;;) {
         struct db_rows rows = {0};
         struct read r = {.arena = a, .out = &rows};
@@ -62,7 +63,7 @@ static int run(struct pgdb *d, const struct pg_call *call, enum pg_lane lane, in
 
 int pgdb_ask(struct pgdb *d, const struct pg_call *call, int64_t wait_us, struct arena *a,
              struct db_rows *out, struct err *err) {
-    return run(d, call, PG_LANE_SLOW, wait_us, a, out, err);
+    return run(d, call, PG_LANE_SLOW, clock_mono_us() + wait_us, a, out, err);
 }
 
 static int bind(const struct pgdb_text *text, const char *name, const struct db_value *params,
@@ -73,6 +74,22 @@ static int bind(const struct pgdb_text *text, const char *name, const struct db_
             return err_context(err, "statement %s, parameter %zu", name, i + 1), code;
     }
     return 0;
+}
+
+static int look_up(struct pgdb *d, enum db_stmt stmt, const struct pg_call *call, struct arena *a,
+                   struct db_rows *out, struct err *err) {
+    enum pg_lane lane = db_catalogue[stmt].point ? PG_LANE_READ : PG_LANE_SLOW;
+    struct pgdb_gather *g = pgdb_gather_of(d, stmt);
+    int64_t until_us = clock_mono_us() + d->options.acquire_timeout_us;
+    int code = 0;
+    if (!g)
+        return run(d, call, lane, until_us, a, out, err);
+    if (pgdb_gather_read(g, call->params, a, out, &code, err))
+        return code;
+    code = clock_mono_us() < until_us ? run(d, call, lane, until_us, a, out, err)
+                                      : pgdb_unavailable(err, NULL);
+    pgdb_gather_leave(g);
+    return code;
 }
 
 int pgdb_read(struct pgdb *d, enum db_stmt stmt, const struct db_value *params, size_t count,
@@ -94,8 +111,7 @@ int pgdb_read(struct pgdb *d, enum db_stmt stmt, const struct db_value *params, 
     struct pg_call call = {
         .name = s->name, .sql = text->sql, .params = bound, .param_count = count};
     if (code == 0)
-        code = run(d, &call, s->point ? PG_LANE_READ : PG_LANE_SLOW, d->options.acquire_timeout_us,
-                   a, out, err);
+        code = look_up(d, stmt, &call, a, out, err);
     d->reads_waiting--;
     d->reads++;
     d->read_errors += code < 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* texts.c - the catalogue's statements, ready to be sent: schema named, types known.
  *
- * Each statement has up to three texts: plain, and for the expectations "must change" and "no row",
- * which the server checks (the commit rides along with the statements, so nobody here could). The
- * server describes every one of them at the start: a wrong statement stops the start by its name,
- * and values are bound by the types that it says.
+ * Each statement has up to four texts: plain, for many look-ups at once (gather.c), and for the
+ * expectations "must change" and "no row", which the server checks (the commit rides along with
+ * the statements, so nobody here could). The server describes every one of them at the start: a
+ * wrong statement stops the start by its name, and values are bound by the types that it says.
  *
  * LangGraph's checkpoint tables stand in a schema of the operator's choice: statements write
  * `lg_checkpoints.`, which is replaced by the quoted name. */
@@ -24,15 +24,15 @@ static const char *catalogue_text(size_t stmt, enum pgdb_form form) {
         return s->postgres_changes;
     case PGDB_NO_ROW:
         return s->postgres_no_row;
+    case PGDB_TOGETHER:
+        return s->postgres_together;
     case PGDB_FORM_COUNT:
         break;
     }
     UNREACHABLE();
 }
 
-static int check(const char *name, const struct pgdb_text *t, const struct pg_described *d,
-                 struct err *err) {
-    (void)t;
+static int check(const char *name, const struct pg_described *d, struct err *err) {
     for (size_t i = 0; i < d->column_count; i++)
         if (!pgdb_column_known(d->column_oids[i]))
             return err_set(err, ERR_INTERNAL,
@@ -53,9 +53,14 @@ static int keep(struct pgdb_texts *t, size_t stmt, enum pgdb_form form,
             return err_set(err, ERR_INTERNAL,
                            "statement %s: parameter %zu of a statement for many is no array",
                            s->name, i + 1);
+    const uint32_t *one = t->of[stmt][PGDB_PLAIN].param_oids;
+    for (size_t i = 0; form == PGDB_TOGETHER && i < d->param_count; i++)
+        if (pg_element_of(d->param_oids[i]) != one[i])
+            return err_set(err, ERR_INTERNAL, "statement %s: parameter %zu has type %u, not %u",
+                           s->name, i + 1, one[i], pg_element_of(d->param_oids[i]));
     text->param_oids = d->param_oids;
     text->column_count = d->column_count;
-    return check(s->name, text, d, err);
+    return check(s->name, d, err);
 }
 
 int pgdb_texts_open(struct pgdb *d, struct err *err) {

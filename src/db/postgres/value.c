@@ -222,8 +222,9 @@ static bool copy_cell(const struct pg_result *r, size_t row, size_t col, enum ce
     UNREACHABLE();
 }
 
-int pgdb_rows(const struct pg_result *r, struct arena *a, struct db_rows *out, struct err *err) {
-    size_t rows = pg_row_count(r), cols = pg_column_count(r);
+int pgdb_rows_some(const struct pg_result *r, size_t first, size_t rows, size_t skip,
+                   struct arena *a, struct db_rows *out, struct err *err) {
+    size_t cols = pg_column_count(r) - skip;
     if (rows == 0 || cols == 0) {
         *out = (struct db_rows){.col_count = cols};
         return 0;
@@ -231,13 +232,17 @@ int pgdb_rows(const struct pg_result *r, struct arena *a, struct db_rows *out, s
     struct db_value *cells = arena_try_alloc(a, rows * cols * sizeof(*cells));
     bool fits = cells != NULL;
     for (size_t col = 0; fits && col < cols; col++) {
-        enum cell_kind kind = kind_of(pg_column_oid(r, col));
+        enum cell_kind kind = kind_of(pg_column_oid(r, skip + col));
         for (size_t row = 0; fits && row < rows; row++)
-            fits = copy_cell(r, row, col, kind, a, &cells[row * cols + col]);
+            fits = copy_cell(r, first + row, skip + col, kind, a, &cells[row * cols + col]);
     }
     if (!fits)
         return err_set(err, ERR_TOO_LARGE, "a result of %zu rows is larger than the caller takes",
                        rows);
     *out = (struct db_rows){.cells = cells, .row_count = rows, .col_count = cols};
     return 0;
+}
+
+int pgdb_rows(const struct pg_result *r, struct arena *a, struct db_rows *out, struct err *err) {
+    return pgdb_rows_some(r, 0, pg_row_count(r), 0, a, out, err);
 }

@@ -18,5 +18,8 @@ bool pgdb_column_known(uint32_t oid);
 /* All rows of a result. */
 MUST_CHECK int pgdb_rows(const struct pg_result *r, struct arena *a, struct db_rows *out,
                          struct err *err);
+/* Of some rows only, without the first `skip` columns. */
+MUST_CHECK int pgdb_rows_some(const struct pg_result *r, size_t first, size_t rows, size_t skip,
+                              struct arena *a, struct db_rows *out, struct err *err);
 
 #endif

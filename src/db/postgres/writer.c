@@ -19,13 +19,13 @@
  * groups, in that order, so the failing batch fails on its own and the order is kept. Serialisation
  * failures and deadlocks run the group again, then its tasks alone.
  *
- * In doubt. Each process has a row (id, epoch, group_no) in holdfast.writers. The first statement
- * of each group, the witness, writes the group's number, or fails the unit if the row is in another
- * epoch than the writer's. When the connection is lost after a unit was sent, the next connection moves the
- * epoch on and reads the number: that waits for a transaction that is still under way, and one that
- * comes later meets the new epoch and fails. So the number tells exactly whether the group was
- * committed. A connection that neither ends nor goes on (a host that vanished) is ended by the
- * server on request, found by the transaction that holds the row.
+ * In doubt. Each process has a row (id, epoch, group_no) in holdfast.writers. The first
+ * statement of each group, the witness, writes the group's number, or fails the unit if the row
+ * is in another epoch than the writer's. When the connection is lost after a unit was sent, the
+ * next connection moves the epoch on and reads the number: that waits for a transaction that is
+ * still under way, and one that comes later meets the new epoch and fails. So the number tells
+ * exactly whether the group was committed. A connection that neither ends nor goes on (a host
+ * that vanished) is ended by the server on request, found by the transaction that holds the row.
  *
  * A group that was committed while its results were lost is answered as far as the results are not
  * wanted; a batch that needs returned rows gets ERR_UNAVAILABLE with `committed` set.

@@ -26,7 +26,7 @@
 static int prepare_all(struct lite_inline *n, struct err *err) {
     int code = lite_conn_own(&n->conn, LITE_COUNT_OBJECTS, err); /* opens the log */
     for (size_t i = 0; code == 0 && i < SQL_COUNT; i++)
-        if (db_catalogue[i].point)
+        if (db_catalogue[i].point && db_catalogue[i].sqlite)
             code = lite_conn_prepare(&n->conn, (enum db_stmt)i, err);
     return code;
 }
