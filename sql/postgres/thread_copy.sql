@@ -6,15 +6,19 @@
 -- name: thread_copy
 -- $1 the copy's id, $2 source, $3 and $4 bounds of the owner, $5 metadata to put over, $6 now
 WITH held AS (
-  SELECT checkpoint_id FROM holdfast.thread_heads WHERE thread_id = $2 FOR NO KEY UPDATE
+  SELECT checkpoint_id, ttl_strategy, ttl_us FROM holdfast.thread_heads
+  WHERE thread_id = $2 FOR NO KEY UPDATE
 ), source AS (
   SELECT * FROM langgraph_server.threads
   WHERE id IN ($2::uuid::text, replace($2::uuid::text, '-', ''))
     AND (coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $3 AND $4
     AND (SELECT count(*) FROM held) >= 0
 ), head AS (
-  INSERT INTO holdfast.thread_heads (thread_id, seq, checkpoint_id, state_updated_at)
-  SELECT $1, 0, held.checkpoint_id, $6 FROM source, held
+  INSERT INTO holdfast.thread_heads (thread_id, seq, checkpoint_id, state_updated_at, ttl_strategy,
+                                     ttl_us, ttl_check_at)
+  SELECT $1, 0, held.checkpoint_id, $6, held.ttl_strategy, held.ttl_us,
+         $6::timestamptz + held.ttl_us * interval '1 microsecond'
+  FROM source, held
 )
 INSERT INTO langgraph_server.threads (id, metadata, config, status, values, interrupts, created_at,
                                       updated_at)

@@ -23,10 +23,12 @@ coalesce(greatest(h.checkpoint_id::text, (
 t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at)
 
 -- name: thread_insert
--- $1 id, $2 owner, $3 metadata, $4 config, $5 now
+-- $1 id, $2 owner, $3 metadata, $4 config, $5 now, $6 and $7 what ends it, and when; NULL: nothing
 WITH head AS (
-  INSERT INTO holdfast.thread_heads (thread_id, seq, state_updated_at)
-  SELECT $1, 0, $5
+  INSERT INTO holdfast.thread_heads (thread_id, seq, state_updated_at, ttl_strategy, ttl_us,
+                                     ttl_check_at)
+  SELECT $1, 0, $5, $6::text, $7::int8,
+         $5::timestamptz + $7::int8 * interval '1 microsecond'
   WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads WHERE thread_id = $1)
         THEN holdfast.thread_clear($1) ELSE true END
 )

@@ -4,8 +4,9 @@
 -- name: thread_copy
 -- $1 the copy's id, $2 source, $3 and $4 bounds of the owner, $5 metadata to put over, $6 now
 INSERT INTO threads (id, owner, status, metadata, config, interrupts, seq, checkpoint_id,
-                     created_at, updated_at, state_updated_at)
-SELECT $1, owner, 'idle', hf_merge(metadata, $5), '{}', '{}', 0, checkpoint_id, $6, $6, $6
+                     created_at, updated_at, state_updated_at, ttl_strategy, ttl_us, ttl_check_at)
+SELECT $1, owner, 'idle', hf_merge(metadata, $5), '{}', '{}', 0, checkpoint_id, $6, $6, $6,
+       ttl_strategy, ttl_us, $6 + ttl_us
 FROM threads WHERE id = $2 AND owner BETWEEN $3 AND $4;
 
 -- name: thread_copy_checkpoints

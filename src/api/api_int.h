@@ -60,6 +60,7 @@ MUST_CHECK int api_keyed_handle(struct api_request *r, str key, api_handler_fn h
 /* --- encode.c: rows as JSON --- */
 void api_write_id(struct json_writer *w, struct id id);
 void api_write_time(struct json_writer *w, int64_t wall_us);
+#define API_MINUTE_US (INT64_C(60) * 1000000)
 
 enum api_assistant_field {
     API_ASSISTANT_ID,
@@ -91,7 +92,8 @@ enum api_thread_field {
 };
 #define API_THREAD_ALL 0x3ffu
 extern const struct word_set API_THREAD_FIELDS;
-/* values: JSON, absent writes null. extracted: JSON object; absent: no such member. */
+/* values: JSON, absent writes null. extracted: JSON object; absent: no such member. The ttl is
+ * written when there is one. */
 void api_write_thread(struct json_writer *w, const struct thread *t, str values, str extracted,
                       unsigned fields);
 

@@ -111,6 +111,21 @@ void api_write_run(struct json_writer *w, const struct run *run, unsigned fields
     jw_object_end(w);
 }
 
+static void write_ttl(struct json_writer *w, const struct thread *t) {
+    jw_key(w, "ttl");
+    jw_object(w);
+    jw_key(w, "strategy");
+    jw_str(w, prune_strategy_name(t->ttl.strategy));
+    jw_key(w, "ttl_minutes");
+    if (t->ttl.us % API_MINUTE_US == 0)
+        jw_i64(w, t->ttl.us / API_MINUTE_US);
+    else
+        jw_double(w, (double)t->ttl.us / API_MINUTE_US);
+    jw_key(w, "expires_at");
+    api_write_time(w, t->updated_at + t->ttl.us);
+    jw_object_end(w);
+}
+
 void api_write_thread(struct json_writer *w, const struct thread *t, str values, str extracted,
                       unsigned fields) {
     jw_object(w);
@@ -134,6 +149,8 @@ void api_write_thread(struct json_writer *w, const struct thread *t, str values,
         jw_raw(w, t->interrupts);
     if (t->error.p && wants(w, fields, API_THREAD_ERROR, "error"))
         jw_raw(w, t->error);
+    if (t->ttl.us > 0)
+        write_ttl(w, t);
     if (extracted.p) {
         jw_key(w, "extracted");
         jw_raw(w, extracted);

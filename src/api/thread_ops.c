@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* thread_ops.c - the handlers that deal with a thread as a whole: copy, storage.
+/* thread_ops.c - the handlers that deal with a thread as a whole: copy, storage, prune.
  *
  * The work is the database's (store/thread_ops.h); here requests are read and answers written.
  * docs/internals/threads.md says what each operation promises. */
 #include "store/thread_ops.h"
 
 #include "api/api_int.h"
+#include "engine/engine.h"
+#include "store/thread_prune.h"
+
+#define PRUNE_IDS_MAX 1000
 
 int api_thread_copy(struct api_request *r, struct err *err) {
     struct id source, id = id_v7();
@@ -72,6 +76,79 @@ int api_thread_storage(struct api_request *r, struct err *err) {
     write_part(&w, "pending_writes", &s.writes);
     write_part(&w, "log", &s.log);
     write_part(&w, "runs", &s.runs);
+    jw_object_end(&w);
+    return api_reply_json(r, 200);
+}
+
+/* --- prune --- */
+
+/* Each id once. */
+static struct id *prune_ids(struct body *b, size_t *out_count) {
+    yyjson_val *list = body_str_array(b, "thread_ids"), *item;
+    size_t i, count, n = 0;
+    if (!list)
+        body_fault(b, "thread_ids", "is required");
+    if (yyjson_arr_size(list) > PRUNE_IDS_MAX) {
+        body_fault(b, "thread_ids", "at most %d", PRUNE_IDS_MAX);
+        list = NULL;
+    }
+    struct id *ids = ARENA_ARRAY(b->a, struct id, yyjson_arr_size(list) + 1);
+    yyjson_arr_foreach(list, i, count, item) {
+        bool known = false;
+        if (!id_parse(json_str(item), &ids[n])) {
+            body_fault(b, "thread_ids", "must be UUIDs");
+            break;
+        }
+        for (size_t k = 0; k < n && !known; k++)
+            known = id_eq(ids[k], ids[n]);
+        n += !known;
+    }
+    *out_count = n;
+    return ids;
+}
+
+static int prune_one(struct api_request *r, struct id id, int strategy, struct arena *a,
+                     struct err *err) {
+    static const struct prune_policy latest = {.count = 1, .thorough = true};
+    struct thread t;
+    int64_t removed;
+    int rc = thread_get(r->store, &r->who, id, a, &t, err);
+    if (rc < 0)
+        return rc;
+    if (strategy == PRUNE_KEEP_LATEST)
+        return thread_prune(r->store, &t, &latest, a, &removed, err);
+    rc = thread_delete_idle(r->store, &t, a, err);
+    if (rc == 0)
+        hub_thread_gone(engine_hub(r->engine), id);
+    return rc;
+}
+
+/* What is not there, is somebody else's or has a live run is left out of the count. */
+int api_thread_prune(struct api_request *r, struct err *err) {
+    struct body b;
+    size_t count, pruned = 0;
+    body_init(&b, r->arena, r->body);
+    struct id *ids = prune_ids(&b, &count);
+    int strategy = body_enum(&b, "strategy", &PRUNE_STRATEGY_WORDS, PRUNE_DELETE);
+    int rc = body_done(&b, err);
+    struct arena each;
+    arena_init(&each, SIZE_MAX / 2);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        arena_reset(&each);
+        rc = prune_one(r, ids[i], strategy, &each, err);
+        pruned += rc == 0;
+        if (rc == ERR_NOT_FOUND || rc == ERR_CONFLICT) {
+            err_reset(err);
+            rc = 0;
+        }
+    }
+    arena_deinit(&each);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    jw_object(&w);
+    jw_key(&w, "pruned_count");
+    jw_i64(&w, (int64_t)pruned);
     jw_object_end(&w);
     return api_reply_json(r, 200);
 }

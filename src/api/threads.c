@@ -9,6 +9,7 @@
  * threads. */
 #include "api/api_int.h"
 #include "engine/engine.h"
+#include "store/thread_ttl.h"
 
 #define VALUES_SCAN_MAX  10000
 #define VALUES_SCAN_PAGE 100
@@ -57,10 +58,30 @@ int api_param_thread(struct api_request *r, struct thread *out, struct err *err)
     return rc < 0 ? rc : thread_get(r->store, &r->who, id, r->arena, out, err);
 }
 
+/* ttl: minutes, or {"strategy", "ttl": minutes}; that ttl may be null, for none. Returns false when
+ * there is nothing. */
+static bool ttl_read(struct body *b, struct thread_ttl *out) {
+    yyjson_val *v = body_get(b, "ttl"), *minutes = yyjson_is_obj(v) ? json_get(v, "ttl") : v;
+    int strategy = PRUNE_DELETE;
+    if (!v || (yyjson_is_obj(v) && yyjson_obj_size(v) == 0))
+        return false;
+    double most = (double)(THREAD_TTL_US_MAX / API_MINUTE_US), value = yyjson_get_num(minutes);
+    yyjson_val *named = yyjson_is_obj(v) ? json_get(v, "strategy") : NULL;
+    if (named && !yyjson_is_null(named) &&
+        !(yyjson_is_str(named) && word_parse(&PRUNE_STRATEGY_WORDS, json_str(named), &strategy)))
+        body_fault(b, "ttl", "strategy must be one of delete, keep_latest");
+    bool none = yyjson_is_obj(v) && minutes && yyjson_is_null(minutes);
+    if (!none && !(yyjson_is_num(minutes) && value > 0 && value <= most))
+        body_fault(b, "ttl", "must be minutes, more than 0 and at most %.0f", most);
+    *out = (struct thread_ttl){(enum prune_strategy)strategy,
+                               none ? 0 : (int64_t)(value * API_MINUTE_US)};
+    if (!none && out->us == 0)
+        out->us = 1;
+    return true;
+}
+
 /* What is accepted as empty and refused when it asks for something. */
 static int refuse_unbuilt(const struct body *b, struct err *err) {
-    if (body_get(b, "ttl"))
-        return api_unbuilt(err, "ttl");
     if (yyjson_arr_size(body_get(b, "supersteps")) > 0)
         return api_unbuilt(err, "supersteps");
     return 0;
@@ -83,11 +104,12 @@ static void keep_thread(void *ctx, struct db_batch *b, int64_t now_us) {
 
 int api_thread_create(struct api_request *r, struct err *err) {
     struct body b;
-    struct id id;
+    struct thread_new n = {.config = STR("{}"), .ttl = r->store->thread_ttl};
     body_init(&b, r->arena, r->body);
-    if (!body_id(&b, "thread_id", &id))
-        id = id_v7();
-    str metadata = body_object(&b, "metadata");
+    if (!body_id(&b, "thread_id", &n.id))
+        n.id = id_v7();
+    n.metadata = body_object(&b, "metadata");
+    (void)ttl_read(&b, &n.ttl);
     int if_exists = body_enum(&b, "if_exists", &IF_EXISTS_WORDS, IF_EXISTS_RAISE);
     int rc = body_done(&b, err);
     if (rc == 0)
@@ -95,16 +117,15 @@ int api_thread_create(struct api_request *r, struct err *err) {
     if (rc < 0)
         return rc;
     struct thread t;
-    struct thread_answer answer = {r, {.id = id,
-                                       .metadata = store_metadata(r->arena, metadata),
+    struct thread_answer answer = {r, {.id = n.id,
+                                       .metadata = store_metadata(r->arena, n.metadata),
                                        .status = THREAD_IDLE,
                                        .config = STR("{}"),
                                        .interrupts = STR("{}")}};
     struct store_rider rider = {keep_thread, &answer};
     struct store store = *r->store;
     store.with = r->keyed ? &rider : NULL;
-    rc = thread_create(&store, &r->who, id, metadata, STR("{}"),
-                       if_exists == IF_EXISTS_DO_NOTHING, r->arena, &t, err);
+    rc = thread_make(&store, &r->who, &n, if_exists == IF_EXISTS_DO_NOTHING, r->arena, &t, err);
     if (rc < 0)
         return rc;
     str kept = api_keyed_answer(r);
@@ -112,8 +133,15 @@ int api_thread_create(struct api_request *r, struct err *err) {
 }
 
 int api_thread_get(struct api_request *r, struct err *err) {
+    static const struct word words[] = {{STR("ttl"), 0}};
+    static const struct word_set includes = {words, ARRAY_COUNT(words)};
     struct thread t;
-    int rc = api_param_thread(r, &t, err);
+    unsigned included;
+    int rc = api_query_fields(r, "include", &includes, 0, &included, err);
+    if (rc == 0)
+        rc = api_param_thread(r, &t, err);
+    if (rc == 0 && included)
+        rc = thread_ttl_read(r->store, &t, r->arena, err);
     return rc < 0 ? rc : api_reply_thread(r, &t, err);
 }
 
@@ -125,12 +153,12 @@ int api_thread_patch(struct api_request *r, struct err *err) {
     if (rc < 0)
         return rc;
     body_init(&b, r->arena, r->body);
+    struct thread_ttl ttl;
     str metadata = body_object(&b, "metadata");
+    bool ends = ttl_read(&b, &ttl);
     rc = body_done(&b, err);
     if (rc == 0)
-        rc = refuse_unbuilt(&b, err);
-    if (rc == 0)
-        rc = thread_patch(r->store, &r->who, id, metadata, r->arena, &t, err);
+        rc = thread_patch(r->store, &r->who, id, metadata, ends ? &ttl : NULL, r->arena, &t, err);
     if (rc < 0)
         return rc;
     if (str_find(http_header(r->http, STR("prefer")), STR("return=minimal")) >= 0)

@@ -23,6 +23,7 @@
 #include "app/hints.h"
 #include "app/store_settings.h"
 #include "app/supervisor.h"
+#include "app/thread_settings.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
@@ -179,8 +180,8 @@ static int start(struct app *app, struct err *err) {
         rc = database_open(app->rt, &app->config, &app->db, err);
         app->store.db = app->db;
     }
-    if (rc == 0 && db_postgres_pool(app->db) &&
-        app->config.checkpoints == CONFIG_CHECKPOINTS_LANGGRAPH)
+    app->store.shared = rc == 0 && db_postgres_pool(app->db);
+    if (app->store.shared && app->config.checkpoints == CONFIG_CHECKPOINTS_LANGGRAPH)
         app->store.layout = CHECKPOINTS_LANGGRAPH;
     if (rc == 0 && !app->stopping)
         rc = seed_assistants(app, err);
@@ -284,8 +285,10 @@ static int parts_open(struct app *app, struct err *err) {
                                     .sweep_us = store.sweep_us,
                                     .host = host_name(app),
                                     .pid = getpid()};
-    rc = engine_open(app->rt, &app->store, app->registry, &app->services, &engine, &app->engine,
-                     err);
+    rc = thread_settings(c, &engine, &app->store.thread_ttl, err);
+    if (rc == 0)
+        rc = engine_open(app->rt, &app->store, app->registry, &app->services, &engine, &app->engine,
+                         err);
     if (rc < 0)
         return rc;
     struct auth_options auth;

@@ -29,6 +29,10 @@ struct engine_options {
     int64_t sweep_us; /* 60 s: how often what has expired is removed */
     const char *host; /* for people */
     int64_t pid;
+    int64_t thread_sweep_us;  /* between two looks for threads whose ttl is over; 60 s */
+    int64_t thread_sweep_max; /* of them at each look */
+    int64_t keep_states;      /* newest states that a thread keeps; 0: all */
+    int64_t keep_us;          /* age of states that it keeps; 0: any */
 };
 MUST_CHECK int engine_open(struct rt *rt, struct store *store, struct registry *registry,
                            const struct graph_services *services, const struct engine_options *o,

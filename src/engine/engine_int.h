@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "base/vec.h"
 #include "engine/engine.h"
+#include "store/orphans.h"
 #include "store/workers.h"
 
 enum live_state {
@@ -107,7 +108,9 @@ struct worker_state {
     int64_t others;         /* alive, besides this one */
     struct rt_timer lease_timer;
     struct fiber_event beat_wake, chore_wake;
-    int64_t adopt_due_us, wishes_due_us, sweep_due_us;
+    int64_t adopt_due_us, wishes_due_us, sweep_due_us, threads_due_us;
+    struct orphans_cursor orphans; /* how far sweeps have come */
+    struct id retained;
     bool wishes_wanted; /* there may be some, also when no other worker is alive */
     uint64_t adopted, leases_lost;
     struct engine_hints hints;
@@ -198,6 +201,9 @@ MAY_SUSPEND void live_run_learn_fate(struct live_run *run);
 /* worker.c */
 MAY_SUSPEND void worker_leave(struct engine *e); /* at the end of a drain */
 void worker_wishes_soon(struct engine *e);
+/* sweep.c */
+int64_t engine_sweep_period_us(const struct engine *e);
+MAY_SUSPEND void engine_sweep(struct engine *e);
 static inline bool engine_is_worker(const struct engine *e) {
     return !e->o.shared || e->w.registered;
 }

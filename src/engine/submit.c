@@ -379,8 +379,10 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
     int64_t now = rt_now_us(e->rt);
     int rc = 0;
     db_batch_init(&b, a);
-    if (!ctx->has_thread)
-        thread_insert_add(&b, s->who, run->row.thread_id, m->metadata, m->config, now);
+    if (!ctx->has_thread) {
+        struct thread_new n = {run->row.thread_id, m->metadata, m->config, e->store->thread_ttl};
+        thread_insert_add(&b, s->who, &n, now);
+    }
     run->row.status = direct ? RUN_RUNNING : RUN_PENDING;
     run->row.attempt = direct ? 1 : 0;
     rc = live_run_read_kwargs(run, err);

@@ -18,8 +18,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine_int.h"
-#include "store/idempotency.h"
-#include "store/items.h"
 
 #define MINE_PAGE         500
 #define STRAY_WAIT_US     1000000
@@ -28,10 +26,6 @@
 #define ADOPT_MAX         100
 #define WISHES_US         250000
 #define WISHES_MAX        1000
-#define SWEEP_US          60000000
-#define SWEEP_ROUNDS      20
-#define SWEEP_BATCH       1000
-#define DEAD_ROWS_US      (INT64_C(3600) * 1000000)
 
 /* --- runs that this worker has to execute and did not know of --- */
 
@@ -291,42 +285,6 @@ static bool wishes_possible(const struct engine *e) {
     return e->w.wishes_wanted || (e->o.shared && e->w.others > 0 && e->live.count > 0);
 }
 
-/* Who leads must renew that within its lease. */
-static int64_t sweep_period(const struct engine *e) {
-    int64_t period = e->o.sweep_us > 0 ? e->o.sweep_us : SWEEP_US;
-    return e->o.shared && e->o.lease_us < period ? e->o.lease_us : period;
-}
-
-/* One worker of all: what has expired goes. */
-static void chore_sweep(struct engine *e) {
-    struct arena a;
-    struct err err = {0};
-    int64_t now = rt_now_us(e->rt), deleted = SWEEP_BATCH;
-    int64_t period = sweep_period(e);
-    int rc = 0;
-    bool led = e->w.leads;
-    e->w.sweep_due_us = rt_mono_us(e->rt) + period;
-    arena_init(&a, SIZE_MAX / 2);
-    e->w.leads = !e->o.shared;
-    if (e->o.shared)
-        rc = leader_take(e->store, STR("sweep"), e->worker, now, period * 2, &a, &e->w.leads, &err);
-    for (int i = 0; rc == 0 && e->w.leads && deleted == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
-        rc = item_sweep(e->store, now, &a, &deleted, &err);
-    deleted = SWEEP_BATCH;
-    for (int i = 0; rc == 0 && e->w.leads && deleted == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
-        rc = thread_delete_doomed(e->store, now, SWEEP_BATCH, &a, &deleted, &err);
-    deleted = SWEEP_BATCH;
-    for (int i = 0; rc == 0 && e->w.leads && deleted == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
-        rc = idempotency_sweep(e->store, now, SWEEP_BATCH, &a, &deleted, &err);
-    if (rc == 0 && e->w.leads && e->o.shared)
-        rc = worker_sweep(e->store, now - DEAD_ROWS_US, &a, &err);
-    if (rc < 0)
-        log_event(LOG_WARN, "worker.sweep.failed", err.message, LOG_Z("code", err_name(rc)));
-    else if (e->w.leads && !led && e->o.shared)
-        log_plain(LOG_INFO, "worker.leads", "this worker does the periodic work");
-    arena_deinit(&a);
-}
-
 static int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void chore_fiber(void *arg) {
@@ -340,7 +298,7 @@ static void chore_fiber(void *arg) {
             if (wishes_possible(e) && w->wishes_due_us <= now)
                 chore_wishes(e);
             if (w->sweep_due_us <= now && !w->stop)
-                chore_sweep(e);
+                engine_sweep(e);
             next = w->sweep_due_us;
             if (e->o.shared)
                 next = min_of(next, w->adopt_due_us);
@@ -410,7 +368,7 @@ int engine_start(struct engine *e, struct err *err) {
     } else {
         rc = adopt(e, INT32_MAX, &count, err); /* whoever had them is gone */
     }
-    e->w.sweep_due_us = rt_mono_us(e->rt) + (e->o.shared ? 0 : sweep_period(e));
+    e->w.sweep_due_us = rt_mono_us(e->rt) + (e->o.shared ? 0 : engine_sweep_period_us(e));
     if (rc == 0)
         rc = spawn_helper(e, "worker.chores", chore_fiber, err);
     return rc;

@@ -64,6 +64,8 @@ enum cancel_filter { CANCEL_PENDING, CANCEL_RUNNING, CANCEL_ALL }; /* body of PO
 enum durability { DURABILITY_SYNC, DURABILITY_ASYNC, DURABILITY_EXIT };
 enum on_disconnect { ON_DISCONNECT_CONTINUE, ON_DISCONNECT_CANCEL };
 enum on_completion { ON_COMPLETION_DELETE, ON_COMPLETION_KEEP };
+/* What happens to threads that are pruned, or whose time is over. */
+enum prune_strategy { PRUNE_DELETE, PRUNE_KEEP_LATEST };
 enum if_exists { IF_EXISTS_RAISE, IF_EXISTS_DO_NOTHING };
 enum if_not_exists { IF_NOT_EXISTS_REJECT, IF_NOT_EXISTS_CREATE };
 
@@ -88,6 +90,7 @@ WORDS_OF(cancel_filter, CANCEL_FILTER_WORDS)
 WORDS_OF(durability, DURABILITY_WORDS)
 WORDS_OF(on_disconnect, ON_DISCONNECT_WORDS)
 WORDS_OF(on_completion, ON_COMPLETION_WORDS)
+WORDS_OF(prune_strategy, PRUNE_STRATEGY_WORDS)
 WORDS_OF(if_exists, IF_EXISTS_WORDS)
 WORDS_OF(if_not_exists, IF_NOT_EXISTS_WORDS)
 #undef WORDS_OF

@@ -8,6 +8,7 @@
 
 #include "db/port.h"
 #include "model/principal.h"
+#include "model/state.h"
 
 /* How checkpoints are kept. LangGraph's: in the tables that its own savers use (PostgreSQL only),
  * so that LangGraph processes read and continue a thread. */
@@ -25,11 +26,19 @@ struct item_options {
     bool keep_ttl;      /* reading an item does not move its end on */
 };
 
+/* When a thread ends: so long after its last use. */
+struct thread_ttl {
+    enum prune_strategy strategy;
+    int64_t us; /* 0: never */
+};
+
 struct store {
     struct db *db;
     enum checkpoint_layout layout;
     const struct store_rider *with; /* NULL: none */
     struct item_options items;
+    bool shared; /* with other runtimes, which add and delete rows of their own accord */
+    struct thread_ttl thread_ttl; /* of threads that are made without one of their own */
 };
 static inline void store_ride(const struct store *s, struct db_batch *b, int64_t now_us) {
     if (s->with)

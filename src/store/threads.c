@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "store/thread_ttl.h"
 
 #define SORTS(prefix)                                                                              \
     {                                                                                              \
@@ -53,22 +54,23 @@ static int not_found(struct id id, struct err *err) {
     return err_set(err, ERR_NOT_FOUND, "Thread with ID %.*s not found", ID_DASHED_LEN, text);
 }
 
-void thread_insert_add(struct db_batch *b, const struct principal *who, struct id id, str metadata,
-                       str config, int64_t now_us) {
-    db_batch_add(
-        b, SQL_THREAD_INSERT,
-        DB_PARAMS(DB_UUID(id), DB_T(who->owner), DB_T(store_metadata(b->arena, metadata)),
-                  DB_T(config), DB_I(now_us)),
-        DB_EXPECT_NONE);
+void thread_insert_add(struct db_batch *b, const struct principal *who, const struct thread_new *n,
+                       int64_t now_us) {
+    bool ends = n->ttl.us > 0;
+    db_batch_add(b, SQL_THREAD_INSERT,
+                 DB_PARAMS(DB_UUID(n->id), DB_T(who->owner),
+                           DB_T(store_metadata(b->arena, n->metadata)), DB_T(n->config),
+                           DB_I(now_us), ends ? DB_T(prune_strategy_name(n->ttl.strategy)) : DB_NIL,
+                           ends ? DB_I(n->ttl.us) : DB_NIL),
+                 DB_EXPECT_NONE);
 }
 
-int thread_create(struct store *s, const struct principal *who, struct id id, str metadata,
-                  str config, bool do_nothing, struct arena *a, struct thread *out,
-                  struct err *err) {
+int thread_make(struct store *s, const struct principal *who, const struct thread_new *n,
+                bool do_nothing, struct arena *a, struct thread *out, struct err *err) {
     struct db_batch b;
     int64_t now = clock_wall_us();
     db_batch_init(&b, a);
-    thread_insert_add(&b, who, id, metadata, config, now);
+    thread_insert_add(&b, who, n, now);
     store_ride(s, &b, now);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0) {
@@ -78,10 +80,17 @@ int thread_create(struct store *s, const struct principal *who, struct id id, st
     if (rc != ERR_EXISTS)
         return rc;
     /* Somebody else's answers as any other use of its id does. */
-    rc = thread_get(s, who, id, a, out, err);
+    rc = thread_get(s, who, n->id, a, out, err);
     if (rc < 0 || do_nothing)
         return rc;
     return err_set(err, ERR_EXISTS, "Thread already exists");
+}
+
+int thread_create(struct store *s, const struct principal *who, struct id id, str metadata,
+                  str config, bool do_nothing, struct arena *a, struct thread *out,
+                  struct err *err) {
+    struct thread_new n = {id, metadata, config, s->thread_ttl};
+    return thread_make(s, who, &n, do_nothing, a, out, err);
 }
 
 int thread_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
@@ -100,32 +109,40 @@ int thread_get(struct store *s, const struct principal *who, struct id id, struc
 }
 
 int thread_patch(struct store *s, const struct principal *who, struct id id, str metadata,
-                 struct arena *a, struct thread *out, struct err *err) {
+                 const struct thread_ttl *ttl, struct arena *a, struct thread *out,
+                 struct err *err) {
     struct db_batch b;
+    int64_t now = clock_wall_us();
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_THREAD_PATCH,
-                 DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who)), DB_T(store_metadata(a, metadata)),
-                           DB_I(clock_wall_us())),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    if (ttl) /* before the row: heads are locked first */
+        thread_ttl_add(&b, who, id, ttl, now);
+    size_t op = db_batch_add(&b, SQL_THREAD_PATCH,
+                             DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
+                                       DB_T(principal_owner_high(who)),
+                                       DB_T(store_metadata(a, metadata)), DB_I(now)),
+                             DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     int rc = db_commit(s->db, &b, err);
     if (rc == ERR_NOT_FOUND)
         return not_found(id, err);
     if (rc == 0)
-        thread_from_row(&b.ops[0].rows, 0, 0, out);
+        thread_from_row(&b.ops[op].rows, 0, 0, out);
     return rc;
 }
 
-void thread_delete_add(struct db_batch *b, const struct principal *who, struct id id) {
+void thread_delete_rest_add(struct db_batch *b, struct id id) {
     static const enum db_stmt rest[] = {SQL_THREAD_DELETE_RUNS, SQL_THREAD_DELETE_EVENTS,
                                         SQL_THREAD_DELETE_CHECKPOINTS, SQL_THREAD_DELETE_VALUES,
                                         SQL_THREAD_DELETE_LISTS};
+    for (size_t i = 0; i < ARRAY_COUNT(rest); i++)
+        db_batch_add(b, rest[i], DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+}
+
+void thread_delete_add(struct db_batch *b, const struct principal *who, struct id id) {
     db_batch_add(
         b, SQL_THREAD_DELETE,
         DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
         DB_EXPECT_CHANGE(ERR_NOT_FOUND));
-    for (size_t i = 0; i < ARRAY_COUNT(rest); i++)
-        db_batch_add(b, rest[i], DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+    thread_delete_rest_add(b, id);
 }
 
 int thread_delete(struct store *s, const struct principal *who, struct id id, struct arena *a,
@@ -133,6 +150,7 @@ int thread_delete(struct store *s, const struct principal *who, struct id id, st
     struct db_batch b;
     db_batch_init(&b, a);
     thread_delete_add(&b, who, id);
+    db_batch_add(&b, SQL_THREAD_UNDOOM, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
     int rc = db_commit(s->db, &b, err);
     return rc == ERR_NOT_FOUND ? not_found(id, err) : rc;
 }
@@ -145,8 +163,7 @@ int thread_delete_doomed(struct store *s, int64_t now_us, int64_t limit, struct 
                          int64_t *out_deleted, struct err *err) {
     static const struct principal server = {.all = true};
     struct db_rows rows;
-    int rc =
-        db_read(s->db, SQL_THREAD_DOOMED, DB_PARAMS(DB_I(now_us), DB_I(limit)), a, &rows, err);
+    int rc = db_read(s->db, SQL_THREAD_DOOMED, DB_PARAMS(DB_I(now_us), DB_I(limit)), a, &rows, err);
     *out_deleted = 0;
     for (size_t i = 0; rc == 0 && i < rows.row_count; i++) {
         struct db_batch b;
@@ -227,10 +244,10 @@ int thread_count(struct store *s, const struct principal *who, const struct thre
     bool plain = !f->status && str_eq(metadata.s, STR("{}"));
     int rc;
     if (f->id_count > 0)
-        rc = db_read(s->db, SQL_THREAD_COUNT_IDS,
-                     DB_PARAMS(low, high, DB_T(thread_ids_json(a, f->ids, f->id_count)), status,
-                               metadata),
-                     a, &rows, err);
+        rc = db_read(
+            s->db, SQL_THREAD_COUNT_IDS,
+            DB_PARAMS(low, high, DB_T(thread_ids_json(a, f->ids, f->id_count)), status, metadata),
+            a, &rows, err);
     else if (plain)
         rc = db_read(s->db, who->all ? SQL_THREAD_COUNT_PLAIN_ALL : SQL_THREAD_COUNT_PLAIN_MINE,
                      DB_PARAMS(low), a, &rows, err);

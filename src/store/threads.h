@@ -16,6 +16,7 @@ struct thread {
     int64_t seq;                      /* last number of the log */
     struct id checkpoint_id;          /* nil: no checkpoint yet */
     int64_t created_at, updated_at, state_updated_at;
+    struct thread_ttl ttl; /* filled by thread_ttl_read; 0: none, or not asked for */
 };
 enum thread_sort {
     THREAD_BY_UPDATED,
@@ -32,24 +33,34 @@ struct thread_filter {
     enum thread_sort sort;
 };
 
+struct thread_new {
+    struct id id;
+    str metadata, config; /* object texts */
+    struct thread_ttl ttl;
+};
+MUST_CHECK int thread_make(struct store *s, const struct principal *who, const struct thread_new *n,
+                           bool do_nothing, struct arena *a, struct thread *out,
+                           struct err *err); /* ERR_EXISTS "Thread already exists" */
+/* The same, with the store's ttl. */
 MUST_CHECK int thread_create(struct store *s, const struct principal *who, struct id id,
                              str metadata, str config, bool do_nothing, struct arena *a,
-                             struct thread *out,
-                             struct err *err); /* ERR_EXISTS "Thread already exists" */
+                             struct thread *out, struct err *err);
 /* Inserts an idle thread in the caller's batch; fails the batch with ERR_EXISTS. */
-void thread_insert_add(struct db_batch *b, const struct principal *who, struct id id, str metadata,
-                       str config, int64_t now_us);
+void thread_insert_add(struct db_batch *b, const struct principal *who, const struct thread_new *n,
+                       int64_t now_us);
 MUST_CHECK int thread_get(struct store *s, const struct principal *who, struct id id,
                           struct arena *a, struct thread *out,
                           struct err *err); /* "Thread with ID {id} not found" */
+/* Merges metadata; ttl NULL: as it is. */
 MUST_CHECK int thread_patch(struct store *s, const struct principal *who, struct id id,
-                            str metadata, struct arena *a, struct thread *out,
-                            struct err *err); /* merges */
+                            str metadata, const struct thread_ttl *ttl, struct arena *a,
+                            struct thread *out, struct err *err);
 /* Removes the thread with its runs, events, checkpoints, values and lists. */
 MUST_CHECK int thread_delete(struct store *s, const struct principal *who, struct id id,
                              struct arena *a, struct err *err);
 void thread_delete_add(struct db_batch *b, const struct principal *who,
                        struct id id); /* same, ERR_NOT_FOUND */
+void thread_delete_rest_add(struct db_batch *b, struct id id); /* all but its row */
 /* The thread goes some time after due_us, with the periodic work. */
 void thread_doom_add(struct db_batch *b, struct id id, int64_t due_us);
 /* Deletes up to `limit` threads whose time has come. */

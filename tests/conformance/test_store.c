@@ -196,8 +196,9 @@ static void threads(struct history *h) {
     CALL("get, another's", thread_get(&h->store, &BERT, id_at(11), h->a, &out, &h->err));
     CALL("get, nobody's", thread_get(&h->store, &NOBODY, id_at(11), h->a, &out, &h->err));
     CALL("get, all", thread_get(&h->store, &ALL, id_at(11), h->a, &out, &h->err));
-    CALL("patch", thread_patch(&h->store, &ANNA, id_at(11),
-                               STR("{\"a\":{\"b\":[null]},\"n\":-0.5}"), h->a, &out, &h->err));
+    CALL("patch",
+         thread_patch(&h->store, &ANNA, id_at(11), STR("{\"a\":{\"b\":[null]},\"n\":-0.5}"), NULL,
+                      h->a, &out, &h->err));
     write_thread(h, &out);
     for (int sort = 0; sort <= THREAD_BY_STATUS; sort++)
         for (int order = 0; order < 2; order++) {

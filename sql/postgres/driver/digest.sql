@@ -48,7 +48,8 @@ LEFT JOIN holdfast.item_ttls t
 -- name: digest_threads
 SELECT replace(t.id, '-', ''), coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner',
        t.config, t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at,
-       t.updated_at, coalesce(h.state_updated_at, t.updated_at), h.run_id, h.attempt, h.worker
+       t.updated_at, coalesce(h.state_updated_at, t.updated_at), h.run_id, h.attempt, h.worker,
+       h.ttl_strategy, h.ttl_us, h.ttl_check_at
 FROM langgraph_server.threads t
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id);
 

@@ -171,8 +171,6 @@ static void assistants(struct scene *s) {
          "{\"graph_id\":\"agent\",\"input_schema\":{\"type\":\"object\"},\"output_schema\":null}"},
         {"DELETE", "/assistants/" A1, NULL, 200, "=[\"" A1 "\"]"},
         {"DELETE", "/assistants/" A1, NULL, 404, "={\"detail\":\"Assistant not found\"}"},
-        {"POST", "/assistants/agent/versions", "{}", 501,
-         "={\"detail\":\"POST /assistants/{assistant_id}/versions is not built yet\"}"},
     };
     RUN(s, list);
 }
@@ -193,7 +191,8 @@ static void threads(struct scene *s) {
         {"POST", "/threads", "[]", 422, "={\"detail\":\"body: must be a JSON object\"}"},
         {"POST", "/threads", "{\"thread_id\":\"x\",\"metadata\":3}", 422,
          "={\"detail\":\"thread_id: must be a UUID; metadata: must be an object\"}"},
-        {"POST", "/threads", "{\"ttl\":5}", 501, "={\"detail\":\"ttl is not built yet\"}"},
+        {"POST", "/threads", "{\"ttl\":\"5\"}", 422,
+         "={\"detail\":\"ttl: must be minutes, more than 0 and at most 52704000\"}"},
         {"POST", "/threads", "{\"ttl\":null,\"supersteps\":[]}", 200, NULL},
         {"POST", "/threads", "{\"supersteps\":[{\"updates\":[]}]}", 501, NULL},
         {"GET", "/threads/" T1_HEX "?include=ttl", NULL, 200, "{\"thread_id\":\"" T1 "\"}"},
@@ -221,8 +220,8 @@ static void threads(struct scene *s) {
         {"POST", "/threads/count", "{\"values\":{\"x\":1}}", 200, "=0"},
         {"DELETE", "/threads/" T1, NULL, 204, "="},
         {"DELETE", "/threads/" T1, NULL, 404, "={\"detail\":\"Thread with ID " T1 " not found\"}"},
-        {"POST", "/threads/" NOBODY "/copy", NULL, 501,
-         "={\"detail\":\"POST /threads/{thread_id}/copy is not built yet\"}"},
+        {"POST", "/threads/" NOBODY "/copy", NULL, 409,
+         "={\"detail\":\"Thread not found\"}"},
     };
     RUN(s, list);
 }

@@ -13,11 +13,10 @@ static int keep(struct fixture *f, const struct principal *who, const char *key,
                 int64_t now) {
     struct db_batch b;
     db_batch_init(&b, &f->arena);
-    thread_insert_add(&b, who, id_v7(), str_of("{\"m\":1}"), STR("{}"), now);
-    idempotency_add(&b, who,
-                    &(struct idempotency){
-                        .key = str_of(key), .request = STR("r"), .body = str_of(body)},
-                    now);
+    thread_insert_add(&b, who, &(struct thread_new){id_v7(), str_of("{\"m\":1}"), STR("{}")}, now);
+    idempotency_add(
+        &b, who,
+        &(struct idempotency){.key = str_of(key), .request = STR("r"), .body = str_of(body)}, now);
     return db_commit(f->store.db, &b, &f->err);
 }
 

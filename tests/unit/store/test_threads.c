@@ -42,7 +42,8 @@ static void life(struct fixture *f) {
     CHECK_STR(str_of(f->err.message), STR("Thread already exists"));
     CHECK_INT(thread_create(s, &ALICE, id, STR("{}"), STR("{}"), true, &f->arena, &u, &f->err), 0);
     CHECK_STR(u.metadata, t.metadata);
-    CHECK_INT(thread_patch(s, &ALICE, id, STR("{\"b\":2,\"c\":null}"), &f->arena, &u, &f->err), 0);
+    CHECK_INT(thread_patch(s, &ALICE, id, STR("{\"b\":2,\"c\":null}"), NULL,
+                           &f->arena, &u, &f->err), 0);
     CHECK_STR(u.metadata, STR("{\"a\":1,\"b\":2,\"c\":null}"));
     CHECK(u.updated_at > t.updated_at && u.created_at == t.created_at);
     CHECK_INT(thread_get(s, &ALICE, id, &f->arena, &t, &f->err), 0);
@@ -53,7 +54,7 @@ static void life(struct fixture *f) {
               arena_printf(&f->arena, "Thread with ID " STR_FMT " not found",
                            STR_ARG(id_dashed(&f->arena, id))));
     CHECK_INT(thread_delete(s, &ALICE, id, &f->arena, &f->err), ERR_NOT_FOUND);
-    CHECK_INT(thread_patch(s, &ALICE, id, STR("{}"), &f->arena, &t, &f->err), ERR_NOT_FOUND);
+    CHECK_INT(thread_patch(s, &ALICE, id, STR("{}"), NULL, &f->arena, &t, &f->err), ERR_NOT_FOUND);
 }
 
 /* Metadata cannot say whose a thread is, however it comes in. */
@@ -67,7 +68,8 @@ static void owner_is_no_metadata(struct fixture *f) {
               0);
     CHECK_STR(t.metadata, STR("{\"a\":{\"owner\":1}}"));
     CHECK_STR(t.owner, STR("alice"));
-    CHECK_INT(thread_patch(s, &ALICE, id, STR("{\"b\":1,\"owner\":null}"), &f->arena, &t, &f->err),
+    CHECK_INT(thread_patch(s, &ALICE, id, STR("{\"b\":1,\"owner\":null}"), NULL,
+                           &f->arena, &t, &f->err),
               0);
     CHECK_STR(t.metadata, STR("{\"a\":{\"owner\":1},\"b\":1}"));
     CHECK_INT(thread_get(s, &BOB, id, &f->arena, &t, &f->err), ERR_NOT_FOUND);
@@ -89,7 +91,8 @@ static void owners(struct fixture *f) {
     struct id mine = make(f, &ALICE, STR("{}")), theirs = make(f, &BOB, STR("{}"));
     CHECK(!id_is_nil(mine) && !id_is_nil(theirs));
     CHECK_INT(thread_get(s, &BOB, mine, &f->arena, &t, &f->err), ERR_NOT_FOUND);
-    CHECK_INT(thread_patch(s, &BOB, mine, STR("{\"x\":1}"), &f->arena, &t, &f->err), ERR_NOT_FOUND);
+    CHECK_INT(thread_patch(s, &BOB, mine, STR("{\"x\":1}"), NULL,
+                           &f->arena, &t, &f->err), ERR_NOT_FOUND);
     CHECK_INT(thread_delete(s, &BOB, mine, &f->arena, &f->err), ERR_NOT_FOUND);
     for (int do_nothing = 0; do_nothing < 2; do_nothing++) {
         CHECK_INT(
