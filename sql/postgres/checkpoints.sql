@@ -81,3 +81,19 @@ USING holdfast.thread_heads h, holdfast.checkpoints c, jsonb_each(c.channels::js
 WHERE l.thread_id = $1 AND h.thread_id = $1
   AND c.thread_id = $1 AND c.checkpoint_ns = '' AND c.checkpoint_id = h.checkpoint_id
   AND (e.value ->> 'l')::int8 = l.list_id AND (e.value ->> 'n')::int8 <= l.start;
+
+-- name: checkpoint_write_insert
+-- many
+-- $1 thread, $2 namespace, $3 checkpoint, $4 task, $5 number, $6 channel, $7 type, $8 value, $9 path
+INSERT INTO holdfast.checkpoint_writes AS w (thread_id, checkpoint_ns, checkpoint_id, task_id, idx,
+                                             channel, type, value, task_path)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::int4[], $6::text[],
+                     $7::text[], $8::text[], $9::text[])
+ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
+  channel = excluded.channel, type = excluded.type, value = excluded.value,
+  task_path = excluded.task_path;
+
+-- name: checkpoint_writes_of
+SELECT task_id, idx, channel, type, value, task_path FROM holdfast.checkpoint_writes
+WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = $3
+ORDER BY task_id, idx;

@@ -164,3 +164,28 @@ UNION ALL
    AND NOT EXISTS (SELECT 1 FROM langgraph_server.thread_states s
                    WHERE s.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))))
 ORDER BY 7 DESC, 8 DESC;
+
+-- name: lg_write_insert
+-- only: postgres
+-- many
+-- $1 thread, $2 namespace, $3 checkpoint, $4 task, $5 number, $6 channel, $7 type, $8 blob, $9 path
+INSERT INTO lg_checkpoints.checkpoint_writes AS w (thread_id, checkpoint_ns, checkpoint_id, task_id,
+                                                   idx, channel, type, blob, task_path)
+SELECT coalesce((SELECT t.id FROM langgraph_server.threads t
+                 WHERE t.id = replace(n.thread::text, '-', '')), n.thread::text),
+       n.ns, n.checkpoint::text, n.task::text, n.idx, n.channel, n.type, n.blob, n.path
+FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::int4[], $6::text[], $7::text[],
+            $8::bytea[], $9::text[])
+  AS n(thread, ns, checkpoint, task, idx, channel, type, blob, path)
+ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
+  channel = excluded.channel, type = excluded.type, blob = excluded.blob,
+  task_path = excluded.task_path;
+
+-- name: lg_writes_of
+-- only: postgres
+-- $1 thread, $2 namespace, $3 checkpoint
+SELECT task_id, idx, channel, type, blob, task_path
+FROM lg_checkpoints.checkpoint_writes
+WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', '')) AND checkpoint_ns = $2
+  AND checkpoint_id = $3::uuid::text
+ORDER BY task_id, idx;

@@ -63,3 +63,17 @@ WHERE thread_id = $1
                    json_each(c.channels) e
               WHERE t.id = $1 AND json_extract(e.value, '$.l') = list_id
                 AND json_extract(e.value, '$.n') <= start);
+
+-- name: checkpoint_write_insert
+-- $1 thread, $2 namespace, $3 checkpoint, $4 task, $5 number, $6 channel, $7 type, $8 value, $9 path
+INSERT INTO checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type,
+                               value, task_path)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT DO UPDATE SET channel = excluded.channel, type = excluded.type, value = excluded.value,
+  task_path = excluded.task_path;
+
+-- name: checkpoint_writes_of
+-- point
+SELECT task_id, idx, channel, type, value, task_path FROM checkpoint_writes
+WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = $3
+ORDER BY task_id, idx;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* begin.c - the first transition of a run: state, input, checkpoints.
+/* begin.c - the first transition of a run: state, input or command, checkpoints.
  *
  * The thread of a temporary run goes with it, so its two input checkpoints are not stored: their
  * log entries carry the values, and after a crash the next attempt begins with the input again. The
@@ -7,325 +7,280 @@
  *
  * A run with an input writes two checkpoints, as LangGraph does: the state before it (source input)
  * and the one with the input applied (source loop), from which the first tasks are planned. A run
- * without input goes on where the thread's newest checkpoint says. */
+ * without input, or with a command, goes on where a checkpoint says: the thread's newest, or the
+ * one that it names. What it finds there of tasks that ended is not run again, except from an older
+ * checkpoint: such a run makes a checkpoint of its own first (source fork), a new branch. What a
+ * command writes stands beside the checkpoint, as writes of nobody, until the step is over; where
+ * nothing is next it makes a new one (source update). */
 #include "engine/engine_int.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
 
-/* As LangGraph for Python makes them: so a process of either finds the other's pending writes. */
-struct id task_id(const struct live_run *run, const struct planned *t) {
-    struct arena *a = run->view.arena;
-    str name = str_of(run->def->nodes[t->node].name);
-    str *triggers = ARENA_ARRAY(a, str, run->def->join_count + 1);
-    struct buf b;
+static struct id addressed(yyjson_val *kwargs) {
     struct id id;
-    buf_init(&b, SIZE_MAX / 2);
-    buf_str(&b, str_n((const char *)run->checkpoint_id.b, sizeof(run->checkpoint_id.b)));
-    buf_str(&b, name);
-    buf_i64(&b, run->step + 1);
-    buf_str(&b, name);
-    buf_str(&b, t->send < 0 ? STR("__pregel_pull") : STR("__pregel_push"));
-    if (t->send >= 0)
-        buf_i64(&b, t->send);
-    size_t count = t->send < 0 ? plan_triggers(a, run->def, t->node, triggers) : 0;
-    for (size_t i = 0; i < count; i++)
-        buf_str(&b, triggers[i]);
-    hash_xxh3(buf_view(&b), id.b);
-    buf_deinit(&b);
-    return id;
+    str text = json_str(json_get(json_get(kwargs, "checkpoint"), "checkpoint_id"));
+    if (!text.p)
+        text = json_str(json_get(kwargs, "checkpoint_id"));
+    return text.p && id_parse(text, &id) ? id : ID_NIL;
 }
 
-static str dup_buf(struct live_run *run, struct buf *b) {
-    ASSERT(buf_ok(b));
-    str s = arena_dup(&run->arena, buf_view(b));
-    buf_deinit(b);
-    return s;
-}
+struct origin {
+    struct checkpoint c;
+    bool found, addressed, superseded;
+};
 
-struct hub_entry start_entry(struct live_run *run) {
-    struct buf b;
-    buf_init(&b, SIZE_MAX / 2);
-    struct json_writer w = json_writer(&b);
-    jw_object(&w);
-    jw_key(&w, "attempt");
-    jw_i64(&w, run->row.attempt);
-    jw_key(&w, "graph_id");
-    jw_z(&w, run->def ? run->def->id : ""); /* unknown to this server: it fails at once */
-    jw_key(&w, "modes");
-    stream_modes_write(&w, run->modes);
-    jw_key(&w, "metadata");
-    jw_object(&w);
-    if (run->metadata_members.p)
-        jw_raw(&w, run->metadata_members);
-    jw_object_end(&w);
-    jw_object_end(&w);
-    return (struct hub_entry){.entry = {.run_id = run->row.id,
-                                        .kind = LOG_START,
-                                        .at = rt_now_us(run->engine->rt),
-                                        .data = dup_buf(run, &b)}};
-}
-
-/* next and tasks: as the log and the renderer want them, and as a thread's state shows them. */
-static void write_next(struct live_run *run, struct json_writer *w, bool start) {
-    jw_array(w);
-    if (start)
-        jw_z(w, "__start__");
-    for (size_t i = 0; !start && i < run->plan.count; i++)
-        jw_z(w, run->def->nodes[run->plan.tasks[i].node].name);
-    jw_array_end(w);
-}
-
-static void write_path(struct live_run *run, struct json_writer *w, const struct planned *t) {
-    jw_array(w);
-    if (t->send >= 0) {
-        jw_z(w, "__pregel_push");
-        jw_i64(w, t->send);
-        jw_bool(w, false);
-    } else {
-        jw_z(w, "__pregel_pull");
-        jw_z(w, run->def->nodes[t->node].name);
-    }
-    jw_array_end(w);
-}
-
-static void write_triggers(struct live_run *run, struct json_writer *w, const struct planned *t) {
-    str *triggers = ARENA_ARRAY(&run->arena, str, run->def->join_count + 1);
-    size_t count = 0;
-    jw_array(w);
-    if (t->send >= 0)
-        jw_z(w, "__pregel_push");
-    else
-        count = plan_triggers(&run->arena, run->def, t->node, triggers);
-    for (size_t i = 0; i < count; i++)
-        jw_str(w, triggers[i]);
-    jw_array_end(w);
-}
-
-static void write_tasks(struct live_run *run, struct json_writer *w, bool full) {
-    jw_array(w);
-    for (size_t i = 0; i < run->plan.count; i++) {
-        const struct planned *t = &run->plan.tasks[i];
-        char id[ID_DASHED_LEN];
-        id_write_dashed(task_id(run, t), id);
-        jw_object(w);
-        jw_key(w, "id");
-        jw_str(w, str_n(id, sizeof(id)));
-        jw_key(w, "name");
-        jw_z(w, run->def->nodes[t->node].name);
-        jw_key(w, "path");
-        write_path(run, w, t);
-        if (full) {
-            jw_raw(w, STR("\"error\":null,\"interrupts\":[],\"checkpoint\":null,\"state\":null,"
-                          "\"result\":null"));
-        } else {
-            jw_key(w, "triggers");
-            write_triggers(run, w, t);
-            if (t->send >= 0) {
-                jw_key(w, "input");
-                jw_raw(w, t->input);
-            }
-        }
-        jw_object_end(w);
-    }
-    jw_array_end(w);
-}
-
-static str text_of(struct live_run *run,
-                   void (*write)(struct live_run *, struct json_writer *, bool), bool flag) {
-    struct buf b;
-    buf_init(&b, 1 << 20);
-    struct json_writer w = json_writer(&b);
-    write(run, &w, flag);
-    return dup_buf(run, &b);
-}
-
-static str checkpoint_metadata(struct live_run *run, const char *source) {
-    struct buf b;
-    buf_init(&b, SIZE_MAX / 2);
-    struct json_writer w = json_writer(&b);
-    char thread[ID_DASHED_LEN], id[ID_DASHED_LEN];
-    id_write_dashed(run->row.thread_id, thread);
-    id_write_dashed(run->row.id, id);
-    jw_object(&w);
-    jw_raw(&w, run->metadata_members);
-    jw_key(&w, "thread_id");
-    jw_str(&w, str_n(thread, sizeof(thread)));
-    jw_key(&w, "run_id");
-    jw_str(&w, str_n(id, sizeof(id)));
-    jw_key(&w, "source");
-    jw_z(&w, source);
-    jw_key(&w, "step");
-    jw_i64(&w, run->step);
-    jw_key(&w, "parents");
-    jw_raw(&w, STR("{}"));
-    jw_object_end(&w);
-    return dup_buf(run, &b);
-}
-
-/* values: of a checkpoint that is not stored; absent else. */
-static str checkpoint_entry(struct live_run *run, const struct checkpoint *c, bool input,
-                            str values) {
-    struct buf b;
-    buf_init(&b, SIZE_MAX / 2);
-    struct json_writer w = json_writer(&b);
-    jw_object(&w);
-    jw_key(&w, "id");
-    jw_str(&w, id_dashed(&run->arena, c->id));
-    jw_key(&w, "parent");
-    jw_str(&w, id_is_nil(c->parent_id) ? STR_NULL : id_dashed(&run->arena, c->parent_id));
-    jw_key(&w, "ns");
-    jw_z(&w, "");
-    jw_key(&w, "step");
-    jw_i64(&w, c->step);
-    jw_key(&w, "source");
-    jw_str(&w, c->source);
-    jw_key(&w, "next");
-    jw_raw(&w, c->next);
-    jw_key(&w, "tasks");
-    if (input)
-        jw_raw(&w, STR("[]"));
-    else
-        write_tasks(run, &w, false);
-    if (values.p) {
-        jw_key(&w, "values");
-        jw_raw(&w, values);
-    }
-    jw_object_end(&w);
-    return dup_buf(run, &b);
-}
-
-void checkpoint_make(struct live_run *run, const char *source, bool stored, struct db_batch *b,
-                     struct hub_entry *out) {
-    bool input = source[0] == 'i';
-    struct checkpoint c = {
-        .thread_id = run->row.thread_id,
-        .name_space = STR(""),
-        .id = id_v6_after(++run->step, run->checkpoint_id),
-        .parent_id = run->checkpoint_id,
-        .run_id = run->row.id,
-        .step = run->step,
-        .source = str_of(source),
-        .created_at = rt_now_us(run->engine->rt),
-    };
-    run->checkpoint_id = c.id;
-    c.next = text_of(run, write_next, input);
-    if (stored) {
-        str edges[GRAPH_NODES_MAX];
-        size_t edge_count = 0;
-        for (size_t i = 0; i < run->def->node_count; i++)
-            if (run->plan.edges >> i & 1)
-                edges[edge_count++] = str_of(run->def->nodes[i].name);
-        c.tasks = input ? STR("[]") : text_of(run, write_tasks, true);
-        c.metadata = checkpoint_metadata(run, source);
-        state_checkpoint_add(&run->view, b, &c, edges, input ? 0 : edge_count,
-                             input ? json_text(&run->arena, json_get(run->kwargs, "input"))
-                                   : STR_NULL);
-    }
-    str values = stored ? STR_NULL : state_values_json(&run->view);
-    *out = (struct hub_entry){.entry = {.run_id = run->row.id,
-                                        .kind = LOG_CHECKPOINT,
-                                        .at = c.created_at,
-                                        .data = checkpoint_entry(run, &c, input, values)}};
-}
-
-static int load_head(struct live_run *run, const struct thread *thread, struct checkpoint *out,
-                     struct err *err) {
-    struct engine *e = run->engine;
-    run->step = -2;
-    run->checkpoint_id = ID_NIL;
-    state_init(&run->view, run->def, e->store->layout, &run->arena);
-    if (id_is_nil(thread->checkpoint_id))
+static int find_origin(struct live_run *run, const struct thread *thread, struct origin *o,
+                       struct err *err) {
+    struct store *store = run->engine->store;
+    struct id named = addressed(run->kwargs);
+    struct arena *a = &run->arena;
+    struct checkpoint head;
+    *o = (struct origin){.c = {.source = STR("loop"), .next = STR("[]")}};
+    if (id_is_nil(thread->checkpoint_id) && id_is_nil(named))
         return 0;
-    int64_t t0 = clock_mono_us();
-    int rc = checkpoint_head(e->store, thread->id, thread->checkpoint_id, &run->arena, out, err);
-    if (rc == ERR_NOT_FOUND) {
+    int rc = checkpoint_head(store, thread->id, thread->checkpoint_id, a, &head, err);
+    if (rc == ERR_NOT_FOUND && id_is_nil(named)) {
         err_reset(err);
         return 0;
     }
-    if (rc == 0)
-        rc = checkpoint_load_values(e->store, out, &run->arena, err);
-    if (rc == 0)
-        rc = state_take_checkpoint(&run->view, out, false, err);
-    metric_observe_us(e->metrics.phase_read, clock_mono_us() - t0);
-    if (rc < 0)
-        return rc;
-    if (out->lg && !out->lg->root)
-        return 0; /* a state beside the checkpoints: nothing can be its child */
-    run->checkpoint_id = out->id;
-    run->step = out->step;
+    bool mine = rc == 0 && id_eq(head.run_id, run->row.id); /* of an attempt before this one */
+    if (rc == 0 && !id_is_nil(named) && !mine && !id_eq(named, head.id)) {
+        o->addressed = o->superseded = true;
+        rc = checkpoint_get(store, thread->id, STR(""), named, a, &o->c, err);
+    } else {
+        o->addressed = !id_is_nil(named) && !mine;
+        o->c = head;
+    }
+    o->found = rc == 0;
+    return rc;
+}
+
+static int load(struct live_run *run, const struct thread *thread, struct origin *o,
+                struct err *err) {
+    struct frame *f = &run->root;
+    int64_t t0 = clock_mono_us();
+    frame_init(f, run, NULL, run->def, STR(""));
+    f->compiled = run->compiled;
+    int rc = find_origin(run, thread, o, err);
+    if (rc == 0 && o->found)
+        rc = frame_take(f, &o->c, o->superseded, err);
+    metric_observe_us(run->engine->metrics.phase_read, clock_mono_us() - t0);
+    return rc;
+}
+
+static void add_checkpoint(struct frame *f, const char *source, bool stored, struct db_batch *b,
+                           struct begin *out) {
+    checkpoint_make(f, source, stored, b, &out->entries[out->entry_count]);
+    out->entries[out->entry_count++].state = &f->view;
+}
+
+/* --- commands --- */
+
+struct command {
+    yyjson_val *resume, *update, *go;
+    struct state_write *writes;
+    size_t count;
+    struct route route;
+};
+
+static int read_target(struct frame *f, yyjson_val *target, struct command *out, struct err *err) {
+    yyjson_val *name = yyjson_is_obj(target) ? json_get(target, "node") : target;
+    int node = graph_node_find(f->def, json_str(name));
+    if (yyjson_is_str(name) && str_eq(json_str(name), STR("__end__")))
+        return 0;
+    if (node < 0)
+        return err_set(err, ERR_INVALID, "command.goto: the graph has no node %.*s",
+                       (int)(json_str(name).len < 60 ? json_str(name).len : 60),
+                       json_str(name).p ? json_str(name).p : "");
+    if (target == name) {
+        route_to(&out->route, node);
+        return 0;
+    }
+    yyjson_val *input = json_get(target, "input"), *args = json_get(target, "args");
+    route_send(&out->route, node, json_text(&f->run->arena, input ? input : args));
     return 0;
 }
 
-static int resume_head(struct live_run *run, const struct checkpoint *head, struct begin *out,
-                       struct err *err) {
-    yyjson_val *next = NULL;
-    if (head->next.p && json_parse(&run->arena, head->next, &next, err) < 0)
-        return ERR_CORRUPT;
-    plan_read(&run->view, next, &run->plan);
-    if (run->plan.count == 0)
-        return err_set(err, ERR_INVALID, "Received no input for __start__");
-    out->entries[out->entry_count++] =
-        (struct hub_entry){.entry = {.run_id = run->row.id,
-                                     .kind = LOG_CHECKPOINT,
-                                     .at = rt_now_us(run->engine->rt),
-                                     .data = checkpoint_entry(run, head, false, STR_NULL)},
-                           .state = &run->view};
-    return 0;
+static int read_goto(struct frame *f, struct command *out, struct err *err) {
+    yyjson_val *item;
+    size_t i, n;
+    int rc = 0;
+    if (!yyjson_is_arr(out->go))
+        return read_target(f, out->go, out, err);
+    yyjson_arr_foreach(out->go, i, n, item) {
+        if (rc == 0)
+            rc = read_target(f, item, out, err);
+    }
+    return rc;
 }
 
-/* What waited of the state before gives way to the input. */
-static int apply_input(struct live_run *run, const struct state_write *writes, size_t count,
-                       struct err *err) {
-    const int start = GRAPH_START;
-    struct route route = {.arena = &run->arena, .graph = run->def};
-    plan_consume(&run->view);
-    state_step_begin(&run->view);
-    for (size_t i = 0; i < count; i++) {
-        int rc = state_apply(&run->view, &writes[i], err);
+/* An object, or a list of [key, value]. */
+static int read_update(struct frame *f, struct command *out, struct err *err) {
+    struct arena *a = &f->run->arena;
+    yyjson_val *update = out->update, *pair;
+    size_t i, n;
+    if (yyjson_is_arr(update)) {
+        struct buf b;
+        buf_init(&b, SIZE_MAX / 2);
+        struct json_writer w = json_writer(&b);
+        jw_object(&w);
+        yyjson_arr_foreach(update, i, n, pair) {
+            str key = json_str(yyjson_arr_get(pair, 0));
+            if (!key.p)
+                continue;
+            jw_key_str(&w, key);
+            jw_val(&w, yyjson_arr_get(pair, 1));
+        }
+        jw_object_end(&w);
+        str text = arena_dup(a, buf_view(&b));
+        buf_deinit(&b);
+        int rc = json_parse(a, text, &update, err);
         if (rc < 0)
             return rc;
     }
-    state_step_end(&run->view);
-    if (run->def->route)
-        run->def->route(&run->view, run->compiled->object, GRAPH_START, &route);
-    return plan_after(&run->view, &start, &route, 1, &run->plan, err);
+    return state_read_values(&f->view, update, false, &out->writes, &out->count, err);
+}
+
+static yyjson_val *given(yyjson_val *obj, const char *key) {
+    yyjson_val *v = json_get(obj, key);
+    return v && !yyjson_is_null(v) ? v : NULL;
+}
+
+static int read_command(struct frame *f, yyjson_val *command, struct command *out,
+                        struct err *err) {
+    *out = (struct command){.resume = given(command, "resume"),
+                            .update = given(command, "update"),
+                            .go = given(command, "goto"),
+                            .route = {.arena = &f->run->arena, .graph = f->def}};
+    if (!yyjson_is_obj(command) || (!out->resume && !out->update && !out->go))
+        return err_set(err, ERR_INVALID, "Received empty Command input");
+    int rc = out->go ? read_goto(f, out, err) : 0;
+    return rc == 0 && out->update ? read_update(f, out, err) : rc;
+}
+
+static bool is_hex32(str s) {
+    bool hex = s.len == 32;
+    for (size_t i = 0; hex && i < s.len; i++)
+        hex = (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f');
+    return hex;
+}
+
+/* One answer, or answers by the ids of interrupts. */
+static int take_answers(struct frame *f, yyjson_val *resume, struct err *err) {
+    yyjson_val *key, *value;
+    size_t i, n;
+    bool map = yyjson_is_obj(resume) && yyjson_obj_size(resume) > 0;
+    yyjson_obj_foreach(resume, i, n, key, value) map = map && is_hex32(json_str(key));
+    if (map) {
+        f->run->resume_map = resume;
+        return 0;
+    }
+    if (pending_interrupt_count(&f->pending) > 1)
+        return err_set(err, ERR_INVALID,
+                       "When there are multiple pending interrupts, you must specify the interrupt "
+                       "id when resuming.");
+    f->run->resume_one = resume;
+    return 0;
+}
+
+static int apply_command(struct frame *f, const struct command *c, struct db_batch *b,
+                         struct begin *out, struct err *err) {
+    str path = id_dashed(&f->run->arena, f->run->row.id);
+    if (!c->count && route_is_empty(&c->route))
+        return 0;
+    if (pending_has_null(&f->pending, path)) /* by an attempt before this one */
+        return 0;
+    bool beside = f->plan.count > 0;
+    if (beside)
+        pending_add_null(f, b, c->writes, c->count, &c->route, path);
+    state_step_begin(&f->view);
+    for (size_t i = 0; i < c->count; i++) {
+        int rc = state_apply(&f->view, &c->writes[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    int rc = plan_extend(&f->view, &c->route, &f->plan, err);
+    if (rc == 0 && !beside)
+        add_checkpoint(f, "update", true, b, out);
+    return rc;
+}
+
+/* --- going on --- */
+
+static int resume(struct live_run *run, const struct origin *o, yyjson_val *command,
+                  struct db_batch *b, struct begin *out, struct err *err) {
+    struct frame *f = &run->root;
+    struct command c = {0};
+    size_t shown = out->entry_count;
+    if (id_is_nil(f->checkpoint_id) || !o->found)
+        return err_set(err, ERR_INVALID, "Received no input for __start__");
+    bool travels = o->addressed && !given(command, "resume");
+    bool fork = travels && (o->superseded || !(str_eq(o->c.source, STR("update")) ||
+                                               str_eq(o->c.source, STR("fork"))));
+    f->resumed = true;
+    f->replayed = travels || o->superseded;
+    int rc = f->plan.count ? frame_pending(f, err) : 0;
+    if (rc == 0 && fork) {
+        add_checkpoint(f, "fork", true, b, out);
+        f->pending.count = 0;
+    } else if (travels) {
+        f->pending.count = 0;
+    }
+    if (rc == 0 && command)
+        rc = read_command(f, command, &c, err);
+    if (rc == 0 && c.resume)
+        rc = take_answers(f, c.resume, err);
+    if (rc == 0 && command)
+        rc = apply_command(f, &c, b, out, err);
+    if (rc == 0 && out->entry_count == shown) {
+        bool changed = f->pending.count > 0 || c.count > 0;
+        out->entries[out->entry_count++] = resumed_entry(f, o->c.source, changed);
+    }
+    return rc;
 }
 
 static int take_input(struct live_run *run, yyjson_val *input, struct db_batch *b,
                       struct begin *out, struct err *err) {
+    struct frame *f = &run->root;
     struct state_write *writes;
     size_t count;
-    int rc = state_read_values(&run->view, input, true, &writes, &count, err);
+    bool stored = !run->temporary && !run->exit_only;
+    int rc = f->plan.count && !id_is_nil(f->stored_id) ? frame_pending(f, err) : 0;
+    if (rc == 0)
+        rc = state_read_values(&f->view, input, true, &writes, &count, err);
     if (rc < 0)
         return rc;
+    f->pending.count = 0;
+    f->input = input;
     /* Only these two modes show the state before the input. */
-    str before = run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS)
-                     ? arena_dup(&run->arena, state_values_json(&run->view))
-                     : STR_NULL;
-    checkpoint_make(run, "input", !run->temporary, b, &out->entries[1]);
+    str before =
+        run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS)
+            ? arena_dup(&run->arena, state_values_json(&f->view))
+            : STR_NULL;
+    checkpoint_make(f, "input", stored, b, &out->entries[1]);
     out->entries[1].values = before;
-    return apply_input(run, writes, count, err);
+    rc = frame_input(f, writes, count, err);
+    if (rc < 0)
+        return rc;
+    out->entry_count = 2;
+    /* A run that ends here at once has to leave its state. */
+    add_checkpoint(f, "loop", stored || (!run->temporary && f->plan.count == 0), b, out);
+    return 0;
 }
 
 int live_run_begin(struct live_run *run, const struct thread *thread, struct db_batch *b,
                    struct begin *out, struct err *err) {
-    struct checkpoint head = {.source = STR("loop"), .next = STR("[]")};
+    struct origin o;
     *out = (struct begin){.entry_count = 1};
-    int rc = load_head(run, thread, &head, err);
+    int rc = load(run, thread, &o, err);
     if (rc < 0)
         return rc;
     out->entries[0] = start_entry(run);
-    yyjson_val *input = json_get(run->kwargs, "input");
+    yyjson_val *input = given(run->kwargs, "input"), *command = given(run->kwargs, "command");
     /* A later execution goes on from the last checkpoint that an earlier one made. */
-    bool made_before = id_eq(head.run_id, run->row.id);
-    if (made_before || !input || yyjson_is_null(input))
-        return resume_head(run, &head, out, err);
-    rc = take_input(run, input, b, out, err);
-    if (rc < 0)
-        return rc;
-    checkpoint_make(run, "loop", !run->temporary, b, &out->entries[2]);
-    out->entries[2].state = &run->view;
-    out->entry_count = 3;
-    return 0;
+    if (o.found && id_eq(o.c.run_id, run->row.id))
+        return resume(run, &o, NULL, b, out, err);
+    if (command || !input)
+        return resume(run, &o, command, b, out, err);
+    return take_input(run, input, b, out, err);
 }

@@ -341,8 +341,6 @@ int live_run_cancel(struct live_run *run, enum cancel_action action, str reason,
     run->cancel_action = action;
     /* Not in its arena: that may be in the hands of the database just now. */
     run->cancel_reason = reason.p ? str_n(mem_dup(reason.p, reason.len), reason.len) : STR_NULL;
-    if (run->group)
-        fiber_group_cancel(run->group);
     if (run->fiber)
         fiber_cancel(run->fiber);
     return 0;
@@ -353,8 +351,6 @@ int live_run_cancel(struct live_run *run, enum cancel_action action, str reason,
 void live_run_cut_short(struct live_run *run) {
     run->hand_back = true;
     run->cancel = true;
-    if (run->group)
-        fiber_group_cancel(run->group);
     if (run->fiber)
         fiber_cancel(run->fiber);
 }

@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "base/vec.h"
 #include "engine/engine.h"
+#include "engine/frame.h"
 #include "store/orphans.h"
 #include "store/workers.h"
 
@@ -30,18 +31,6 @@ struct slot {
     bool blocked;
     struct engine *engine;
     struct rt_timer timer;
-};
-
-struct task {
-    struct live_run *run;
-    const struct node_def *node;
-    const struct planned *planned;
-    struct id id;
-    struct route next; /* what it said by itself, then all that follows it */
-    struct node_ctx ctx;
-    VEC(struct state_write) writes;
-    int rc;
-    struct err err;
 };
 
 /* The arena's cap ends the process, so a run that passes the lower bound between two steps ends. */
@@ -72,7 +61,6 @@ struct live_run {
     bool early, begin_over;
     int begin_rc;
     struct fiber *begin_waiter;
-    struct fiber_group *group; /* of the step's parallel tasks; NULL else */
     bool cancel;
     enum cancel_action cancel_action;
     str cancel_reason;        /* heap */
@@ -81,17 +69,19 @@ struct live_run {
     const struct graph_def *def;
     struct compiled_graph *compiled;
     struct hub_topic *topic;
-    struct graph_view view;
-    struct id checkpoint_id;
-    int step; /* of checkpoint_id */
-    struct plan plan; /* the tasks that come next */
+    struct frame root; /* since it has begun */
+    bool subgraphs;    /* their frames are shown, too */
+    bool exit_only;    /* of the steps only the last one is stored (durability exit) */
+    yyjson_val *resume_one, *resume_map; /* answers of its command; one: until it is given */
+    struct id made_id; /* the newest checkpoint that it stored, of the root */
     str metadata_members; /* of checkpoints and messages, without braces */
     int64_t begun_us;
     /* result */
     enum run_status status;
     str error, values;
     bool moved;       /* it goes on, but not as this live run */
-    bool interrupted; /* stopped before or after a node; the thread is interrupted */
+    bool interrupted; /* stopped before or after a node, or asks; the thread is interrupted */
+    str interrupts, interrupt_list; /* {task: [interrupt]}, and all in a list; absent: none */
     struct fiber_event done;
 };
 
@@ -221,30 +211,36 @@ void engine_look_for_strays(struct engine *e);
 MUST_CHECK MAY_SUSPEND int cancel_others(struct engine *e, struct id thread_id,
                                          enum cancel_action action, str reason, struct err *err);
 
+/* The values of a state with its interrupts as runs/wait and the mode values show them. */
+str values_with_interrupts(struct arena *a, str values, str list /* JSON; absent: none */);
+
 /* submit.c */
 MUST_CHECK int live_run_read_kwargs(struct live_run *run, struct err *err); /* from row.kwargs */
 
 /* begin.c */
 struct begin {
-    struct hub_entry entries[3]; /* start, input checkpoint, checkpoint */
+    struct hub_entry entries[4]; /* start, then checkpoints */
     size_t entry_count;
 };
 /* Loads the state, applies the input, adds the checkpoints. ERR_INVALID for an unusable input. */
 MUST_CHECK MAY_SUSPEND int live_run_begin(struct live_run *run, const struct thread *thread,
                                           struct db_batch *b, struct begin *out, struct err *err);
-/* Makes the checkpoint of the current state and its log entry; stored: its row, too (else the entry
- * carries the values). */
-void checkpoint_make(struct live_run *run, const char *source, bool stored, struct db_batch *b,
-                     struct hub_entry *out);
-struct hub_entry start_entry(struct live_run *run);
-struct id task_id(const struct live_run *run, const struct planned *t);
-
-/* The stored checkpoint that a thread's row may name after the begin; nil for temporary runs. */
-static inline struct id begun_checkpoint(const struct live_run *run) {
-    return run->temporary ? ID_NIL : run->checkpoint_id;
-}
-
 /* execute.c */
+/* What a step hands to its commit. */
+struct step_commit {
+    struct frame *frame;
+    struct task *tasks;
+    size_t task_count;
+    bool state_changed;
+    bool over; /* the frame's last */
+    bool end;  /* the run's last */
+};
+MUST_CHECK MAY_SUSPEND int live_run_commit_step(struct step_commit *s);
+void live_run_fail(struct live_run *run, int rc, const struct err *err);
+/* False: the begin of this run never became durable, so there is nothing to go on with. */
+MAY_SUSPEND bool live_run_has_begun(struct live_run *run);
+int64_t live_run_recursion_limit(const struct live_run *run);
+int live_run_recursed(int64_t limit, struct err *err);
 /* The thread's row of a run's begin, as the counter of its log entries. */
 struct begin_row {
     const struct live_run *run;

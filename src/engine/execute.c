@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* execute.c - the super-steps of a run, and its end.
+/* execute.c - a run's way through the steps of its graph, its commits and its end.
  *
- *   begun ─▶ [tasks of the step run as fibers] ─▶ writes applied ─▶ batch: task results, checkpoint
- *      ▲                                                                  │ (with the last: end)
- *      └──────────────────────── next tasks ◀─────────────────────────────┘
+ *   begun ─▶ step ─▶ … ─▶ step ─▶ end        (step.c; the last one's batch carries the end)
  *
- * The last step's batch carries the end of the run, so a run of one step costs two commits in all.
- * A commit that fails for a passing reason is tried again: a run is not lost because a disk was
- * full for a minute. ERR_FENCED and ERR_NOT_FOUND mean that the run is no longer ours: it ends
- * quietly. */
+ * So a run of one step costs two commits in all. A commit that fails for a passing reason is tried
+ * again: a run is not lost because a disk was full for a minute. ERR_FENCED and ERR_NOT_FOUND mean
+ * that the run is no longer ours: it ends quietly. */
 #include "engine/engine_int.h"
-
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -25,74 +20,6 @@
 #define TEMPORARY_US 10000000
 
 /* --- the end --- */
-
-static str error_json(struct live_run *run, const char *name, const char *message) {
-    struct buf b;
-    buf_init(&b, 64 * 1024);
-    struct json_writer w = json_writer(&b);
-    jw_object(&w);
-    jw_key(&w, "error");
-    jw_z(&w, name);
-    jw_key(&w, "message");
-    jw_z(&w, message);
-    jw_object_end(&w);
-    str s = arena_dup(&run->arena, buf_view(&b));
-    buf_deinit(&b);
-    return s;
-}
-
-static const char *error_class(int code) {
-    switch (code) {
-    case ERR_MODEL_REFUSED:
-        return "ModelConnectionError";
-    case ERR_MODEL_AUTH:
-        return "ModelAuthenticationError";
-    case ERR_MODEL_RATE:
-        return "ModelRateLimitError";
-    case ERR_MODEL_FAILED:
-        return "ModelServerError";
-    case ERR_MODEL_PROTOCOL:
-        return "ModelProtocolError";
-    case ERR_MODEL_REQUEST:
-        return "ModelRequestError";
-    case ERR_TIMEOUT:
-        return "TimeoutError";
-    case ERR_INVALID:
-        return "InvalidInputError";
-    case ERR_INVALID_UPDATE:
-        return "InvalidUpdateError";
-    case ERR_LIMIT:
-        return "GraphRecursionError";
-    case ERR_TOO_LARGE:
-        return "RunTooLargeError";
-    default:
-        return "GraphError";
-    }
-}
-
-static struct hub_entry end_entry(struct live_run *run) {
-    struct buf b;
-    buf_init(&b, 1 << 20);
-    struct json_writer w = json_writer(&b);
-    jw_object(&w);
-    jw_key(&w, "status");
-    jw_str(&w, run_status_name(run->status));
-    jw_key(&w, "graph_id");
-    jw_str(&w, run->def ? str_of(run->def->id) : STR_NULL);
-    jw_key(&w, "error");
-    jw_raw(&w, run->error);
-    if (run->interrupted) {
-        jw_key(&w, "interrupts");
-        jw_raw(&w, STR("[]"));
-    }
-    jw_object_end(&w);
-    str data = arena_dup(&run->arena, buf_view(&b));
-    buf_deinit(&b);
-    return (struct hub_entry){.entry = {.run_id = run->row.id,
-                                        .kind = LOG_END,
-                                        .at = rt_now_us(run->engine->rt),
-                                        .data = data}};
-}
 
 static bool rolls_back(const struct live_run *run) {
     return run->cancel && run->cancel_action == CANCEL_ROLLBACK;
@@ -115,15 +42,16 @@ static size_t settle_counter(void *ctx, struct db_batch *b, int64_t count) {
                                                    : THREAD_IDLE;
     bool back = rolls_back(run);
     struct run_hold hold = live_run_hold(run);
-    return thread_settle_add(b, &hold, back ? THREAD_IDLE : status, STR("{}"),
-                             back ? STR_NULL : run->error, back ? ID_NIL : run->checkpoint_id,
-                             count, rt_now_us(run->engine->rt));
+    return thread_settle_add(b, &hold, back ? THREAD_IDLE : status,
+                             run->interrupts.p && !back ? run->interrupts : STR("{}"),
+                             back ? STR_NULL : run->error, back ? ID_NIL : run->made_id, count,
+                             rt_now_us(run->engine->rt));
 }
 
 static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct live_run *run = ctx;
     struct run_hold hold = live_run_hold(run);
-    return thread_checkpoint_add(b, &hold, run->checkpoint_id, count, rt_now_us(run->engine->rt));
+    return thread_checkpoint_add(b, &hold, run->made_id, count, rt_now_us(run->engine->rt));
 }
 
 size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
@@ -139,15 +67,6 @@ static bool worth_retrying(const struct live_run *run, int rc) {
            !run->hand_back;
 }
 
-struct step_commit {
-    struct live_run *run;
-    struct task *tasks;
-    size_t task_count;
-    bool state_changed, end;
-};
-
-static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub_entry *out);
-
 /* A run under way waits for the database as long as it takes. */
 static bool run_patient(void *ctx) {
     const struct live_run *run = ctx;
@@ -160,29 +79,71 @@ static bool read_elsewhere(const struct live_run *run) {
     return run->engine->o.shared && (run->adopted || run->engine->w.others > 0);
 }
 
-static int commit_once(struct step_commit *s, struct err *err) {
-    struct live_run *run = s->run;
+/* What of a task goes with its step's batch: its result, and its rows when the step is not over, or
+ * had several tasks. Those that were kept went before. */
+static size_t task_rows(struct step_commit *s, struct db_batch *b, struct hub_entry *out) {
+    struct frame *f = s->frame;
+    bool rows = !f->unsaved && !f->run->temporary && (!s->state_changed || s->task_count > 1);
+    size_t count = 0;
+    for (size_t i = 0; i < s->task_count; i++) {
+        struct task *t = &s->tasks[i];
+        if (t->rc == ERR_CANCELLED || t->kept)
+            continue;
+        out[count++] = task_entry(t);
+        if (rows && !t->restored)
+            pending_add(b, t);
+    }
+    return count;
+}
+
+static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub_entry *out) {
+    struct frame *f = s->frame;
+    struct live_run *run = f->run;
+    bool whole = f->view.channels && !run->temporary; /* else it ended before it had a state */
+    if (s->over && !s->state_changed && f->unsaved && whole && !rolls_back(run))
+        checkpoint_save(f, b);
+    size_t count = task_rows(s, b, out);
+    if (s->state_changed) {
+        checkpoint_make(f, "loop", !run->exit_only || s->over, b, &out[count]);
+        out[count++].state = &f->view;
+    }
+    if (s->end)
+        out[count++] = end_entry(run);
+    return count;
+}
+
+/* The batch that deletes a temporary run's thread with its end. */
+static int commit_gone(struct live_run *run, struct hub_append *append, struct err *err) {
+    struct run_hold hold = live_run_hold(run);
+    (void)thread_hold_add(append->batch, &hold); /* fails the batch when it lost the thread */
+    thread_delete_add(append->batch, &(struct principal){.all = true}, run->row.thread_id);
+    return hub_commit_gone(run->engine->hub, append, run->row.id, err);
+}
+
+static int commit_once(struct step_commit *s, struct arena *a, struct err *err) {
+    struct live_run *run = s->frame->run;
     struct engine *e = run->engine;
     struct db_batch b;
-    db_batch_init(&b, &run->arena);
+    db_batch_init(&b, a);
     struct hub_entry *entries = ARENA_ARRAY(&run->arena, struct hub_entry, s->task_count + 2);
     size_t count = step_entries(s, &b, entries);
-    int rc =
-        s->end ? FAILPOINT("engine.end.before_commit") : FAILPOINT("engine.step.before_commit");
+    int rc = s->end ? FAILPOINT("engine.end.before_commit")
+                    : FAILPOINT("engine.step.before_commit");
     if (rc < 0)
         return err_set(err, rc, "failpoint before the commit of a step");
-    bool gone = s->end && run->temporary && !run->kept && !read_elsewhere(run);
-    if (gone) {
-        struct run_hold hold = live_run_hold(run);
-        (void)thread_hold_add(&b, &hold); /* fails the batch when it lost the thread */
-        thread_delete_add(&b, &(struct principal){.all = true}, run->row.thread_id);
-        struct hub_append append = {.thread_id = run->row.thread_id,
-                                    .batch = &b,
-                                    .entries = entries,
-                                    .count = count,
-                                    .patient = run_patient,
-                                    .ctx = run};
-        rc = hub_commit_gone(e->hub, &append, run->row.id, err);
+    struct log_counter settle = {settle_counter, run}, newer = {checkpoint_counter, run};
+    bool stored = s->state_changed && !s->frame->unsaved && !s->frame->parent;
+    struct hub_append append = {.thread_id = run->row.thread_id,
+                                .batch = &b,
+                                .entries = entries,
+                                .count = count,
+                                .counter = s->end ? &settle : stored ? &newer : NULL,
+                                .held = true,
+                                .patient = run_patient,
+                                .ctx = run};
+    if (s->end && run->temporary && !run->kept && !read_elsewhere(run)) {
+        append.counter = NULL;
+        rc = commit_gone(run, &append, err);
     } else {
         if (s->end && rolls_back(run))
             hub_topic_drop(run->topic, run->row.id); /* its entries go, too */
@@ -191,343 +152,132 @@ static int commit_once(struct step_commit *s, struct err *err) {
         if (s->end && run->temporary)
             thread_doom_add(&b, run->row.thread_id,
                             rt_now_us(e->rt) + (run->kept ? IDEMPOTENCY_KEEP_US : TEMPORARY_US));
-        struct log_counter counter = {s->end ? settle_counter : checkpoint_counter, run};
-        struct hub_append append = {.thread_id = run->row.thread_id,
-                                    .batch = &b,
-                                    .entries = entries,
-                                    .count = count,
-                                    .counter = &counter,
-                                    .held = true,
-                                    .patient = run_patient,
-                                    .ctx = run};
         rc = hub_commit(e->hub, &append, err);
     }
     if (rc == 0) /* for crashes: it is durable */
-        (void)(s->end ? FAILPOINT("engine.end.after_commit")
-                      : FAILPOINT("engine.step.after_commit"));
+        (void)(s->end ? FAILPOINT("engine.end.after_commit") :
+                        FAILPOINT("engine.step.after_commit"));
     return rc;
 }
 
-static int commit_step(struct step_commit *s) {
-    struct live_run *run = s->run;
+/* What a batch changes of the frame; a batch that failed changes it back. */
+struct before {
+    int step;
+    struct id checkpoint_id, stored_id, made_id;
+    bool unsaved;
+};
+
+int live_run_commit_step(struct step_commit *s) {
+    struct frame *f = s->frame;
+    struct live_run *run = f->run;
     struct engine *e = run->engine;
-    int step = run->step;
-    struct id parent = run->checkpoint_id;
+    struct before old = {f->step, f->checkpoint_id, f->stored_id, run->made_id, f->unsaved};
     for (int64_t wait_us = 50000;;
          wait_us = wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX : wait_us * 2) {
         struct err err = {0};
+        struct arena own; /* of a frame beside which others go on */
         int64_t t0 = clock_mono_us();
-        int rc = commit_once(s, &err);
+        arena_init(&own, RUN_ARENA_BYTES_MAX);
+        int rc = commit_once(s, f->parent ? &own : &run->arena, &err);
+        arena_deinit(&own);
         metric_observe_us(e->metrics.phase_write, clock_mono_us() - t0);
         if (rc == 0) {
-            if (run->view.channels) /* else it ended before its state was read */
-                state_mark_stored(&run->view);
+            if (f->view.channels && !f->unsaved) /* else it ended before its state was read */
+                state_mark_stored(&f->view);
             return 0;
         }
         log_event(LOG_WARN, "run.commit.failed", err.message, LOG_Z("code", err_name(rc)),
                   LOG_STR("run_id", id_dashed(&run->arena, run->row.id)));
         if (!worth_retrying(run, rc))
             return rc;
-        run->step = step;
-        run->checkpoint_id = parent;
-        state_unstage(&run->view);
+        f->step = old.step;
+        f->checkpoint_id = old.checkpoint_id;
+        f->stored_id = old.stored_id;
+        f->unsaved = old.unsaved;
+        run->made_id = old.made_id;
+        if (f->view.channels)
+            state_unstage(&f->view);
         hub_pause_us(e->hub, wait_us);
     }
 }
 
-/* --- a step --- */
+/* --- the steps --- */
 
-static void write_result(struct json_writer *w, const struct task *t) {
-    jw_object(w);
-    for (size_t i = 0; i < t->run->def->channel_count; i++) {
-        const struct channel_def *def = &t->run->def->channels[i];
-        size_t n = 0;
-        for (size_t j = 0; j < t->writes.count; j++) {
-            const struct state_write *wr = &t->writes.p[j];
-            if (strcmp(wr->channel, def->name) != 0)
-                continue;
-            if (n++ == 0) {
-                jw_key(w, def->name);
-                if (wr->is_message)
-                    jw_array(w);
-            }
-            jw_raw(w, wr->is_message ? wr->message.json : wr->value);
-        }
-        if (n && def->kind == CHANNEL_MESSAGES)
-            jw_array_end(w);
-    }
-    jw_object_end(w);
-}
-
-static struct hub_entry task_entry(struct task *t) {
-    struct live_run *run = t->run;
-    struct buf b;
-    buf_init(&b, SIZE_MAX / 2);
-    struct json_writer w = json_writer(&b);
-    jw_object(&w);
-    jw_key(&w, "id");
-    jw_str(&w, id_dashed(&run->arena, t->id));
-    jw_key(&w, "name");
-    jw_z(&w, t->node->name);
-    if (t->rc < 0) {
-        jw_key(&w, "error");
-        jw_raw(&w, error_json(run, error_class(t->rc), t->err.message));
-    } else {
-        jw_key(&w, "result");
-        write_result(&w, t);
-    }
-    jw_object_end(&w);
-    str data = arena_dup(&run->arena, buf_view(&b));
-    buf_deinit(&b);
-    return (struct hub_entry){.entry = {.run_id = run->row.id,
-                                        .kind = LOG_TASK,
-                                        .at = rt_now_us(run->engine->rt),
-                                        .data = data}};
-}
-
-static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub_entry *out) {
-    size_t count = 0;
-    for (size_t i = 0; i < s->task_count; i++)
-        if (s->tasks[i].rc != ERR_CANCELLED)
-            out[count++] = task_entry(&s->tasks[i]);
-    if (s->state_changed) {
-        checkpoint_make(s->run, "loop", true, b, &out[count]);
-        out[count++].state = &s->run->view;
-    }
-    if (s->end)
-        out[count++] = end_entry(s->run);
-    return count;
-}
-
-static void task_fiber(void *arg) {
-    struct task *t = arg;
-    t->rc = t->node->run(&t->ctx, &t->err);
-}
-
-static void tasks_prepare(struct live_run *run, struct task *tasks) {
-    for (size_t i = 0; i < run->plan.count; i++) {
-        struct task *t = &tasks[i];
-        const struct planned *planned = &run->plan.tasks[i];
-        *t = (struct task){.run = run,
-                           .node = &run->def->nodes[planned->node],
-                           .planned = planned,
-                           .id = task_id(run, planned),
-                           .next = {.arena = &run->arena, .graph = run->def}};
-        t->ctx = (struct node_ctx){
-            .arena = &run->arena,
-            .services = &run->engine->services,
-            .graph = run->def,
-            .node = t->node,
-            .state = &run->view,
-            .input = planned->input,
-            .compiled = run->compiled->object,
-            .configurable = run->configurable,
-            .want_tokens =
-                (run->modes & (STREAM_MESSAGES | STREAM_MESSAGES_TUPLE | STREAM_EVENTS)) != 0,
-            .run_id = run->row.id,
-            .thread_id = run->row.thread_id,
-            .step = run->step + 1,
-            .attempt = 1,
-            .task = t,
-        };
-    }
-}
-
-static void tasks_run(struct live_run *run, struct task *tasks, size_t count) {
-    if (count == 1) {
-        task_fiber(&tasks[0]);
-        return;
-    }
-    struct fiber_group group;
-    fiber_group_init(&group);
-    run->group = &group;
-    for (size_t i = 0; i < count; i++)
-        tasks[i].rc = fiber_group_spawn(&group, run->engine->rt, "run.task", task_fiber, &tasks[i],
-                                        &tasks[i].err);
-    if (run->cancel)
-        fiber_group_cancel(&group);
-    fiber_group_wait(&group);
-    run->group = NULL;
-}
-
-static int write_all(struct live_run *run, struct task *const *order, size_t count,
-                     struct err *err) {
-    plan_consume(&run->view);
-    state_step_begin(&run->view);
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < order[i]->writes.count; j++) {
-            int rc = state_apply(&run->view, &order[i]->writes.p[j], err);
-            if (rc < 0)
-                return rc;
-        }
-    state_step_end(&run->view);
-    return 0;
-}
-
-/* A conditional edge sees the state with its own node's writes, not with those of its siblings. */
-static int route_tasks(struct live_run *run, struct task *tasks, size_t count, struct err *err) {
-    for (size_t i = 0; i < count && run->def->route; i++) {
-        struct graph_view seen;
-        const struct graph_view *view = &run->view;
-        struct task *t = &tasks[i];
-        if (count > 1) {
-            int rc = state_with(&run->view, t->writes.p, t->writes.count, &seen, err);
-            if (rc < 0)
-                return rc;
-            view = &seen;
-        }
-        run->def->route(view, run->compiled->object, t->planned->node, &t->next);
-    }
-    return 0;
-}
-
-/* Applies the writes and plans what follows. */
-static int step_apply(struct live_run *run, struct task *tasks, size_t count, struct err *err) {
-    struct task **order = ARENA_ARRAY(&run->arena, struct task *, count);
-    int *done = ARENA_ARRAY(&run->arena, int, count);
-    struct route *routes = ARENA_ARRAY(&run->arena, struct route, count);
-    size_t n = 0;
-    for (size_t pass = 0; pass < 2; pass++) /* nodes first, then sends */
-        for (size_t i = 0; i < count; i++)
-            if ((tasks[i].planned->send >= 0) == (pass == 1))
-                order[n++] = &tasks[i];
-    int rc = count > 1 ? route_tasks(run, tasks, count, err) : 0;
-    if (rc == 0)
-        rc = write_all(run, order, count, err);
-    if (rc == 0 && count == 1)
-        rc = route_tasks(run, tasks, count, err);
-    for (size_t i = 0; i < count; i++) {
-        done[i] = order[i]->planned->node;
-        routes[i] = order[i]->next;
-    }
-    return rc < 0 ? rc : plan_after(&run->view, done, routes, count, &run->plan, err);
-}
-
-/* interrupt_before / interrupt_after: "*" or a list that names one of the nodes. */
-static bool stops_at(const struct live_run *run, const char *key, const struct plan *plan) {
-    yyjson_val *v = json_get(run->kwargs, key);
-    if (str_eq(json_str(v), STR("*")))
-        return plan->count > 0;
-    if (!yyjson_is_arr(v))
-        return false;
-    yyjson_arr_iter it = yyjson_arr_iter_with(v);
-    for (yyjson_val *name; (name = yyjson_arr_iter_next(&it)) != NULL;)
-        for (size_t i = 0; i < plan->count; i++)
-            if (str_eq(json_str(name), str_of(run->def->nodes[plan->tasks[i].node].name)))
-                return true;
-    return false;
-}
-
-static void set_failure(struct live_run *run, int rc, const struct err *err) {
+void live_run_fail(struct live_run *run, int rc, const struct err *err) {
     if (rc == ERR_CANCELLED || run->cancel) {
         run->status = RUN_INTERRUPTED;
         return;
     }
     run->status = RUN_ERROR;
-    run->error = error_json(run, error_class(rc), err->message[0] ? err->message : err_text(rc));
+    run->error = error_json(&run->arena, rc, err->message);
 }
 
 bool live_run_may_start_early(const struct live_run *run) {
-    for (size_t i = 0; i < run->plan.count; i++)
-        if (!run->def->nodes[run->plan.tasks[i].node].eager)
+    const struct frame *f = &run->root;
+    for (size_t i = 0; i < f->plan.count; i++)
+        if (!f->def->nodes[f->plan.tasks[i].node].eager)
             return false;
-    return run->plan.count > 0 && !stops_at(run, "interrupt_before", &run->plan);
+    return f->plan.count > 0 && !frame_stops_before(f);
 }
 
-/* False: the begin of this run never became durable, so there is nothing to go on with. */
-static bool begun(struct live_run *run) {
+bool live_run_has_begun(struct live_run *run) {
+    if (!run->early || run->begin_over)
+        return !run->early || run->begin_rc == 0;
     run->begin_waiter = fiber_self();
-    while (run->early && !run->begin_over)
+    while (!run->begin_over)
         fiber_park_shielded();
     run->begin_waiter = NULL;
-    return !run->early || run->begin_rc == 0;
+    return run->begin_rc == 0;
 }
 
-static void step_finish(struct live_run *run, struct step_commit *s, const struct plan *done) {
-    struct err err = {0};
-    int rc = step_apply(run, s->tasks, s->task_count, &err);
-    if (rc < 0) {
-        set_failure(run, rc, &err);
-        s->end = true;
-        return;
-    }
-    s->state_changed = true;
-    run->interrupted = run->plan.count > 0 && (stops_at(run, "interrupt_after", done) ||
-                                               stops_at(run, "interrupt_before", &run->plan));
-    s->end = run->plan.count == 0 || run->interrupted;
-    run->status = RUN_SUCCESS;
-}
-
-/* One super-step; true when the run is over (or no longer ours). */
-static bool step(struct live_run *run, bool *ours) {
-    const struct plan done = run->plan;
-    size_t count = done.count;
-    struct task *tasks = ARENA_ARRAY(&run->arena, struct task, count);
-    tasks_prepare(run, tasks);
-    tasks_run(run, tasks, count);
-    if (!begun(run)) {
-        for (size_t i = 0; i < count; i++)
-            vec_deinit(&tasks[i].writes);
-        *ours = false;
-        return true;
-    }
-    struct step_commit s = {.run = run, .tasks = tasks, .task_count = count};
-    for (size_t i = 0; i < count && !s.end; i++) {
-        if (tasks[i].rc < 0) {
-            set_failure(run, tasks[i].rc, &tasks[i].err);
-            s.end = true;
-        }
-    }
-    if (run->cancel && !s.end) {
-        run->status = RUN_INTERRUPTED;
-        s.end = true;
-    }
-    if (!s.end)
-        step_finish(run, &s, &done);
-    *ours = run->hand_back ? false : commit_step(&s) == 0;
-    for (size_t i = 0; i < count; i++)
-        vec_deinit(&tasks[i].writes);
-    return s.end || !*ours;
-}
-
-static int64_t recursion_limit(const struct live_run *run) {
+int64_t live_run_recursion_limit(const struct live_run *run) {
     yyjson_val *v = json_get(json_get(run->kwargs, "config"), "recursion_limit");
     int64_t limit = yyjson_is_int(v) ? yyjson_get_sint(v) : run->engine->o.recursion_limit;
     return limit < 1 ? 1 : limit;
 }
 
+int live_run_recursed(int64_t limit, struct err *err) {
+    return err_set(err, ERR_LIMIT,
+                   "Recursion limit of %lld reached without hitting a stop condition. You can "
+                   "increase the limit by setting the \"recursion_limit\" config key.",
+                   (long long)limit);
+}
+
 static bool end_now(struct live_run *run) {
-    struct step_commit s = {.run = run, .end = true};
-    return commit_step(&s) == 0;
+    struct step_commit s = {.frame = &run->root, .over = true, .end = true};
+    run->root.run = run; /* it may not have begun */
+    return live_run_commit_step(&s) == 0;
 }
 
 static bool steps(struct live_run *run) {
-    bool ours = true;
-    int64_t limit = recursion_limit(run);
-    if (run->plan.count == 0 || stops_at(run, "interrupt_before", &run->plan)) {
-        run->interrupted = run->plan.count > 0;
+    struct frame *f = &run->root;
+    struct step_end end;
+    struct err err;
+    int64_t limit = live_run_recursion_limit(run);
+    if (f->plan.count == 0 || frame_stops_before(f)) {
+        run->interrupted = f->plan.count > 0;
         run->status = RUN_SUCCESS;
         return end_now(run);
     }
-    struct err err;
     for (int64_t n = 0; n < limit; n++) {
-        if (step(run, &ours))
-            return ours;
+        if (frame_step(f, &end))
+            return end.ours;
         if (run->arena.used_bytes > RUN_BYTES_MAX) {
-            set_failure(run,
-                        err_set(&err, ERR_TOO_LARGE, "The run used more than %zu MiB of memory",
-                                RUN_BYTES_MAX >> 20),
-                        &err);
+            int rc = err_set(&err, ERR_TOO_LARGE, "The run used more than %zu MiB of memory",
+                             RUN_BYTES_MAX >> 20);
+            live_run_fail(run, rc, &err);
             return end_now(run);
         }
     }
-    set_failure(run,
-                err_set(&err, ERR_LIMIT,
-                        "Recursion limit of %lld reached without hitting a stop condition. You "
-                        "can increase the limit by setting the \"recursion_limit\" config key.",
-                        (long long)limit),
-                &err);
+    live_run_fail(run, live_run_recursed(limit, &err), &err);
     return end_now(run);
+}
+
+str values_with_interrupts(struct arena *a, str values, str list) {
+    if (!list.p || list.len <= 2 || values.len < 2)
+        return values;
+    return arena_printf(a, STR_FMT "%s\"__interrupt__\":" STR_FMT "}", (int)values.len - 1,
+                        values.p, values.len > 2 ? "," : "", STR_ARG(list));
 }
 
 /* Not ours any more: what became of it. */
@@ -556,8 +306,10 @@ void live_run_learn_fate(struct live_run *run) {
 
 static void settle_result(struct live_run *run, bool ours) {
     struct engine *e = run->engine;
-    if (ours && run->status != RUN_ERROR && run->view.channels)
-        run->values = state_values_json(&run->view);
+    if (ours && run->status != RUN_ERROR && run->root.view.channels)
+        run->values =
+            values_with_interrupts(&run->arena, state_values_json(&run->root.view),
+                                   run->interrupt_list);
     if (!ours && run->begin_rc < 0)
         return; /* nobody was told of it */
     if (!ours && e->draining)
@@ -672,7 +424,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     int committed =
         rc < 0 && worth_retrying(run, rc)
             ? rc
-            : claim_commit(run, &b, begin, ctx.head, rc == 0 ? begun_checkpoint(run) : ID_NIL, err);
+            : claim_commit(run, &b, begin, ctx.head, rc == 0 ? run->made_id : ID_NIL, err);
     if (committed < 0) {
         int64_t next = run->row.attempt;
         run->row.attempt = from;
@@ -685,10 +437,11 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     }
     run->begun_before = false;
     if (rc < 0) {
-        set_failure(run, rc, &failure);
+        live_run_fail(run, rc, &failure);
         return ERR_INVALID;
     }
-    state_mark_stored(&run->view);
+    if (!run->root.unsaved)
+        state_mark_stored(&run->root.view);
     return 0;
 }
 

@@ -73,14 +73,14 @@ static bool on_frame(void *ctx, str event, str data) {
 }
 
 /* Only replay asks, on its fiber; live checkpoints carry their values. */
-static str on_values(void *ctx, struct id checkpoint_id) {
+static str on_values(void *ctx, str name_space, struct id checkpoint_id) {
     struct hub_reader *r = ctx;
     struct checkpoint c;
     struct err err = {0};
     if (!fiber_self() || !r->scratch)
         return STR_NULL;
-    int rc =
-        checkpoint_get(r->hub->store, r->o.thread_id, STR(""), checkpoint_id, r->scratch, &c, &err);
+    int rc = checkpoint_get(r->hub->store, r->o.thread_id, name_space, checkpoint_id, r->scratch,
+                            &c, &err);
     if (rc == 0)
         rc = checkpoint_load_values(r->hub->store, &c, r->scratch, &err);
     if (rc < 0) {

@@ -8,6 +8,10 @@
  *   task        updates, tasks, debug, messages (whole ones), events
  *   end         error, updates (__interrupt__), events: on_chain_end of the graph
  *
+ * A task that asks somebody outside shows __interrupt__ in updates and, with the state, in values.
+ * Items of subgraphs show when the run was started so, under the event's name and the namespace
+ * ("values|node:task"); each namespace is a scope, until the root takes its next step.
+ *
  * The order of frames within an item is fixed: a cursor counts them. A new frame goes behind the
  * others of its item. */
 #include "engine/render.h"
@@ -23,10 +27,45 @@ struct render *render_new(const struct render_options *o) {
     r->modes = o->modes;
     arena_init(&r->item, RENDER_FRAME_BYTES_MAX);
     arena_init(&r->run, RENDER_FRAME_BYTES_MAX);
-    arena_init(&r->step, RENDER_FRAME_BYTES_MAX);
+    arena_init(&r->root.step, RENDER_FRAME_BYTES_MAX);
+    list_init(&r->scopes);
+    r->root.ns = STR("");
+    r->s = &r->root;
     map_init(&r->messages);
     buf_init(&r->out, RENDER_FRAME_BYTES_MAX);
     return r;
+}
+
+static void scopes_drop(struct render *r) {
+    for (struct list *n; (n = list_pop_front(&r->scopes)) != NULL;) {
+        struct render_scope *s = LIST_ENTRY(n, struct render_scope, node);
+        arena_deinit(&s->step);
+        mem_free((char *)(uintptr_t)s->ns.p);
+        mem_free(s);
+    }
+    r->s = &r->root;
+}
+
+/* The scope of an item; false: it is not shown. */
+static bool scope_enter(struct render *r, str ns) {
+    r->s = &r->root;
+    if (!ns.len)
+        return true;
+    if (!r->subgraphs)
+        return false;
+    LIST_EACH (&r->scopes, n) {
+        struct render_scope *s = LIST_ENTRY(n, struct render_scope, node);
+        if (str_eq(s->ns, ns)) {
+            r->s = s;
+            return true;
+        }
+    }
+    struct render_scope *s = NEW(struct render_scope);
+    s->ns = str_n(mem_dup(ns.p, ns.len), ns.len);
+    arena_init(&s->step, RENDER_FRAME_BYTES_MAX);
+    list_push_back(&r->scopes, &s->node);
+    r->s = s;
+    return true;
 }
 
 void render_free(struct render *r) {
@@ -35,8 +74,9 @@ void render_free(struct render *r) {
     render_messages_reset(r);
     map_deinit(&r->messages);
     buf_deinit(&r->out);
+    scopes_drop(r);
     arena_deinit(&r->item);
-    arena_deinit(&r->step);
+    arena_deinit(&r->root.step);
     arena_deinit(&r->run);
     mem_free(r);
 }
@@ -53,13 +93,16 @@ void render_end(struct render *r, const char *event) {
         log_event(LOG_WARN, "stream.frame.too_large", "a frame is left out", LOG_Z("frame", event));
         return;
     }
-    r->gone = !r->o.frame(r->o.ctx, str_of(event), buf_view(&r->out));
+    str name = str_of(event);
+    if (r->s->ns.len)
+        name = arena_printf(&r->item, "%s|" STR_FMT, event, STR_ARG(r->s->ns));
+    r->gone = !r->o.frame(r->o.ctx, name, buf_view(&r->out));
 }
 
 struct render_task *render_task_of(struct render *r, str id) {
-    for (size_t i = 0; i < r->task_count; i++)
-        if (str_eq(r->tasks[i].id, id))
-            return &r->tasks[i];
+    for (size_t i = 0; i < r->s->task_count; i++)
+        if (str_eq(r->s->tasks[i].id, id))
+            return &r->s->tasks[i];
     return NULL;
 }
 
@@ -81,7 +124,8 @@ str render_task_metadata(struct render *r, struct render_task *t) {
     struct buf b;
     buf_init(&b, 1 << 20);
     struct json_writer w = json_writer(&b);
-    str ns = arena_printf(&r->step, STR_FMT ":" STR_FMT, STR_ARG(t->name), STR_ARG(t->id));
+    str ns = arena_printf(&r->s->step, STR_FMT "%s" STR_FMT ":" STR_FMT, STR_ARG(r->s->ns),
+                          r->s->ns.len ? "|" : "", STR_ARG(t->name), STR_ARG(t->id));
     jw_object(&w);
     jw_key(&w, "tags");
     jw_raw(&w, STR("[]"));
@@ -92,7 +136,7 @@ str render_task_metadata(struct render *r, struct render_task *t) {
     jw_key(&w, "run_id");
     write_id(&w, r->run_id);
     jw_key(&w, "langgraph_step");
-    jw_i64(&w, r->step_number + 1);
+    jw_i64(&w, r->s->step_number + 1);
     jw_key(&w, "langgraph_node");
     jw_str(&w, t->name);
     jw_key(&w, "langgraph_triggers");
@@ -106,7 +150,7 @@ str render_task_metadata(struct render *r, struct render_task *t) {
     jw_key(&w, "ls_model_type");
     jw_z(&w, "chat");
     jw_object_end(&w);
-    t->metadata = arena_dup(&r->step, buf_view(&b));
+    t->metadata = arena_dup(&r->s->step, buf_view(&b));
     buf_deinit(&b);
     return t->metadata;
 }
@@ -140,12 +184,14 @@ void render_event_head(struct render *r, struct json_writer *w, const char *even
 
 static void render_start(struct render *r, const struct stream_item *item, yyjson_val *data) {
     render_messages_reset(r);
+    scopes_drop(r);
     arena_reset(&r->run);
-    arena_reset(&r->step);
-    r->tasks = NULL;
-    r->task_count = 0;
-    r->values = STR_NULL;
+    arena_reset(&r->s->step);
+    r->s->tasks = NULL;
+    r->s->task_count = 0;
+    r->s->values = STR_NULL;
     r->run_id = item->run_id;
+    r->subgraphs = yyjson_get_bool(json_get(data, "subgraphs"));
     unsigned own = 0;
     if ((r->o.modes & RENDER_MODES_OF_RUN) &&
         stream_modes_read(json_get(data, "modes"), STREAM_VALUES, &own, NULL) == 0)
@@ -177,13 +223,41 @@ static void render_start(struct render *r, const struct stream_item *item, yyjso
 
 /* --- checkpoint --- */
 
-static str values_of(struct render *r, const struct stream_item *item) {
-    if (!r->values.p) {
-        str v =
-            item->values.p || !r->o.values ? item->values : r->o.values(r->o.ctx, r->checkpoint_id);
-        r->values = v.p ? arena_dup(&r->step, v) : STR("{}");
+/* A stored state has channels that no client is shown. */
+static str without_hidden(struct render *r, str values) {
+    yyjson_val *root, *key, *value, *hidden, *name;
+    size_t i, k, n, m;
+    if (!r->s->hidden.p || json_parse(&r->item, values, &root, NULL) < 0 ||
+        json_parse(&r->item, r->s->hidden, &hidden, NULL) < 0)
+        return values;
+    struct buf b;
+    buf_init(&b, RENDER_FRAME_BYTES_MAX);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    yyjson_obj_foreach(root, i, n, key, value) {
+        bool shown = true;
+        yyjson_arr_foreach(hidden, k, m, name) shown = shown && !yyjson_equals(key, name);
+        if (!shown)
+            continue;
+        jw_key_str(&w, json_str(key));
+        jw_val(&w, value);
     }
-    return r->values;
+    jw_object_end(&w);
+    str text = buf_ok(&b) ? arena_dup(&r->s->step, buf_view(&b)) : STR("{}");
+    buf_deinit(&b);
+    return text;
+}
+
+static str values_of(struct render *r, const struct stream_item *item) {
+    if (r->s->values.p)
+        return r->s->values;
+    if (item->values.p) {
+        r->s->values = arena_dup(&r->s->step, item->values);
+        return r->s->values;
+    }
+    str v = r->o.values ? r->o.values(r->o.ctx, r->s->ns, r->s->checkpoint_id) : STR_NULL;
+    r->s->values = v.p ? arena_dup(&r->s->step, without_hidden(r, v)) : STR("{}");
+    return r->s->values;
 }
 
 static void write_config(struct render *r, struct json_writer *w, str ns, str checkpoint_id) {
@@ -218,7 +292,7 @@ static void write_checkpoint(struct render *r, struct json_writer *w,
     jw_key(w, "source");
     jw_val(w, json_get(data, "source"));
     jw_key(w, "step");
-    jw_i64(w, r->step_number);
+    jw_i64(w, r->s->step_number);
     jw_key(w, "parents");
     jw_raw(w, STR("{}"));
     if (r->run_metadata.len)
@@ -228,12 +302,12 @@ static void write_checkpoint(struct render *r, struct json_writer *w,
     jw_val(w, json_get(data, "next"));
     jw_key(w, "tasks");
     jw_array(w);
-    for (size_t i = 0; i < r->task_count; i++) {
+    for (size_t i = 0; i < r->s->task_count; i++) {
         jw_object(w);
         jw_key(w, "id");
-        jw_str(w, r->tasks[i].id);
+        jw_str(w, r->s->tasks[i].id);
         jw_key(w, "name");
-        jw_str(w, r->tasks[i].name);
+        jw_str(w, r->s->tasks[i].name);
         jw_key(w, "interrupts");
         jw_raw(w, STR("[]"));
         jw_key(w, "state");
@@ -263,7 +337,7 @@ static void write_task(struct render *r, struct json_writer *w, const struct str
     jw_key(w, "name");
     jw_str(w, t->name);
     jw_key(w, "input");
-    jw_raw(w, values_of(r, item));
+    jw_raw(w, t->input.p ? t->input : values_of(r, item));
     jw_key(w, "triggers");
     jw_raw(w, t->triggers);
     jw_key(w, "interrupts");
@@ -281,22 +355,24 @@ static void write_task(struct render *r, struct json_writer *w, const struct str
 static void read_tasks(struct render *r, yyjson_val *data) {
     yyjson_val *list = json_get(data, "tasks");
     size_t count = yyjson_arr_size(list);
-    r->tasks = ARENA_ARRAY(&r->step, struct render_task, count + 1);
-    r->task_count = count;
+    r->s->tasks = ARENA_ARRAY(&r->s->step, struct render_task, count + 1);
+    r->s->task_count = count;
     for (size_t i = 0; i < count; i++) {
         yyjson_val *t = yyjson_arr_get(list, i);
-        r->tasks[i] = (struct render_task){
-            .id = arena_dup(&r->step, json_str(json_get(t, "id"))),
-            .name = arena_dup(&r->step, json_str(json_get(t, "name"))),
-            .triggers = json_text(&r->step, json_get(t, "triggers")),
-            .path = json_text(&r->step, json_get(t, "path")),
+        r->s->tasks[i] = (struct render_task){
+            .id = arena_dup(&r->s->step, json_str(json_get(t, "id"))),
+            .name = arena_dup(&r->s->step, json_str(json_get(t, "name"))),
+            .triggers = json_text(&r->s->step, json_get(t, "triggers")),
+            .path = json_text(&r->s->step, json_get(t, "path")),
+            .input = json_has(t, "input") ? json_text(&r->s->step, json_get(t, "input"))
+                                          : STR_NULL,
         };
     }
 }
 
 static void render_tasks_begin(struct render *r, const struct stream_item *item) {
-    for (size_t i = 0; i < r->task_count; i++) {
-        struct render_task *t = &r->tasks[i];
+    for (size_t i = 0; i < r->s->task_count; i++) {
+        struct render_task *t = &r->s->tasks[i];
         struct json_writer w;
         if (render_wants(r, STREAM_TASKS)) {
             w = render_begin(r);
@@ -305,7 +381,7 @@ static void render_tasks_begin(struct render *r, const struct stream_item *item)
         }
         if (render_wants(r, STREAM_DEBUG)) {
             w = render_begin(r);
-            debug_begin(&w, "task", r->step_number + 1, item->at);
+            debug_begin(&w, "task", r->s->step_number + 1, item->at);
             write_task(r, &w, item, t);
             jw_object_end(&w);
             render_end(r, "debug");
@@ -324,15 +400,19 @@ static void render_tasks_begin(struct render *r, const struct stream_item *item)
 }
 
 static void render_checkpoint(struct render *r, const struct stream_item *item, yyjson_val *data) {
-    arena_reset(&r->step);
-    r->values = STR_NULL;
-    r->step_number = yyjson_get_sint(json_get(data, "step"));
-    if (!id_parse(json_str(json_get(data, "id")), &r->checkpoint_id))
-        r->checkpoint_id = ID_NIL;
+    if (r->s == &r->root)
+        scopes_drop(r);
+    arena_reset(&r->s->step);
+    r->s->values = STR_NULL;
+    r->s->hidden =
+        json_has(data, "hide") ? json_text(&r->s->step, json_get(data, "hide")) : STR_NULL;
+    r->s->step_number = yyjson_get_sint(json_get(data, "step"));
+    if (!id_parse(json_str(json_get(data, "id")), &r->s->checkpoint_id))
+        r->s->checkpoint_id = ID_NIL;
     read_tasks(r, data);
     yyjson_val *values = json_get(data, "values"); /* of a checkpoint that was not stored */
     if (values)
-        r->values = json_text(&r->step, values);
+        r->s->values = json_text(&r->s->step, values);
     bool input = str_eq(json_str(json_get(data, "source")), STR("input"));
     struct json_writer w;
     if (render_wants(r, STREAM_CHECKPOINTS)) {
@@ -342,7 +422,7 @@ static void render_checkpoint(struct render *r, const struct stream_item *item, 
     }
     if (render_wants(r, STREAM_DEBUG)) {
         w = render_begin(r);
-        debug_begin(&w, "checkpoint", r->step_number, item->at);
+        debug_begin(&w, "checkpoint", r->s->step_number, item->at);
         write_checkpoint(r, &w, item, data);
         jw_object_end(&w);
         render_end(r, "debug");
@@ -354,7 +434,7 @@ static void render_checkpoint(struct render *r, const struct stream_item *item, 
         jw_raw(&w, values_of(r, item));
         render_end(r, "values");
     }
-    if (render_wants(r, STREAM_MESSAGES))
+    if (render_wants(r, STREAM_MESSAGES) && r->s == &r->root)
         render_state_messages(r, values_of(r, item));
     if (render_wants(r, STREAM_EVENTS))
         (void)values_of(r, item); /* the run's end shows the last one */
@@ -375,11 +455,46 @@ static void write_task_result(struct json_writer *w, yyjson_val *data) {
         jw_val(w, error);
     } else {
         jw_key(w, "result");
-        jw_val(w, json_get(data, "result"));
+        if (json_has(data, "result"))
+            jw_val(w, json_get(data, "result"));
+        else
+            jw_raw(w, STR("{}"));
     }
     jw_key(w, "interrupts");
-    jw_raw(w, STR("[]"));
+    if (json_has(data, "interrupts"))
+        jw_val(w, json_get(data, "interrupts"));
+    else
+        jw_raw(w, STR("[]"));
     jw_object_end(w);
+}
+
+static void write_interrupts(struct json_writer *w, yyjson_val *interrupts) {
+    jw_key(w, "__interrupt__");
+    jw_val(w, interrupts);
+    jw_object_end(w);
+}
+
+static void render_interrupt_update(struct render *r, yyjson_val *interrupts) {
+    if (!interrupts || !render_wants(r, STREAM_UPDATES))
+        return;
+    struct json_writer w = render_begin(r);
+    jw_object(&w);
+    write_interrupts(&w, interrupts);
+    render_end(r, "updates");
+}
+
+/* The state with the question. */
+static void render_interrupt_values(struct render *r, const struct stream_item *item,
+                                    yyjson_val *interrupts) {
+    if (!interrupts || !render_wants(r, STREAM_VALUES))
+        return;
+    str values = values_of(r, item);
+    struct json_writer w = render_begin(r);
+    jw_object(&w);
+    if (values.len > 2)
+        jw_raw(&w, str_slice(values, 1, values.len - 1));
+    write_interrupts(&w, interrupts);
+    render_end(r, "values");
 }
 
 static void render_task(struct render *r, const struct stream_item *item, yyjson_val *data) {
@@ -388,7 +503,8 @@ static void render_task(struct render *r, const struct stream_item *item, yyjson
     bool failed = result == NULL || yyjson_is_null(result);
     struct json_writer w;
     if (t && !failed && render_wants(r, STREAM_MESSAGES_TUPLE))
-        render_task_messages(r, t, result);
+        render_task_messages(r, t, result, json_get(data, "seen"));
+    render_interrupt_update(r, json_get(data, "interrupts"));
     if (!failed && render_wants(r, STREAM_UPDATES)) {
         w = render_begin(r);
         jw_object(&w);
@@ -404,7 +520,7 @@ static void render_task(struct render *r, const struct stream_item *item, yyjson
     }
     if (render_wants(r, STREAM_DEBUG)) {
         w = render_begin(r);
-        debug_begin(&w, "task_result", r->step_number + 1, item->at);
+        debug_begin(&w, "task_result", r->s->step_number + 1, item->at);
         write_task_result(&w, data);
         jw_object_end(&w);
         render_end(r, "debug");
@@ -422,6 +538,7 @@ static void render_task(struct render *r, const struct stream_item *item, yyjson
             render_end(r, "events");
         }
     }
+    render_interrupt_values(r, item, json_get(data, "interrupts"));
 }
 
 static void render_run_end(struct render *r, yyjson_val *data) {
@@ -444,7 +561,7 @@ static void render_run_end(struct render *r, yyjson_val *data) {
         render_event_head(r, &w, "on_chain_end", json_str(json_get(data, "graph_id")), NULL);
         jw_object(&w);
         jw_key(&w, "output");
-        jw_raw(&w, r->values);
+        jw_raw(&w, r->s->values);
         jw_object_end(&w);
         jw_object_end(&w);
         render_end(r, "events");
@@ -456,16 +573,15 @@ void render_item(struct render *r, const struct stream_item *item, bool mute) {
         return;
     r->mute = mute;
     arena_reset(&r->item);
-    if (item->kind == LOG_FRAGMENTS) {
-        render_fragment(r, item);
-        return;
-    }
     yyjson_val *data = NULL;
     if (json_parse(&r->item, item->data, &data, NULL) < 0) {
-        log_event(LOG_ERROR, "stream.entry.corrupt", "a log entry cannot be read",
+        log_event(LOG_ERROR, "stream.entry.corrupt", "an item of the log cannot be read",
                   LOG_INT("seq", item->seq));
         return;
     }
+    bool fragment = item->kind == LOG_FRAGMENTS;
+    if (!scope_enter(r, json_str(json_get(data, fragment ? "n" : "ns"))))
+        return;
     switch (item->kind) {
     case LOG_START:
         render_start(r, item, data);
@@ -479,8 +595,10 @@ void render_item(struct render *r, const struct stream_item *item, bool mute) {
     case LOG_END:
         render_run_end(r, data);
         break;
-    case LOG_QUEUED:
     case LOG_FRAGMENTS:
+        render_fragment(r, data);
+        break;
+    case LOG_QUEUED:
         break;
     }
 }

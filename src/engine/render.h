@@ -29,7 +29,7 @@ struct render_options {
     struct id thread_id;
     unsigned modes; /* enum stream_mode */
     /* Gives the values of a checkpoint of this thread, or absent; valid until the call returns. */
-    str (*values)(void *ctx, struct id checkpoint_id);
+    str (*values)(void *ctx, str name_space, struct id checkpoint_id);
     /* false: the reader is gone, render no more. */
     bool (*frame)(void *ctx, str event, str data);
     void *ctx;

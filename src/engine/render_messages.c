@@ -4,7 +4,6 @@
  * A fragment is {"t": task, "m": message, "c": text, "tc": {index, id, name, args}} or
  * {"t": task, "x": custom JSON}. In mode messages the renderer keeps each message under way,
  * because every partial frame shows the whole message so far. */
-#include "base/log.h"
 #include "base/mem.h"
 #include "engine/render_int.h"
 
@@ -199,12 +198,8 @@ static void render_chunk(struct render *r, struct render_task *t, yyjson_val *fr
     }
 }
 
-void render_fragment(struct render *r, const struct stream_item *item) {
-    yyjson_val *f = NULL;
-    if (json_parse(&r->item, item->data, &f, NULL) < 0) {
-        log_event(LOG_ERROR, "stream.fragment.corrupt", "a fragment cannot be read",
-                  LOG_INT("seq", item->seq));
-    } else if (json_has(f, "x")) {
+void render_fragment(struct render *r, yyjson_val *f) {
+    if (json_has(f, "x")) {
         if (render_wants(r, STREAM_CUSTOM)) {
             struct json_writer w = render_begin(r);
             jw_val(&w, json_get(f, "x"));
@@ -222,14 +217,27 @@ void render_fragment(struct render *r, const struct stream_item *item) {
     }
 }
 
-void render_task_messages(struct render *r, struct render_task *t, yyjson_val *result) {
+static bool is_among(yyjson_val *ids, str id) {
+    yyjson_val *item;
+    size_t i, n;
+    yyjson_arr_foreach(ids, i, n, item) {
+        if (str_eq(json_str(item), id))
+            return true;
+    }
+    return false;
+}
+
+void render_task_messages(struct render *r, struct render_task *t, yyjson_val *result,
+                          yyjson_val *seen) {
     yyjson_val *list = json_get(result, "messages");
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     for (yyjson_val *v; list && (v = yyjson_arr_iter_next(&it)) != NULL;) {
         str id = json_str(json_get(v, "id"));
-        struct render_message *m = id.p ? map_get(&r->messages, id) : NULL;
-        if (m && m->streamed)
+        struct render_message *m = id.p ? message_of(r, id) : NULL;
+        if (m && (m->streamed || m->told || is_among(seen, id)))
             continue;
+        if (m)
+            m->told = true;
         struct json_writer w = render_begin(r);
         jw_array(&w);
         jw_val(&w, v);

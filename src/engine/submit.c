@@ -29,7 +29,7 @@ struct request {
 
 /* What is not built says so instead of being ignored. */
 static int refuse_unbuilt(yyjson_val *body, struct err *err) {
-    static const char *const unbuilt[] = {"command", "webhook", "checkpoint", "checkpoint_id"};
+    static const char *const unbuilt[] = {"webhook"};
     for (size_t i = 0; i < ARRAY_COUNT(unbuilt); i++) {
         yyjson_val *v = json_get(body, unbuilt[i]);
         if (v && !yyjson_is_null(v))
@@ -51,10 +51,27 @@ static int read_word(yyjson_val *body, const char *key, const struct word_set *s
     return ERR_INVALID;
 }
 
+/* A run begins at a checkpoint of the root graph. */
+static int read_checkpoint(yyjson_val *body, struct err *err) {
+    yyjson_val *checkpoint = json_get(body, "checkpoint");
+    yyjson_val *id = json_get(checkpoint, "checkpoint_id");
+    struct id parsed;
+    if (!id || yyjson_is_null(id))
+        id = json_get(body, "checkpoint_id");
+    if (checkpoint && !yyjson_is_obj(checkpoint) && !yyjson_is_null(checkpoint))
+        return err_set(err, ERR_INVALID, "checkpoint: must be an object");
+    if (!str_empty(json_str(json_get(checkpoint, "checkpoint_ns"))))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "checkpoint: a run cannot begin inside of a subgraph");
+    if (id && !yyjson_is_null(id) && !id_parse(json_str(id), &parsed))
+        return err_set(err, ERR_INVALID, "checkpoint_id: must name a checkpoint");
+    return 0;
+}
+
 static int read_request(struct engine *e, const struct run_submit *s, struct request *out,
                         struct err *err) {
     yyjson_val *body = s->body;
-    int multitask, completion, disconnect, missing;
+    int multitask, completion, disconnect, missing, durability;
     int rc = refuse_unbuilt(body, err);
     if (rc == 0)
         rc = stream_modes_read(json_get(body, "stream_mode"), STREAM_VALUES, &out->modes, err);
@@ -70,6 +87,10 @@ static int read_request(struct engine *e, const struct run_submit *s, struct req
     if (rc == 0)
         rc = read_word(body, "if_not_exists", &IF_NOT_EXISTS_WORDS, IF_NOT_EXISTS_REJECT, &missing,
                        err);
+    if (rc == 0)
+        rc = read_word(body, "durability", &DURABILITY_WORDS, DURABILITY_ASYNC, &durability, err);
+    if (rc == 0)
+        rc = read_checkpoint(body, err);
     if (rc < 0)
         return rc;
     yyjson_val *after = json_get(body, "after_seconds");
@@ -252,6 +273,10 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     jw_raw(&w, json_merge(a, ctx->assistant.context, member(a, s->body, "context")));
     jw_key(&w, "stream_mode");
     stream_modes_write(&w, run->modes);
+    static const char *const own[] = {"command", "checkpoint", "checkpoint_id", "durability",
+                                      "checkpoint_during"};
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++)
+        copy_member(&w, s->body, own[i]);
     copy_member(&w, s->body, "interrupt_before");
     copy_member(&w, s->body, "interrupt_after");
     copy_member(&w, s->body, "feedback_keys");
@@ -271,6 +296,13 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     return text;
 }
 
+/* sync and async mean the same here: a step is stored before the next one begins. */
+static bool stores_at_exit(yyjson_val *kwargs) {
+    str word = json_str(json_get(kwargs, "durability"));
+    yyjson_val *during = json_get(kwargs, "checkpoint_during");
+    return str_eq(word, STR("exit")) || (!word.p && yyjson_is_false(during));
+}
+
 int live_run_read_kwargs(struct live_run *run, struct err *err) {
     struct engine *e = run->engine;
     struct arena *a = &run->arena;
@@ -281,6 +313,8 @@ int live_run_read_kwargs(struct live_run *run, struct err *err) {
     run->configurable = json_get(config, "configurable");
     run->temporary = yyjson_get_bool(json_get(run->kwargs, "temporary"));
     run->kept = yyjson_get_bool(json_get(run->kwargs, "kept"));
+    run->subgraphs = yyjson_get_bool(json_get(run->kwargs, "subgraphs"));
+    run->exit_only = stores_at_exit(run->kwargs);
     rc = stream_modes_read(json_get(run->kwargs, "stream_mode"), STREAM_VALUES, &run->modes, err);
     if (rc < 0)
         return rc;
@@ -350,8 +384,6 @@ static void begin_is_over(struct live_run *run, int rc) {
     run->begin_over = true;
     if (rc < 0) {
         run->cancel = true;
-        if (run->group)
-            fiber_group_cancel(run->group);
         if (run->fiber)
             fiber_cancel(run->fiber);
     }
@@ -407,7 +439,7 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
                                  .under = m->under,
                                  .over = m->over,
                                  .config = m->config};
-    struct begin_row row = {run, &merge, ctx->head, begun_checkpoint(run)};
+    struct begin_row row = {run, &merge, ctx->head, run->made_id};
     struct queue_row queued = {run, &merge};
     struct log_counter counter = {queue_counter, &queued};
     struct run_hold hold = live_run_hold(run);
@@ -433,8 +465,8 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
     rc = hub_commit(e->hub, &append, err);
     if (rc == 0)
         (void)FAILPOINT("engine.begin.after_commit"); /* for crashes: it is durable */
-    if (rc == 0 && direct)
-        state_mark_stored(&run->view);
+    if (rc == 0 && direct && !run->root.unsaved)
+        state_mark_stored(&run->root.view);
     if (run->early)
         begin_is_over(run, rc);
     return rc;

@@ -6,9 +6,10 @@
 #include "engine/engine_int.h"
 
 static const struct channel_def *channel_def_of(const struct task *t, const char *name) {
-    for (size_t i = 0; i < t->run->def->channel_count; i++)
-        if (strcmp(t->run->def->channels[i].name, name) == 0)
-            return &t->run->def->channels[i];
+    const struct graph_def *g = t->frame->def;
+    for (size_t i = 0; i < g->channel_count; i++)
+        if (strcmp(g->channels[i].name, name) == 0)
+            return &g->channels[i];
     return NULL;
 }
 
@@ -42,10 +43,23 @@ void node_send(struct node_ctx *ctx, int node, str json) {
 
 int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume,
                    struct err *err) {
-    (void)value_json;
-    (void)out_resume;
-    return err_set(err, ERR_UNSUPPORTED, "%s: interrupts inside of nodes are not built yet",
-                   ctx->node->name);
+    struct task *t = ctx->task;
+    struct live_run *run = t->run;
+    size_t index = t->asked++;
+    if (index >= t->answers.count && run->resume_one) {
+        vec_push(&t->answers, run->resume_one);
+        run->resume_one = NULL; /* it is one question's */
+        t->answered = true;
+    }
+    if (index < t->answers.count) {
+        *out_resume = t->answers.p[index];
+        return 0;
+    }
+    str ns = frame_task_ns(t->frame, t->planned, t->id);
+    struct interrupt asked = {.id = interrupt_id(&run->arena, ns, t->answers.count),
+                              .value = arena_dup(&run->arena, value_json)};
+    vec_push(&t->interrupts, asked);
+    return err_set(err, ERR_INTERRUPTED, "%s waits for an answer", ctx->node->name);
 }
 
 static void write_task_id(struct json_writer *w, const struct task *t) {
@@ -54,6 +68,10 @@ static void write_task_id(struct json_writer *w, const struct task *t) {
     jw_object(w);
     jw_key(w, "t");
     jw_str(w, str_n(id, sizeof(id)));
+    if (t->frame->ns.len) {
+        jw_key(w, "n");
+        jw_str(w, t->frame->ns);
+    }
 }
 
 static void emit(struct task *t, struct buf *b) {
@@ -95,7 +113,7 @@ void node_emit_chunk(struct node_ctx *ctx, const struct node_chunk *c) {
 
 void node_emit_custom(struct node_ctx *ctx, str json) {
     struct task *t = ctx->task;
-    if (!(t->run->modes & STREAM_CUSTOM))
+    if (!(t->run->modes & STREAM_CUSTOM) || (t->frame->parent && !t->run->subgraphs))
         return;
     struct buf b;
     buf_init(&b, 1 << 20);

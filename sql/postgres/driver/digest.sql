@@ -16,6 +16,10 @@ SELECT thread_id, list_id, start, count, items FROM holdfast.checkpoint_lists;
 -- name: digest_checkpoint_values
 SELECT thread_id, hash, value FROM holdfast.checkpoint_values;
 
+-- name: digest_checkpoint_writes
+SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, value, task_path
+FROM holdfast.checkpoint_writes;
+
 -- name: digest_checkpoints
 SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
        next, tasks, metadata, created_at

@@ -19,6 +19,7 @@ static const struct {
     {"assistants", PGDB_DIGEST_ASSISTANTS},
     {"checkpoint_lists", PGDB_DIGEST_CHECKPOINT_LISTS},
     {"checkpoint_values", PGDB_DIGEST_CHECKPOINT_VALUES},
+    {"checkpoint_writes", PGDB_DIGEST_CHECKPOINT_WRITES},
     {"checkpoints", PGDB_DIGEST_CHECKPOINTS},
     {"events", PGDB_DIGEST_EVENTS},
     {"kv", PGDB_DIGEST_KV},

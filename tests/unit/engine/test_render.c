@@ -180,9 +180,10 @@ static bool on_frame(void *ctx, str event, str data) {
     return ++k->frames < k->frames_max;
 }
 
-static str on_values(void *ctx, struct id checkpoint_id) {
+static str on_values(void *ctx, str name_space, struct id checkpoint_id) {
     struct sink *k = ctx;
     k->asked++;
+    assert_int_equal(name_space.len, 0);
     for (size_t i = 0; i < ITEM_COUNT; i++) {
         char id[ID_DASHED_LEN + 1] = {0};
         id_write_dashed(checkpoint_id, id);
