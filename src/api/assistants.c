@@ -255,7 +255,7 @@ static int graph_of(struct api_request *r, const struct graph_def **out, struct 
         rc = assistant_get(r->store, &r->who, id, r->arena, &assistant, err);
     if (rc < 0)
         return rc;
-    *out = registry_find(engine_registry(r->engine), assistant.graph_id);
+    *out = graph_library_find(engine_library(r->engine), assistant.graph_id);
     if (!*out)
         return err_set(err, ERR_NOT_FOUND, "Graph \"%.100s\" not found", assistant.graph_id.p);
     return 0;

@@ -28,6 +28,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "graphs/document.h"
 #include "graphs/graphs.h"
 #include "http/client.h"
 #include "llm/port.h"
@@ -283,6 +284,7 @@ static int parts_open(struct app *app, struct err *err) {
                                     .shared = database_is_remote(c),
                                     .lease_us = c->worker_lease_us,
                                     .sweep_us = store.sweep_us,
+                                    .documents = &GRAPH_DOCUMENTS,
                                     .host = host_name(app),
                                     .pid = getpid()};
     rc = thread_settings(c, &engine, &app->store.thread_ttl, err);

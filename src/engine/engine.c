@@ -429,6 +429,7 @@ void engine_drain(struct engine *e, int64_t deadline_us) {
     while (hand_back(e) || e->accepting > 0 || e->helpers > 0)
         (void)fiber_sleep_us(ACCEPT_WAIT_US);
     drop_waiting(e); /* they stand in the database as pending */
+    graph_library_stop(e->library);
     worker_leave(e);
     hub_finish_readers(e->hub, SHUTDOWN_ERROR);
 }
@@ -487,6 +488,7 @@ int engine_open(struct rt *rt, struct store *store, struct registry *registry,
     e->o = *o;
     e->worker = id_v7();
     e->hub = hub_new(rt, store);
+    e->library = graph_library_new(rt, store, registry, o->documents);
     map_init(&e->slots);
     map_init(&e->live);
     list_init(&e->ready);
@@ -510,6 +512,7 @@ void engine_close(struct engine *e) {
     rt_timer_stop(e->rt, &e->w.hint_timer);
     vec_deinit(&e->w.hint_threads);
     hub_free(e->hub);
+    graph_library_free(e->library);
     map_deinit(&e->slots);
     map_deinit(&e->live);
     mem_free(e);
@@ -524,8 +527,11 @@ struct registry *engine_registry(struct engine *e) {
 struct store *engine_store(struct engine *e) {
     return e->store;
 }
+struct graph_library *engine_library(struct engine *e) {
+    return e->library;
+}
 bool engine_has_graph(struct engine *e, str graph_id) {
-    return registry_find(e->registry, graph_id) != NULL;
+    return graph_library_find(e->library, graph_id) != NULL;
 }
 
 void engine_stats(const struct engine *e, struct engine_stats *out) {

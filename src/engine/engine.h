@@ -11,7 +11,7 @@
 #define HF_ENGINE_ENGINE_H
 
 #include "engine/hub.h"
-#include "engine/registry.h"
+#include "engine/library.h"
 #include "store/runs.h"
 
 struct engine;
@@ -27,6 +27,7 @@ struct engine_options {
     bool shared;
     int64_t lease_us; /* 10 s */
     int64_t sweep_us; /* 60 s: how often what has expired is removed */
+    const struct graph_documents *documents; /* NULL: users cannot register graphs */
     const char *host; /* for people */
     int64_t pid;
     int64_t thread_sweep_us;  /* between two looks for threads whose ttl is over; 60 s */
@@ -58,7 +59,8 @@ void engine_close(struct engine *e);
 struct hub *engine_hub(struct engine *e);
 struct registry *engine_registry(struct engine *e);
 struct store *engine_store(struct engine *e);
-bool engine_has_graph(struct engine *e, str graph_id);
+struct graph_library *engine_library(struct engine *e);
+MAY_SUSPEND bool engine_has_graph(struct engine *e, str graph_id);
 
 /* --- runs --- */
 struct live_run;

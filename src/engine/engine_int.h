@@ -113,6 +113,7 @@ struct engine {
     struct rt *rt;
     struct store *store;
     struct registry *registry;
+    struct graph_library *library;
     struct graph_services services;
     struct engine_options o;
     struct id worker; /* who this process is to the others */

@@ -93,6 +93,8 @@ struct route;
 void route_to(struct route *r, int node); /* GRAPH_END: nothing */
 /* Fan-out: the node runs once for each send, with the JSON as ctx->input. Copied. */
 void route_send(struct route *r, int node, str json);
+/* It cannot be said: the run ends with this error. */
+void route_fail(struct route *r, int code, const struct err *err);
 
 /* A node that waits until all of several have run. */
 struct graph_join {
@@ -102,6 +104,7 @@ struct graph_join {
 };
 
 struct graph_config {         /* what compiling may look at: no secrets, no identity */
+    const struct graph_def *graph;
     yyjson_val *configurable; /* merged, keys of secrets and identity removed; NULL: {} */
 };
 struct graph_services {

@@ -40,7 +40,16 @@ void route_send(struct route *r, int node, str json) {
         send_push(r, node, arena_dup(r->arena, json));
 }
 
+void route_fail(struct route *r, int code, const struct err *err) {
+    if (r->rc < 0)
+        return;
+    r->rc = code;
+    r->err = *err;
+}
+
 void route_add(struct route *to, const struct route *from) {
+    if (from->rc < 0)
+        route_fail(to, from->rc, &from->err);
     to->nodes |= from->nodes;
     for (size_t i = 0; i < from->send_count; i++)
         send_push(to, from->sends[i].node, from->sends[i].json);
@@ -192,7 +201,11 @@ static void plan_fill(struct graph_view *v, const struct route *all, uint64_t jo
     push_nodes(v->graph, all->nodes | joined, out);
 }
 
-static int check_sends(const struct route *all, struct err *err) {
+static int check_route(const struct route *all, struct err *err) {
+    if (all->rc < 0 && err)
+        *err = all->err;
+    if (all->rc < 0)
+        return all->rc;
     if (all->send_count > GRAPH_SENDS_MAX)
         return err_set(err, ERR_INVALID_UPDATE, "A step can have at most %d sends",
                        GRAPH_SENDS_MAX);
@@ -204,7 +217,7 @@ int plan_after(struct graph_view *v, const int *done, const struct route *routes
     struct route all = {.arena = v->arena, .graph = v->graph};
     for (size_t i = 0; i < count; i++)
         route_add(&all, &routes[i]);
-    int rc = check_sends(&all, err);
+    int rc = check_route(&all, err);
     if (rc < 0)
         return rc;
     uint64_t joined = joins_note(v, done, count);
@@ -225,7 +238,7 @@ int plan_extend(struct graph_view *v, const struct route *more, struct plan *pla
             nodes |= UINT64_C(1) << plan->tasks[i].node;
     }
     route_add(&all, more);
-    int rc = check_sends(&all, err);
+    int rc = check_route(&all, err);
     if (rc < 0)
         return rc;
     if (more->send_count)

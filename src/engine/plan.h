@@ -19,6 +19,8 @@ struct route {
     uint64_t nodes; /* bits */
     struct route_send *sends;
     size_t send_count, send_cap;
+    int rc; /* negative: route_fail, with err */
+    struct err err;
 };
 static inline bool route_is_empty(const struct route *r) { return !r->nodes && !r->send_count; }
 void route_add(struct route *to, const struct route *from);

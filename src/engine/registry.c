@@ -254,7 +254,7 @@ static int build(struct registry *r, struct entry *e, const struct graph_def *de
     g->def = graph_def_ref(def);
     g->refs = 1;
     e->building = true;
-    struct graph_config c = {.configurable = config};
+    struct graph_config c = {.graph = def, .configurable = config};
     int64_t t0 = clock_mono_us();
     int rc = def->compile ? def->compile(&r->services, &c, &g->object, &e->err) : 0;
     metric_observe_us(r->build_seconds, clock_mono_us() - t0);

@@ -320,7 +320,7 @@ int live_run_read_kwargs(struct live_run *run, struct err *err) {
         return rc;
     str graph_id = json_str(json_get(run->configurable, "graph_id"));
     if (!run->def) {
-        run->def = registry_find(e->registry, graph_id);
+        run->def = graph_library_find(e->library, graph_id);
         if (run->def)
             graph_def_ref(run->def);
     }

@@ -355,7 +355,9 @@ static int spawn_helper(struct engine *e, const char *name, fiber_fn fn, struct 
 
 int engine_start(struct engine *e, struct err *err) {
     int64_t count;
-    int rc = 0;
+    int rc = graph_library_start(e->library, e->o.shared, err);
+    if (rc < 0)
+        return rc;
     if (e->o.shared) {
         struct hub_events events = {
             .committed = on_committed, .ended = on_ended, .fenced = on_fenced, .ctx = e};

@@ -5,6 +5,7 @@
  * tools  runs every call of the last AI message that has no answer yet. */
 #include "graphs/agent.h"
 
+#include "graphs/builder.h"
 #include "graphs/model_turn.h"
 #include "graphs/tool_calls.h"
 
@@ -41,20 +42,16 @@ static int run_tools(struct node_ctx *ctx, struct err *err) {
 
 /* --- the graph --- */
 
-enum { NODE_AGENT, NODE_TOOLS };
-
-static void route(const struct graph_view *v, void *compiled, int from, struct route *out) {
+static int calls_tools(const struct graph_view *v, void *compiled, const void *data,
+                       struct err *err) {
     (void)compiled;
-    if (from != NODE_AGENT) {
-        route_to(out, NODE_AGENT);
-        return;
-    }
+    (void)data;
+    (void)err;
     size_t count = graph_view_message_count(v, "messages");
     if (count == 0)
-        return;
+        return 0;
     const struct message *last = graph_view_message(v, "messages", count - 1);
-    if (last->type == MESSAGE_AI && tool_calls_count(last) > 0)
-        route_to(out, NODE_TOOLS);
+    return last->type == MESSAGE_AI && tool_calls_count(last) > 0;
 }
 
 static int compile(const struct graph_services *s, const struct graph_config *c, void **out,
@@ -68,30 +65,28 @@ static int compile(const struct graph_services *s, const struct graph_config *c,
 
 static void free_compiled(void *compiled) { agent_config_free(compiled); }
 
-static const struct channel_def channels[] = {
-    {"messages", CHANNEL_MESSAGES, .in_output = true, .in_input = true}};
-static const struct node_def nodes[] = {
-    [NODE_AGENT] = {"agent", run_agent, .eager = true}, [NODE_TOOLS] = {"tools", run_tools}};
-static const struct graph_edge edges[] = {{GRAPH_START, NODE_AGENT, NULL},
-                                          {NODE_AGENT, NODE_TOOLS, "tools"},
-                                          {NODE_AGENT, GRAPH_END, "end"},
-                                          {NODE_TOOLS, NODE_AGENT, NULL}};
-
-const struct graph_def AGENT_GRAPH = {
-    .id = "agent",
-    .description = "A model that may call tools until it answers (ReAct).",
-    .channels = channels,
-    .channel_count = ARRAY_COUNT(channels),
-    .nodes = nodes,
-    .node_count = ARRAY_COUNT(nodes),
-    .edges = edges,
-    .edge_count = ARRAY_COUNT(edges),
-    .route = route,
-    .compile = compile,
-    .free_compiled = free_compiled,
-    .input_schema = AGENT_STATE_SCHEMA,
-    .output_schema = AGENT_STATE_SCHEMA,
-    .state_schema = AGENT_STATE_SCHEMA,
-    .config_schema = AGENT_CONFIG_SCHEMA,
-    .context_schema = AGENT_CONFIG_SCHEMA,
-};
+const struct graph_def *agent_graph_new(void) {
+    struct graph_builder *b = graph_builder_new(
+        STR("agent"), STR("A model that may call tools until it answers (ReAct)."));
+    struct channel_def messages = {
+        .name = "messages", .kind = CHANNEL_MESSAGES, .in_output = true, .in_input = true};
+    struct builder_schemas schemas = {.input = str_of(AGENT_STATE_SCHEMA),
+                                      .output = str_of(AGENT_STATE_SCHEMA),
+                                      .state = str_of(AGENT_STATE_SCHEMA),
+                                      .config = str_of(AGENT_CONFIG_SCHEMA),
+                                      .context = str_of(AGENT_CONFIG_SCHEMA)};
+    graph_builder_channel(b, &messages);
+    int agent =
+        graph_builder_node(b, &(struct node_def){.name = "agent", .run = run_agent, .eager = true});
+    int tools = graph_builder_node(b, &(struct node_def){.name = "tools", .run = run_tools});
+    struct builder_edge edges[] = {
+        {.from = GRAPH_START, .to = agent},
+        {.from = agent, .to = tools, .label = "tools", .when = calls_tools},
+        {.from = agent, .to = GRAPH_END, .label = "end", .otherwise = true},
+        {.from = tools, .to = agent}};
+    for (size_t i = 0; i < ARRAY_COUNT(edges); i++)
+        graph_builder_edge(b, &edges[i]);
+    graph_builder_schemas(b, &schemas);
+    graph_builder_compile(b, compile, free_compiled);
+    return graph_builder_finish(b);
+}

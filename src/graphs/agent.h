@@ -10,7 +10,7 @@
 
 #include "engine/graph.h"
 
-extern const struct graph_def AGENT_GRAPH;
+const struct graph_def *agent_graph_new(void); /* the caller has the first reference */
 
 /* JSON Schemas of the graph; the properties of the configuration are what agent_config.c reads. */
 extern const char AGENT_STATE_SCHEMA[], AGENT_CONFIG_SCHEMA[];

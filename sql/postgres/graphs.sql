@@ -1,0 +1,44 @@
+-- Graphs that are documents. A change takes the next revision, deleted ones too, so that other
+-- processes find by it what has changed since they looked. Graphs are read by everybody; changing
+-- takes the owner.
+
+-- name: graph_put
+-- $1 graph, $2 owner, $3 document, $4 now
+INSERT INTO holdfast.graphs AS g (graph_id, owner, version, document, revision, deleted, created_at, updated_at)
+VALUES ($1::text, $2, 1 + coalesce((SELECT max(version) FROM holdfast.graph_versions WHERE graph_id = $1), 0), $3,
+        1 + coalesce((SELECT max(revision) FROM holdfast.graphs), 0), false, $4, $4)
+ON CONFLICT (graph_id) DO UPDATE SET
+  owner = excluded.owner, version = excluded.version, document = excluded.document,
+  revision = excluded.revision, deleted = false, updated_at = excluded.updated_at,
+  created_at = CASE WHEN g.deleted THEN excluded.created_at ELSE g.created_at END
+WHERE g.owner = excluded.owner OR g.deleted
+RETURNING graph_id, owner, version, document, revision, deleted::int::bigint, created_at, updated_at;
+
+-- name: graph_version_keep
+-- $1 graph
+INSERT INTO holdfast.graph_versions (graph_id, version, owner, document, created_at)
+SELECT graph_id, version, owner, document, updated_at FROM holdfast.graphs WHERE graph_id = $1;
+
+-- name: graph_versions_trim
+-- $1 graph, $2 how many stay
+DELETE FROM holdfast.graph_versions WHERE graph_id = $1 AND version <=
+  (SELECT max(version) FROM holdfast.graph_versions WHERE graph_id = $1) - $2;
+
+-- name: graph_delete
+-- $1 graph, $2 owner, $3 now
+UPDATE holdfast.graphs SET deleted = true, document = '{}', updated_at = $3,
+  revision = 1 + (SELECT max(revision) FROM holdfast.graphs)
+WHERE graph_id = $1 AND owner = $2 AND deleted = false;
+
+-- name: graph_version_get
+-- $1 graph, $2 version
+SELECT graph_id, owner, version, document, 0::bigint, 0::bigint, created_at, created_at FROM holdfast.graph_versions
+WHERE graph_id = $1 AND version = $2;
+
+-- name: graph_since
+-- $1 revision, $2 limit
+SELECT graph_id, owner, version, document, revision, deleted::int::bigint, created_at, updated_at FROM holdfast.graphs
+WHERE revision > $1 ORDER BY revision LIMIT $2;
+
+-- name: graph_count
+SELECT count(*) FROM holdfast.graphs WHERE deleted = false;
