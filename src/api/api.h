@@ -24,6 +24,7 @@ struct api_options {
     enum api_audit audit;
     bool error_text; /* --error-format=text */
     bool debug_api;
+    int64_t cron_count_max; /* of one owner */
     const char *public_url; /* for langgraph_api_url in metadata; "" unknown */
 };
 struct api;

@@ -102,6 +102,7 @@ static int submit(struct api_request *r, bool thread, const char *resume, struct
     int rc = run_submit_read(r, thread, &s, err);
     if (r->keyed) {
         s.join_batch = resume ? keep_run : keep_row;
+        s.kept = true;
         s.ctx = r;
     }
     if (rc == 0)
@@ -153,6 +154,7 @@ static int stream(struct api_request *r, bool thread, struct err *err) {
     if (rc < 0)
         return rc;
     s.accepted = on_stream_accepted;
+    s.kept = r->keyed != NULL;
     if (r->keyed)
         s.join_batch = keep_run;
     s.ctx = r;

@@ -60,7 +60,7 @@ int api_info(struct api_request *r, struct err *err) {
     jw_key(&w, "context");
     jw_z(&w, "holdfast");
     jw_key(&w, "flags");
-    jw_raw(&w, STR("{\"assistants\":true,\"crons\":false,\"langsmith\":false,"
+    jw_raw(&w, STR("{\"assistants\":true,\"crons\":true,\"langsmith\":false,"
                    "\"langsmith_tracing_replicas\":false}"));
     jw_key(&w, "metadata");
     jw_object(&w);

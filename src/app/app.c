@@ -251,6 +251,31 @@ static const char *host_name(struct app *app) {
     return app->host;
 }
 
+static struct engine_options engine_settings(struct app *app, int64_t sweep_us) {
+    const struct config *c = &app->config;
+    static const enum multitask_strategy multitask[] = {MULTITASK_ENQUEUE, MULTITASK_REJECT,
+                                                        MULTITASK_INTERRUPT, MULTITASK_ROLLBACK};
+    static const enum crons_missed missed[] = {
+        [CONFIG_CRON_MISSED_ONCE] = CRONS_MISSED_ONCE,
+        [CONFIG_CRON_MISSED_SKIP] = CRONS_MISSED_SKIP,
+    };
+    return (struct engine_options){.running_max = (size_t)c->n_jobs,
+                                   .pending_max = (size_t)c->run_queue_count_max,
+                                   .attempts_max = (int)c->run_attempts_max,
+                                   .recursion_limit = (int)c->recursion_limit,
+                                   .multitask_default = multitask[c->multitask_default],
+                                   .api_url = c->public_url.len ? c->public_url.p : "",
+                                   .crons = {.missed = missed[c->cron_missed],
+                                             .late_us = c->cron_late_us,
+                                             .zones_folder = c->zoneinfo.p},
+                                   .shared = database_is_remote(c),
+                                   .lease_us = c->worker_lease_us,
+                                   .sweep_us = sweep_us,
+                                   .documents = &GRAPH_DOCUMENTS,
+                                   .host = host_name(app),
+                                   .pid = getpid()};
+}
+
 static int parts_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     struct http_client_options client = {.connections_max = (size_t)c->model_connections_max,
@@ -273,20 +298,7 @@ static int parts_open(struct app *app, struct err *err) {
     app->store.items = store.items;
     app->registry = registry_new(&app->services, &registry);
     graphs_register(app->registry);
-    static const enum multitask_strategy multitask[] = {MULTITASK_ENQUEUE, MULTITASK_REJECT,
-                                                        MULTITASK_INTERRUPT, MULTITASK_ROLLBACK};
-    struct engine_options engine = {.running_max = (size_t)c->n_jobs,
-                                    .pending_max = (size_t)c->run_queue_count_max,
-                                    .attempts_max = (int)c->run_attempts_max,
-                                    .recursion_limit = (int)c->recursion_limit,
-                                    .multitask_default = multitask[c->multitask_default],
-                                    .api_url = c->public_url.len ? c->public_url.p : "",
-                                    .shared = database_is_remote(c),
-                                    .lease_us = c->worker_lease_us,
-                                    .sweep_us = store.sweep_us,
-                                    .documents = &GRAPH_DOCUMENTS,
-                                    .host = host_name(app),
-                                    .pid = getpid()};
+    struct engine_options engine = engine_settings(app, store.sweep_us);
     rc = thread_settings(c, &engine, &app->store.thread_ttl, err);
     if (rc == 0)
         rc = engine_open(app->rt, &app->store, app->registry, &app->services, &engine, &app->engine,
@@ -308,6 +320,7 @@ static int parts_open(struct app *app, struct err *err) {
                               .audit = audit[c->audit],
                               .error_text = c->error_format == CONFIG_ERROR_TEXT,
                               .debug_api = c->debug_api,
+                              .cron_count_max = c->cron_count_max,
                               .public_url = engine.api_url};
     rc = api_open(app->rt, &app->store, app->engine, &api, &app->api, err);
     if (rc < 0)

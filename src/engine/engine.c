@@ -421,6 +421,7 @@ void engine_drain(struct engine *e, int64_t deadline_us) {
     e->draining = true;
     e->w.stop = true;
     fiber_event_wake_all(&e->w.chore_wake);
+    crons_wake(e);
     rt_timer_stop(e->rt, &e->stray_timer);
     int rc = 0;
     while (e->running > 0 && rc == 0 && !e->hurry)
@@ -497,6 +498,7 @@ int engine_open(struct rt *rt, struct store *store, struct registry *registry,
     fiber_event_init(&e->w.beat_wake);
     fiber_event_init(&e->w.chore_wake);
     metrics_open(&e->metrics);
+    crons_open(e);
     metrics_on_collect(on_collect, e);
     *out = e;
     return 0;
@@ -511,6 +513,7 @@ void engine_close(struct engine *e) {
     rt_timer_stop(e->rt, &e->w.lease_timer);
     rt_timer_stop(e->rt, &e->w.hint_timer);
     vec_deinit(&e->w.hint_threads);
+    crons_close(e);
     hub_free(e->hub);
     graph_library_free(e->library);
     map_deinit(&e->slots);

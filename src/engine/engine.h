@@ -15,6 +15,12 @@
 #include "store/runs.h"
 
 struct engine;
+enum crons_missed { CRONS_MISSED_ONCE, CRONS_MISSED_SKIP };
+struct cron_options {
+    enum crons_missed missed;
+    int64_t late_us;          /* an instant that is older was missed */
+    const char *zones_folder; /* of the tz database; NULL: the system's */
+};
 struct engine_options {
     size_t running_max;  /* runs executed at once */
     size_t pending_max;  /* accepted runs that wait; beyond: ERR_LIMIT */
@@ -22,6 +28,7 @@ struct engine_options {
     int recursion_limit; /* 25 unless the run says */
     enum multitask_strategy multitask_default;
     const char *api_url; /* for message metadata; "" unknown */
+    struct cron_options crons;
     /* Other processes work on the same database. Then this one is a worker with a lease: while it
      * cannot be renewed nothing is begun, and when it is over all runs here are let go. */
     bool shared;
@@ -74,9 +81,10 @@ struct run_submit {
     str header_configurable; /* JSON object text of x-* headers; absent: {} */
     /* The run is durable, nothing of it was shown yet: attach readers now. Must not suspend. */
     void (*accepted)(void *ctx, struct live_run *run);
-    /* Adds to the batch that makes the run durable; may be NULL. What it adds is about the run, so
-     * a temporary one's thread is kept as long as answers are (store/idempotency.h). */
+    /* Adds to the batch that makes the run durable; may be NULL. A failed expectation of what it
+     * adds must be a code that the engine does not use for its own: ERR_FENCED, ERR_REPEATED. */
     void (*join_batch)(void *ctx, const struct live_run *run, struct db_batch *b);
+    bool kept; /* a temporary run's thread stays as long as answers do (store/idempotency.h) */
     void *ctx;
 };
 /* On success *out (may be NULL) is a reference. */

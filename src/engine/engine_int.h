@@ -106,8 +106,18 @@ struct worker_state {
     struct engine_hints hints;
     struct rt_timer hint_timer;
     VEC(struct id) hint_threads; /* to be told of */
-    bool hint_work;
+    bool hint_work, hint_crons;
+    bool hints_up; /* what others send arrives */
     uint64_t hints_sent, hints_got;
+};
+/* crons.c */
+#define ZONES_FOLDER "/usr/share/zoneinfo"
+struct cron_state {
+    struct zones *zones;
+    struct fiber_event wake;
+    bool changed; /* since it began to look */
+    int64_t strangers_due_us;
+    struct metric *runs, *failed, *missed, *late;
 };
 struct engine {
     struct rt *rt;
@@ -131,6 +141,7 @@ struct engine {
     bool draining, hurry;
     struct fiber_event idle;
     struct engine_metrics metrics;
+    struct cron_state crons;
 };
 
 /* Of runs that a drain leaves to the next process. */
@@ -202,10 +213,17 @@ static inline bool engine_is_worker(const struct engine *e) {
 /* hints.c */
 void hint_thread(struct engine *e, struct id thread_id);
 void hint_work(struct engine *e); /* there are runs to be adopted */
+void hint_crons(struct engine *e); /* some cron was changed */
 void hints_flush(struct engine *e);
 
 /* Some run may be this worker's and not live here: soon the rows are looked through. */
 void engine_look_for_strays(struct engine *e);
+
+/* crons.c */
+void crons_open(struct engine *e);
+void crons_close(struct engine *e);
+void crons_wake(struct engine *e);
+void crons_fiber(void *engine); /* a helper */
 
 /* remote.c */
 /* For a new run that finds the thread taken by runs that are not live here. */

@@ -3,8 +3,8 @@
  * grown, that there are runs to be adopted. Nothing depends on them.
  *
  * A text is who sent it, a colon, and words joined by commas: a thread (32 hex digits), "!" for
- * work, "*" for more threads than fit. They are collected for 10 ms, so that many commits make one,
- * and sent only while other workers are alive. */
+ * work, "c" for crons, "*" for more threads than fit. They are collected for 10 ms, so that many
+ * commits make one, and sent only while other workers are alive. */
 #include "engine/engine_int.h"
 
 #define HINT_WAIT_US  10000
@@ -20,7 +20,7 @@ static str tag_of(const struct engine *e, char hex[ID_HEX_LEN]) {
 void hints_flush(struct engine *e) {
     struct worker_state *w = &e->w;
     rt_timer_stop(e->rt, &w->hint_timer);
-    if (!w->hints.send || (!w->hint_work && w->hint_threads.count == 0))
+    if (!w->hints.send || (!w->hint_work && !w->hint_crons && w->hint_threads.count == 0))
         return;
     struct buf b;
     char hex[ID_HEX_LEN];
@@ -29,6 +29,8 @@ void hints_flush(struct engine *e) {
     buf_char(&b, ':');
     if (w->hint_work)
         buf_str(&b, STR("!,"));
+    if (w->hint_crons)
+        buf_str(&b, STR("c,"));
     if (w->hint_threads.count > HINTS_MAX)
         buf_str(&b, STR("*,"));
     for (size_t i = 0; i < w->hint_threads.count && w->hint_threads.count <= HINTS_MAX; i++) {
@@ -38,7 +40,7 @@ void hints_flush(struct engine *e) {
     }
     ASSERT(buf_ok(&b));
     w->hint_threads.count = 0;
-    w->hint_work = false;
+    w->hint_work = w->hint_crons = false;
     w->hints_sent++;
     w->hints.send(w->hints.ctx, buf_view(&b));
     buf_deinit(&b);
@@ -72,6 +74,13 @@ void hint_work(struct engine *e) {
     if (!wanted(e))
         return;
     e->w.hint_work = true;
+    soon(e);
+}
+
+void hint_crons(struct engine *e) {
+    if (!wanted(e))
+        return;
+    e->w.hint_crons = true;
     soon(e);
 }
 
@@ -122,6 +131,8 @@ void engine_hinted(struct engine *e, str text) {
         struct id id;
         if (str_eq(word, STR("!")))
             work_wanted(e);
+        else if (str_eq(word, STR("c")))
+            crons_wake(e);
         else if (str_eq(word, STR("*")))
             all_threads(e);
         else if (id_parse(word, &id))
@@ -132,4 +143,8 @@ void engine_hinted(struct engine *e, str text) {
 
 void engine_hints_set(struct engine *e, const struct engine_hints *hints) { e->w.hints = *hints; }
 
-void engine_hints_up(struct engine *e, bool up) { hub_hints_up(e->hub, up); }
+void engine_hints_up(struct engine *e, bool up) {
+    e->w.hints_up = up;
+    hub_hints_up(e->hub, up);
+    crons_wake(e);
+}

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "engine/crons.h"
 #include "model/validate.h"
 
 /* How often another worker's run may take the thread just before. */
@@ -107,6 +108,11 @@ static int read_request(struct engine *e, const struct run_submit *s, struct req
     out->if_not_exists = (enum if_not_exists)missing;
     out->stateless = id_is_nil(s->thread_id);
     return 0;
+}
+
+int engine_check(struct engine *e, const struct run_submit *s, struct err *err) {
+    struct request q = {0};
+    return read_request(e, s, &q, err);
 }
 
 /* --- configuration --- */
@@ -614,7 +620,7 @@ static struct live_run *run_of_request(struct engine *e, const struct run_submit
     struct live_run *run = live_run_new(e);
     run->modes = q->modes;
     run->temporary = q->stateless && q->on_completion == ON_COMPLETION_DELETE;
-    run->kept = run->temporary && s->join_batch;
+    run->kept = run->temporary && s->kept;
     run->cancel_on_disconnect = q->on_disconnect == ON_DISCONNECT_CANCEL;
     run->owner = arena_dup(&run->arena, s->who->owner);
     int64_t now = rt_now_us(e->rt);

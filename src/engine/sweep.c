@@ -131,5 +131,7 @@ void engine_sweep(struct engine *e) {
         log_event(LOG_WARN, "worker.sweep.failed", err.message, LOG_Z("code", err_name(rc)));
     else if (e->w.leads && !led && e->o.shared)
         log_plain(LOG_INFO, "worker.leads", "this worker does the periodic work");
+    if (rc == 0 && e->w.leads && !led)
+        crons_wake(e);
     arena_deinit(&a);
 }

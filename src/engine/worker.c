@@ -373,6 +373,8 @@ int engine_start(struct engine *e, struct err *err) {
     e->w.sweep_due_us = rt_mono_us(e->rt) + (e->o.shared ? 0 : engine_sweep_period_us(e));
     if (rc == 0)
         rc = spawn_helper(e, "worker.chores", chore_fiber, err);
+    if (rc == 0)
+        rc = spawn_helper(e, "crons", crons_fiber, err);
     return rc;
 }
 

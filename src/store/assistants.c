@@ -209,6 +209,7 @@ int assistant_delete(struct store *s, const struct principal *who, struct id id,
     db_batch_add(&b, SQL_ASSISTANT_DELETE, DB_PARAMS(DB_UUID(id), low, high),
                  DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     db_batch_add(&b, SQL_ASSISTANT_DELETE_VERSIONS, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+    db_batch_add(&b, SQL_CRON_DELETE_OF_ASSISTANT, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
     rc = db_commit(s->db, &b, err);
     return rc == ERR_NOT_FOUND ? not_found(err) : rc;
 }

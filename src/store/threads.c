@@ -132,7 +132,7 @@ int thread_patch(struct store *s, const struct principal *who, struct id id, str
 void thread_delete_rest_add(struct db_batch *b, struct id id) {
     static const enum db_stmt rest[] = {SQL_THREAD_DELETE_RUNS, SQL_THREAD_DELETE_EVENTS,
                                         SQL_THREAD_DELETE_CHECKPOINTS, SQL_THREAD_DELETE_VALUES,
-                                        SQL_THREAD_DELETE_LISTS};
+                                        SQL_THREAD_DELETE_LISTS, SQL_CRON_DELETE_OF_THREAD};
     for (size_t i = 0; i < ARRAY_COUNT(rest); i++)
         db_batch_add(b, rest[i], DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
 }

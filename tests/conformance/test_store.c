@@ -14,6 +14,7 @@
 #include "history/log.h"
 #include "store/assistants.h"
 #include "store/checkpoints.h"
+#include "store/crons.h"
 #include "store/items.h"
 #include "store/runs.h"
 #include "store/threads.h"
@@ -171,6 +172,89 @@ static void assistants(struct history *h) {
     line(h, "  %lld", (long long)n);
     CALL("delete, another's", assistant_delete(&h->store, &BERT, id_at(2), false, h->a, &h->err));
     CALL("delete", assistant_delete(&h->store, &ANNA, id_at(2), true, h->a, &h->err));
+}
+
+/* --- crons --- */
+
+static void write_cron(struct history *h, const struct cron *c) {
+    line(h, "  cron %.*s %.*s %.*s %.*s %.*s %.*s %lld %d %d %.*s %.*s %lld %lld", ID(c->id),
+         ID(c->assistant_id), ID(c->thread_id), P(c->owner), P(c->schedule), P(c->timezone),
+         (long long)c->end_us, c->enabled, c->keep, P(c->payload), P(c->metadata),
+         (long long)c->next_us, (long long)c->fired_us);
+}
+
+static void cron_fired(struct history *h, const struct cron *c, struct id run, str error,
+                       int64_t next_us) {
+    struct db_batch b;
+    db_batch_init(&b, h->a);
+    cron_fire_add(&b, c, run, error, next_us, clock_wall_us());
+    CALL("fire", db_commit(h->store.db, &b, &h->err));
+}
+
+static void cron_lists(struct history *h) {
+    struct cron *found;
+    size_t count;
+    int64_t n = 0;
+    for (int sort = 0; sort <= CRON_BY_END; sort++)
+        for (int order = 0; order < 2; order++) {
+            struct cron_filter any = {.sort = (enum cron_sort)sort};
+            struct page page = {10, 0, (enum sort_order)order};
+            CALL("search",
+                 cron_search(&h->store, &ANNA, &any, &page, h->a, &found, &count, &h->err));
+            for (size_t i = 0; i < count; i++)
+                line(h, "  %.*s", ID(found[i].id));
+        }
+    bool off = false;
+    struct cron_filter filter = {.enabled = &off};
+    CALL("count", cron_count(&h->store, &ANNA, &filter, h->a, &n, &h->err));
+    line(h, "  %lld", (long long)n);
+    filter = (struct cron_filter){.thread_id = id_at(11), .metadata = STR("{\"odd\":true}")};
+    CALL("count", cron_count(&h->store, &ANNA, &filter, h->a, &n, &h->err));
+    line(h, "  %lld", (long long)n);
+    CALL("due",
+         cron_list_due(&h->store, clock_wall_us() + 100000, 10, h->a, &found, &count, &h->err));
+    for (size_t i = 0; i < count; i++)
+        write_cron(h, &found[i]);
+    CALL("next", cron_next_due(&h->store, h->a, &n, &h->err));
+    line(h, "  %lld", (long long)n);
+}
+
+static void crons(struct history *h) {
+    const int64_t now = clock_wall_us();
+    struct cron list[4], out;
+    for (size_t i = 0; i < ARRAY_COUNT(list); i++) {
+        struct cron c = {.id = id_at(60 + (int)i),
+                         .assistant_id = id_at(i % 2 ? 1 : 5),
+                         .thread_id = i < 2 ? id_at(10 + (int)i) : ID_NIL,
+                         .schedule = STR("*/5 * * * *"),
+                         .timezone = i ? STR_NULL : STR("Europe/Berlin"),
+                         .end_us = i == 1 ? now + 77 : 0,
+                         .enabled = i != 2,
+                         .keep = i == 3,
+                         .payload = STR("{\"input\":{\"x\":1.50},\"stream_mode\":[\"values\"]}"),
+                         .metadata = i % 2 ? STR("{\"odd\":true}") : STR("{}"),
+                         .next_us = i == 2 ? 0 : now + 1000 * (int64_t)(4 - i)};
+        list[i] = c;
+        CALL("cron", cron_create(&h->store, i == 3 ? &BERT : &ANNA, &list[i], 3, h->a, &h->err));
+    }
+    struct cron fourth = list[0];
+    fourth.id = id_at(64);
+    CALL("one too many", cron_create(&h->store, &ANNA, &fourth, 3, h->a, &h->err));
+    CALL("another's", cron_get(&h->store, &BERT, list[0].id, h->a, &out, &h->err));
+    CALL("get", cron_get(&h->store, &ANNA, list[0].id, h->a, &out, &h->err));
+    struct cron changed = out;
+    changed.metadata = STR("{\"new\":[1]}");
+    changed.timezone = STR_NULL;
+    CALL("change", cron_update(&h->store, &ANNA, &out, &changed, h->a, &h->err));
+    CALL("change what is no more", cron_update(&h->store, &ANNA, &out, &changed, h->a, &h->err));
+    cron_fired(h, &out, id_at(90), STR_NULL, now + 9000);
+    cron_fired(h, &changed, id_at(90), STR_NULL, now + 9000);
+    cron_fired(h, &changed, id_at(91), STR_NULL, now + 9000);
+    CALL("get", cron_get(&h->store, &ANNA, list[0].id, h->a, &changed, &h->err));
+    cron_fired(h, &changed, ID_NIL, STR("why"), 0);
+    CALL("delete another's", cron_delete(&h->store, &BERT, list[0].id, h->a, &h->err));
+    CALL("delete", cron_delete(&h->store, &ANNA, list[1].id, h->a, &h->err));
+    cron_lists(h);
 }
 
 /* --- threads --- */
@@ -532,6 +616,7 @@ static void same_history(struct fixture *f) {
     ticks = 0;
     clock_set_source(fixed_wall_us, NULL);
     assistants(&h);
+    crons(&h);
     threads(&h);
     runs(&h);
     log_and_states(&h);

@@ -25,6 +25,17 @@ SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, st
        next, tasks, metadata, created_at
 FROM holdfast.checkpoints;
 
+-- name: digest_cron_firings
+SELECT cron_id, scheduled_at, run_id, error, decided_at FROM holdfast.cron_firings;
+
+-- name: digest_crons
+SELECT replace(c.id, '-', ''), coalesce(c.user_id, ''), replace(c.assistant_id, '-', ''),
+       replace(c.thread_id, '-', ''), c.schedule, s.timezone, c.end_time, coalesce(s.enabled, true),
+       coalesce(s.on_run_completed, 'delete'), c.payload, c.metadata, c.next_run_date, s.fired_at,
+       c.created_at, c.updated_at
+FROM langgraph_server.crons c
+LEFT JOIN holdfast.cron_states s ON s.cron_id = holdfast.to_uuid(c.id);
+
 -- name: digest_events
 SELECT thread_id, seq, run_id, kind, at, data FROM holdfast.events;
 

@@ -21,6 +21,8 @@ static const struct {
     {"checkpoint_values", PGDB_DIGEST_CHECKPOINT_VALUES},
     {"checkpoint_writes", PGDB_DIGEST_CHECKPOINT_WRITES},
     {"checkpoints", PGDB_DIGEST_CHECKPOINTS},
+    {"cron_firings", PGDB_DIGEST_CRON_FIRINGS},
+    {"crons", PGDB_DIGEST_CRONS},
     {"events", PGDB_DIGEST_EVENTS},
     {"kv", PGDB_DIGEST_KV},
     {"leaders", PGDB_DIGEST_LEADERS},

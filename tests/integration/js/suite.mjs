@@ -152,6 +152,49 @@ test("assistants: versions", async () => {
   await client.assistants.delete(at);
 });
 
+test("crons: life, search, count", async () => {
+  const mark = randomUUID();
+  const thread = await client.threads.create();
+  const made = await client.crons.create("agent", { schedule: "0 9 * * mon-fri", input: {},
+    timezone: "Europe/Berlin", metadata: { mark }, onRunCompleted: "keep" });
+  assert.ok([null, "Europe/Berlin"].includes(made.timezone)); // 2.0.0 does not send it
+  assert.equal(made.on_run_completed, "keep");
+  assert.ok(Date.parse(made.next_run_date) > Date.now());
+  const of = await client.crons.createForThread(thread.thread_id, "agent",
+    { schedule: "*/5 * * * *", input: {}, metadata: { mark },
+      endTime: new Date(Date.now() + 86400e3).toISOString() });
+  assert.equal(of.thread_id, thread.thread_id);
+  assert.ok(of.end_time);
+  assert.equal((await client.crons.search({ threadId: thread.thread_id })).length, 1);
+  if (client.crons.count)
+    assert.equal(await client.crons.count({ threadId: thread.thread_id }), 1);
+  if (client.crons.update) {
+    const changed = await client.crons.update(made.cron_id, { schedule: "0 10 * * *",
+      metadata: { more: 1 }, enabled: false });
+    assert.deepEqual(changed.metadata, { mark, more: 1 });
+    assert.equal(changed.next_run_date, null);
+    const cleared = await client.crons.update(of.cron_id, { endTime: null });
+    assert.equal(cleared.end_time, null);
+  }
+  await client.crons.delete(made.cron_id);
+  await client.threads.delete(thread.thread_id);
+  await refused(client.crons.delete(of.cron_id), 404, "Cron not found");
+  await refused(client.crons.create("agent", { schedule: "often", input: {} }), 422, "schedule");
+});
+
+test("crons: fire", async () => {
+  const made = await client.crons.create("agent", { schedule: "* * * * * *", onRunCompleted: "keep",
+    input: { messages: [{ role: "user", content: "[[echo:tick]]" }] } });
+  let threads = [];
+  for (let i = 0; i < 400 && threads.length < 2; i++) {
+    threads = await client.threads.search({ metadata: { cron_id: made.cron_id } });
+    await new Promise((done) => setTimeout(done, 25));
+  }
+  await client.crons.delete(made.cron_id);
+  assert.ok(threads.length >= 2);
+  assert.notEqual(threads[0].metadata.cron_scheduled_at, threads[1].metadata.cron_scheduled_at);
+});
+
 test("assistants: pages", async () => {
   const mark = randomUUID();
   for (let i = 0; i < 5; i++)
