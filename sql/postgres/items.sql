@@ -53,6 +53,9 @@ WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace = $2 AND key =
 WITH ttl AS (
   DELETE FROM holdfast.item_ttls
   WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace = $2 AND key = $3
+), texts AS (
+  DELETE FROM holdfast.item_texts
+  WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace = $2 AND key = $3
 )
 DELETE FROM langgraph_server.store_items
 WHERE owner_id = coalesce(nullif($1, ''), 'anonymous')
@@ -72,6 +75,41 @@ WHERE @own
   AND (t.expires_at IS NULL OR t.expires_at > $5)
   AND ($6::jsonb = '{}' OR holdfast.filter(i.value, $6::jsonb))
 ORDER BY i.updated_at @dir, holdfast.labels(i.namespace) COLLATE "C", i.key COLLATE "C"
+LIMIT $7 OFFSET $8;
+
+-- name: item_text_put
+-- $1 owner, $2 namespace, $3 key, $4 number of words, $5 the owner as a word, $6 words, $7 now
+INSERT INTO holdfast.item_texts (owner, namespace, key, size, words, updated_at)
+VALUES (coalesce(nullif($1, ''), 'anonymous'), $2, $3, $4, holdfast.words($5, $6), $7)
+ON CONFLICT (owner, namespace, key) DO UPDATE SET
+  size = excluded.size, words = excluded.words, updated_at = excluded.updated_at;
+
+-- name: item_text_drop
+-- $1 owner, $2 namespace, $3 key
+DELETE FROM holdfast.item_texts
+WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace = $2 AND key = $3;
+
+-- name: item_search_text
+-- vary: own = mine:t.owner=coalesce(nullif($1,''),'anonymous') all:t.owner>=$1
+-- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 limit, $8 offset, $9 words as a
+-- JSON array, $10 the owner as a word, '' for all
+WITH wanted AS MATERIALIZED (
+  SELECT ARRAY(SELECT jsonb_array_elements_text($9::jsonb)) AS words
+)
+SELECT t.namespace, i.key, i.value, i.created_at, i.updated_at, e.expires_at,
+       holdfast.words_score(t.words, t.size, (SELECT words FROM wanted)) AS score
+FROM holdfast.item_texts t
+JOIN langgraph_server.store_items i
+  ON i.owner_id = t.owner AND holdfast.labels(i.namespace) COLLATE "C" = t.namespace
+  AND i.key = t.key AND i.updated_at = t.updated_at
+LEFT JOIN holdfast.item_ttls e
+  ON e.owner = t.owner AND e.namespace = t.namespace AND e.key = t.key
+WHERE t.words @@ holdfast.words_query($10, (SELECT words FROM wanted)) AND @own
+  AND t.namespace COLLATE "C" >= $2 AND t.namespace COLLATE "C" < $3
+  AND (t.namespace = $2 OR t.namespace COLLATE "C" >= $4)
+  AND (e.expires_at IS NULL OR e.expires_at > $5)
+  AND ($6::jsonb = '{}' OR holdfast.filter(i.value, $6::jsonb))
+ORDER BY score DESC, i.updated_at DESC, t.namespace COLLATE "C", i.key COLLATE "C"
 LIMIT $7 OFFSET $8;
 
 -- name: item_namespaces
@@ -96,6 +134,9 @@ WITH gone AS (
   WHERE ctid = ANY (ARRAY(SELECT ctid FROM holdfast.item_ttls WHERE expires_at <= $1
                           ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED))
   RETURNING owner, namespace, key
+), texts AS (
+  DELETE FROM holdfast.item_texts t USING gone g
+  WHERE t.owner = g.owner AND t.namespace = g.namespace AND t.key = g.key
 )
 DELETE FROM langgraph_server.store_items i USING gone g
 WHERE i.owner_id = g.owner AND holdfast.labels(i.namespace) COLLATE "C" = g.namespace

@@ -38,6 +38,33 @@ WHERE owner @own $1 AND namespace >= $2 AND namespace < $3 AND (namespace = $2 O
   AND (expires_at IS NULL OR expires_at > $5) AND hf_filter(value, $6)
 ORDER BY updated_at @dir, namespace, key LIMIT $7 OFFSET $8;
 
+-- name: item_text_put
+-- $1 owner, $2 namespace, $3 key, $4 number of words, $5 the owner as a word, $6 words, $7 now
+INSERT INTO item_text_new (owner, namespace, key, size, owner_word, words)
+SELECT $1, $2, $3, $4, $5, $6 WHERE $7 IS NOT NULL;
+
+-- name: item_text_drop
+-- $1 owner, $2 namespace, $3 key
+DELETE FROM item_texts WHERE owner = $1 AND namespace = $2 AND key = $3;
+
+-- name: item_search_text
+-- vary: own = mine:= all:>=
+-- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 limit, $8 offset, $9 words as a
+-- JSON array, $10 the owner as a word, '' for all
+SELECT i.namespace, i.key, i.value, i.created_at, i.updated_at, i.expires_at,
+       hf_text_score(item_words, t.size) AS score
+FROM item_words
+CROSS JOIN item_texts t ON t.id = item_words.rowid
+CROSS JOIN store_items i
+  ON i.owner = t.owner AND i.namespace = t.namespace AND i.key = t.key
+WHERE item_words MATCH
+  (CASE WHEN $10 = '' THEN '' ELSE 'owner : ' || $10 || ' AND ' END || 'words : ('
+   || (SELECT group_concat('"' || w.value || '"', ' OR ') FROM json_each($9) w) || ')')
+  AND t.owner @own $1
+  AND t.namespace >= $2 AND t.namespace < $3 AND (t.namespace = $2 OR t.namespace >= $4)
+  AND (i.expires_at IS NULL OR i.expires_at > $5) AND hf_filter(i.value, $6)
+ORDER BY score DESC, i.updated_at DESC, i.namespace, i.key LIMIT $7 OFFSET $8;
+
 -- name: item_namespaces
 -- vary: own = mine:= all:>=
 -- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 prefix, $7 suffix, $8 depth, $9 limit,

@@ -238,5 +238,9 @@ void api_write_item(struct json_writer *w, const struct item *item) {
     api_write_time(w, item->created_at);
     jw_key(w, "updated_at");
     api_write_time(w, item->updated_at);
+    if (item->scored) {
+        jw_key(w, "score");
+        jw_double(w, item->score);
+    }
     jw_object_end(w);
 }

@@ -6,10 +6,12 @@
  * into a row of a B-tree (PostgreSQL: 2,704 bytes). A missing item is 200 with null, as clients
  * expect; putting and deleting answer 204. */
 #include "api/items_int.h"
+#include "model/item_path.h"
 
 #define LABELS_MAX          64
 #define KEY_BYTES_MAX       1024
 #define NAMESPACE_BYTES_MAX 1024
+#define QUERY_BYTES_MAX     16384
 
 static str joined(struct arena *a, const str *labels, size_t count) {
     size_t bytes = count;
@@ -75,6 +77,30 @@ int items_read_key(struct body *b, str *out_namespace, str *out_key, struct err 
     return 0;
 }
 
+/* false: no query finds the item; a list: its paths; null or missing: as the server is set. */
+static int read_index(struct body *b, struct item_change *c, struct err *err) {
+    yyjson_val *index = body_get(b, "index"), *path;
+    size_t i, count = yyjson_arr_size(index);
+    c->unindexed = yyjson_is_false(index) || (yyjson_is_arr(index) && count == 0);
+    if (index && !yyjson_is_false(index) && !yyjson_is_arr(index))
+        body_fault(b, "index", "must be false or a list of paths");
+    if (count > ITEM_PATHS_MAX) {
+        body_fault(b, "index", "at most %d paths", ITEM_PATHS_MAX);
+        return 0;
+    }
+    str *paths = ARENA_ARRAY(b->a, str, count + 1);
+    int rc = 0;
+    yyjson_arr_foreach(index, i, count, path) {
+        paths[i] = json_str(path);
+        rc = item_path_check(paths[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    c->paths = paths;
+    c->path_count = count;
+    return 0;
+}
+
 int items_read_put(const struct store *s, struct body *b, struct item_change *out,
                    struct err *err) {
     struct item_change c = {0};
@@ -85,7 +111,9 @@ int items_read_put(const struct store *s, struct body *b, struct item_change *ou
     /* null: for ever; missing: as the server's options say */
     c.ttl_minutes = body_double(b, "ttl", 0, (double)ITEM_TTL_MINUTES_MAX,
                                 body_has(b, "ttl") ? 0 : s->items.ttl_minutes);
-    int rc = items_read_key(b, &c.name_space, &c.key, err);
+    int rc = read_index(b, &c, err);
+    if (rc == 0)
+        rc = items_read_key(b, &c.name_space, &c.key, err);
     if (rc == 0)
         *out = c;
     return rc;
@@ -148,7 +176,7 @@ int api_item_delete(struct api_request *r, struct err *err) {
 
 int items_search(struct api_request *r, struct body *b, struct json_writer *w, struct err *err) {
     str prefix = STR(""), filter = api_filter_read(b, "filter");
-    str query = body_str(b, "query", STR(""));
+    str query = body_str_sized(b, "query", 0, QUERY_BYTES_MAX, STR(""));
     bool refresh = body_bool(b, "refresh_ttl", !r->store->items.keep_ttl) && !r->who.read_only;
     struct page page = api_page_read(b, 10);
     struct item *list;
@@ -156,9 +184,10 @@ int items_search(struct api_request *r, struct body *b, struct json_writer *w, s
     int rc = labels_read(b, "namespace_prefix", &prefix, err);
     if (rc == 0)
         rc = body_done(b, err);
+    struct item_query q = {prefix, filter, query, page};
     if (rc == 0 && query.len > 0)
-        rc = api_unbuilt(err, "search by meaning (query)");
-    if (rc == 0)
+        rc = item_search_text(r->store, &r->who, &q, r->arena, &list, &count, err);
+    else if (rc == 0)
         rc = item_search(r->store, &r->who, prefix, filter, &page, r->arena, &list, &count, err);
     if (rc == 0 && refresh)
         rc = item_refresh(r->store, &r->who, list, count, r->arena, err);

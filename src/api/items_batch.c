@@ -76,12 +76,17 @@ static int answer(struct api_request *r, struct op *op, struct json_writer *w, s
 
 static int commit(struct api_request *r, const struct op *ops, size_t count, struct err *err) {
     struct db_batch b;
-    int rc = 0;
+    struct item_change *puts = ARENA_ARRAY(r->arena, struct item_change, count), *put = puts;
+    size_t put_count = 0;
     db_batch_init(&b, r->arena);
+    for (size_t i = 0; i < count; i++)
+        if (ops[i].kind == OP_PUT)
+            puts[put_count++] = ops[i].change;
+    int rc = item_index(puts, put_count, r->arena, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         const struct item_change *c = &ops[i].change;
         if (ops[i].kind == OP_PUT)
-            rc = item_put_add(&r->who, c, &b, err);
+            rc = item_put_add(&r->who, put++, &b, err);
         else if (ops[i].kind == OP_DELETE)
             item_delete_add(&r->who, c->name_space, c->key, &b);
     }

@@ -7,7 +7,7 @@
  * statement. Expired items are invisible at once and removed by the sweep.
  *
  * Invariant: a filter that reaches a statement was checked. */
-#include "store/items.h"
+#include "store/items_int.h"
 
 #include <math.h>
 
@@ -16,7 +16,7 @@
 
 #define MINUTE_US 60e6
 
-static void item_from_row(const struct db_rows *r, size_t row, struct item *out) {
+void item_from_row(const struct db_rows *r, size_t row, struct item *out) {
     *out = (struct item){
         .name_space = db_str(r, row, 0),
         .key = db_str(r, row, 1),
@@ -25,6 +25,13 @@ static void item_from_row(const struct db_rows *r, size_t row, struct item *out)
         .updated_at = db_int(r, row, 4),
         .expires_at = db_int(r, row, 5),
     };
+}
+
+int item_index(struct item_change *list, size_t count, struct arena *a, struct err *err) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = item_words_read(&list[i], a, err);
+    return rc;
 }
 
 int item_put_add(const struct principal *who, const struct item_change *c, struct db_batch *b,
@@ -40,14 +47,18 @@ int item_put_add(const struct principal *who, const struct item_change *c, struc
                            expires ? DB_I(now_us + (int64_t)(c->ttl_minutes * MINUTE_US)) : DB_NIL,
                            DB_I(now_us)),
                  DB_EXPECT_NONE);
+    item_words_add(who, c, now_us, b);
     return 0;
 }
 
 int item_put(struct store *s, const struct principal *who, const struct item_change *c,
              struct arena *a, struct err *err) {
     struct db_batch b;
+    struct item_change change = *c;
     db_batch_init(&b, a);
-    int rc = item_put_add(who, c, &b, err);
+    int rc = item_index(&change, 1, a, err);
+    if (rc == 0)
+        rc = item_put_add(who, &change, &b, err);
     return rc < 0 ? rc : db_commit(s->db, &b, err);
 }
 
@@ -102,20 +113,14 @@ int item_delete(struct store *s, const struct principal *who, str name_space, st
     return db_commit(s->db, &b, err);
 }
 
-/* Bounds of the primary key for the labels of a prefix. */
-struct label_range {
-    str from, below, inside;
-};
-
-static struct label_range range_of(struct arena *a, str prefix) {
+struct label_range item_label_range(struct arena *a, str prefix) {
     if (prefix.len == 0)
         return (struct label_range){STR(""), STR("\xf4\x8f\xbf\xbf"), STR("")};
     return (struct label_range){prefix, arena_printf(a, STR_FMT "/", STR_ARG(prefix)),
                                 arena_printf(a, STR_FMT ".", STR_ARG(prefix))};
 }
 
-/* The filter as the databases get it: checked, each member once. */
-static int filter_read(struct arena *a, str text, str *out, struct err *err) {
+int item_filter_read(struct arena *a, str text, str *out, struct err *err) {
     yyjson_val *parsed;
     *out = STR("{}");
     if (!text.p)
@@ -131,7 +136,7 @@ static int filter_read(struct arena *a, str text, str *out, struct err *err) {
 int item_search(struct store *s, const struct principal *who, str prefix, str filter,
                 const struct page *page, struct arena *a, struct item **out, size_t *out_count,
                 struct err *err) {
-    int rc = filter_read(a, filter, &filter, err);
+    int rc = item_filter_read(a, filter, &filter, err);
     if (rc < 0)
         return rc;
     static const enum db_stmt by[2][2] = {
@@ -139,7 +144,7 @@ int item_search(struct store *s, const struct principal *who, str prefix, str fi
         {SQL_ITEM_SEARCH_ALL_DESC, SQL_ITEM_SEARCH_ALL_ASC},
     };
     struct db_rows rows;
-    struct label_range range = range_of(a, prefix);
+    struct label_range range = item_label_range(a, prefix);
     rc = db_read(s->db, by[who->all][page->order],
                  DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(range.from), DB_T(range.below),
                            DB_T(range.inside), DB_I(clock_wall_us()), DB_T(filter),
@@ -167,7 +172,7 @@ int item_namespaces(struct store *s, const struct principal *who, str prefix, st
                     int max_depth, const struct page *page, struct arena *a, str **out,
                     size_t *out_count, struct err *err) {
     struct db_rows rows;
-    struct label_range range = range_of(a, literal_head(prefix));
+    struct label_range range = item_label_range(a, literal_head(prefix));
     int rc =
         db_read(s->db, who->all ? SQL_ITEM_NAMESPACES_ALL : SQL_ITEM_NAMESPACES_MINE,
                 DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(range.from), DB_T(range.below),

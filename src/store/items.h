@@ -12,15 +12,25 @@ struct item {
     str key, value; /* value: JSON object text */
     int64_t created_at, updated_at;
     int64_t expires_at; /* 0: never */
+    bool scored;
+    double score; /* how well it fits a query */
 };
 
 #define ITEM_TTL_MINUTES_MAX (INT64_C(100) * 366 * 24 * 60)
 struct item_change {
     str name_space, key, value;
     double ttl_minutes; /* 0: none; a refresh counts whole minutes, rounded up */
+    bool unindexed;     /* no query finds it */
+    const str *paths;   /* what queries look at, see model/item_path.h; none: everything */
+    size_t path_count;
+    str words; /* filled in by item_index */
+    size_t word_count;
 };
+/* What item_put does before its batch, for many at once. */
+MUST_CHECK int item_index(struct item_change *list, size_t count, struct arena *a, struct err *err);
 MUST_CHECK int item_put(struct store *s, const struct principal *who, const struct item_change *c,
                         struct arena *a, struct err *err);
+/* Of a change that item_index has seen. */
 MUST_CHECK int item_put_add(const struct principal *who, const struct item_change *c,
                             struct db_batch *b, struct err *err);
 /* *found tells; expired items are not found. refresh_ttl moves the expiry on. */
@@ -38,6 +48,14 @@ void item_delete_add(const struct principal *who, str name_space, str key, struc
 MUST_CHECK int item_search(struct store *s, const struct principal *who, str prefix, str filter,
                            const struct page *page, struct arena *a, struct item **out,
                            size_t *out_count, struct err *err);
+struct item_query {
+    str prefix, filter, text;
+    struct page page;
+};
+/* The items that have words of the text, best first; scores from 0 to 1. */
+MUST_CHECK int item_search_text(struct store *s, const struct principal *who,
+                                const struct item_query *q, struct arena *a, struct item **out,
+                                size_t *out_count, struct err *err);
 /* Distinct namespaces, sorted; prefix and suffix as labels joined by '.', "*" matches one label.
  * max_depth 0: none; deeper ones are cut to it. */
 MUST_CHECK int item_namespaces(struct store *s, const struct principal *who, str prefix, str suffix,

@@ -543,6 +543,48 @@ static void item_filters(struct history *h) {
     }
 }
 
+/* What a question finds, and how well it fits, must not depend on the database either. */
+static void item_texts(struct history *h) {
+    static const char *const values[] = {
+        "{\"text\":\"The quick brown fox jumps over the lazy dog\",\"tag\":\"pangram\"}",
+        "{\"text\":\"A fox, a FOX, a fox!\",\"n\":42}",
+        "{\"text\":\"\\u00c4pfel und Stra\\u00dfe; it's 3.14 'quoted' \\\\ OR NOT \\\"x\\\"\"}",
+        "{\"deep\":[{\"text\":\"dog\"},{\"text\":[\"\\u6771\\u4eac\",\"dog\"]}],\"fox\":true}",
+        "{\"text\":\"secret fox\"}",
+    };
+    static const str path = STR("deep[*].text");
+    static const char *const queries[] = {
+        "fox", "FOX dog",        "\u00c4PFEL", "\u4eac",         "3.14",      "42",   "'",
+        "\"",  "fox\" OR \"dog", "NEAR(fox)",  "owner : x",      "words:fox", "fox*", "it's",
+        "\\",  "&|!:*",          "pangram",    "nothing at all", "or not",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
+        struct item_change c = {arena_printf(h->a, "w.%zu", i),
+                                STR("key"),
+                                str_of(values[i]),
+                                .unindexed = i == 4,
+                                .paths = &path,
+                                .path_count = i == 3};
+        CALL("put", item_put(&h->store, &ANNA, &c, h->a, &h->err));
+        if (i == 1)
+            CALL("put of another", item_put(&h->store, &BERT, &c, h->a, &h->err));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(queries) + 4; i++) {
+        struct item *list;
+        size_t count, n = ARRAY_COUNT(queries);
+        struct item_query q = {STR("w"), STR_NULL, STR("fox dog"), {10, 0, SORT_DESC}};
+        if (i < n)
+            q.text = str_of(queries[i]);
+        q.prefix = i == n ? STR("w.1") : q.prefix;
+        q.filter = i == n + 1 ? STR("{\"n\":{\"$exists\":false}}") : q.filter;
+        q.page.offset = i == n + 2;
+        CALL(q.text.p, item_search_text(&h->store, i == n + 3 ? &ALL : &ANNA, &q, h->a, &list,
+                                        &count, &h->err));
+        for (size_t k = 0; k < count; k++)
+            line(h, "  %.*s %.6f", P(list[k].name_space), list[k].score);
+    }
+}
+
 static void items(struct history *h) {
     struct item item = {0}, *list;
     size_t count;
@@ -623,6 +665,7 @@ static void same_history(struct fixture *f) {
     ends(&h);
     items(&h);
     item_filters(&h);
+    item_texts(&h);
     clock_set_source(NULL, NULL);
     if (db_digest(f->db, digest, &h.err) == 0)
         line(&h, "digest %s", digest);

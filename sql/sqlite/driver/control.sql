@@ -53,3 +53,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 SELECT version, name, sha256 FROM schema_migrations ORDER BY version;
 -- name: add_migration
 INSERT INTO schema_migrations (version, name, sha256, applied_at) VALUES ($1, $2, $3, $4);
+
+-- What full-text functions are registered with: the pointer of $1 is filled in.
+-- name: fts5
+SELECT fts5($1);

@@ -13,6 +13,7 @@
 
 #include "base/json_filter.h"
 #include "base/mem.h"
+#include "db/sqlite/text_score.h"
 
 #define SCRATCH_BYTES_MAX ((size_t)512 << 20)
 
@@ -198,5 +199,5 @@ int db_sqlite_functions_register(sqlite3 *db) {
         if (rc != SQLITE_OK)
             return rc;
     }
-    return SQLITE_OK;
+    return db_sqlite_text_score_register(db);
 }

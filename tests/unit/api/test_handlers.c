@@ -355,40 +355,8 @@ static void states(struct scene *s) {
     RUN(s, after);
 }
 
-static void store(struct scene *s) {
+static void store_batch(struct scene *s) {
     static const struct exchange list[] = {
-        {"PUT", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\",\"value\":{\"x\":1}}",
-         204, "="},
-        {"GET", "/store/items?namespace=a.b&key=k", NULL, 200,
-         "{\"value\":{\"x\":1},\"key\":\"k\",\"namespace\":[\"a\",\"b\"]}"},
-        {"GET", "/store/items?namespace=a&namespace=b&key=k", NULL, 200, "{\"key\":\"k\"}"},
-        {"GET", "/store/items?namespace=%5B%22a%22%2C%22b%22%5D&key=k", NULL, 200,
-         "{\"key\":\"k\"}"},
-        {"GET", "/store/items?namespace=a.b&key=zz", NULL, 200, "=null"},
-        {"GET", "/store/items?namespace=a.b", NULL, 422, "={\"detail\":\"key: is required\"}"},
-        {"GET", "/store/items?key=k", NULL, 422, "={\"detail\":\"namespace: is required\"}"},
-        {"POST", "/store/items/search", "{\"namespace_prefix\":[\"a\"],\"filter\":{\"x\":1}}", 200,
-         "{\"items\":[{\"value\":{\"x\":1}}]}"},
-        {"POST", "/store/items/search", "{\"filter\":{\"x\":{\"$gt\":1}}}", 200, "={\"items\":[]}"},
-        {"POST", "/store/items/search", "{\"filter\":{\"x\":{\"$near\":1}}}", 422,
-         "={\"detail\":\"filter.x.$near: unknown operator\"}"},
-        {"POST", "/store/items/search", "{\"query\":\"fruit\"}", 501, NULL},
-        {"POST", "/store/namespaces", "{\"prefix\":[\"a\"]}", 200,
-         "={\"namespaces\":[[\"a\",\"b\"]]}"},
-        {"POST", "/store/namespaces", "{\"max_depth\":1}", 200, "={\"namespaces\":[[\"a\"]]}"},
-        {"PUT", "/store/items", "{\"namespace\":[\"a.b\"],\"key\":\"k\",\"value\":{}}", 422,
-         "={\"detail\":\"Namespace labels cannot be empty or contain periods. Received: a.b\"}"},
-        {"PUT", "/store/items", "{\"namespace\":[],\"key\":\"k\",\"value\":{}}", 422,
-         "={\"detail\":\"namespace: is required\"}"},
-        {"PUT", "/store/items", "{\"namespace\":[\"a\"],\"key\":\"k\"}", 422,
-         "={\"detail\":\"value: is required\"}"},
-        {"PUT", "/store/items", "{\"namespace\":[\"a\"],\"key\":\"k\",\"value\":[]}", 422,
-         "={\"detail\":\"value: must be an object\"}"},
-        {"PUT", "/store/items",
-         "{\"namespace\":[\"t\"],\"key\":\"k\",\"value\":{},\"ttl\":0.5,\"index\":false}", 204,
-         "="},
-        {"PUT", "/store/items", "{\"namespace\":[\"{a}\"],\"key\":\"k\",\"value\":{}}", 422,
-         "={\"detail\":\"namespace: cannot begin with { and end with }\"}"},
         {"POST", "/store/batch",
          "{\"ops\":[{\"op\":\"put\",\"namespace\":[\"q\"],\"key\":\"1\",\"value\":{\"v\":1}},"
          "{\"op\":\"get\",\"namespace\":[\"q\"],\"key\":\"1\"},"
@@ -412,6 +380,54 @@ static void store(struct scene *s) {
          "={\"detail\":\"ops: must be a list of 1 to 200 operations\"}"},
         {"POST", "/store/batch", "{\"ops\":[{\"op\":\"drop\"}]}", 422, NULL},
         {"POST", "/store/batch", "{\"ops\":[7]}", 422, NULL},
+    };
+    RUN(s, list);
+}
+
+static void store(struct scene *s) {
+    static const struct exchange list[] = {
+        {"PUT", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\",\"value\":{\"x\":1}}",
+         204, "="},
+        {"GET", "/store/items?namespace=a.b&key=k", NULL, 200,
+         "{\"value\":{\"x\":1},\"key\":\"k\",\"namespace\":[\"a\",\"b\"]}"},
+        {"GET", "/store/items?namespace=a&namespace=b&key=k", NULL, 200, "{\"key\":\"k\"}"},
+        {"GET", "/store/items?namespace=%5B%22a%22%2C%22b%22%5D&key=k", NULL, 200,
+         "{\"key\":\"k\"}"},
+        {"GET", "/store/items?namespace=a.b&key=zz", NULL, 200, "=null"},
+        {"GET", "/store/items?namespace=a.b", NULL, 422, "={\"detail\":\"key: is required\"}"},
+        {"GET", "/store/items?key=k", NULL, 422, "={\"detail\":\"namespace: is required\"}"},
+        {"POST", "/store/items/search", "{\"namespace_prefix\":[\"a\"],\"filter\":{\"x\":1}}", 200,
+         "{\"items\":[{\"value\":{\"x\":1}}]}"},
+        {"POST", "/store/items/search", "{\"filter\":{\"x\":{\"$gt\":1}}}", 200, "={\"items\":[]}"},
+        {"POST", "/store/items/search", "{\"filter\":{\"x\":{\"$near\":1}}}", 422,
+         "={\"detail\":\"filter.x.$near: unknown operator\"}"},
+        {"PUT", "/store/items",
+         "{\"namespace\":[\"w\"],\"key\":\"1\",\"value\":{\"t\":\"Two FRUITS\"}}", 204, "="},
+        {"POST", "/store/items/search", "{\"query\":\"fruits!\"}", 200,
+         "{\"items\":[{\"key\":\"1\",\"score\":0.752941}]}"},
+        {"POST", "/store/items/search", "{\"query\":\"(\\\" OR *\"}", 200, "={\"items\":[]}"},
+        {"PUT", "/store/items",
+         "{\"namespace\":[\"w\"],\"key\":\"1\",\"value\":{},\"index\":[\"a..b\"]}", 422,
+         "={\"detail\":\"index: a..b is no path such as a.b, a[*].b or $\"}"},
+        {"PUT", "/store/items", "{\"namespace\":[\"w\"],\"key\":\"1\",\"value\":{},\"index\":true}",
+         422, "={\"detail\":\"index: must be false or a list of paths\"}"},
+        {"DELETE", "/store/items", "{\"namespace\":[\"w\"],\"key\":\"1\"}", 204, "="},
+        {"POST", "/store/namespaces", "{\"prefix\":[\"a\"]}", 200,
+         "={\"namespaces\":[[\"a\",\"b\"]]}"},
+        {"POST", "/store/namespaces", "{\"max_depth\":1}", 200, "={\"namespaces\":[[\"a\"]]}"},
+        {"PUT", "/store/items", "{\"namespace\":[\"a.b\"],\"key\":\"k\",\"value\":{}}", 422,
+         "={\"detail\":\"Namespace labels cannot be empty or contain periods. Received: a.b\"}"},
+        {"PUT", "/store/items", "{\"namespace\":[],\"key\":\"k\",\"value\":{}}", 422,
+         "={\"detail\":\"namespace: is required\"}"},
+        {"PUT", "/store/items", "{\"namespace\":[\"a\"],\"key\":\"k\"}", 422,
+         "={\"detail\":\"value: is required\"}"},
+        {"PUT", "/store/items", "{\"namespace\":[\"a\"],\"key\":\"k\",\"value\":[]}", 422,
+         "={\"detail\":\"value: must be an object\"}"},
+        {"PUT", "/store/items",
+         "{\"namespace\":[\"t\"],\"key\":\"k\",\"value\":{},\"ttl\":0.5,\"index\":false}", 204,
+         "="},
+        {"PUT", "/store/items", "{\"namespace\":[\"{a}\"],\"key\":\"k\",\"value\":{}}", 422,
+         "={\"detail\":\"namespace: cannot begin with { and end with }\"}"},
         {"DELETE", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\"}", 204, "="},
         {"DELETE", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\"}", 204, "="},
         {"GET", "/store/items?namespace=a.b&key=k", NULL, 200, "=null"},
@@ -557,6 +573,7 @@ TEST(threads)
 TEST(paging_headers)
 TEST(states)
 TEST(store)
+TEST(store_batch)
 TEST(server_itself)
 TEST(unwell_database)
 static void test_text_mode(void **state) {
@@ -570,7 +587,8 @@ int main(void) {
         cmocka_unit_test(test_server_itself),  cmocka_unit_test(test_unwell_database),
         cmocka_unit_test(test_assistants),     cmocka_unit_test(test_threads),
         cmocka_unit_test(test_paging_headers), cmocka_unit_test(test_states),
-        cmocka_unit_test(test_store),          cmocka_unit_test(test_text_mode),
+        cmocka_unit_test(test_store),          cmocka_unit_test(test_store_batch),
+        cmocka_unit_test(test_text_mode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
