@@ -292,6 +292,26 @@ WITH head AS (
 )
 SELECT seq FROM head;
 
+-- name: thread_update_state
+-- A state that no run made: only while none is live, and the thread has not moved on. $1 thread,
+-- $2 checkpoint as it was read, $3 the new one (NULL: of a subgraph), $4 status, $5 now
+WITH head AS (
+  INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, state_updated_at)
+  SELECT $1, 0, $3, $5
+  WHERE NOT EXISTS (SELECT 1 FROM holdfast.run_states r WHERE r.thread_id = $1 AND r.live)
+  ON CONFLICT (thread_id) DO UPDATE SET
+    checkpoint_id = coalesce(excluded.checkpoint_id, h.checkpoint_id),
+    state_updated_at = excluded.state_updated_at,
+    error = CASE WHEN excluded.checkpoint_id IS NULL THEN h.error END
+  WHERE h.run_id IS NULL AND (h.checkpoint_id IS NULL OR h.checkpoint_id <= $2::uuid)
+  RETURNING h.thread_id
+)
+UPDATE langgraph_server.threads t SET
+  updated_at = $5, status = CASE WHEN $3::uuid IS NULL THEN t.status ELSE $4 END,
+  interrupts = CASE WHEN $3::uuid IS NULL THEN t.interrupts ELSE '{}' END
+FROM head
+WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''));
+
 -- name: thread_checkpoint
 -- $1 thread, $2 checkpoint, $3 now, $4 entries, $5 run, $6 attempt, $7 worker
 UPDATE holdfast.thread_heads SET checkpoint_id = $2, state_updated_at = $3, seq = seq + $4

@@ -45,6 +45,19 @@ MAY_SUSPEND int api_reply_thread(struct api_request *r, const struct thread *t, 
 /* Memory for one object's state, reset for each, so that a list's size is bounded by its answer. */
 #define API_STATE_BYTES_MAX (SIZE_MAX / 2)
 
+/* --- thread_state.c, thread_update.c --- */
+/* The id in any form of a checkpoint's configuration: a text, {"checkpoint_id"}, or that under
+ * "configurable". Nil when there is none. */
+struct id api_checkpoint_id_read(struct body *b, const char *key);
+str api_checkpoint_ns_read(struct body *b); /* of member "checkpoint"; "" */
+struct state_superstep;
+MUST_CHECK int api_supersteps_read(struct api_request *r, struct body *b,
+                                   struct state_superstep **out, size_t *out_count,
+                                   struct err *err);
+MUST_CHECK MAY_SUSPEND int api_supersteps_apply(struct api_request *r, const struct thread *t,
+                                                const struct state_superstep *steps, size_t count,
+                                                struct err *err);
+
 /* --- idempotency.c: answers kept under the request's Idempotency-Key --- */
 /* Adds the key to the batch that creates; body is the answer, "" when it is the run's. Nothing
  * when the request has no key. The batch then fails with ERR_REPEATED when the key is in use. */

@@ -158,6 +158,25 @@ void api_write_thread(struct json_writer *w, const struct thread *t, str values,
     jw_object_end(w);
 }
 
+/* Of a subgraph: where it and the graphs around it are. */
+static void write_checkpoint_map(struct json_writer *w, const struct checkpoint *c, struct id id) {
+    struct arena a;
+    yyjson_val *metadata, *key, *value;
+    size_t i, n;
+    arena_init(&a, SIZE_MAX / 2);
+    jw_object(w);
+    if (json_parse(&a, c->metadata, &metadata, NULL) == 0) {
+        yyjson_obj_foreach(json_get(metadata, "parents"), i, n, key, value) {
+            jw_key_str(w, json_str(key));
+            jw_val(w, value);
+        }
+    }
+    jw_key_str(w, c->name_space);
+    api_write_id(w, id);
+    jw_object_end(w);
+    arena_deinit(&a);
+}
+
 static void write_checkpoint(struct json_writer *w, const struct checkpoint *c, struct id id) {
     if (id_is_nil(id)) {
         jw_null(w);
@@ -171,7 +190,10 @@ static void write_checkpoint(struct json_writer *w, const struct checkpoint *c, 
     jw_key(w, "checkpoint_ns");
     jw_str(w, c->name_space);
     jw_key(w, "checkpoint_map");
-    jw_null(w);
+    if (c->name_space.len == 0)
+        jw_null(w);
+    else
+        write_checkpoint_map(w, c, id);
     jw_object_end(w);
 }
 

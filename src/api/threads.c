@@ -80,13 +80,6 @@ static bool ttl_read(struct body *b, struct thread_ttl *out) {
     return true;
 }
 
-/* What is accepted as empty and refused when it asks for something. */
-static int refuse_unbuilt(const struct body *b, struct err *err) {
-    if (yyjson_arr_size(body_get(b, "supersteps")) > 0)
-        return api_unbuilt(err, "supersteps");
-    return 0;
-}
-
 struct thread_answer {
     struct api_request *r;
     struct thread t;
@@ -102,6 +95,19 @@ static void keep_thread(void *ctx, struct db_batch *b, int64_t now_us) {
     api_keyed_add(answer->r, b, arena_dup(answer->r->arena, buf_view(w.b)), ID_NIL, ID_NIL);
 }
 
+/* The thread's first state; a thread that cannot have it is not made. */
+static int apply_supersteps(struct api_request *r, struct thread *t,
+                            const struct state_superstep *steps, size_t count, struct err *err) {
+    int rc = api_supersteps_apply(r, t, steps, count, err);
+    if (rc < 0) {
+        struct err deleting = {0};
+        if (thread_delete(r->store, &r->who, t->id, r->arena, &deleting) < 0)
+            (void)err_context(err, "(and the thread stays: %.80s)", deleting.message);
+        return rc;
+    }
+    return thread_get(r->store, &r->who, t->id, r->arena, t, err);
+}
+
 int api_thread_create(struct api_request *r, struct err *err) {
     struct body b;
     struct thread_new n = {.config = STR("{}"), .ttl = r->store->thread_ttl};
@@ -112,8 +118,10 @@ int api_thread_create(struct api_request *r, struct err *err) {
     (void)ttl_read(&b, &n.ttl);
     int if_exists = body_enum(&b, "if_exists", &IF_EXISTS_WORDS, IF_EXISTS_RAISE);
     int rc = body_done(&b, err);
+    struct state_superstep *steps;
+    size_t step_count;
     if (rc == 0)
-        rc = refuse_unbuilt(&b, err);
+        rc = api_supersteps_read(r, &b, &steps, &step_count, err);
     if (rc < 0)
         return rc;
     struct thread t;
@@ -128,6 +136,11 @@ int api_thread_create(struct api_request *r, struct err *err) {
     rc = thread_make(&store, &r->who, &n, if_exists == IF_EXISTS_DO_NOTHING, r->arena, &t, err);
     if (rc < 0)
         return rc;
+    if (step_count && id_is_nil(t.checkpoint_id)) {
+        rc = apply_supersteps(r, &t, steps, step_count, err);
+        if (rc < 0)
+            return rc;
+    }
     str kept = api_keyed_answer(r);
     return kept.p ? api_reply_text(r, 200, kept) : api_reply_thread(r, &t, err);
 }

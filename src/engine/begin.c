@@ -76,13 +76,6 @@ static void add_checkpoint(struct frame *f, const char *source, bool stored, str
 
 /* --- commands --- */
 
-struct command {
-    yyjson_val *resume, *update, *go;
-    struct state_write *writes;
-    size_t count;
-    struct route route;
-};
-
 static int read_target(struct frame *f, yyjson_val *target, struct command *out, struct err *err) {
     yyjson_val *name = yyjson_is_obj(target) ? json_get(target, "node") : target;
     int node = graph_node_find(f->def, json_str(name));
@@ -146,8 +139,7 @@ static yyjson_val *given(yyjson_val *obj, const char *key) {
     return v && !yyjson_is_null(v) ? v : NULL;
 }
 
-static int read_command(struct frame *f, yyjson_val *command, struct command *out,
-                        struct err *err) {
+int command_read(struct frame *f, yyjson_val *command, struct command *out, struct err *err) {
     *out = (struct command){.resume = given(command, "resume"),
                             .update = given(command, "update"),
                             .go = given(command, "goto"),
@@ -227,7 +219,7 @@ static int resume(struct live_run *run, const struct origin *o, yyjson_val *comm
         f->pending.count = 0;
     }
     if (rc == 0 && command)
-        rc = read_command(f, command, &c, err);
+        rc = command_read(f, command, &c, err);
     if (rc == 0 && c.resume)
         rc = take_answers(f, c.resume, err);
     if (rc == 0 && command)

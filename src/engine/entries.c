@@ -237,7 +237,7 @@ static void write_task(struct frame *f, struct json_writer *w, const struct plan
             jw_raw(w, arena_printf(a,
                                    "{\"thread_id\":\"" STR_FMT "\",\"checkpoint_ns\":\"" STR_FMT
                                    "\"}",
-                                   STR_ARG(id_dashed(a, f->run->row.thread_id)),
+                                   STR_ARG(id_dashed(a, f->thread_id)),
                                    STR_ARG(frame_task_ns(f, t, id))));
         else
             jw_null(w);
@@ -259,6 +259,8 @@ static str tasks_text(struct frame *f, bool full) {
     return dup_buf(f->view.arena, &b);
 }
 
+str frame_tasks_text(struct frame *f) { return tasks_text(f, true); }
+
 static str next_text(struct frame *f) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
@@ -279,8 +281,10 @@ static str checkpoint_metadata(struct frame *f, str source) {
     jw_raw(&w, run->metadata_members);
     jw_key(&w, "thread_id");
     jw_str(&w, str_n(thread, sizeof(thread)));
-    jw_key(&w, "run_id");
-    jw_str(&w, str_n(id, sizeof(id)));
+    if (!id_is_nil(run->row.id)) {
+        jw_key(&w, "run_id");
+        jw_str(&w, str_n(id, sizeof(id)));
+    }
     jw_key(&w, "source");
     jw_str(&w, source);
     jw_key(&w, "step");
@@ -355,7 +359,7 @@ static void save(struct frame *f, str source, struct db_batch *b) {
     state_checkpoint_add(&f->view, b, &c, edges, edge_count, input);
     f->stored_id = f->checkpoint_id;
     f->unsaved = false;
-    if (!f->parent)
+    if (!f->ns.len)
         run->made_id = f->checkpoint_id;
 }
 

@@ -11,7 +11,8 @@
 void frame_init(struct frame *f, struct live_run *run, struct frame *parent,
                 const struct graph_def *def, str ns) {
     *f = (struct frame){
-        .run = run, .parent = parent, .def = def, .ns = ns, .parents = STR("{}"), .step = -2};
+        .run = run, .parent = parent, .thread_id = run->row.thread_id, .def = def, .ns = ns,
+        .parents = STR("{}"), .step = -2};
     if (parent) {
         str id = id_dashed(&run->arena, parent->checkpoint_id);
         str own = arena_printf(&run->arena, "{\"" STR_FMT "\":\"" STR_FMT "\"}",

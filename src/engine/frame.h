@@ -14,6 +14,7 @@
 #include "engine/state.h"
 #include "store/writes.h"
 
+struct engine;
 struct live_run;
 struct task;
 
@@ -26,6 +27,7 @@ struct pending {
 struct frame {
     struct live_run *run;
     struct frame *parent; /* NULL: the root */
+    struct id thread_id;
     const struct graph_def *def;
     struct compiled_graph *compiled;
     str ns;      /* "" of the root */
@@ -84,6 +86,19 @@ MUST_CHECK int frame_input(struct frame *f, const struct state_write *writes, si
 /* The pending writes of the checkpoint, those of nobody applied. */
 MUST_CHECK MAY_SUSPEND int frame_pending(struct frame *f, struct err *err);
 
+/* begin.c */
+struct command {
+    yyjson_val *resume, *update, *go; /* NULL: absent or null */
+    struct state_write *writes;
+    size_t count;
+    struct route route;
+};
+MUST_CHECK int command_read(struct frame *f, yyjson_val *command, struct command *out,
+                            struct err *err);
+
+/* inspect.c */
+const struct graph_def *graph_of_namespace(struct engine *e, str graph_id, str ns);
+
 /* step.c: the super-steps */
 struct step_end {
     bool ours; /* false: the run is not ours any more */
@@ -110,6 +125,8 @@ void pending_add_null(struct frame *f, struct db_batch *b, const struct state_wr
                       size_t count, const struct route *route, str path);
 /* Applies those to the state and the plan. */
 MUST_CHECK int pending_apply_null(struct frame *f, struct err *err);
+/* The writes of tasks that have ended, which their siblings do not see yet. */
+MUST_CHECK int pending_apply_ended(struct frame *f, struct err *err);
 bool pending_has_null(const struct pending *p, str path);
 size_t pending_interrupt_count(const struct pending *p);
 str interrupt_id(struct arena *a, str ns, size_t answered);
@@ -126,6 +143,8 @@ struct hub_entry resumed_entry(struct frame *f, str source, bool changed);
  * entry carries the values). */
 void checkpoint_make(struct frame *f, const char *source, bool stored, struct db_batch *b,
                      struct hub_entry *out);
+/* The plan's tasks as a thread's state shows them. */
+str frame_tasks_text(struct frame *f);
 /* The rows of a checkpoint that was made without. */
 void checkpoint_save(struct frame *f, struct db_batch *b);
 void interrupts_write(struct json_writer *w, const struct interrupt *list, size_t count);

@@ -136,6 +136,20 @@ int pending_apply_null(struct frame *f, struct err *err) {
     return rc;
 }
 
+int pending_apply_ended(struct frame *f, struct err *err) {
+    int rc = 0;
+    state_step_begin(&f->view);
+    for (size_t i = 0; i < f->plan.count && rc == 0; i++) {
+        struct task t = {.frame = f, .id = frame_task_id(f, &f->plan.tasks[i])};
+        pending_restore(&f->pending, &t, true);
+        for (size_t k = 0; k < t.writes.count && rc == 0; k++)
+            rc = state_apply(&f->view, &t.writes.p[k], err);
+        vec_deinit(&t.writes);
+        vec_deinit(&t.answers);
+    }
+    return rc;
+}
+
 /* --- writing --- */
 
 struct writing {

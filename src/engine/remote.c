@@ -6,6 +6,7 @@
  * reader of the thread's log that shows nothing; what it tells is checked against the row, also now
  * and then without being told, so a lost run cannot be awaited for ever. */
 #include "engine/engine_int.h"
+#include "engine/inspect.h"
 
 #define LOOK_US        2000000
 #define DATABASE_US    250000
@@ -59,10 +60,43 @@ static int await_end(struct engine *e, struct id run_id, const struct run_place 
     return rc;
 }
 
+/* The thread's newest values, with the questions that wait there. */
+static int head_with_interrupts(struct engine *e, struct id thread_id, struct arena *a, str *out,
+                                struct err *err) {
+    struct checkpoint c;
+    struct state_shown shown;
+    yyjson_val *tasks, *task, *item;
+    size_t i, k, n, m;
+    struct err missing = {0};
+    struct buf b;
+    int rc = checkpoint_get(e->store, thread_id, STR(""), ID_NIL, a, &c, &missing);
+    *out = STR_NULL;
+    if (rc == ERR_NOT_FOUND)
+        return 0;
+    if (rc == 0)
+        rc = engine_state_show(e, &c, STR_NULL, true, a, &shown, &missing);
+    if (rc == 0)
+        rc = json_parse(a, shown.tasks, &tasks, &missing);
+    if (rc < 0) {
+        if (err)
+            *err = missing;
+        return rc;
+    }
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_array(&w);
+    yyjson_arr_foreach(tasks, i, n, task)
+        yyjson_arr_foreach(json_get(task, "interrupts"), k, m, item) jw_val(&w, item);
+    jw_array_end(&w);
+    *out = values_with_interrupts(a, shown.values, arena_dup(a, buf_view(&b)));
+    buf_deinit(&b);
+    return 0;
+}
+
 static int outcome_of_row(struct engine *e, const struct run_place *place, struct arena *a,
                           struct run_outcome *out, struct err *err) {
     *out = (struct run_outcome){.status = place->status, .error = place->error};
-    return checkpoint_head_values(e->store, place->thread_id, a, &out->values, err);
+    return head_with_interrupts(e, place->thread_id, a, &out->values, err);
 }
 
 static int pause_until(struct engine *e, int64_t us, int64_t deadline_us) {

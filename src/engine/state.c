@@ -101,7 +101,7 @@ static void apply_message(struct graph_view *s, struct state_channel *c, const s
             c->count--;
         } else
             return;
-        if (c->stored_count > 0)
+        if (c->added_count > 0)
             forget_list(c);
         return;
     }
@@ -110,7 +110,7 @@ static void apply_message(struct graph_view *s, struct state_channel *c, const s
         return;
     }
     c->messages[at] = *m;
-    if ((size_t)at < c->stored_count)
+    if ((size_t)at < c->added_count)
         forget_list(c);
 }
 
@@ -294,28 +294,42 @@ void state_items_write(struct json_writer *w, const struct state_channel *c, siz
         jw_raw(w, c->messages[i].json);
 }
 
+static void write_values(struct json_writer *w, const struct graph_view *s, bool all) {
+    jw_object(w);
+    for (size_t i = 0; i < s->graph->channel_count; i++) {
+        const struct state_channel *c = &s->channels[i];
+        if (!c->present || !(all || c->def->in_output))
+            continue;
+        jw_key(w, c->def->name);
+        if (!channel_is_list(c->def)) {
+            jw_raw(w, c->value);
+            continue;
+        }
+        jw_array(w);
+        state_items_write(w, c, 0);
+        jw_array_end(w);
+    }
+    jw_object_end(w);
+}
+
 str state_values_json(struct graph_view *s) {
     if (s->values_fresh)
         return buf_view(s->values_json);
     buf_reset(s->values_json);
     struct json_writer w = json_writer(s->values_json);
-    jw_object(&w);
-    for (size_t i = 0; i < s->graph->channel_count; i++) {
-        const struct state_channel *c = &s->channels[i];
-        if (!c->present || !c->def->in_output)
-            continue;
-        jw_key(&w, c->def->name);
-        if (!channel_is_list(c->def)) {
-            jw_raw(&w, c->value);
-            continue;
-        }
-        jw_array(&w);
-        state_items_write(&w, c, 0);
-        jw_array_end(&w);
-    }
-    jw_object_end(&w);
+    write_values(&w, s, false);
     s->values_fresh = true;
     return buf_view(s->values_json);
+}
+
+str state_all_json(const struct graph_view *s) {
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    write_values(&w, s, true);
+    str json = arena_dup(s->arena, buf_view(&b));
+    buf_deinit(&b);
+    return json;
 }
 
 str state_hidden_names(const struct graph_view *s) {

@@ -71,6 +71,8 @@ MUST_CHECK int state_read_values(const struct graph_view *s, yyjson_val *values,
                                  struct state_write **out, size_t *out_count, struct err *err);
 /* {"channel": value, …} of the output channels; valid until a call after the next change. */
 str state_values_json(struct graph_view *s);
+/* The same of all channels, as states show them; as long as the state does not change. */
+str state_all_json(const struct graph_view *s);
 /* ["name", …] of channels that have a value and are not shown; absent when there are none. */
 str state_hidden_names(const struct graph_view *s);
 

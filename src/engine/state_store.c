@@ -127,17 +127,17 @@ static void persist_list_add(struct graph_view *s, struct state_channel *c, stru
     if (c->list_id == 0) {
         /* Unique among the few lists of a thread; a clash would fail the commit, not mix lists. */
         c->list_id = (int64_t)(rand_u64() >> 11) | 1;
-        c->stored_count = 0;
+        c->stored_count = c->added_count = 0;
     }
+    size_t from = c->added_count; /* behind what the batch adds already */
     c->added_count = c->count;
-    if (c->count == c->stored_count)
+    if (c->count == from)
         return;
     struct buf items;
     buf_init(&items, SIZE_MAX / 2);
     struct json_writer w = json_writer(&items);
-    state_items_write(&w, c, c->stored_count);
-    checkpoint_segment_add(b, thread_id, c->list_id, (int64_t)c->stored_count,
-                           (int64_t)(c->count - c->stored_count),
+    state_items_write(&w, c, from);
+    checkpoint_segment_add(b, thread_id, c->list_id, (int64_t)from, (int64_t)(c->count - from),
                            arena_dup(s->arena, buf_view(&items)));
     buf_deinit(&items);
 }
@@ -303,7 +303,11 @@ void state_checkpoint_add(struct graph_view *s, struct db_batch *b, struct check
     s->versions_added = lg_checkpoint_add(b, s->arena, &step);
 }
 
-void state_unstage(struct graph_view *s) { s->versions_added = NULL; }
+void state_unstage(struct graph_view *s) {
+    s->versions_added = NULL;
+    for (size_t i = 0; i < s->channel_count; i++)
+        s->channels[i].added_count = s->channels[i].stored_count;
+}
 
 void state_mark_stored(struct graph_view *s) {
     for (size_t i = 0; i < s->channel_count; i++) {

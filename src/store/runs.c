@@ -301,6 +301,15 @@ size_t thread_settle_add(struct db_batch *b, const struct run_hold *hold,
                         DB_EXPECT_CHANGE(ERR_FENCED));
 }
 
+void thread_update_add(struct db_batch *b, struct id thread_id, struct id head, struct id made,
+                       enum thread_status status, int64_t now_us) {
+    db_batch_add(b, SQL_THREAD_UPDATE_STATE,
+                 DB_PARAMS(DB_UUID(thread_id), id_is_nil(head) ? DB_NIL : DB_UUID(head),
+                           id_is_nil(made) ? DB_NIL : DB_UUID(made),
+                           DB_T(thread_status_name(status)), DB_I(now_us)),
+                 DB_EXPECT_CHANGE(ERR_CONFLICT));
+}
+
 size_t thread_checkpoint_add(struct db_batch *b, const struct run_hold *hold,
                              struct id checkpoint_id, int64_t log_count, int64_t now_us) {
     return db_batch_add(b, SQL_THREAD_CHECKPOINT,
