@@ -14,8 +14,73 @@
 
 static void fail(struct pg_conn *c, const char *text) {
     struct err err = {0};
-    pg_conninfo_redact(c->pool->info, text, &err);
+    struct buf plain;
+    buf_init(&plain, 1 << 16);
+    c->pool->refused = pg_connect_refused(text, &plain);
+    buf_char(&plain, '\0');
+    pg_conninfo_redact(c->pool->info, plain.p, &err);
+    buf_deinit(&plain);
     pg_conn_close(c, &err);
+}
+
+/* --- refusals -------------------------------------------------------------------------------- */
+
+/* "28P01: " at the beginning? */
+static bool is_sqlstate(str s) {
+    for (size_t i = 0; i < 5; i++)
+        if (i >= s.len || !((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'A' && s.p[i] <= 'Z')))
+            return false;
+    return s.len > 6 && s.p[5] == ':' && s.p[6] == ' ';
+}
+
+/* Authorization, no such database, rights, a database that takes nobody, a protocol or feature. */
+static bool is_final(str sqlstate) {
+    static const char *const classes[] = {"28", "3D", "42", "55", "0A"};
+    for (size_t i = 0; i < ARRAY_COUNT(classes); i++)
+        if (str_starts(sqlstate, str_of(classes[i])))
+            return true;
+    return false;
+}
+
+/* What libpq itself finds wrong with the other side, or with what it was told. */
+static bool is_final_text(str line) {
+    static const char *const texts[] = {"server does not support SSL, but SSL was required",
+                                        "certificate verify failed",
+                                        "server certificate for",
+                                        "root certificate file",
+                                        "no password supplied",
+                                        "certificate file"};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
+        if (str_find(line, str_of(texts[i])) >= 0)
+            return true;
+    return false;
+}
+
+/* libpq says for each host that it tried: "connection to server at …: FATAL:  28P01: text", and on
+ * a line of its own where in the server's source that is. */
+bool pg_connect_refused(const char *text, struct buf *out) {
+    size_t failures = 0, final = 0;
+    str rest = str_of(text);
+    while (rest.len) {
+        ptrdiff_t end = str_find_char(rest, '\n');
+        str line = str_slice(rest, 0, end < 0 ? rest.len : (size_t)end);
+        rest = end < 0 ? STR("") : str_slice(rest, (size_t)end + 1, rest.len);
+        if (str_starts(line, STR("LOCATION:")))
+            continue;
+        ptrdiff_t code = str_find(line, STR(":  "));
+        bool coded = code >= 0 && is_sqlstate(str_slice(line, (size_t)code + 3, line.len));
+        failures += coded || str_starts(line, STR("connection to server"));
+        if (coded) {
+            final += is_final(str_slice(line, (size_t)code + 3, line.len));
+            buf_str(out, str_slice(line, 0, (size_t)code + 2));
+            line = str_slice(line, (size_t)code + 10, line.len);
+        } else {
+            final += is_final_text(line);
+        }
+        buf_str(out, line);
+        buf_char(out, '\n');
+    }
+    return final > 0 && final >= failures;
 }
 
 /* --- the check ------------------------------------------------------------------------------- */
@@ -140,6 +205,7 @@ static void connect_to(struct pg_conn *c) {
         fail(c, PQerrorMessage(c->pq));
     } else {
         PQsetNoticeReceiver(c->pq, ignore_notice, NULL);
+        PQsetErrorVerbosity(c->pq, PQERRORS_VERBOSE); /* the text then says the SQLSTATE */
         pg_conn_watch(c, UV_WRITABLE);
     }
 }
@@ -161,8 +227,15 @@ static void resolve_fiber(void *arg) {
     }
 }
 
+/* Who waits for the first connection hears why there is none before the connect timeout is over. */
+static int64_t timeout_us(const struct pg_pool *p) {
+    int64_t us = p->o.connect_timeout_us;
+    return p->awaiting ? us / 100 * PG_AWAIT_PERCENT : us;
+}
+
 static void on_connect_timeout(struct rt_timer *t) {
     struct pg_conn *c = CONTAINER_OF(t, struct pg_conn, timer);
+    c->pool->refused = false;
     char text[300] = "";
     if (c->pq)
         snprintf(text, sizeof(text), "%s", PQerrorMessage(c->pq));
@@ -172,7 +245,7 @@ static void on_connect_timeout(struct rt_timer *t) {
         host = pg_conninfo_get(c->pool->info, "host");
     snprintf(text + strlen(text), sizeof(text) - strlen(text),
              "the database on %s does not answer within %lld ms", host ? host : "this machine",
-             (long long)(c->pool->o.connect_timeout_us / 1000));
+             (long long)((rt_mono_us(c->pool->rt) - c->started_us) / 1000));
     pg_conninfo_redact(c->pool->info, text, &err);
     pg_conn_close(c, &err);
 }
@@ -197,7 +270,8 @@ static void start_deferred(struct rt_defer *d) {
 
 /* Never inside the call: what opened it may still be in the middle of something. */
 void pg_conn_start(struct pg_conn *c) {
-    rt_timer_start(c->pool->rt, &c->timer, c->pool->o.connect_timeout_us, on_connect_timeout);
+    c->started_us = rt_mono_us(c->pool->rt);
+    rt_timer_start(c->pool->rt, &c->timer, timeout_us(c->pool), on_connect_timeout);
     c->flush.fn = start_deferred;
     rt_defer(c->pool->rt, &c->flush);
 }

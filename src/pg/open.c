@@ -20,6 +20,7 @@ void pg_pool_options_default(struct pg_pool_options *o) {
         .backoff_us_max = 5000000,
         .waiting_max = 10000,
         .pipeline_depth_max = 128,
+        .pooled_depth_max = 1,
     };
 }
 
@@ -93,6 +94,8 @@ int pg_pool_open(struct rt *rt, const struct pg_pool_options *o, struct pg_pool 
         p->o.connections_min = p->o.connections_max;
     if (p->o.pipeline_depth_max == 0)
         p->o.pipeline_depth_max = 1;
+    if (p->o.pooled_depth_max == 0)
+        p->o.pooled_depth_max = 1;
     struct list *lists[] = {&p->conns, &p->dead, &p->listeners, &p->read, &p->ordered, &p->slow};
     for (size_t i = 0; i < ARRAY_COUNT(lists); i++)
         list_init(lists[i]);
@@ -111,10 +114,11 @@ int pg_pool_open(struct rt *rt, const struct pg_pool_options *o, struct pg_pool 
 }
 
 int pg_pool_await(struct pg_pool *p, struct err *err) {
-    int64_t until = rt_mono_us(p->rt) + p->o.connect_timeout_us;
+    /* A little longer than an attempt that began just now, whose text says more. */
+    int64_t until = rt_mono_us(p->rt) + p->o.connect_timeout_us / 100 * (PG_AWAIT_PERCENT + 1);
     int rc = 0;
     p->awaiting++;
-    while (p->stats.health != PG_UP && p->state == PG_POOL_OPEN && rc == 0) {
+    while (p->stats.health != PG_UP && p->state == PG_POOL_OPEN && rc == 0 && !p->refused) {
         pg_pool_maintain(p);
         rc = fiber_event_wait(&p->changed, until);
     }

@@ -132,6 +132,7 @@ struct pg_conn {
     struct rt_timer timer; /* connect timeout */
     struct rt_defer flush;
     struct pg_cancel *cancel;
+    int64_t started_us;
     int64_t up_us; /* when it became ready; 0: never was */
     int64_t idle_since_us, cancelled_us;
     /* out */
@@ -185,6 +186,7 @@ struct pg_pool {
     struct rt_defer reap, dispatch;
     unsigned failures; /* connections that failed or fell at once, since one that did not */
     struct err last_error;
+    bool refused; /* it would be for good: a wrong password, no such database, no TLS */
     struct fiber_event changed;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -204,7 +206,11 @@ void pg_conn_close(struct pg_conn *c, const struct err *why);
 void pg_conn_free(struct pg_conn *c);
 
 /* --- connect.c */
+#define PG_AWAIT_PERCENT                                                                           \
+    90 /* of the connect timeout, for the first connection and who waits for it */
 void pg_conn_start(struct pg_conn *c);
+/* libpq's text without the codes in it. True: the same would happen again, however often. */
+bool pg_connect_refused(const char *text, struct buf *out);
 void pg_conn_on_connecting(struct pg_conn *c);
 
 /* --- send.c: into the buffer; the socket gets it at the end of the turn */

@@ -32,8 +32,13 @@ static struct pg_work *first_of(const struct list *lane) {
 
 /* --- choosing -------------------------------------------------------------------------------- */
 
+/* Behind a pooler one unit at a time: when the answer to a unit passes PgBouncer while it has the
+ * next one only in part, it gives the server's connection away, and the rest of that unit ends up
+ * among the messages of another client (seen with 1.18). */
 static bool takes_units(const struct pg_conn *c) {
-    return c->state == PG_CONN_READY && !c->cancel && c->load < c->pool->o.pipeline_depth_max &&
+    const struct pg_pool *p = c->pool;
+    size_t load_max = p->stats.unnamed ? p->o.pooled_depth_max : p->o.pipeline_depth_max;
+    return c->state == PG_CONN_READY && !c->cancel && c->load < load_max &&
            c->out.len < PG_OUT_BYTES_FULL;
 }
 
@@ -347,6 +352,7 @@ void pg_pool_conn_ready(struct pg_conn *c) {
     if (p->stats.health == PG_DOWN && p->stats.connects)
         log_plain(LOG_INFO, "pg.connected", "the database answers again");
     p->stats.health = PG_UP;
+    p->refused = false;
     p->stats.connects++;
     metric_add(p->m.connects, 1);
     c->up_us = c->idle_since_us = rt_mono_us(p->rt);

@@ -91,6 +91,7 @@ struct pg_pool_options {
     int64_t backoff_us_max;    /* between attempts to connect; they double from 100 ms */
     size_t waiting_max;        /* units that wait to be sent; beyond: ERR_LIMIT */
     size_t pipeline_depth_max; /* units under way on one connection */
+    size_t pooled_depth_max;   /* the same behind a pooler; more than one is not safe: see pool.c */
     const char *session_setup; /* a statement that each new session runs, such as settings; only
                                   where no pooler gives the session to others; NULL: none */
     bool unnamed;              /* never use named prepared statements (a transaction pooler) */
@@ -101,8 +102,8 @@ void pg_pool_options_default(struct pg_pool_options *o);
 /* Makes the pool; connects in the background. url is checked here (ERR_INVALID). */
 MUST_CHECK int pg_pool_open(struct rt *rt, const struct pg_pool_options *o, struct pg_pool **out,
                             struct err *err);
-/* Until one connection stands, or the connect timeout is over: the last error, with the host but
- * never the password. */
+/* Until one connection stands, or the connect timeout is nearly over, or the server refuses for
+ * good (password, role, database, TLS): the last error, with the host but never the password. */
 MUST_CHECK MAY_SUSPEND int pg_pool_await(struct pg_pool *p, struct err *err);
 /* Units under way are finished until deadline_us (monotonic), the rest end with ERR_UNAVAILABLE;
  * closed() runs when all memory is returned. Listeners are closed with it. */
@@ -169,7 +170,7 @@ struct pg_stats {
     bool unnamed; /* a transaction pooler was noticed (or configured) */
     size_t connections, in_use, idle, waiting;
     uint64_t connects, connect_failures, units, statements, errors, timeouts, retries;
-    uint64_t writes; /* calls that gave bytes to a socket */
+    uint64_t writes;    /* calls that gave bytes to a socket */
     int server_version; /* 150004; 0 unknown yet */
 };
 void pg_pool_stats(const struct pg_pool *p, struct pg_stats *out);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "pg/conninfo_int.h"
+#include "pg/pg_int.h"
 
 static int resolve(struct rt *rt, str host, struct rt_address *out, size_t cap, size_t *out_count,
                    struct err *err) {
@@ -130,11 +131,53 @@ static void no_host_left(void **state) {
     pg_conninfo_free(info);
 }
 
+static void refusals(void **state) {
+    (void)state;
+#define AT  "connection to server at \"192.0.2.1\", port 5432 failed: "
+#define AT2 "connection to server at \"192.0.2.2\", port 5432 failed: "
+    static const struct {
+        const char *text, *plain;
+        bool final;
+    } cases[] = {
+        {AT "FATAL:  28P01: password authentication failed for user \"u\"\n"
+            "LOCATION:  auth_failed, auth.c:335\n",
+         AT "FATAL: password authentication failed for user \"u\"\n", true},
+        {AT "FATAL:  3D000: database \"d\" does not exist\n",
+         AT "FATAL: database \"d\" does not exist\n", true},
+        {AT "FATAL:  57P03: the database system is starting up\n",
+         AT "FATAL: the database system is starting up\n", false},
+        {AT "FATAL:  53300: sorry, too many clients already\n",
+         AT "FATAL: sorry, too many clients already\n", false},
+        {AT "Connection refused\n\tIs the server running on that host?\n",
+         AT "Connection refused\n\tIs the server running on that host?\n", false},
+        {AT "server does not support SSL, but SSL was required\n",
+         AT "server does not support SSL, but SSL was required\n", true},
+        {AT "SSL error: certificate verify failed\n", AT "SSL error: certificate verify failed\n",
+         true},
+        {AT "fe_sendauth: no password supplied\n", AT "fe_sendauth: no password supplied\n", true},
+        /* another host may come back */
+        {AT "Connection refused\n" AT2 "FATAL:  28000: role \"u\" does not exist\n",
+         AT "Connection refused\n" AT2 "FATAL: role \"u\" does not exist\n", false},
+        {AT "FATAL:  28P01: no\n" AT2 "FATAL:  28P01: no\n", AT "FATAL: no\n" AT2 "FATAL: no\n",
+         true},
+        {"", "", false},
+        {"FATAL:  28P01", "FATAL:  28P01\n", false}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct buf b;
+        buf_init(&b, 4096);
+        assert_int_equal(pg_connect_refused(cases[i].text, &b), cases[i].final);
+        buf_char(&b, '\0');
+        assert_string_equal(b.p, cases[i].plain);
+        buf_deinit(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(read_strings),
         cmocka_unit_test(refused),
         cmocka_unit_test(no_host_left),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("pg/conninfo", tests, NULL, NULL);
 }

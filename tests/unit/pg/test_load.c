@@ -141,6 +141,7 @@ static void limits(struct fixture *f) {
     struct pg_tx *tx;
     struct err err = {0};
     struct one o;
+    assert_int_equal(pg_pool_await(f->pool, &err), 0);
     assert_int_equal(pg_tx_begin(f->pool, &tx, &err), 0); /* the only connection */
     assert_int_equal(one_run(f, &o, "SELECT 1", NULL, 0), ERR_TIMEOUT);
     assert_int_equal(o.w.outcome, PG_NOT_SENT);
@@ -179,6 +180,7 @@ static void deadlines(struct fixture *f) {
     static struct queued q[3];
     size_t left = 3;
     static const char *const sql[] = {"SELECT pg_sleep(30)", "SELECT 2", "SELECT pg_sleep(31)"};
+    assert_int_equal(pg_pool_await(f->pool, NULL), 0);
     for (int i = 0; i < 3; i++) {
         q[i] = (struct queued){.left = &left, .fiber = fiber_self()};
         q[i].calls[0] = (struct pg_call){"q", sql[i], NULL, 0};
@@ -186,7 +188,7 @@ static void deadlines(struct fixture *f) {
                                   .calls = q[i].calls,
                                   .call_count = 1,
                                   .done = on_queued,
-                                  .timeout_us = i == 1 ? 0 : 100000 + i * 1000};
+                                  .timeout_us = i == 1 ? 0 : 500000 + i * 1000};
         assert_int_equal(pg_pool_submit(f->pool, &q[i].w, NULL), 0);
     }
     while (left > 0)

@@ -10,6 +10,7 @@ static struct fake fake;
 static void to_fake(struct fixture *f) {
     f->o.url = fake.url;
     f->o.unnamed = true;
+    f->o.pooled_depth_max = f->o.pipeline_depth_max; /* the fake is no pooler */
     f->o.connections_max = f->o.connections_min = 1;
     f->o.statement_timeout_us = 60000000;
     f->o.acquire_timeout_us = 60000000;

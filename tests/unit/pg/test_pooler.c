@@ -65,9 +65,39 @@ static void transactions(struct fixture *f) {
     assert_int_equal(number_of(f, "SELECT count(*) FROM p WHERE a = -1"), 1);
 }
 
+/* Units whose messages a pooler passes on in pieces; none may end up in another's. */
+static void pieces_main(void *arg) {
+    struct worker *w = arg;
+    size_t len = 3000 + (size_t)w->number * 500;
+    char *text = mem_calloc(1, len);
+    memset(text, 'a' + w->number % 26, len);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct one o;
+        struct pg_param p[] = {pg_bytea(str_n(text, len)), pg_int4(w->number)};
+        assert_int_equal(one_run(w->f, &o, "SELECT length($1) + get_byte($1, $2)", p, 2), 0);
+        assert_int_equal(o.number, (int)len + text[0]);
+    }
+    mem_free(text);
+}
+
+static void pieces(struct fixture *f) {
+    struct fiber_group g;
+    struct worker w[FIBERS];
+    struct pg_stats s;
+    fiber_group_init(&g);
+    for (int i = 0; i < FIBERS; i++) {
+        w[i] = (struct worker){f, i};
+        assert_int_equal(fiber_group_spawn(&g, f->rt, "pieces", pieces_main, &w[i], NULL), 0);
+    }
+    fiber_group_wait(&g);
+    pg_pool_stats(f->pool, &s);
+    assert_int_equal(s.errors, 0);
+}
+
 static void both(struct fixture *f) {
     use(f);
     transactions(f);
+    pieces(f);
 }
 
 static void behind(struct fixture *f) {
