@@ -57,6 +57,13 @@ static str header_configurable(struct api_request *r) {
     return out;
 }
 
+static str bearer(const struct api_request *r) {
+    str value = http_header(r->http, STR("authorization"));
+    if (value.len < 8 || !str_ieq(str_slice(value, 0, 7), STR("Bearer ")))
+        return STR_NULL;
+    return str_trim(str_slice(value, 7, value.len));
+}
+
 int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, struct err *err) {
     int rc = api_body_object(r, err);
     if (rc < 0)
@@ -77,6 +84,7 @@ int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, 
         out->assistant_id = assistant_id_of_graph(out->assistant_name);
     }
     out->header_configurable = header_configurable(r);
+    out->bearer = bearer(r);
     return 0;
 }
 

@@ -32,6 +32,7 @@
 #include "graphs/graphs.h"
 #include "http/client.h"
 #include "llm/port.h"
+#include "mcp/port.h"
 #include "store/assistants.h"
 
 #define STOP_GRACE_US        15000000 /* beyond the drain: the last answers, the database */
@@ -47,6 +48,7 @@ struct app {
     struct store store;
     struct http_client *client;
     struct llm *llm;
+    struct mcp *mcp;
     struct graphs_settings graphs;
     struct graph_services services;
     struct registry *registry;
@@ -242,6 +244,8 @@ static void graph_settings(const struct config *c, struct graphs_settings *out) 
     out->model_idle_timeout_us = c->model_idle_timeout_us;
     out->model_retries_max = (int)c->model_retries_max;
     out->http_get_hosts = c->http_tool_allow;
+    out->mcp_hosts = c->mcp_hosts;
+    out->mcp_timeout_us = c->mcp_timeout_us;
 }
 
 /* For people who look at the workers' rows. */
@@ -276,7 +280,8 @@ static struct engine_options engine_settings(struct app *app, int64_t sweep_us) 
                                    .pid = getpid()};
 }
 
-static int parts_open(struct app *app, struct err *err) {
+/* What graphs ask of the world. */
+static int services_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     struct http_client_options client = {.connections_max = (size_t)c->model_connections_max,
                                          .connections_per_host_max =
@@ -286,9 +291,21 @@ static int parts_open(struct app *app, struct err *err) {
     if (rc < 0)
         return rc;
     app->llm = llm_new(app->rt, app->client);
+    app->mcp = mcp_new(app->rt, app->client, NULL);
     graph_settings(c, &app->graphs);
-    app->services = (struct graph_services){
-        .rt = app->rt, .llm = app->llm, .http = app->client, .settings = &app->graphs};
+    app->services = (struct graph_services){.rt = app->rt,
+                                            .llm = app->llm,
+                                            .http = app->client,
+                                            .mcp = app->mcp,
+                                            .settings = &app->graphs};
+    return 0;
+}
+
+static int parts_open(struct app *app, struct err *err) {
+    const struct config *c = &app->config;
+    int rc = services_open(app, err);
+    if (rc < 0)
+        return rc;
     struct registry_options registry = {.ttl_us = c->graph_cache_ttl_ms * 1000,
                                         .entries_max = (size_t)c->graph_cache_count_max};
     struct store_settings store;
@@ -362,6 +379,7 @@ static void close_all(struct app *app) {
     engine_close(app->engine);
     registry_free(app->registry);
     llm_free(app->llm);
+    mcp_free(app->mcp);
     if (app->client) {
         http_client_close(app->client, on_client_closed, app);
         rt_run(app->rt);

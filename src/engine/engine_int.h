@@ -47,7 +47,7 @@ struct live_run {
     bool slot_lost;    /* another worker's run took the thread first */
     bool adopted;      /* another worker had it before */
     bool topic_held;   /* its fragments are written in its name */
-    str owner;
+    str owner, bearer;
     bool temporary, cancel_on_disconnect, hand_back;
     bool kept; /* temporary, but its thread stays for repeated requests */
     unsigned modes;

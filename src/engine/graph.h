@@ -107,10 +107,12 @@ struct graph_config {         /* what compiling may look at: no secrets, no iden
     const struct graph_def *graph;
     yyjson_val *configurable; /* merged, keys of secrets and identity removed; NULL: {} */
 };
+struct mcp;
 struct graph_services {
     struct rt *rt;
     struct llm *llm;
     struct http_client *http;
+    struct mcp *mcp;      /* NULL: no tools of MCP servers */
     const void *settings; /* the graphs' own (struct graphs_settings) */
 };
 struct graph_def {
@@ -158,7 +160,10 @@ struct node_ctx {
     str input; /* the Send's argument; absent: the task is none */
     void *compiled;
     yyjson_val *configurable; /* the run's full merged one, secrets included; never log it */
-    bool want_tokens;         /* some stream mode of the run shows tokens */
+    str owner;                /* whom the run belongs to */
+    str bearer; /* the user's token, as the request that made the run carried it; never stored, so
+                 * absent once another process or a restart has taken the run over */
+    bool want_tokens; /* some stream mode of the run shows tokens */
     struct id run_id, thread_id;
     int step;
     int attempt; /* from 1; more: the retry policy tries again */

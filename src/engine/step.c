@@ -33,6 +33,8 @@ static void task_init(struct frame *f, const struct planned *planned, struct tas
         .input = planned->input,
         .compiled = f->compiled->object,
         .configurable = run->configurable,
+        .owner = run->owner,
+        .bearer = run->bearer,
         .want_tokens =
             (run->modes & (STREAM_MESSAGES | STREAM_MESSAGES_TUPLE | STREAM_EVENTS)) != 0 &&
             (!f->parent || run->subgraphs),

@@ -623,6 +623,7 @@ static struct live_run *run_of_request(struct engine *e, const struct run_submit
     run->kept = run->temporary && s->kept;
     run->cancel_on_disconnect = q->on_disconnect == ON_DISCONNECT_CANCEL;
     run->owner = arena_dup(&run->arena, s->who->owner);
+    run->bearer = arena_dup(&run->arena, s->bearer);
     int64_t now = rt_now_us(e->rt);
     run->row = (struct run){.id = id_v7(),
                             .thread_id = q->stateless ? id_v7() : s->thread_id,

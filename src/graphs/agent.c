@@ -6,7 +6,7 @@
 #include "graphs/agent.h"
 
 #include "graphs/builder.h"
-#include "graphs/model_turn.h"
+#include "graphs/mcp_tools.h"
 #include "graphs/tool_calls.h"
 
 static const struct graphs_settings *settings_of(const struct node_ctx *ctx) {
@@ -24,7 +24,7 @@ static int run_agent(struct node_ctx *ctx, struct err *err) {
     c = tool_calls_complete(ctx->arena, &c);
     request.messages = c.messages;
     request.message_count = c.count;
-    rc = model_turn(ctx, &request, agent_config_provider(ctx->compiled), &answer, err);
+    rc = agent_turn(ctx, ctx->compiled, &request, true, &answer, err);
     if (rc == 0)
         node_write_message(ctx, "messages", &answer);
     return rc;

@@ -4,7 +4,7 @@
  *   model_name, model   "provider:model", or a model of the server's default provider
  *   base_url            an address in place of the provider's, that speaks the provider's dialect
  *   custom_model_name   the model's name at base_url ("custom:" in model_name needs it)
- *   temperature, max_tokens, system_prompt, tools
+ *   temperature, max_tokens, system_prompt, tools, mcp_config (mcp_config.h)
  *
  * Null and "" count as not set, since forms send every field. Temperature and max_tokens are sent
  * only when they are configured: reasoning models refuse a temperature, a limit of ours would cut
@@ -167,11 +167,9 @@ static int read_tools(struct agent_config *c, const struct graphs_settings *s, y
     return 0;
 }
 
-/* Assistants of other servers carry these; without them the model would invent tools. */
+/* Assistants of other servers carry this; without it the model would invent what it cannot find. */
 static int refuse_unbuilt(yyjson_val *from, struct err *err) {
-    yyjson_val *mcp = json_get(from, "mcp_config"), *rag = json_get(from, "rag");
-    if (yyjson_arr_size(json_get(mcp, "servers")) > 0 || is_set(json_get(mcp, "url")))
-        return err_set(err, ERR_UNSUPPORTED, "configurable.mcp_config: is not built yet");
+    yyjson_val *rag = json_get(from, "rag");
     if (yyjson_arr_size(json_get(rag, "collections")) > 0)
         return err_set(err, ERR_UNSUPPORTED, "configurable.rag: is not built yet");
     return 0;
@@ -262,6 +260,8 @@ static int read_all(struct agent_config *c, const struct graphs_settings *s, yyj
         rc = read_text(from, "system_prompt", AGENT_SYSTEM_PROMPT_BYTES_MAX, &prompt, err);
     if (rc == 0)
         rc = read_tools(c, s, from, err);
+    if (rc == 0)
+        rc = mcp_config_read(&c->arena, json_get(from, "mcp_config"), &c->mcp, err);
     if (rc == 0)
         rc = refuse_unbuilt(from, err);
     if (rc < 0)

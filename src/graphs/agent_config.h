@@ -9,6 +9,7 @@
 #define HF_GRAPHS_AGENT_CONFIG_H
 
 #include "graphs/graphs.h"
+#include "graphs/mcp_config.h"
 #include "llm/port.h"
 
 struct agent_provider;
@@ -24,7 +25,8 @@ struct agent_config {
     int max_tokens;    /* 0: not sent */
     str system_prompt; /* absent: none */
     unsigned tools;    /* set of tool indices, see tools.h */
-    str tools_json;    /* for the model; absent: none */
+    str tools_json;    /* for the model, of the built-in ones; absent: none */
+    struct mcp_config mcp;
 };
 
 #define AGENT_SYSTEM_PROMPT_BYTES_MAX ((size_t)256 * 1024)

@@ -6,7 +6,7 @@
  * so often; the last time it is offered no tools, so that it answers. Without it is asked once,
  * and its calls are another node's work. */
 #include "graphs/document_int.h"
-#include "graphs/model_turn.h"
+#include "graphs/mcp_tools.h"
 #include "graphs/tool_calls.h"
 #include "model/extract.h"
 
@@ -84,13 +84,13 @@ static int begin(struct dialogue *d, struct llm_request *request, struct err *er
     return rc;
 }
 
-static int turn(struct dialogue *d, struct llm_request *request, struct err *err) {
+static int turn(struct dialogue *d, struct llm_request *request, bool offer, struct err *err) {
     const struct agent_config *config = document_compiled(d->ctx)->models[d->node->index];
     struct conversation whole = tool_calls_complete(d->ctx->arena, &d->c);
     struct message answer;
     request->messages = whole.messages;
     request->message_count = whole.count;
-    int rc = model_turn(d->ctx, request, agent_config_provider(config), &answer, err);
+    int rc = agent_turn(d->ctx, config, request, offer, &answer, err);
     if (rc == 0)
         rc = message_load(d->ctx->arena, &answer, err);
     if (rc == 0)
@@ -115,9 +115,7 @@ static int converse(struct dialogue *d, struct llm_request *request, struct err 
     int rc = iterations(d, &left, err);
     bool loops = d->node->iterations != NULL;
     while (rc == 0) {
-        if (loops && left == 1)
-            request->tools = STR_NULL;
-        rc = turn(d, request, err);
+        rc = turn(d, request, !loops || left > 1, err);
         const struct message *last = d->c.count ? &d->c.messages[d->c.count - 1] : NULL;
         if (rc < 0 || --left == 0 || tool_calls_count(last) == 0)
             return rc;

@@ -14,8 +14,8 @@ extern const char research_agent_json[]; /* made by tools/embed */
 extern const unsigned research_agent_json_len;
 
 void graphs_settings_default(struct graphs_settings *out) {
-    *out =
-        (struct graphs_settings){.model_name = STR("openai:gpt-4o-mini"), .model_retries_max = 2};
+    *out = (struct graphs_settings){
+        .model_name = STR("openai:gpt-4o-mini"), .model_retries_max = 2, .mcp_hosts = STR("*")};
 }
 
 static const struct graph_def *research_agent_new(void) {

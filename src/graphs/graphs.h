@@ -24,6 +24,10 @@ struct graphs_settings {
     /* Comma list of what http_get may ask: "host" (the scheme's own port) or "host:port". A private
      * or loopback address only when it stands here as a number. Empty: nothing. */
     str http_get_hosts;
+    /* Comma list of where MCP servers may be: "*" is every host with public addresses only; a named
+     * one may also be private. Empty: nowhere. */
+    str mcp_hosts;
+    int64_t mcp_timeout_us; /* of a call without a sign of the server; 0: 60 s */
 };
 /* "openai:gpt-4o-mini", public addresses, no keys, no hosts, 2 retries. */
 void graphs_settings_default(struct graphs_settings *out);

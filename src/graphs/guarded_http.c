@@ -257,3 +257,43 @@ int guarded_fetch(const struct graph_services *services, struct arena *a,
     int rc = choose_address(services, a, &t, &address, err);
     return rc < 0 ? rc : fetch(services, a, request, address, out, err);
 }
+
+static bool has_star(str hosts) {
+    str entry;
+    while (str_split_next(&hosts, ',', &entry))
+        if (str_eq(str_trim(entry), STR("*")))
+            return true;
+    return false;
+}
+
+int guarded_address(const struct graph_services *services, struct arena *a, str url, str hosts,
+                    str *out, bool *out_named, struct err *err) {
+    struct rt_address found[ADDRESSES_MAX];
+    struct target t;
+    size_t count = 0;
+    const char *why = split_url(url, &t);
+    if (why)
+        return err_set(err, ERR_FORBIDDEN, "%s", why);
+    bool named = is_allowed(hosts, &t);
+    if (!named && !has_star(hosts))
+        return err_set(err, ERR_FORBIDDEN,
+                       "the server does not allow the host " STR_FMT ", port " STR_FMT,
+                       STR_ARG(str_slice(t.host, 0, 100)), STR_ARG(t.port));
+    if (t.numeric && !named && !tool_address_is_public(t.host))
+        return err_set(err, ERR_FORBIDDEN, "a private address is not allowed");
+    *out = t.host;
+    *out_named = named;
+    if (t.numeric)
+        return 0;
+    int rc = rt_resolve(services->rt, t.host, found, ADDRESSES_MAX, &count, NULL);
+    if (rc == ERR_CANCELLED || fiber_cancelled())
+        return err_set(err, ERR_CANCELLED, "the request was cancelled");
+    if (rc < 0 || count == 0)
+        return err_set(err, ERR_UNAVAILABLE, "the host's name cannot be resolved");
+    for (size_t i = 0; i < count && !named; i++)
+        if (!tool_address_is_public(str_of(found[i].text)))
+            return err_set(err, ERR_FORBIDDEN,
+                           "the host's name leads to a private address, which is not allowed");
+    *out = arena_dup(a, str_of(found[0].text));
+    return 0;
+}

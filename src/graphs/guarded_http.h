@@ -29,6 +29,13 @@ struct guarded_answer {
 MUST_CHECK MAY_SUSPEND int guarded_fetch(const struct graph_services *services, struct arena *a,
                                          const struct guarded_request *request,
                                          struct guarded_answer *out, struct err *err);
+/* The address to connect to for a URL, when it may be asked: `hosts` is a comma list as above, with
+ * two differences. "*" stands for every host whose addresses are all public; a host named in the
+ * list may have private addresses, for then it was meant. *out_named: it was named.
+ * ERR_FORBIDDEN with the reason, ERR_UNAVAILABLE when the name has no address. */
+MUST_CHECK MAY_SUSPEND int guarded_address(const struct graph_services *services, struct arena *a,
+                                           str url, str hosts, str *out, bool *out_named,
+                                           struct err *err);
 bool tool_address_is_public(str address); /* numeric IPv4 or IPv6 */
 
 #endif

@@ -10,6 +10,8 @@
 struct turn {
     struct node_ctx *ctx;
     str message_id, provider;
+    model_notes_fn notes;
+    void *notes_arg;
 };
 
 static void on_delta(void *arg, const struct llm_delta *d) {
@@ -64,7 +66,7 @@ static void write_invalid(struct json_writer *w, const struct llm_tool_call *cal
 
 static str response_metadata(struct turn *t, const struct llm_response *response) {
     struct buf b;
-    buf_init(&b, 64 * 1024);
+    buf_init(&b, (size_t)1 << 20);
     struct json_writer w = json_writer(&b);
     jw_object(&w);
     jw_key(&w, "finish_reason");
@@ -73,6 +75,8 @@ static str response_metadata(struct turn *t, const struct llm_response *response
     jw_str(&w, str_slice(response->model, 0, 1000));
     jw_key(&w, "model_provider");
     jw_str(&w, t->provider);
+    if (t->notes)
+        t->notes(t->notes_arg, &w, response);
     jw_object_end(&w);
     ASSERT(buf_ok(&b));
     str json = arena_dup(t->ctx->arena, buf_view(&b));
@@ -108,8 +112,13 @@ static void make_answer(struct turn *t, const struct llm_response *response, str
 
 int model_turn(struct node_ctx *ctx, struct llm_request *request, str provider, struct message *out,
                struct err *err) {
+    return model_turn_noted(ctx, request, provider, NULL, NULL, out, err);
+}
+
+int model_turn_noted(struct node_ctx *ctx, struct llm_request *request, str provider,
+                     model_notes_fn notes, void *arg, struct message *out, struct err *err) {
     struct llm_response response;
-    struct turn t = {.ctx = ctx, .provider = provider};
+    struct turn t = {.ctx = ctx, .provider = provider, .notes = notes, .notes_arg = arg};
     t.message_id =
         arena_printf(ctx->arena, "run-" STR_FMT, STR_ARG(id_dashed(ctx->arena, id_v7())));
     request->stream = ctx->want_tokens;

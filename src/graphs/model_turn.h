@@ -13,5 +13,11 @@
  * and message carry the same id. provider: for the message's metadata. */
 MUST_CHECK MAY_SUSPEND int model_turn(struct node_ctx *ctx, struct llm_request *request,
                                       str provider, struct message *out, struct err *err);
+/* The same; notes (may be NULL) appends members to the message's response_metadata. */
+typedef void (*model_notes_fn)(void *arg, struct json_writer *w,
+                               const struct llm_response *response);
+MUST_CHECK MAY_SUSPEND int model_turn_noted(struct node_ctx *ctx, struct llm_request *request,
+                                            str provider, model_notes_fn notes, void *arg,
+                                            struct message *out, struct err *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include "graphs/tool_calls.h"
 
 #include "base/clock.h"
+#include "graphs/mcp_tools.h"
 #include "graphs/tools.h"
 
 struct conversation conversation_of(struct node_ctx *ctx, const char *channel, size_t room) {
@@ -85,11 +86,50 @@ struct conversation tool_calls_complete(struct arena *a, const struct conversati
 struct job {
     struct node_ctx *ctx;
     const struct agent_config *config;
+    const struct mcp_set *mcp;
+    const struct message *caller;
     yyjson_val *call;
     bool valid; /* its arguments could be read */
     int rc;
     struct tool_answer answer;
 };
+
+static str all_names(struct job *j) {
+    struct arena *a = j->ctx->arena;
+    str builtin = tools_names(a, j->config->tools), others = mcp_set_names(a, j->mcp);
+    return arena_printf(a, STR_FMT "%s" STR_FMT, STR_ARG(builtin),
+                        builtin.len && others.len ? ", " : "", STR_ARG(others));
+}
+
+static void refuse_arguments(struct job *j, str schema) {
+    j->answer.failed = true;
+    j->answer.text = arena_printf(
+        j->ctx->arena, "Error: the arguments must be a JSON object. Their schema is " STR_FMT,
+        STR_ARG(schema));
+}
+
+/* A tool that is not built in. */
+static void run_mcp(struct job *j, str name) {
+    str why;
+    struct arena *a = j->ctx->arena;
+    const struct mcp_entry *entry = mcp_set_find(j->mcp, j->config, j->caller, name, a, &why);
+    if (!entry) {
+        j->answer.failed = true;
+        j->answer.text =
+            why.p
+                ? arena_printf(a, "Error: " STR_FMT, STR_ARG(why))
+                : arena_printf(a,
+                               "Error: " STR_FMT " is not a valid tool, try one of [" STR_FMT "].",
+                               STR_ARG(str_slice(name, 0, 200)), STR_ARG(all_names(j)));
+    } else if (!j->valid) {
+        refuse_arguments(j, entry->tool.schema);
+    } else {
+        int64_t begun_us = clock_mono_us();
+        j->rc = mcp_set_call(j->ctx, j->config, entry, json_str(json_get(j->call, "id")),
+                             json_get(j->call, "args"), &j->answer);
+        node_observe(j->ctx, "tool", clock_mono_us() - begun_us);
+    }
+}
 
 static void run_job(void *arg) {
     struct job *j = arg;
@@ -98,17 +138,11 @@ static void run_job(void *arg) {
     str name = json_str(json_get(j->call, "name"));
     const struct tool *tool = tool_find(name);
     if (!tool || !(c->tools & tool_bit(tool))) {
-        j->answer.failed = true;
-        j->answer.text = arena_printf(
-            ctx->arena, "Error: " STR_FMT " is not a valid tool, try one of [" STR_FMT "].",
-            STR_ARG(str_slice(name, 0, 200)), STR_ARG(tools_names(ctx->arena, c->tools)));
+        run_mcp(j, name);
         return;
     }
     if (!j->valid) {
-        j->answer.failed = true;
-        j->answer.text = arena_printf(
-            ctx->arena, "Error: the arguments must be a JSON object. Their schema is %s",
-            tool->parameters);
+        refuse_arguments(j, str_of(tool->parameters));
         return;
     }
     struct tool_call call = {.services = ctx->services,
@@ -149,28 +183,46 @@ static bool find_caller(const struct conversation *c, size_t *out) {
     return false;
 }
 
+static bool wants_mcp(const struct agent_config *config, const struct job *jobs, size_t count) {
+    for (size_t i = 0; i < count && config->mcp.count > 0; i++)
+        if (!tool_find(json_str(json_get(jobs[i].call, "name"))))
+            return true;
+    return false;
+}
+
+static void make_message(const struct job *j, struct message *out) {
+    struct message_tool m = {.tool_call_id = json_str(json_get(j->call, "id")),
+                             .name = json_str(json_get(j->call, "name")),
+                             .content = j->answer.text,
+                             .blocks = j->answer.blocks,
+                             .artifact = j->answer.artifact,
+                             .error = j->answer.failed};
+    message_make_tool_answer(j->ctx->arena, &m, out);
+}
+
 int tool_calls_run(struct node_ctx *ctx, const struct agent_config *config,
                    const struct conversation *c, struct message **out, size_t *out_count,
                    struct err *err) {
+    struct mcp_set mcp = {0};
     size_t at, count = 0;
     if (!find_caller(c, &at))
         return err_set(err, ERR_INVALID, "there is no AI message whose tools could be run");
     const struct message *caller = &c->messages[at];
     struct job *jobs = ARENA_ARRAY(ctx->arena, struct job, tool_calls_count(caller) + 1);
     for (size_t i = 0; i < tool_calls_count(caller); i++) {
-        struct job j = {.ctx = ctx, .config = config};
+        struct job j = {.ctx = ctx, .config = config, .mcp = &mcp, .caller = caller};
         j.call = call_at(caller, i, &j.valid);
         if (!is_answered(c, at, json_str(json_get(j.call, "id"))))
             jobs[count++] = j;
     }
-    int rc = run_jobs(ctx, jobs, count, err);
+    int rc = wants_mcp(config, jobs, count) ? mcp_set_load(ctx, config, &mcp, err) : 0;
+    if (rc == 0)
+        rc = run_jobs(ctx, jobs, count, err);
     if (rc < 0)
         return rc;
     *out = ARENA_ARRAY(ctx->arena, struct message, count + 1);
     *out_count = count;
     for (size_t i = 0; i < count; i++)
-        message_make_tool(ctx->arena, STR_NULL, json_str(json_get(jobs[i].call, "id")),
-                          json_str(json_get(jobs[i].call, "name")), jobs[i].answer.text,
-                          jobs[i].answer.failed, &(*out)[i]);
+        make_message(&jobs[i], &(*out)[i]);
     return 0;
 }

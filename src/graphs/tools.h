@@ -18,6 +18,8 @@ struct tool_call {
 struct tool_answer {
     str text;
     bool failed;
+    str blocks;   /* JSON array of content blocks in place of the text; absent: none */
+    str artifact; /* JSON value that is kept beside the content; absent: none */
 };
 struct tool {
     const char *name, *description;

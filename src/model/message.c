@@ -756,6 +756,14 @@ static void make_open(struct buf *b, struct json_writer *w, str content) {
     jw_str(w, content.p ? content : STR(""));
 }
 
+static void make_open_json(struct buf *b, struct json_writer *w, str content) {
+    buf_init(b, SIZE_MAX / 2);
+    *w = json_writer(b);
+    jw_object(w);
+    jw_key(w, "content");
+    jw_raw(w, content);
+}
+
 static void make_common(struct json_writer *w, str additional, str response_metadata, str id) {
     jw_key(w, "additional_kwargs");
     jw_raw(w, str_empty(additional) ? STR("{}") : additional);
@@ -806,24 +814,37 @@ void message_make_ai(struct arena *a, const struct message_ai *in, struct messag
     make_close(a, &b, &w, out);
 }
 
-void message_make_tool(struct arena *a, str id, str tool_call_id, str name, str content, bool error,
-                       struct message *out) {
+void message_make_tool_answer(struct arena *a, const struct message_tool *in, struct message *out) {
     struct buf b;
     struct json_writer w;
-    make_identity(a, MESSAGE_TOOL, id, out);
-    make_open(&b, &w, content);
+    make_identity(a, MESSAGE_TOOL, in->id, out);
+    if (in->blocks.p)
+        make_open_json(&b, &w, in->blocks);
+    else
+        make_open(&b, &w, in->content);
     make_common(&w, STR_NULL, STR_NULL, out->id);
-    if (name.p) {
+    if (in->name.p) {
         jw_key(&w, "name");
-        jw_str(&w, name);
+        jw_str(&w, in->name);
     }
     jw_key(&w, "type");
     jw_z(&w, "tool");
     jw_key(&w, "tool_call_id");
-    jw_str(&w, tool_call_id.p ? tool_call_id : STR(""));
+    jw_str(&w, in->tool_call_id.p ? in->tool_call_id : STR(""));
+    if (in->artifact.p) {
+        jw_key(&w, "artifact");
+        jw_raw(&w, in->artifact);
+    }
     jw_key(&w, "status");
-    jw_z(&w, error ? "error" : "success");
+    jw_z(&w, in->error ? "error" : "success");
     make_close(a, &b, &w, out);
+}
+
+void message_make_tool(struct arena *a, str id, str tool_call_id, str name, str content, bool error,
+                       struct message *out) {
+    struct message_tool in = {
+        .id = id, .tool_call_id = tool_call_id, .name = name, .content = content, .error = error};
+    message_make_tool_answer(a, &in, out);
 }
 
 void message_make_human(struct arena *a, str id, str content, struct message *out) {

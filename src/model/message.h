@@ -62,6 +62,13 @@ struct message_ai {
 void message_make_ai(struct arena *a, const struct message_ai *in, struct message *out);
 void message_make_tool(struct arena *a, str id, str tool_call_id, str name, str content, bool error,
                        struct message *out);
+struct message_tool {
+    str id, tool_call_id, name, content;
+    str blocks;   /* JSON array of content blocks in place of content; absent: none */
+    str artifact; /* JSON value; absent: none */
+    bool error;
+};
+void message_make_tool_answer(struct arena *a, const struct message_tool *in, struct message *out);
 void message_make_human(struct arena *a, str id, str content, struct message *out);
 
 #endif

@@ -43,54 +43,54 @@ static int read_with(struct arena *a, const struct graphs_settings *s, const cha
 #define GEMINI "https://generativelanguage.googleapis.com/v1beta"
 #define OWN    "\"base_url\":\"http://own:1/v1/\""
 static const struct {
-        const char *json, *wire, *model, *url, *key, *shown;
+    const char *json, *wire, *model, *url, *key, *shown;
 } REQUESTS[] = {
-        {"{}", "openai", "gpt-4o-mini", "https://api.openai.com/v1", "key-openai", "openai"},
-        {"{\"model_name\":null,\"model\":\"\",\"base_url\":\"\",\"temperature\":null}", "openai",
-         "gpt-4o-mini", "https://api.openai.com/v1", "key-openai", "openai"},
-        {"{\"model\":\"gpt-5\"}", "openai", "gpt-5", "https://api.openai.com/v1", "key-openai",
-         "openai"},
-        {"{\"model\":\"gpt-5\",\"model_name\":\"google:gemini-2.5\"}", "google_genai", "gemini-2.5",
-         GEMINI, "key-google", "google"},
-        {"{\"model_name\":\"google_genai:gemini-2.5\"}", "google_genai", "gemini-2.5", GEMINI,
-         "key-google", "google_genai"},
-        /* Google's other address speaks another dialect; the server's key is not for there. */
-        {"{\"model_name\":\"google:gemini-2.5\",\"base_url\":\"" GEMINI "/openai\"}", "custom",
-         "gemini-2.5", GEMINI "/openai", "key-custom", "google"},
-        {"{\"model_name\":\"google_vertexai:gemini-2.5\",\"vertexai_api_key\":\"ya29.x\"}",
-         "google_vertexai", "gemini-2.5", "https://aiplatform.googleapis.com/v1/publishers/google",
-         "ya29.x", "google_vertexai"},
-        /* Names that say whose they are. */
-        {"{\"model\":\"claude-sonnet-4-5\",\"anthropic_api_key\":\"k\"}", "anthropic",
-         "claude-sonnet-4-5", "https://api.anthropic.com", "k", "anthropic"},
-        {"{\"model\":\"gemini-2.5-pro\"}", "google_genai", "gemini-2.5-pro", GEMINI, "key-google",
-         "google_genai"},
-        {"{" OWN ",\"model_name\":\"anthropic:claude\",\"anthropic_api_key\":\"k\"}", "anthropic",
-         "claude", "http://own:1/v1", "k", "anthropic"},
-        {"{" OWN ",\"model_name\":\"google_genai:g\"}", "google_genai", "g", "http://own:1/v1",
-         "key-custom", "google_genai"},
-        {"{\"model_name\":\"anthropic:claude\",\"anthropic_api_key\":\"k\"}", "anthropic", "claude",
-         "https://api.anthropic.com", "k", "anthropic"},
-        {"{\"apiKeys\":{\"OPENAI_API_KEY\":\"mine\"}}", "openai", "gpt-4o-mini",
-         "https://api.openai.com/v1", "mine", "openai"},
-        {"{\"openai_api_key\":\"mine\"}", "openai", "gpt-4o-mini", "https://api.openai.com/v1",
-         "mine", "openai"},
-        /* The server's address said again is still the server's. */
-        {"{\"base_url\":\"https://api.openai.com/v1\"}", "openai", "gpt-4o-mini",
-         "https://api.openai.com/v1", "key-openai", "openai"},
-        /* An address of its own: never the provider's key of the server. */
-        {"{" OWN "}", "openai", "gpt-4o-mini", "http://own:1/v1", "key-custom", "openai"},
-        {"{" OWN ",\"custom_api_key\":\"k\"}", "openai", "gpt-4o-mini", "http://own:1/v1", "k",
-         "openai"},
-        {"{" OWN ",\"model_name\":\"llama3:8b\"}", "custom", "llama3:8b", "http://own:1/v1",
-         "key-custom", "custom"},
-        {"{" OWN ",\"model_name\":\"custom:\",\"custom_model_name\":\"m\"}", "custom", "m",
-         "http://own:1/v1", "key-custom", "custom"},
-        {"{" OWN ",\"model_name\":\"custom:x\"}", "custom", "x", "http://own:1/v1", "key-custom",
-         "custom"},
-        /* A name that a form kept, without an address. */
-        {"{\"custom_model_name\":\"m\"}", "openai", "gpt-4o-mini", "https://api.openai.com/v1",
-         "key-openai", "openai"},
+    {"{}", "openai", "gpt-4o-mini", "https://api.openai.com/v1", "key-openai", "openai"},
+    {"{\"model_name\":null,\"model\":\"\",\"base_url\":\"\",\"temperature\":null}", "openai",
+     "gpt-4o-mini", "https://api.openai.com/v1", "key-openai", "openai"},
+    {"{\"model\":\"gpt-5\"}", "openai", "gpt-5", "https://api.openai.com/v1", "key-openai",
+     "openai"},
+    {"{\"model\":\"gpt-5\",\"model_name\":\"google:gemini-2.5\"}", "google_genai", "gemini-2.5",
+     GEMINI, "key-google", "google"},
+    {"{\"model_name\":\"google_genai:gemini-2.5\"}", "google_genai", "gemini-2.5", GEMINI,
+     "key-google", "google_genai"},
+    /* Google's other address speaks another dialect; the server's key is not for there. */
+    {"{\"model_name\":\"google:gemini-2.5\",\"base_url\":\"" GEMINI "/openai\"}", "custom",
+     "gemini-2.5", GEMINI "/openai", "key-custom", "google"},
+    {"{\"model_name\":\"google_vertexai:gemini-2.5\",\"vertexai_api_key\":\"ya29.x\"}",
+     "google_vertexai", "gemini-2.5", "https://aiplatform.googleapis.com/v1/publishers/google",
+     "ya29.x", "google_vertexai"},
+    /* Names that say whose they are. */
+    {"{\"model\":\"claude-sonnet-4-5\",\"anthropic_api_key\":\"k\"}", "anthropic",
+     "claude-sonnet-4-5", "https://api.anthropic.com", "k", "anthropic"},
+    {"{\"model\":\"gemini-2.5-pro\"}", "google_genai", "gemini-2.5-pro", GEMINI, "key-google",
+     "google_genai"},
+    {"{" OWN ",\"model_name\":\"anthropic:claude\",\"anthropic_api_key\":\"k\"}", "anthropic",
+     "claude", "http://own:1/v1", "k", "anthropic"},
+    {"{" OWN ",\"model_name\":\"google_genai:g\"}", "google_genai", "g", "http://own:1/v1",
+     "key-custom", "google_genai"},
+    {"{\"model_name\":\"anthropic:claude\",\"anthropic_api_key\":\"k\"}", "anthropic", "claude",
+     "https://api.anthropic.com", "k", "anthropic"},
+    {"{\"apiKeys\":{\"OPENAI_API_KEY\":\"mine\"}}", "openai", "gpt-4o-mini",
+     "https://api.openai.com/v1", "mine", "openai"},
+    {"{\"openai_api_key\":\"mine\"}", "openai", "gpt-4o-mini", "https://api.openai.com/v1", "mine",
+     "openai"},
+    /* The server's address said again is still the server's. */
+    {"{\"base_url\":\"https://api.openai.com/v1\"}", "openai", "gpt-4o-mini",
+     "https://api.openai.com/v1", "key-openai", "openai"},
+    /* An address of its own: never the provider's key of the server. */
+    {"{" OWN "}", "openai", "gpt-4o-mini", "http://own:1/v1", "key-custom", "openai"},
+    {"{" OWN ",\"custom_api_key\":\"k\"}", "openai", "gpt-4o-mini", "http://own:1/v1", "k",
+     "openai"},
+    {"{" OWN ",\"model_name\":\"llama3:8b\"}", "custom", "llama3:8b", "http://own:1/v1",
+     "key-custom", "custom"},
+    {"{" OWN ",\"model_name\":\"custom:\",\"custom_model_name\":\"m\"}", "custom", "m",
+     "http://own:1/v1", "key-custom", "custom"},
+    {"{" OWN ",\"model_name\":\"custom:x\"}", "custom", "x", "http://own:1/v1", "key-custom",
+     "custom"},
+    /* A name that a form kept, without an address. */
+    {"{\"custom_model_name\":\"m\"}", "openai", "gpt-4o-mini", "https://api.openai.com/v1",
+     "key-openai", "openai"},
 };
 
 static void test_requests(void **state) {
@@ -202,8 +202,9 @@ static void test_faults(void **state) {
          "configurable.tools[1]: must be one of current_time, calculator, http_get", ERR_INVALID},
         {"{\"tools\":[7]}",
          "configurable.tools[0]: must be one of current_time, calculator, http_get", ERR_INVALID},
-        {"{\"mcp_config\":{\"servers\":[{}]}}", "configurable.mcp_config: is not built yet",
-         ERR_UNSUPPORTED},
+        {"{\"mcp_config\":{\"servers\":[{}]}}",
+         "configurable.mcp_config.servers[0].url: must be an address with http:// or https://",
+         ERR_INVALID},
         {"{\"rag\":{\"collections\":[\"x\"]}}", "configurable.rag: is not built yet",
          ERR_UNSUPPORTED},
     };
@@ -279,7 +280,7 @@ static void test_schema(void **state) {
     assert_non_null(json_get(json_get(schema, "properties"), "messages"));
     assert_int_equal(json_parse(&a, str_of(AGENT_CONFIG_SCHEMA), &schema, NULL), 0);
     yyjson_val *properties = json_get(schema, "properties");
-    assert_int_equal(yyjson_obj_size(properties), 13);
+    assert_int_equal(yyjson_obj_size(properties), 14);
     yyjson_obj_foreach(properties, i, n, key, value) {
         /* A value of no kind that any member takes shows that the member is read. */
         str type = json_str(json_get(value, "type"));
