@@ -2,8 +2,7 @@
 /* assistants.c - the handlers of /assistants.
  *
  * Wherever a path names an assistant, a graph's name stands for the graph's own assistant. A graph
- * must be known to be given to an assistant. Graph and schemas are drawn from the registered
- * definition. */
+ * must be known to be given to an assistant. What the graph looks like: assistant_graph.c. */
 #include "api/api_int.h"
 #include "engine/engine.h"
 
@@ -245,116 +244,4 @@ int api_assistant_latest(struct api_request *r, struct err *err) {
     if (rc == 0)
         rc = assistant_set_latest(r->store, &r->who, id, version, r->arena, &out, err);
     return rc < 0 ? rc : reply_assistant(r, &out);
-}
-
-static int graph_of(struct api_request *r, const struct graph_def **out, struct err *err) {
-    struct id id;
-    struct assistant assistant;
-    int rc = api_param_assistant(r, 0, &id, err);
-    if (rc == 0)
-        rc = assistant_get(r->store, &r->who, id, r->arena, &assistant, err);
-    if (rc < 0)
-        return rc;
-    *out = graph_library_find(engine_library(r->engine), assistant.graph_id);
-    if (!*out)
-        return err_set(err, ERR_NOT_FOUND, "Graph \"%.100s\" not found", assistant.graph_id.p);
-    return 0;
-}
-
-static const char *node_name(const struct graph_def *g, int node) {
-    if (node == GRAPH_START)
-        return "__start__";
-    return node == GRAPH_END ? "__end__" : g->nodes[node].name;
-}
-
-static void write_terminal(struct json_writer *w, const char *id, const char *schema) {
-    jw_object(w);
-    jw_key(w, "id");
-    jw_z(w, id);
-    jw_key(w, "type");
-    jw_z(w, "schema");
-    jw_key(w, "data");
-    jw_raw(w, schema ? str_of(schema) : STR("{}"));
-    jw_object_end(w);
-}
-
-static void write_nodes(struct json_writer *w, const struct graph_def *g) {
-    jw_array(w);
-    write_terminal(w, "__start__", g->input_schema);
-    for (size_t i = 0; i < g->node_count; i++) {
-        jw_object(w);
-        jw_key(w, "id");
-        jw_z(w, g->nodes[i].name);
-        jw_key(w, "type");
-        jw_z(w, "runnable");
-        jw_key(w, "data");
-        jw_object(w);
-        jw_key(w, "id");
-        jw_raw(w, STR("[\"langgraph\",\"RunnableCallable\"]"));
-        jw_key(w, "name");
-        jw_z(w, g->nodes[i].name);
-        jw_object_end(w);
-        jw_object_end(w);
-    }
-    write_terminal(w, "__end__", g->output_schema);
-    jw_array_end(w);
-}
-
-static void write_edges(struct json_writer *w, const struct graph_def *g) {
-    jw_array(w);
-    for (size_t i = 0; i < g->edge_count; i++) {
-        const struct graph_edge *edge = &g->edges[i];
-        jw_object(w);
-        jw_key(w, "source");
-        jw_z(w, node_name(g, edge->from));
-        jw_key(w, "target");
-        jw_z(w, node_name(g, edge->to));
-        jw_key(w, "conditional");
-        jw_bool(w, edge->condition != NULL);
-        if (edge->condition) {
-            jw_key(w, "data");
-            jw_z(w, edge->condition);
-        }
-        jw_object_end(w);
-    }
-    jw_array_end(w);
-}
-
-int api_assistant_graph(struct api_request *r, struct err *err) {
-    const struct graph_def *g;
-    int rc = graph_of(r, &g, err);
-    if (rc < 0)
-        return rc;
-    struct json_writer w = api_json(r);
-    jw_object(&w);
-    jw_key(&w, "nodes");
-    write_nodes(&w, g);
-    jw_key(&w, "edges");
-    write_edges(&w, g);
-    jw_object_end(&w);
-    return api_reply_json(r, 200);
-}
-
-int api_assistant_schemas(struct api_request *r, struct err *err) {
-    const struct graph_def *g;
-    int rc = graph_of(r, &g, err);
-    if (rc < 0)
-        return rc;
-    const struct {
-        const char *key, *schema;
-    } all[] = {
-        {"input_schema", g->input_schema},     {"output_schema", g->output_schema},
-        {"state_schema", g->state_schema},     {"config_schema", g->config_schema},
-        {"context_schema", g->context_schema},
-    };
-    struct json_writer w = api_json(r);
-    jw_object(&w);
-    jw_key(&w, "graph_id");
-    jw_z(&w, g->id);
-    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
-        jw_key(&w, all[i].key);
-        jw_raw(&w, str_of(all[i].schema));
-    }
-    jw_object_end(&w);
-    return api_reply_json(r, 200);
 }

@@ -52,6 +52,42 @@ static const struct graph_def GRAPH = {
     .input_schema = "{\"type\":\"object\"}",
 };
 
+/* a → two (m1 → deep (p → q)) → c (k → l → m, and from k to m or to the end) */
+static const struct node_def DEEP_NODES[] = {{"p", node_nothing}, {"q", node_nothing}};
+static const struct graph_edge DEEP_EDGES[] = {
+    {GRAPH_START, 0, NULL}, {0, 1, NULL}, {1, GRAPH_END, NULL}};
+static const struct graph_def DEEP = {.id = "deep",
+                                      .nodes = DEEP_NODES,
+                                      .node_count = 2,
+                                      .edges = DEEP_EDGES,
+                                      .edge_count = 3,
+                                      .state_schema = "{\"title\":\"deep\"}"};
+static const struct node_def TWO_NODES[] = {{"m1", node_nothing}, {"deep", .subgraph = &DEEP}};
+static const struct graph_def TWO = {.id = "two",
+                                     .nodes = TWO_NODES,
+                                     .node_count = 2,
+                                     .edges = DEEP_EDGES,
+                                     .edge_count = 3,
+                                     .state_schema = "{\"title\":\"two\"}"};
+static const struct node_def C_NODES[] = {
+    {"k", node_nothing}, {"l", node_nothing}, {"m", node_nothing}};
+static const struct graph_edge C_EDGES[] = {{GRAPH_START, 0, NULL}, {0, GRAPH_END, "x"},
+                                            {0, 1, NULL},           {0, 2, "y"},
+                                            {1, 2, NULL},           {2, GRAPH_END, NULL}};
+static const struct graph_def C = {
+    .id = "c", .nodes = C_NODES, .node_count = 3, .edges = C_EDGES, .edge_count = 6};
+static const struct node_def NEST_NODES[] = {
+    {"a", node_nothing}, {"two", .subgraph = &TWO}, {"c", .subgraph = &C}};
+static const struct graph_edge NEST_EDGES[] = {
+    {GRAPH_START, 0, NULL}, {0, 1, NULL}, {1, 2, NULL}, {2, GRAPH_END, NULL}};
+static const struct graph_def NEST = {.id = "nest",
+                                      .channels = CHANNELS,
+                                      .channel_count = 1,
+                                      .nodes = NEST_NODES,
+                                      .node_count = 3,
+                                      .edges = NEST_EDGES,
+                                      .edge_count = 4};
+
 /* Expected bodies: "=text" exactly, else JSON that the answer must contain; NULL: not looked at. */
 struct exchange {
     const char *method, *path, *body;
@@ -168,7 +204,7 @@ static void assistants(struct scene *s) {
          "\"conditional\":false},{\"source\":\"model\",\"target\":\"__end__\",\"data\":\"done\"}]"
          "}"},
         {"GET", "/assistants/" A1 "/schemas", NULL, 200,
-         "{\"graph_id\":\"agent\",\"input_schema\":{\"type\":\"object\"},\"output_schema\":null}"},
+         "{\"graph_id\":\"agent\",\"input_schema\":{\"type\":\"object\"},\"state_schema\":{}}"},
         {"DELETE", "/assistants/" A1, NULL, 200, "=[\"" A1 "\"]"},
         {"DELETE", "/assistants/" A1, NULL, 404, "={\"detail\":\"Assistant not found\"}"},
     };
@@ -220,8 +256,7 @@ static void threads(struct scene *s) {
         {"POST", "/threads/count", "{\"values\":{\"x\":1}}", 200, "=0"},
         {"DELETE", "/threads/" T1, NULL, 204, "="},
         {"DELETE", "/threads/" T1, NULL, 404, "={\"detail\":\"Thread with ID " T1 " not found\"}"},
-        {"POST", "/threads/" NOBODY "/copy", NULL, 409,
-         "={\"detail\":\"Thread not found\"}"},
+        {"POST", "/threads/" NOBODY "/copy", NULL, 409, "={\"detail\":\"Thread not found\"}"},
     };
     RUN(s, list);
 }
@@ -459,6 +494,71 @@ static void unwell_database(struct scene *s) {
     RUN(s, well);
 }
 
+/* "a b; a>b b>__end__?" of a graph; of subgraphs the names. */
+static str drawn(struct scene *s, const char *path) {
+    struct exchange x = {"GET", path, NULL, 200, NULL};
+    str body = STR("");
+    yyjson_val *root = NULL, *item;
+    size_t i, n;
+    struct buf b;
+    CHECK(send_one(s, &x, NULL, NULL, NULL, &body) == 200);
+    CHECK(json_parse(&s->arena, body, &root, NULL) == 0);
+    buf_init(&b, 1 << 16);
+    yyjson_arr_foreach(json_get(root, "nodes"), i, n, item)
+        buf_printf(&b, "%s%s", i ? " " : "", yyjson_get_str(json_get(item, "id")));
+    yyjson_arr_foreach(json_get(root, "edges"), i, n, item)
+        buf_printf(&b, "%s%s>%s%s", i ? " " : "; ", yyjson_get_str(json_get(item, "source")),
+                   yyjson_get_str(json_get(item, "target")),
+                   yyjson_get_bool(json_get(item, "conditional")) ? "?" : "");
+    if (!json_get(root, "nodes")) {
+        yyjson_obj_iter it = yyjson_obj_iter_with(root);
+        for (yyjson_val *k; (k = yyjson_obj_iter_next(&it)) != NULL;)
+            buf_printf(&b, "%s%s", b.len ? " " : "", yyjson_get_str(k));
+    }
+    str out = arena_dup(&s->arena, buf_view(&b));
+    buf_deinit(&b);
+    return out;
+}
+
+/* As LangGraph itself draws the same graph. */
+static void graphs_in_graphs(struct scene *s) {
+    static const char *const want[][2] = {
+        {"graph", "__start__ a two c __end__; __start__>a a>two two>c c>__end__"},
+        {"graph?xray=1", "__start__ a two:m1 two:deep c:k c:l c:m c:__end__ __end__; "
+                         "__start__>a a>two:m1 two:deep>c:k c:__end__>__end__ two:m1>two:deep "
+                         "c:k>c:__end__? c:k>c:l c:k>c:m? c:l>c:m c:m>c:__end__"},
+        {"graph?xray=true",
+         "__start__ a two:m1 two:deep:p two:deep:q c:k c:l c:m c:__end__ __end__; "
+         "__start__>a a>two:m1 two:deep:q>c:k c:__end__>__end__ two:m1>two:deep:p "
+         "two:deep:p>two:deep:q c:k>c:__end__? c:k>c:l c:k>c:m? c:l>c:m c:m>c:__end__"},
+        {"graph?xray=0", "__start__ a two c __end__; __start__>a a>two two>c c>__end__"},
+        {"subgraphs", "two c"},
+        {"subgraphs?recurse=true", "two two|deep c"},
+        {"subgraphs/two?recurse=true", "two"},
+        {"subgraphs/two%7Cdeep?recurse=true", "two|deep"},
+        {"subgraphs/deep?recurse=true", ""},
+    };
+    static const char *const nest = "nest";
+    CHECK(assistant_seed(&s->store, &nest, 1, &s->arena, &s->err) == 0);
+    for (size_t i = 0; i < ARRAY_COUNT(want) && !s->failure[0]; i++) {
+        str got = drawn(s, arena_printf(&s->arena, "/assistants/nest/%s", want[i][0]).p);
+        if (!str_eq(got, str_of(want[i][1])))
+            (void)snprintf(s->failure, sizeof(s->failure), "%s: " STR_FMT ", wanted %s", want[i][0],
+                           STR_ARG(got), want[i][1]);
+    }
+    static const struct exchange list[] = {
+        {"GET", "/assistants/nest/subgraphs?recurse=1", NULL, 200,
+         "{\"two\":{\"state_schema\":{\"title\":\"two\"}},\"two|deep\":{\"state_schema\":{"
+         "\"title\":\"deep\"}}}"},
+        {"GET", "/assistants/nest/graph?xray=deep", NULL, 422, NULL},
+        {"GET", "/assistants/nest/graph?xray=-1", NULL, 422, NULL},
+        {"GET", "/assistants/" NOBODY "/subgraphs", NULL, 404,
+         "={\"detail\":\"Assistant not found\"}"},
+        {"GET", "/assistants/agent/subgraphs", NULL, 200, "={}"},
+    };
+    RUN(s, list);
+}
+
 static void server_itself(struct scene *s) {
     static const struct exchange list[] = {
         {"GET", "/ok", NULL, 200, "={\"ok\":true}"},
@@ -536,6 +636,7 @@ static void scene_open(struct scene *s, bool error_text) {
     assert_int_equal(db_sqlite_open(s->rt, &db, &s->store.db, &s->err), 0);
     s->registry = registry_new(&services, &registry);
     registry_add(s->registry, &GRAPH);
+    registry_add(s->registry, &NEST);
     assert_int_equal(
         engine_open(s->rt, &s->store, s->registry, &services, &engine, &s->engine, &s->err), 0);
     assert_int_equal(api_open(s->rt, &s->store, s->engine, &api, &s->api, &s->err), 0);
@@ -574,6 +675,7 @@ TEST(paging_headers)
 TEST(states)
 TEST(store)
 TEST(store_batch)
+TEST(graphs_in_graphs)
 TEST(server_itself)
 TEST(unwell_database)
 static void test_text_mode(void **state) {
@@ -584,11 +686,11 @@ static void test_text_mode(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* First: it counts requests, and metrics live as long as the process. */
-        cmocka_unit_test(test_server_itself),  cmocka_unit_test(test_unwell_database),
-        cmocka_unit_test(test_assistants),     cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_paging_headers), cmocka_unit_test(test_states),
-        cmocka_unit_test(test_store),          cmocka_unit_test(test_store_batch),
-        cmocka_unit_test(test_text_mode),
+        cmocka_unit_test(test_graphs_in_graphs), cmocka_unit_test(test_server_itself),
+        cmocka_unit_test(test_unwell_database),  cmocka_unit_test(test_assistants),
+        cmocka_unit_test(test_threads),          cmocka_unit_test(test_paging_headers),
+        cmocka_unit_test(test_states),           cmocka_unit_test(test_store),
+        cmocka_unit_test(test_store_batch),      cmocka_unit_test(test_text_mode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
