@@ -20,8 +20,10 @@
     "never the mood of a model."
 #define ID_PLACE "0000000000000000"
 
+str mock_fixed_answer(void) { return STR(FIXED_ANSWER); }
+
 /* The next token of the text from *at on; starts over at its end. */
-static str next_token(str text, size_t *at) {
+str mock_next_token(str text, size_t *at) {
     if (*at >= text.len)
         *at = 0;
     size_t start = *at;
@@ -33,10 +35,10 @@ static str next_token(str text, size_t *at) {
     return str_slice(text, start, end);
 }
 
-static size_t count_tokens(str text) {
+size_t mock_count_tokens(str text) {
     size_t count = 0;
     for (size_t at = 0; at < text.len; count++)
-        (void)next_token(text, &at); /* only the position counts */
+        (void)mock_next_token(text, &at); /* only the position counts */
     return count;
 }
 
@@ -63,7 +65,7 @@ static void frame_end(struct mock_frames *f, const char *finish_reason) {
 static void add_text(struct mock_frames *f, str text, size_t count, int64_t created) {
     size_t at = 0;
     for (size_t i = 0; i < count && text.len > 0; i++) {
-        str token = next_token(text, &at);
+        str token = mock_next_token(text, &at);
         frame_begin(f, created);
         buf_z(&f->stream, "\"content\":\"");
         json_escape(&f->stream, token);
@@ -74,7 +76,7 @@ static void add_text(struct mock_frames *f, str text, size_t count, int64_t crea
 }
 
 /* Up to n bytes, at least one character, never a part of one. */
-static str next_piece(str *rest, size_t n) {
+str mock_next_piece(str *rest, size_t n) {
     size_t end = n < rest->len ? n : rest->len;
     while (end < rest->len && ((unsigned char)rest->p[end] & 0xc0) == 0x80)
         end++;
@@ -104,7 +106,7 @@ static void add_call(struct mock_frames *f, const struct mock_tool_call *call, s
     buf_z(b, "\"}}]");
     frame_end(f, "null");
     for (str rest = call->arguments; rest.len > 0;) {
-        str piece = next_piece(&rest, 12);
+        str piece = mock_next_piece(&rest, 12);
         frame_begin(f, created);
         buf_printf(b, "\"tool_calls\":[{\"index\":%zu,\"function\":{\"arguments\":\"", index);
         json_escape(b, piece);
@@ -148,7 +150,7 @@ struct mock_frames *mock_frames_new(str model, const struct mock_answer *answer)
         buf_char(&f->whole, ']');
     } else {
         str text = answer->text.p ? answer->text : STR(FIXED_ANSWER);
-        size_t count = answer->token_count > 0 ? answer->token_count : count_tokens(text);
+        size_t count = answer->token_count > 0 ? answer->token_count : mock_count_tokens(text);
         if (answer->token_max > 0 && count > answer->token_max) {
             count = answer->token_max;
             reason = "\"length\"";
@@ -181,7 +183,7 @@ void mock_frames_write(const struct mock_frames *f, size_t from, size_t to,
     size_t start = from > 0 ? f->ends.p[from - 1] : 0;
     size_t at = out->len;
     buf_append(out, f->stream.p + start, f->ends.p[to - 1] - start);
-    if (!buf_ok(out))
+    if (!buf_ok(out) || f->baked)
         return;
     for (size_t i = from; i < to; i++) {
         size_t frame = (i > 0 ? f->ends.p[i - 1] : 0) - start;
@@ -217,6 +219,8 @@ void mock_frames_write_whole(const struct mock_frames *f, const char id[MOCK_ID_
                              size_t prompt_tokens, struct buf *out) {
     size_t at = out->len;
     buf_str(out, buf_view(&f->whole));
+    if (f->baked)
+        return;
     if (buf_ok(out))
         memcpy(out->p + at + f->whole_id_at, id, MOCK_ID_LEN);
     write_usage(f, prompt_tokens, out);

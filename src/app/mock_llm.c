@@ -109,6 +109,11 @@ static void reply_stats(struct mock_llm *m, struct http_request *req) {
 /* The usual answers are kept per model; scripted ones are made for their request. */
 static struct mock_frames *frames_take(struct mock_llm *m, const struct mock_script *script) {
     struct mock_answer answer = script->answer;
+    if (script->dialect != MOCK_OPENAI) {
+        if (!answer.text.p && answer.token_count == 0 && m->o.answer_tokens > 0)
+            answer.token_count = (size_t)m->o.answer_tokens;
+        return mock_dialect_frames(script, &answer);
+    }
     if (answer.call_count > 0 || answer.text.p)
         return mock_frames_new(script->model, &answer);
     if (answer.token_count == 0)
@@ -218,7 +223,8 @@ static void send_frames(struct mock_call *call) {
     if (finished) {
         if (call->include_usage)
             mock_frames_write_usage(f, call->id, call->prompt_tokens, &m->scratch);
-        buf_z(&m->scratch, "data: [DONE]\n\n");
+        if (!f->baked)
+            buf_z(&m->scratch, "data: [DONE]\n\n");
     }
     if (!http_stream_write(call->stream, buf_view(&m->scratch)))
         return; /* closed will run */
@@ -287,11 +293,21 @@ static enum mock_fail choose_fail(struct mock_llm *m, const struct mock_script *
     return MOCK_FAIL_NONE;
 }
 
-static void handle_completion(struct mock_llm *m, struct http_request *req) {
+static int read_script(struct http_request *req, enum mock_dialect dialect, struct mock_script *out,
+                       struct err *err) {
+    if (dialect == MOCK_OPENAI)
+        return mock_script_read(req->arena, req->body, out, err);
+    if (dialect == MOCK_ANTHROPIC && !http_header(req, STR("anthropic-version")).len)
+        return err_set(err, ERR_MALFORMED, "anthropic-version: header is required");
+    return mock_dialect_read(req->arena, dialect, req->path, req->body, out, err);
+}
+
+static void handle_completion(struct mock_llm *m, struct http_request *req,
+                              enum mock_dialect dialect) {
     struct mock_script script;
     struct err err;
     m->stats.requests++;
-    if (mock_script_read(req->arena, req->body, &script, &err) < 0) {
+    if (read_script(req, dialect, &script, &err) < 0) {
         m->stats.rejected++;
         reply_error(req, 400, "invalid_request_error", "The body is not a valid request.");
         return;
@@ -329,11 +345,16 @@ static void handle_completion(struct mock_llm *m, struct http_request *req) {
 static void handle(struct http_request *req, void *ctx) {
     struct mock_llm *m = ctx;
     str path = req->path;
+    enum mock_dialect dialect;
+    if (req->method == HTTP_POST && mock_dialect_of(path, &dialect)) {
+        handle_completion(m, req, dialect);
+        return;
+    }
     if (str_starts(path, STR("/v1/")))
         path = str_slice(path, 3, path.len);
     bool get = req->method == HTTP_GET;
     if (req->method == HTTP_POST && str_eq(path, STR("/chat/completions")))
-        handle_completion(m, req);
+        handle_completion(m, req, MOCK_OPENAI);
     else if (get && str_eq(path, STR("/models")))
         reply_models(req);
     else if (get && str_eq(path, STR("/stats")))

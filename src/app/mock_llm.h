@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mock_llm.h - `holdfast mock-llm`: a stand-in for a model server, OpenAI-compatible.
  *
- * POST /v1/chat/completions (streamed and not), GET /v1/models, /health, /stats. What it answers
+ * POST /v1/chat/completions (streamed and not), also as Anthropic's /v1/messages and Google's
+ * …:generateContent; GET /v1/models, /health, /stats. What it answers
  * can be scripted by marks in the last human message: see mock_script.c.
  * Owner: the caller of mock_llm_open. Memory: returns when mock_llm_close's done has run.
  * Errors: as returned. Suspends: never. Tests: tests/unit/app/test_mock_llm.c */

@@ -4,6 +4,7 @@
  *     mock_llm.c     the server: routes, pacing, failures, statistics, options, the command
  *     mock_script.c  what a request asks for: a quick scan of the body, marks in the last message
  *     mock_frames.c  answers as ready-made frames
+ *     mock_dialect.c requests and answers of other servers than OpenAI's
  *
  * Suspends: never. Tests: tests/unit/app/test_mock_llm.c */
 #ifndef HF_APP_MOCK_LLM_INT_H
@@ -28,7 +29,9 @@ struct mock_frames {
     size_t stream_id_at; /* in each frame */
     struct buf whole;    /* the answer as one object, up to the numbers of its usage */
     size_t whole_id_at;
+    bool baked; /* made for one request, ids and usage in it */
 };
+enum mock_dialect { MOCK_OPENAI, MOCK_ANTHROPIC, MOCK_GOOGLE };
 
 struct mock_tool_call {
     str name, arguments;
@@ -61,10 +64,24 @@ struct mock_script {
     enum mock_fail fail;
     int delay_ms, token_delay_ms; /* -1: not said */
     struct mock_answer answer;
+    enum mock_dialect dialect;
 };
 /* ERR_MALFORMED when the body is no JSON object with messages. Results live in arena or body. */
 MUST_CHECK int mock_script_read(struct arena *a, str body, struct mock_script *out,
                                 struct err *err);
+/* mock_frames.c: the text's next token from *at on (starts over at its end), its tokens' number, a
+ * piece of at least one character. */
+str mock_fixed_answer(void);
+str mock_next_token(str text, size_t *at);
+size_t mock_count_tokens(str text);
+str mock_next_piece(str *rest, size_t n);
+
+/* mock_dialect.c: false for a path of none. */
+bool mock_dialect_of(str path, enum mock_dialect *out);
+MUST_CHECK int mock_dialect_read(struct arena *a, enum mock_dialect dialect, str path, str body,
+                                 struct mock_script *out, struct err *err);
+struct mock_frames *mock_dialect_frames(const struct mock_script *script,
+                                        const struct mock_answer *answer);
 bool mock_fail_parse(str name, enum mock_fail *out);
 
 #endif

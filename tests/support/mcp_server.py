@@ -3,7 +3,9 @@
 """mcp_server.py PORT [--token TOKEN] - an MCP server made with the official Python SDK (PyPI mcp):
 revision 2026-07-28 and, with initialize, the older ones. With a token it wants that bearer."""
 import asyncio
+import json
 import sys
+import urllib.parse
 
 import uvicorn
 from mcp.server.mcpserver import Context, Image, MCPServer
@@ -55,8 +57,26 @@ def cancelled() -> int:
     return state["cancelled"]
 
 
+async def exchange(receive, send):
+    """RFC 8693; the tokens it gives say whose they are and for what."""
+    body = (await receive())["body"].decode()
+    form = {k: v[0] for k, v in urllib.parse.parse_qs(body).items()}
+    good = (form.get("grant_type") == "urn:ietf:params:oauth:grant-type:token-exchange" and
+            form.get("subject_token_type") == "urn:ietf:params:oauth:token-type:access_token" and
+            form.get("client_id") == "mcp_default" and form.get("subject_token") != "revoked")
+    port = urllib.parse.urlsplit(form.get("resource", "")).port
+    answer = {"access_token": f"for-{form.get('subject_token')}-at-{port}",
+              "token_type": "Bearer"} if good else {"error": "invalid_grant"}
+    await send({"type": "http.response.start", "status": 200 if good else 400,
+                "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+
+
 def guarded(app, token):
     async def answer(scope, receive, send):
+        if scope["type"] == "http" and scope["path"] == "/oauth/token":
+            await exchange(receive, send)
+            return
         if scope["type"] == "http" and token:
             headers = dict(scope["headers"])
             if headers.get(b"authorization") != f"Bearer {token}".encode():

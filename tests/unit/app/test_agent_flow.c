@@ -151,6 +151,73 @@ static void test_one_tool(void **state) {
     scene_run(&s, body_one_tool);
 }
 
+/* The same conversation with the stand-in speaking as other servers do, streamed and whole. */
+static void body_other_servers(struct scene *s) {
+    static const char *const providers[] = {"anthropic:claude-x", "google_genai:gemini-3-x"};
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(providers); i++) {
+        char config[300];
+        struct id thread = scene_thread(s);
+        snprintf(config, sizeof(config),
+                 "%s,\"config\":{\"configurable\":{\"model_name\":\"%s\",\"base_url\":"
+                 "\"http://127.0.0.1:%d\"}}",
+                 i % 2 ? ",\"stream_mode\":\"messages-tuple\"" : "", providers[i / 2],
+                 mock_llm_port(s->mock));
+        yyjson_val *m = scene_messages(s, thread,
+                                       "[[tool:calculator {\"expression\":\"6*7\"}]]"
+                                       "[[tool:calculator {\"expression\":\"1/0\"}]]",
+                                       config, NULL);
+        assert_int_equal(yyjson_arr_size(m), 5);
+        yyjson_val *calls = json_get(yyjson_arr_get(m, 1), "tool_calls");
+        assert_int_equal(yyjson_arr_size(calls), 2);
+        assert_str(json_str(json_get(json_get(yyjson_arr_get(calls, 0), "args"), "expression")),
+                   "6*7");
+        assert_str(json_str(json_get(json_get(yyjson_arr_get(m, 1), "response_metadata"),
+                                     "finish_reason")),
+                   "tool_calls");
+        /* Google's signature is kept with the message, to be sent back. */
+        assert_int_equal(yyjson_obj_size(json_get(yyjson_arr_get(m, 1), "additional_kwargs")),
+                         i / 2);
+        assert_true(yyjson_get_sint(json_get(json_get(yyjson_arr_get(m, 1), "usage_metadata"),
+                                             "output_tokens")) > 0);
+        assert_str(scene_text(m, 2, "content"), "42");
+        assert_str(scene_text(m, 4, "content"),
+                   "The tools answered: \"42\", \"Error: division by zero\".");
+        m = scene_messages(s, thread, "[[echo:and now?]]", config, NULL);
+        assert_str(scene_text(m, yyjson_arr_size(m) - 1, "content"), "and now?");
+    }
+}
+static void test_other_servers(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s);
+    scene_run(&s, body_other_servers);
+}
+
+static void body_other_failures(struct scene *s) {
+    static const char *const providers[] = {"anthropic:claude-x", "google_genai:gemini-x"};
+    for (size_t i = 0; i < ARRAY_COUNT(providers); i++) {
+        char config[300];
+        str error;
+        snprintf(config, sizeof(config),
+                 ",\"config\":{\"configurable\":{\"model_name\":\"%s\",\"base_url\":"
+                 "\"http://127.0.0.1:%d\"}}",
+                 providers[i], mock_llm_port(s->mock));
+        assert_null(scene_messages(s, scene_thread(s), "[[fail:401]]", config, &error));
+        assert_has(error, "refused the credentials (status 401)");
+        assert_null(scene_messages(s, scene_thread(s), "[[fail:cut]]", config, &error));
+        assert_has(error, "cut");
+        assert_null(scene_messages(s, scene_thread(s), "[[fail:garbage]]", config, &error));
+        assert_has(error, "cannot be understood");
+    }
+}
+static void test_other_failures(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s);
+    s.settings.model_retries_max = 0;
+    scene_run(&s, body_other_failures);
+}
+
 static void body_parallel(struct scene *s) {
     struct peer p;
     char text[400];
@@ -441,13 +508,14 @@ static void test_foreign_address(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answer),      cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_one_tool),    cmocka_unit_test(test_parallel),
-        cmocka_unit_test(test_tool_errors), cmocka_unit_test(test_allow_list),
-        cmocka_unit_test(test_failures),    cmocka_unit_test(test_retry),
-        cmocka_unit_test(test_slow_server), cmocka_unit_test(test_bad_config),
-        cmocka_unit_test(test_recursion),   cmocka_unit_test(test_cancel_model),
-        cmocka_unit_test(test_cancel_tool), cmocka_unit_test(test_foreign_address),
+        cmocka_unit_test(test_other_servers), cmocka_unit_test(test_other_failures),
+        cmocka_unit_test(test_answer),        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_one_tool),      cmocka_unit_test(test_parallel),
+        cmocka_unit_test(test_tool_errors),   cmocka_unit_test(test_allow_list),
+        cmocka_unit_test(test_failures),      cmocka_unit_test(test_retry),
+        cmocka_unit_test(test_slow_server),   cmocka_unit_test(test_bad_config),
+        cmocka_unit_test(test_recursion),     cmocka_unit_test(test_cancel_model),
+        cmocka_unit_test(test_cancel_tool),   cmocka_unit_test(test_foreign_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
