@@ -230,7 +230,7 @@ static void threads(struct scene *s) {
         {"POST", "/threads", "{\"ttl\":\"5\"}", 422,
          "={\"detail\":\"ttl: must be minutes, more than 0 and at most 52704000\"}"},
         {"POST", "/threads", "{\"ttl\":null,\"supersteps\":[]}", 200, NULL},
-        {"POST", "/threads", "{\"supersteps\":[{\"updates\":[]}]}", 501, NULL},
+        {"POST", "/threads", "{\"supersteps\":[{\"updates\":[]}]}", 422, NULL},
         {"GET", "/threads/" T1_HEX "?include=ttl", NULL, 200, "{\"thread_id\":\"" T1 "\"}"},
         {"GET", "/threads/" NOBODY, NULL, 404,
          "={\"detail\":\"Thread with ID " NOBODY " not found\"}"},
