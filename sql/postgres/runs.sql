@@ -321,3 +321,19 @@ WHERE thread_id = $1 AND run_id = $5 AND attempt = $6 AND worker = $7 RETURNING 
 -- Does the run still have the thread? $1 thread, $2 run, $3 attempt, $4 worker
 SELECT FROM holdfast.thread_heads
 WHERE thread_id = $1 AND run_id = $2 AND attempt = $3 AND worker = $4 FOR NO KEY UPDATE;
+
+-- name: run_live_page
+-- $1 and $2 bounds of the owner, $3 and $4 of the status, $5 after this id, $6 limit
+SELECT s.run_id FROM holdfast.run_states s
+JOIN langgraph_server.threads t ON t.id = ANY (holdfast.spellings(s.thread_id))
+WHERE s.live AND s.status >= $3 AND s.status <= $4 AND s.run_id > $5
+  AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $1 AND $2
+ORDER BY s.run_id LIMIT $6;
+
+-- name: run_live_page_thread
+-- The same of the thread $7.
+SELECT s.run_id FROM holdfast.run_states s
+JOIN langgraph_server.threads t ON t.id = ANY (holdfast.spellings(s.thread_id))
+WHERE s.live AND s.status >= $3 AND s.status <= $4 AND s.run_id > $5 AND s.thread_id = $7
+  AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $1 AND $2
+ORDER BY s.run_id LIMIT $6;

@@ -195,3 +195,17 @@ WHERE id = $1 AND run_id = $5 AND attempt = $6 AND worker = $7 RETURNING seq;
 -- Does the run still have the thread? $1 thread, $2 run, $3 attempt, $4 worker
 UPDATE threads SET attempt = attempt
 WHERE id = $1 AND run_id = $2 AND attempt = $3 AND worker = $4;
+
+-- name: run_live_page
+-- $1 and $2 bounds of the owner, $3 and $4 of the status, $5 after this id, $6 limit
+SELECT r.id FROM runs r JOIN threads t ON t.id = r.thread_id
+WHERE r.status IN ('pending', 'running') AND r.status >= $3 AND r.status <= $4 AND r.id > $5
+  AND t.owner BETWEEN $1 AND $2
+ORDER BY r.id LIMIT $6;
+
+-- name: run_live_page_thread
+-- The same of the thread $7.
+SELECT r.id FROM runs r JOIN threads t ON t.id = r.thread_id
+WHERE r.status IN ('pending', 'running') AND r.status >= $3 AND r.status <= $4 AND r.id > $5
+  AND t.owner BETWEEN $1 AND $2 AND r.thread_id = $7
+ORDER BY r.id LIMIT $6;

@@ -65,8 +65,10 @@ void api_keyed_add(struct api_request *r, struct db_batch *b, str body, struct i
                    struct id run_id);
 /* What was stored as the answer: to be sent as it is. Absent: nothing was. */
 str api_keyed_answer(const struct api_request *r);
-/* From now on the request's key is that of its part `index`. */
-void api_keyed_part(struct api_request *r, size_t index);
+/* From now on the request's key is that of its part `index`; what was kept for it. Nothing is found
+ * when the request has no key. */
+MUST_CHECK int api_keyed_part(struct api_request *r, size_t index, bool *out_found, str *out_body,
+                              struct err *err);
 MUST_CHECK int api_keyed_handle(struct api_request *r, str key, api_handler_fn handler,
                                 struct map *flights, struct err *err);
 

@@ -20,6 +20,7 @@
 #define KEY_BYTES_MAX 255
 
 struct api_keyed {
+    str given;   /* by the client */
     str key;     /* as the database has it */
     str request; /* hex digest of what is asked */
     str flight;  /* owner and key */
@@ -59,17 +60,11 @@ static int read_key(struct api_request *r, str text, struct api_keyed *out, stru
     for (size_t i = 0; i < text.len; i++)
         if (text.p[i] < ' ' || text.p[i] > '~')
             return err_set(err, ERR_INVALID, "Idempotency-Key: must be printable ASCII");
-    out->key = text;
+    out->given = out->key = text;
     out->request = request_digest(r);
     out->flight =
         arena_printf(r->arena, STR_FMT "\n" STR_FMT, STR_ARG(text), STR_ARG(r->who.owner));
     return 0;
-}
-
-/* A part of a request that creates several has a key of its own, which no client can send. */
-void api_keyed_part(struct api_request *r, size_t index) {
-    if (r->keyed)
-        r->keyed->key = arena_printf(r->arena, STR_FMT "\n%zu", STR_ARG(r->keyed->key), index);
 }
 
 void api_keyed_add(struct api_request *r, struct db_batch *b, str body, struct id thread_id,
@@ -100,20 +95,40 @@ static int answer_again(struct api_request *r, const struct idempotency *i, stru
     return api_reply_text(r, 200, i->body);
 }
 
+static int find(struct api_request *r, bool *out_found, struct idempotency *out, struct err *err) {
+    int rc = idempotency_get(r->store, &r->who, r->keyed->key, rt_now_us(fiber_rt()), r->arena,
+                             out_found, out, err);
+    if (rc == 0 && *out_found && !str_eq(out->request, r->keyed->request))
+        rc = err_set(err, ERR_INVALID,
+                     "This Idempotency-Key was used for another request, with another address or "
+                     "body.");
+    return rc;
+}
+
 /* 1: it was answered; 0: the key is free. */
 static int look(struct api_request *r, struct err *err) {
     struct idempotency i;
-    bool found;
-    int rc = idempotency_get(r->store, &r->who, r->keyed->key, rt_now_us(fiber_rt()), r->arena,
-                             &found, &i, err);
+    bool found = false;
+    r->keyed->key = r->keyed->given;
+    int rc = find(r, &found, &i, err);
     if (rc < 0 || !found)
         return rc;
-    if (!str_eq(i.request, r->keyed->request))
-        return err_set(err, ERR_INVALID,
-                       "This Idempotency-Key was used for another request, with another address or "
-                       "body.");
     rc = answer_again(r, &i, err);
     return rc < 0 ? rc : 1;
+}
+
+/* A part of a request that creates several has a key of its own, which no client can send. */
+int api_keyed_part(struct api_request *r, size_t index, bool *out_found, str *out_body,
+                   struct err *err) {
+    struct idempotency i;
+    *out_found = false;
+    if (!r->keyed)
+        return 0;
+    r->keyed->key = arena_printf(r->arena, STR_FMT "\n%zu", STR_ARG(r->keyed->given), index);
+    int rc = find(r, out_found, &i, err);
+    if (rc == 0 && *out_found)
+        *out_body = i.body;
+    return rc;
 }
 
 int api_keyed_handle(struct api_request *r, str key, api_handler_fn handler, struct map *flights,

@@ -9,10 +9,12 @@
 #include "api/api_int.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "delivery/delivery.h"
 #include "model/validate.h"
 
 /* A waiting client gets white space as often as a stream gets heartbeats. */
-#define WAIT_QUIET_US 5000000
+#define WAIT_QUIET_US     5000000
+#define FEEDBACK_KEYS_MAX 50
 
 void run_headers(struct api_request *r, const struct run *run, const char *resume) {
     str at = arena_printf(r->arena, "/threads/" STR_FMT "/runs/" STR_FMT,
@@ -64,6 +66,29 @@ static str bearer(const struct api_request *r) {
     return str_trim(str_slice(value, 7, value.len));
 }
 
+static int check_feedback_keys(yyjson_val *keys, struct err *err) {
+    yyjson_val *key;
+    size_t i, count;
+    if (!keys || yyjson_is_null(keys))
+        return 0;
+    if (!yyjson_is_arr(keys) || yyjson_arr_size(keys) > FEEDBACK_KEYS_MAX)
+        return err_set(err, ERR_INVALID, "feedback_keys: must be a list of at most %d",
+                       FEEDBACK_KEYS_MAX);
+    yyjson_arr_foreach(keys, i, count, key) {
+        if (!run_feedback_key_is_valid(json_str(key)))
+            return err_set(err, ERR_INVALID, "feedback_keys: must be of letters, digits, _ and -");
+    }
+    return 0;
+}
+
+static int check_webhook(struct api_request *r, yyjson_val *webhook, struct err *err) {
+    if (!webhook || yyjson_is_null(webhook))
+        return 0;
+    if (!yyjson_is_str(webhook))
+        return err_set(err, ERR_INVALID, "webhook: must be a string");
+    return delivery_check_target(api_options_of(r->api)->delivery, json_str(webhook), err);
+}
+
 int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, struct err *err) {
     int rc = api_body_object(r, err);
     if (rc < 0)
@@ -85,7 +110,8 @@ int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, 
     }
     out->header_configurable = header_configurable(r);
     out->bearer = bearer(r);
-    return 0;
+    rc = check_feedback_keys(json_get(r->body, "feedback_keys"), err);
+    return rc < 0 ? rc : check_webhook(r, json_get(r->body, "webhook"), err);
 }
 
 static void keep_row(void *ctx, const struct live_run *run, struct db_batch *b) {

@@ -36,4 +36,7 @@ struct hub_reader **run_stream_reader(struct run_stream *s);
 /* Cancels the run when the client goes before its end. */
 void run_stream_watch(struct run_stream *s, struct id run_id);
 
+/* Keys of feedback stand in addresses as they are: letters, digits, _ and -. */
+bool run_feedback_key_is_valid(str key);
+
 #endif

@@ -24,6 +24,7 @@
 #include "app/store_settings.h"
 #include "app/supervisor.h"
 #include "app/thread_settings.h"
+#include "app/webhook_settings.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
@@ -55,6 +56,7 @@ struct app {
     struct engine *engine;
     struct hints *hints; /* NULL with SQLite */
     struct auth *auth;
+    struct delivery_relay *delivery;
     struct api *api;
     struct http_server *http;
     struct metric *connections, *streams, *lag;
@@ -99,6 +101,7 @@ static void stop_fiber(void *arg) {
     if (app->http)
         http_server_stop_accepting(app->http);
     engine_drain(app->engine, app->drain_until_us);
+    delivery_stop(app->delivery, app->drain_until_us);
     /* The last answers and the ends of the streams are on their way: closing would cut them. */
     int64_t until_us = rt_mono_us(app->rt) + LAST_ANSWERS_US;
     while (app->http && http_server_connections(app->http) > 0 && rt_mono_us(app->rt) < until_us)
@@ -196,6 +199,8 @@ static int start(struct app *app, struct err *err) {
         rc = auth_start(app->auth, err);
     if (rc == 0 && !app->stopping)
         rc = listen_open(app, err);
+    if (rc == 0 && app->http)
+        rc = delivery_start(app->delivery, http_server_port(app->http), err);
     return rc;
 }
 
@@ -280,6 +285,30 @@ static struct engine_options engine_settings(struct app *app, int64_t sweep_us) 
                                    .pid = getpid()};
 }
 
+static enum api_audit audit_of(const struct config *c) {
+    static const enum api_audit audit[] = {
+        [CONFIG_AUDIT_AUTO] = API_AUDIT_AUTO,
+        [CONFIG_AUDIT_OFF] = API_AUDIT_OFF,
+        [CONFIG_AUDIT_WRITES] = API_AUDIT_WRITES,
+        [CONFIG_AUDIT_ALL] = API_AUDIT_ALL,
+    };
+    return audit[c->audit];
+}
+
+static int webhooks_open(struct app *app, struct err *err) {
+    struct delivery_options o;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    int rc = webhook_settings(&app->config, &a, &o, err);
+    o.shared = database_is_remote(&app->config);
+    if (rc == 0)
+        rc = delivery_open(app->rt, app->client, &app->store, &o, &app->delivery, err);
+    if (rc == 0)
+        engine_outbox_set(app->engine, delivery_wake, app->delivery);
+    arena_deinit(&a);
+    return rc;
+}
+
 /* What graphs ask of the world. */
 static int services_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
@@ -327,14 +356,12 @@ static int parts_open(struct app *app, struct err *err) {
     rc = auth_open(app->rt, app->client, &app->store, &auth, &app->auth, err);
     if (rc < 0)
         return rc;
-    static const enum api_audit audit[] = {
-        [CONFIG_AUDIT_AUTO] = API_AUDIT_AUTO,
-        [CONFIG_AUDIT_OFF] = API_AUDIT_OFF,
-        [CONFIG_AUDIT_WRITES] = API_AUDIT_WRITES,
-        [CONFIG_AUDIT_ALL] = API_AUDIT_ALL,
-    };
+    rc = webhooks_open(app, err);
+    if (rc < 0)
+        return rc;
     struct api_options api = {.auth = app->auth,
-                              .audit = audit[c->audit],
+                              .delivery = app->delivery,
+                              .audit = audit_of(c),
                               .error_text = c->error_format == CONFIG_ERROR_TEXT,
                               .debug_api = c->debug_api,
                               .cron_count_max = c->cron_count_max,
@@ -376,6 +403,7 @@ static void close_all(struct app *app) {
     metrics_off_collect(on_collect, app);
     api_free(app->api);
     hints_close(app->hints);
+    delivery_free(app->delivery);
     engine_close(app->engine);
     registry_free(app->registry);
     llm_free(app->llm);

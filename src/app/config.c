@@ -367,6 +367,12 @@ static bool find_env(const struct row *row, struct given *out) {
     return false;
 }
 
+bool config_env(struct arena *a, str name, str *out) {
+    const char *text = getenv(arena_z(a, name));
+    *out = str_of(text);
+    return text != NULL;
+}
+
 static void find_defaults_and_env(struct given *given) {
     for (size_t i = 0; i < ROW_COUNT; i++) {
         if (!rows[i].env || !find_env(&rows[i], &given[i])) {

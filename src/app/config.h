@@ -72,6 +72,9 @@ struct config {
  * unset secret is absent. */
 MUST_CHECK int config_load(int argc, char **argv, struct config *out, struct err *err);
 void config_deinit(struct config *c);
+/* A variable of the environment that another option's text names; false: it is not set. The text is
+ * the environment's own. */
+bool config_env(struct arena *a, str name, str *out);
 /* The text of --help: every option by group. */
 void config_help(struct buf *out);
 

@@ -26,3 +26,11 @@ void hash_xxh3(str data, unsigned char out[HASH_XXH3_BYTES]) {
     XXH128_canonicalFromHash(&canonical, XXH3_128bits(data.p, data.len));
     memcpy(out, canonical.digest, HASH_XXH3_BYTES);
 }
+
+void hash_hmac_sha256(str key, str data, unsigned char out[HASH_SHA256_BYTES]) {
+    size_t len = 0;
+    const unsigned char *made =
+        EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key.p, key.len, (const unsigned char *)data.p,
+                  data.len, out, HASH_SHA256_BYTES, &len);
+    ASSERT(made && len == HASH_SHA256_BYTES);
+}

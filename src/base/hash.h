@@ -8,6 +8,8 @@
 #include "base/str.h"
 
 #define HASH_SHA256_BYTES 32
+/* RFC 2104. */
+void hash_hmac_sha256(str key, str data, unsigned char out[HASH_SHA256_BYTES]);
 void hash_sha256(str data, unsigned char out[HASH_SHA256_BYTES]);
 /* XXH3 of 128 bits, in its canonical form. */
 #define HASH_XXH3_BYTES 16

@@ -264,6 +264,7 @@ int live_run_begin(struct live_run *run, const struct thread *thread, struct db_
                    struct begin *out, struct err *err) {
     struct origin o;
     *out = (struct begin){.entry_count = 1};
+    run->started_at = rt_now_us(run->engine->rt);
     int rc = load(run, thread, &o, err);
     if (rc < 0)
         return rc;

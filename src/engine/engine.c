@@ -278,13 +278,17 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
         run_rollback_add(&b, run->row.thread_id, run->row.id);
     else
         run_finish_add(&b, run->row.id, run->row.attempt, RUN_INTERRUPTED, STR_NULL, reason, now);
+    outbox_run_end_add(run, &b, action, reason);
     struct log_counter counter = {leave_counter, run};
     struct hub_append append = {.thread_id = run->row.thread_id,
                                 .batch = &b,
                                 .entries = &end,
                                 .count = 1,
                                 .counter = &counter};
-    return hub_commit(e->hub, &append, err);
+    int rc = hub_commit(e->hub, &append, err);
+    if (rc == 0)
+        outbox_grew(run);
+    return rc;
 }
 
 bool live_run_take_out(struct live_run *run) {

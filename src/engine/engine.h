@@ -63,6 +63,9 @@ MAY_SUSPEND void engine_drain(struct engine *e, int64_t deadline_us);
 void engine_drain_now(struct engine *e); /* a drain under way waits no longer for running runs */
 void engine_close(struct engine *e);
 
+/* Called after a commit that put a delivery into the outbox (store/deliveries.h). */
+void engine_outbox_set(struct engine *e, void (*grew)(void *ctx), void *ctx);
+
 struct hub *engine_hub(struct engine *e);
 struct registry *engine_registry(struct engine *e);
 struct store *engine_store(struct engine *e);

@@ -49,6 +49,8 @@ struct live_run {
     bool topic_held;   /* its fragments are written in its name */
     str owner, bearer;
     bool temporary, cancel_on_disconnect, hand_back;
+    bool told; /* its end was put into the outbox */
+    int64_t started_at; /* wall; 0: not begun here */
     bool kept; /* temporary, but its thread stays for repeated requests */
     unsigned modes;
     struct arena arena;
@@ -142,6 +144,8 @@ struct engine {
     struct fiber_event idle;
     struct engine_metrics metrics;
     struct cron_state crons;
+    void (*outbox_grew)(void *ctx); /* NULL: nobody is told */
+    void *outbox_ctx;
 };
 
 /* Of runs that a drain leaves to the next process. */
@@ -232,6 +236,10 @@ MUST_CHECK MAY_SUSPEND int cancel_others(struct engine *e, struct id thread_id,
 
 /* The values of a state with its interrupts as runs/wait and the mode values show them. */
 str values_with_interrupts(struct arena *a, str values, str list /* JSON; absent: none */);
+/* outbox.c: the run's webhook, by the batch of its end; grew: after the commit. */
+void outbox_run_end_add(struct live_run *run, struct db_batch *b, enum cancel_action action,
+                        str reason);
+void outbox_grew(const struct live_run *run);
 
 /* submit.c */
 MUST_CHECK int live_run_read_kwargs(struct live_run *run, struct err *err); /* from row.kwargs */

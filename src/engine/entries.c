@@ -88,6 +88,25 @@ struct hub_entry start_entry(struct live_run *run) {
     return entry_of(run, LOG_START, &b);
 }
 
+/* Where to say what one thinks of the run: {key: address}. */
+static void write_feedback(struct live_run *run, struct json_writer *w) {
+    yyjson_val *keys = json_get(run->kwargs, "feedback_keys"), *key;
+    size_t i, count;
+    if (run->status != RUN_SUCCESS || yyjson_arr_size(keys) == 0)
+        return;
+    jw_key(w, "feedback");
+    jw_object(w);
+    yyjson_arr_foreach(keys, i, count, key) {
+        if (!yyjson_is_str(key))
+            continue;
+        jw_key_str(w, json_str(key));
+        jw_str(w, arena_printf(&run->arena, "%s/runs/" STR_FMT "/feedback/" STR_FMT,
+                               run->engine->o.api_url, STR_ARG(id_dashed(&run->arena, run->row.id)),
+                               STR_ARG(json_str(key))));
+    }
+    jw_object_end(w);
+}
+
 struct hub_entry end_entry(struct live_run *run) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
@@ -103,6 +122,7 @@ struct hub_entry end_entry(struct live_run *run) {
         jw_key(&w, "interrupts");
         jw_raw(&w, STR("[]"));
     }
+    write_feedback(run, &w);
     jw_object_end(&w);
     return entry_of(run, LOG_END, &b);
 }

@@ -141,6 +141,9 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
                                 .held = true,
                                 .patient = run_patient,
                                 .ctx = run};
+    if (s->end)
+        outbox_run_end_add(run, &b, rolls_back(run) ? CANCEL_ROLLBACK : CANCEL_INTERRUPT,
+                           run->cancel_reason);
     if (s->end && run->temporary && !run->kept && !read_elsewhere(run)) {
         append.counter = NULL;
         rc = commit_gone(run, &append, err);
@@ -154,6 +157,8 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
                             rt_now_us(e->rt) + (run->kept ? IDEMPOTENCY_KEEP_US : TEMPORARY_US));
         rc = hub_commit(e->hub, &append, err);
     }
+    if (rc == 0 && s->end)
+        outbox_grew(run);
     if (rc == 0) /* for crashes: it is durable */
         (void)(s->end ? FAILPOINT("engine.end.after_commit") :
                         FAILPOINT("engine.step.after_commit"));

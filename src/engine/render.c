@@ -542,7 +542,7 @@ static void render_task(struct render *r, const struct stream_item *item, yyjson
 }
 
 static void render_run_end(struct render *r, yyjson_val *data) {
-    yyjson_val *error = json_get(data, "error");
+    yyjson_val *error = json_get(data, "error"), *feedback = json_get(data, "feedback");
     struct json_writer w;
     if (json_has(data, "interrupts") && render_wants(r, STREAM_UPDATES)) {
         w = render_begin(r);
@@ -565,6 +565,11 @@ static void render_run_end(struct render *r, yyjson_val *data) {
         jw_object_end(&w);
         jw_object_end(&w);
         render_end(r, "events");
+    }
+    if (yyjson_is_obj(feedback)) {
+        w = render_begin(r);
+        jw_val(&w, feedback);
+        render_end(r, "feedback");
     }
 }
 

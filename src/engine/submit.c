@@ -28,17 +28,6 @@ struct request {
     bool stateless;
 };
 
-/* What is not built says so instead of being ignored. */
-static int refuse_unbuilt(yyjson_val *body, struct err *err) {
-    static const char *const unbuilt[] = {"webhook"};
-    for (size_t i = 0; i < ARRAY_COUNT(unbuilt); i++) {
-        yyjson_val *v = json_get(body, unbuilt[i]);
-        if (v && !yyjson_is_null(v))
-            return err_set(err, ERR_UNSUPPORTED, "%s: is not built yet", unbuilt[i]);
-    }
-    return 0;
-}
-
 static int read_word(yyjson_val *body, const char *key, const struct word_set *set, int fallback,
                      int *out, struct err *err) {
     yyjson_val *v = json_get(body, key);
@@ -73,9 +62,7 @@ static int read_request(struct engine *e, const struct run_submit *s, struct req
                         struct err *err) {
     yyjson_val *body = s->body;
     int multitask, completion, disconnect, missing, durability;
-    int rc = refuse_unbuilt(body, err);
-    if (rc == 0)
-        rc = stream_modes_read(json_get(body, "stream_mode"), STREAM_VALUES, &out->modes, err);
+    int rc = stream_modes_read(json_get(body, "stream_mode"), STREAM_VALUES, &out->modes, err);
     if (rc == 0)
         rc = read_word(body, "multitask_strategy", &MULTITASK_STRATEGY_WORDS,
                        (int)e->o.multitask_default, &multitask, err);
@@ -286,6 +273,7 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     copy_member(&w, s->body, "interrupt_before");
     copy_member(&w, s->body, "interrupt_after");
     copy_member(&w, s->body, "feedback_keys");
+    copy_member(&w, s->body, "webhook");
     jw_key(&w, "temporary");
     jw_bool(&w, run->temporary);
     if (run->kept) {

@@ -36,6 +36,5 @@ MUST_CHECK MAY_SUSPEND int guarded_fetch(const struct graph_services *services, 
 MUST_CHECK MAY_SUSPEND int guarded_address(const struct graph_services *services, struct arena *a,
                                            str url, str hosts, str *out, bool *out_named,
                                            struct err *err);
-bool tool_address_is_public(str address); /* numeric IPv4 or IPv6 */
 
 #endif

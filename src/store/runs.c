@@ -93,13 +93,39 @@ int run_list_of_worker(struct store *s, struct id worker, struct id after, int64
 int run_live_ids(struct store *s, struct id thread_id, int64_t limit, struct arena *a,
                  struct id **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_RUN_LIVE_IDS, DB_PARAMS(DB_UUID(thread_id), DB_I(limit)), a, &rows,
-                     err);
+    int rc =
+        db_read(s->db, SQL_RUN_LIVE_IDS, DB_PARAMS(DB_UUID(thread_id), DB_I(limit)), a, &rows, err);
     if (rc < 0)
         return rc;
     *out = ARENA_ARRAY(a, struct id, rows.row_count + 1);
     for (size_t i = 0; i < rows.row_count; i++)
         (*out)[i] = db_id(&rows, i, 0);
+    *out_count = rows.row_count;
+    return 0;
+}
+
+int run_live_list(struct store *s, const struct principal *who, struct id thread_id,
+                  const enum run_status *status, struct id after, int64_t limit, struct arena *a,
+                  struct id **out, size_t *out_count, struct err *err) {
+    struct db_rows rows;
+    str low = status ? run_status_name(*status) : STR("pending");
+    str high = status ? low : STR("running");
+    struct db_value params[] = {DB_T(principal_owner_low(who)),
+                                DB_T(principal_owner_high(who)),
+                                DB_T(low),
+                                DB_T(high),
+                                DB_UUID(after),
+                                DB_I(limit),
+                                DB_UUID(thread_id)};
+    bool any = id_is_nil(thread_id);
+    int rc = db_read(s->db, any ? SQL_RUN_LIVE_PAGE : SQL_RUN_LIVE_PAGE_THREAD, params,
+                     ARRAY_COUNT(params) - any, a, &rows, err);
+    if (rc < 0)
+        return rc;
+    struct id *list = ARENA_ARRAY(a, struct id, rows.row_count + 1);
+    for (size_t i = 0; i < rows.row_count; i++)
+        list[i] = db_id(&rows, i, 0);
+    *out = list;
     *out_count = rows.row_count;
     return 0;
 }
@@ -162,10 +188,10 @@ int run_ask_cancel(struct store *s, struct id run_id, enum cancel_action action,
                    int64_t now_us, struct arena *a, bool *out_live, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_RUN_ASK_CANCEL,
-                 DB_PARAMS(DB_UUID(run_id), DB_T(cancel_action_name(action)), DB_T(reason),
-                           DB_I(now_us)),
-                 DB_EXPECT_NONE);
+    db_batch_add(
+        &b, SQL_RUN_ASK_CANCEL,
+        DB_PARAMS(DB_UUID(run_id), DB_T(cancel_action_name(action)), DB_T(reason), DB_I(now_us)),
+        DB_EXPECT_NONE);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0)
         *out_live = b.ops[0].changed > 0;
@@ -243,12 +269,12 @@ void run_still_waiting_add(struct db_batch *b, struct id run_id, int64_t attempt
 #define HOLD_PARAMS(hold) DB_UUID((hold)->run_id), DB_I((hold)->attempt), DB_UUID((hold)->worker)
 
 void run_hand_back_add(struct db_batch *b, const struct run_hold *hold, int64_t now_us) {
-    db_batch_add(b, SQL_RUN_HAND_BACK,
-                 DB_PARAMS(DB_UUID(hold->run_id), DB_I(hold->attempt), DB_I(now_us),
-                           DB_UUID(hold->worker)),
+    db_batch_add(
+        b, SQL_RUN_HAND_BACK,
+        DB_PARAMS(DB_UUID(hold->run_id), DB_I(hold->attempt), DB_I(now_us), DB_UUID(hold->worker)),
+        DB_EXPECT_NONE);
+    db_batch_add(b, SQL_THREAD_HAND_BACK, DB_PARAMS(DB_UUID(hold->thread_id), HOLD_PARAMS(hold)),
                  DB_EXPECT_NONE);
-    db_batch_add(b, SQL_THREAD_HAND_BACK,
-                 DB_PARAMS(DB_UUID(hold->thread_id), HOLD_PARAMS(hold)), DB_EXPECT_NONE);
 }
 
 void run_delete_add(struct db_batch *b, struct id thread_id, struct id run_id) {
@@ -269,16 +295,15 @@ void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id)
 static struct db_value id_or_null(struct id id) { return id_is_nil(id) ? DB_NIL : DB_UUID(id); }
 
 size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t run_time_us,
-                        struct id head,
-                        const struct thread_merge *merge, struct id checkpoint_id,
+                        struct id head, const struct thread_merge *merge, struct id checkpoint_id,
                         int64_t log_count, int64_t now_us) {
     static const struct thread_merge nothing;
     const struct thread_merge *m = merge ? merge : &nothing;
     return db_batch_add(b, SQL_THREAD_BEGIN,
                         DB_PARAMS(DB_UUID(hold->thread_id), DB_T(m->read), DB_T(m->metadata),
                                   DB_I(now_us), id_or_null(checkpoint_id), DB_I(log_count),
-                                  DB_T(m->config), DB_T(m->under), DB_T(m->over),
-                                  HOLD_PARAMS(hold), DB_I(run_time_us), id_or_null(head)),
+                                  DB_T(m->config), DB_T(m->under), DB_T(m->over), HOLD_PARAMS(hold),
+                                  DB_I(run_time_us), id_or_null(head)),
                         DB_EXPECT_CHANGE(ERR_CONFLICT));
 }
 
@@ -325,8 +350,7 @@ size_t thread_log_add(struct db_batch *b, const struct run_hold *hold, int64_t l
 }
 
 size_t thread_hold_add(struct db_batch *b, const struct run_hold *hold) {
-    return db_batch_add(b, SQL_THREAD_HOLD,
-                        DB_PARAMS(DB_UUID(hold->thread_id), HOLD_PARAMS(hold)),
+    return db_batch_add(b, SQL_THREAD_HOLD, DB_PARAMS(DB_UUID(hold->thread_id), HOLD_PARAMS(hold)),
                         DB_EXPECT_CHANGE(ERR_FENCED));
 }
 

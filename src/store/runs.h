@@ -35,6 +35,11 @@ MUST_CHECK int run_list_of_worker(struct store *s, struct id worker, struct id a
 /* Live runs of a thread, newest first. */
 MUST_CHECK int run_live_ids(struct store *s, struct id thread_id, int64_t limit, struct arena *a,
                             struct id **out, size_t *out_count, struct err *err);
+/* The principal's live runs of a thread (nil: of any), of a status (NULL: pending and running), by
+ * id from `after` on. */
+MUST_CHECK int run_live_list(struct store *s, const struct principal *who, struct id thread_id,
+                             const enum run_status *status, struct id after, int64_t limit,
+                             struct arena *a, struct id **out, size_t *out_count, struct err *err);
 /* Gives the worker up to `limit` live runs whose worker is gone, oldest first. */
 MUST_CHECK int run_adopt(struct store *s, struct id worker, int64_t now_us, int64_t limit,
                          struct arena *a, int64_t *out_count, struct err *err);

@@ -520,11 +520,30 @@ test("store", async () => {
   assert.equal(await client.store.getItem([top, "a"], "k"), null);
 });
 
+test("several runs at once, and feedback", async () => {
+  const runs = await client.runs.createBatch(["one", "two"].map((text) => ({
+    assistantId: "agent", input: human(`[[echo:${text}]]`), on_completion: "keep" })));
+  const values = await Promise.all(runs.map((r) => client.runs.join(r.thread_id, r.run_id)));
+  assert.deepEqual(values.map((v) => v.messages.at(-1).content), ["one", "two"]);
+  const events = await collect(client.runs.stream(null, "agent", {
+    input: human("[[echo:x]]"), feedbackKeys: ["helpful"] }));
+  assert.equal(events.at(-1).event, "feedback");
+  const address = new URL(events.at(-1).data.helpful, url);
+  const answer = await fetch(address, { method: "POST", body: '{"score":1}',
+    headers: { "Content-Type": "application/json" } });
+  assert.equal(answer.status, 204);
+  if (!client.runs.cancelMany) return; // older clients
+  const thread = await client.threads.create();
+  const slow = await client.runs.create(thread.thread_id, "agent",
+    { input: human("[[delay:20000]]") });
+  await client.runs.cancelMany({ threadId: thread.thread_id, runIds: [slow.run_id] });
+  await client.runs.join(thread.thread_id, slow.run_id);
+  const { status } = await client.runs.get(thread.thread_id, slow.run_id);
+  assert.equal(status, "interrupted");
+});
+
 test("what is not built says so", async () => {
   await refused(client.crons.search(), 501, "not built");
-  const thread = await client.threads.create();
-  await refused(client.runs.wait(thread.thread_id, "agent", { command: { resume: 1 } }), 501,
-    "command");
 });
 
 // --- run -----------------------------------------------------------------------------------------

@@ -159,9 +159,6 @@ static void body_errors(struct fx *f) {
                      ERR_INVALID);
     assert_int_equal(fx_submit(f, "echo", thread, "{\"input\":null}", NULL, NULL, NULL, &err),
                      ERR_INVALID);
-    assert_int_equal(fx_submit(f, "echo", thread, "{\"input\":{},\"webhook\":\"http://x\"}", NULL,
-                               NULL, NULL, &err),
-                     ERR_UNSUPPORTED);
     assert_int_equal(fx_submit(f, "fail", thread, hello, NULL, NULL, &run, &err), 0);
     wait_done(run);
     assert_int_equal(live_run_status(run), RUN_ERROR);

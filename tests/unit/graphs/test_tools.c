@@ -3,6 +3,7 @@
  * Method: calls on a fiber with a real HTTP client; the servers asked are threads with blocking
  * sockets on loopback, allowed by address as an operator would. */
 #include "graphs/guarded_http.h"
+#include "http/address.h"
 #include "graphs/tools.h"
 
 #include <setjmp.h>
@@ -156,10 +157,10 @@ static void test_addresses(void **state) {
                                         "0x7f.0.0.1",
                                         "8.8.8.8 "};
     for (size_t i = 0; i < ARRAY_COUNT(public); i++)
-        if (!tool_address_is_public(str_of(public[i])))
+        if (!http_address_is_public(str_of(public[i])))
             fail_msg("%s is public", public[i]);
     for (size_t i = 0; i < ARRAY_COUNT(other); i++)
-        if (tool_address_is_public(str_of(other[i])))
+        if (http_address_is_public(str_of(other[i])))
             fail_msg("%s is not public", other[i]);
 }
 

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delivery.c - the relay's loop: claims what is due, lets it be delivered, writes what came of it.
+ *
+ *   due ─▶ claimed (due again when the lease is over) ─▶ POST ─▶ 2xx: the row goes
+ *    ▲                                                     └──▶ else: due later, or dead
+ *    └──────────────────── pause, tripled each time ◀───────────┘
+ *
+ * The loop sleeps until the next row is due or a commit of this process says that there is one. An
+ * answer that was given but could not be written leads to another attempt: at least once. A drain
+ * lets attempts under way end for a while and gives the others back without spending them. */
+#include "delivery/delivery_int.h"
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+
+#define CLAIM_MAX       16
+#define LOOK_US         (INT64_C(5) * 1000000) /* for rows of other processes */
+#define TROUBLE_US      (INT64_C(1) * 1000000) /* the database is away */
+#define PAUSE_MAX_US    (INT64_C(6) * 3600 * 1000000)
+#define PAUSE_FACTOR    3
+#define LEASE_MARGIN_US (INT64_C(5) * 1000000)
+#define SWEEP_US        (INT64_C(3600) * 1000000)
+#define DEAD_KEEP_US    (INT64_C(30) * 86400 * 1000000)
+#define SWEEP_MAX       1000
+#define WRITE_TRIES_MAX 5
+
+/* Some deliveries in one memory. */
+struct claim {
+    struct arena memory;
+    int refs;
+};
+struct job {
+    struct delivery_relay *d;
+    struct claim *claim;
+    struct delivery what;
+};
+
+static void claim_unref(struct claim *c) {
+    if (--c->refs > 0)
+        return;
+    arena_deinit(&c->memory);
+    mem_free(c);
+}
+
+static int64_t pause_us(const struct delivery_relay *d, int64_t attempt) {
+    int64_t us = d->o.retry_us;
+    for (int64_t i = 1; i < attempt && us < PAUSE_MAX_US; i++)
+        us *= PAUSE_FACTOR;
+    us = us < PAUSE_MAX_US ? us : PAUSE_MAX_US;
+    return us - us / 5 + (int64_t)rand_below((uint64_t)(us / 5 * 2) + 1);
+}
+
+/* --- an attempt --- */
+
+static int write_result(const struct job *j, int rc, const struct delivery_failure *f,
+                        struct arena *a, struct err *err) {
+    struct delivery_relay *d = j->d;
+    int64_t now = rt_now_us(d->rt);
+    if (rc == ERR_CANCELLED)
+        return delivery_give_back(d->store, j->what.id, j->what.attempt, now, a, err);
+    if (rc == 0)
+        return delivery_done(d->store, j->what.id, j->what.attempt, a, err);
+    return delivery_failed(d->store, j->what.id, j->what.attempt, f, now, a, err);
+}
+
+static void note(const struct job *j, int rc, const struct delivery_failure *f) {
+    struct delivery_relay *d = j->d;
+    char id[ID_DASHED_LEN];
+    id_write_dashed(j->what.id, id);
+    if (rc == ERR_CANCELLED)
+        return;
+    metric_add(rc == 0 ? d->delivered : f->dead ? d->dead : d->failed, 1);
+    if (rc < 0)
+        log_event(LOG_WARN, f->dead ? "delivery.dead" : "delivery.failed",
+                  f->dead ? "a delivery was given up" : "a delivery is tried again",
+                  LOG_STR("id", str_n(id, sizeof(id))), LOG_STR("kind", j->what.kind),
+                  LOG_INT("attempt", j->what.attempt), LOG_STR("cause", f->error),
+                  LOG_INT("status", f->http_status));
+}
+
+static void job_fiber(void *arg) {
+    struct job *j = arg;
+    struct delivery_relay *d = j->d;
+    struct delivery_failure f;
+    struct arena a;
+    struct err err = {0};
+    arena_init(&a, SIZE_MAX / 2);
+    int rc = attempt_make(d, &j->what, &a, &f);
+    if (rc < 0 && fiber_cancelled())
+        rc = ERR_CANCELLED;
+    f.dead = f.dead || j->what.attempt >= d->o.attempts_max;
+    int64_t due_at = rt_now_us(d->rt) + pause_us(d, j->what.attempt);
+    f.due_at = f.due_at > due_at ? f.due_at : due_at;
+    note(j, rc, &f);
+    (void)FAILPOINT("delivery.before_result"); /* for crashes: it was taken, nobody wrote it */
+    int written = write_result(j, rc, &f, &a, &err);
+    for (int i = 1; written < 0 && i < WRITE_TRIES_MAX && !d->stop; i++) {
+        (void)fiber_sleep_us(TROUBLE_US);
+        written = write_result(j, rc, &f, &a, &err);
+    }
+    if (written < 0) /* it is due again when the claim is over */
+        log_event(LOG_WARN, "delivery.write.failed", err.message, LOG_Z("code", err_name(written)));
+    arena_deinit(&a);
+    claim_unref(j->claim);
+    d->under_way--;
+    fiber_event_wake_all(&d->wake);
+    if (d->under_way == 0)
+        fiber_event_wake_all(&d->idle);
+}
+
+/* --- the loop --- */
+
+/* Whether something was claimed. */
+static int claim_some(struct delivery_relay *d, size_t *out_count, struct err *err) {
+    struct claim *c = NEW(struct claim);
+    struct delivery *list;
+    size_t room = d->o.concurrency_max - d->under_way;
+    c->refs = 1;
+    arena_init(&c->memory, SIZE_MAX / 2);
+    int rc = delivery_claim(d->store, rt_now_us(d->rt), 3 * d->o.timeout_us + LEASE_MARGIN_US,
+                            (int64_t)(room < CLAIM_MAX ? room : CLAIM_MAX), &c->memory, &list,
+                            out_count, err);
+    for (size_t i = 0; rc == 0 && i < *out_count; i++) {
+        struct job *j = ARENA_NEW(&c->memory, struct job);
+        *j = (struct job){d, c, list[i]};
+        if (fiber_group_spawn(&d->jobs, d->rt, "delivery", job_fiber, j, NULL) < 0)
+            break; /* its claim will be over */
+        c->refs++;
+        d->under_way++;
+    }
+    claim_unref(c);
+    return rc;
+}
+
+static int sweep(struct delivery_relay *d, struct arena *a, struct err *err) {
+    int64_t now = rt_mono_us(d->rt);
+    if (now < d->sweep_due_us)
+        return 0;
+    d->sweep_due_us = now + SWEEP_US;
+    return delivery_sweep(d->store, rt_now_us(d->rt) - DEAD_KEEP_US, SWEEP_MAX, a, err);
+}
+
+/* Claims until nothing is due; *out_wait_us: until something may be. */
+static int look(struct delivery_relay *d, int64_t *out_wait_us, struct err *err) {
+    struct arena a;
+    size_t count = 0;
+    int rc = 0;
+    *out_wait_us = INT64_MAX;
+    arena_init(&a, 1 << 20);
+    int64_t due = INT64_MAX;
+    do {
+        if (d->stop || d->under_way >= d->o.concurrency_max) { /* the end of one wakes */
+            arena_deinit(&a);
+            return 0;
+        }
+        rc = delivery_next_due(d->store, &a, &due, err);
+        if (rc == 0 && due <= rt_now_us(d->rt))
+            rc = claim_some(d, &count, err);
+        else
+            count = 0;
+    } while (rc == 0 && count > 0);
+    if (rc == 0)
+        rc = sweep(d, &a, err);
+    arena_deinit(&a);
+    if (due < INT64_MAX)
+        *out_wait_us = due - rt_now_us(d->rt) + 1;
+    if (*out_wait_us <= 0) /* due, but behind another of its key, or taken just now */
+        *out_wait_us = TROUBLE_US;
+    if (d->o.shared && *out_wait_us > LOOK_US)
+        *out_wait_us = LOOK_US;
+    return rc;
+}
+
+static void relay_fiber(void *arg) {
+    struct delivery_relay *d = arg;
+    while (!d->stop) {
+        struct err err = {0};
+        int64_t wait_us;
+        int rc = look(d, &wait_us, &err);
+        if (rc < 0) {
+            log_event(LOG_WARN, "delivery.look.failed", err.message, LOG_Z("code", err_name(rc)));
+            wait_us = TROUBLE_US;
+        }
+        int64_t now = rt_mono_us(d->rt);
+        if (!d->stop)
+            (void)fiber_event_wait(&d->wake, wait_us > FIBER_NO_DEADLINE - now ? FIBER_NO_DEADLINE
+                                                                               : now + wait_us);
+    }
+    d->running = false;
+    fiber_event_wake_all(&d->idle);
+}
+
+void delivery_wake(void *relay) {
+    struct delivery_relay *d = relay;
+    fiber_event_wake_all(&d->wake);
+}
+
+/* --- life --- */
+
+static int read_secrets(struct delivery_relay *d, str text, struct err *err) {
+    str part;
+    while (str_split_next(&text, ' ', &part)) {
+        if (part.len == 0)
+            continue;
+        if (str_starts(part, STR("whsec_")))
+            part = str_slice(part, 6, part.len);
+        if (d->secret_count == SECRETS_MAX ||
+            !base64_decode(&d->memory, part, &d->secrets[d->secret_count]))
+            return err_set(err, ERR_INVALID,
+                           "a webhook secret must be whsec_ and base64, at most %d of them",
+                           SECRETS_MAX);
+        d->secret_count++;
+    }
+    return 0;
+}
+
+static void copy_options(struct delivery_relay *d, const struct delivery_options *o) {
+    struct arena *a = &d->memory;
+    struct http_header *headers = ARENA_ARRAY(a, struct http_header, o->header_count + 1);
+    d->o = *o;
+    d->o.rules.allow = arena_dup(a, o->rules.allow);
+    d->o.rules.allowed_domains = arena_dup(a, o->rules.allowed_domains);
+    d->o.rules.allowed_ports = arena_dup(a, o->rules.allowed_ports);
+    d->o.secrets = STR_NULL;
+    for (size_t i = 0; i < o->header_count; i++)
+        headers[i] = (struct http_header){arena_dup(a, o->headers[i].name),
+                                          arena_dup(a, o->headers[i].value)};
+    d->o.headers = headers;
+}
+
+int delivery_open(struct rt *rt, struct http_client *client, struct store *store,
+                  const struct delivery_options *o, struct delivery_relay **out, struct err *err) {
+    struct delivery_relay *d = NEW(struct delivery_relay);
+    d->rt = rt;
+    d->client = client;
+    d->store = store;
+    arena_init(&d->memory, 16 << 20);
+    fiber_event_init(&d->wake);
+    fiber_event_init(&d->idle);
+    fiber_group_init(&d->jobs);
+    copy_options(d, o);
+    int rc = read_secrets(d, o->secrets, err);
+    if (rc < 0) {
+        delivery_free(d);
+        return rc;
+    }
+    d->delivered =
+        metric_counter("holdfast_deliveries_total", "Attempts to deliver a webhook, by outcome.",
+                       "outcome=\"delivered\"");
+    d->failed = metric_counter("holdfast_deliveries_total",
+                               "Attempts to deliver a webhook, by outcome.", "outcome=\"failed\"");
+    d->dead = metric_counter("holdfast_deliveries_total",
+                             "Attempts to deliver a webhook, by outcome.", "outcome=\"dead\"");
+    *out = d;
+    return 0;
+}
+
+int delivery_start(struct delivery_relay *d, int port, struct err *err) {
+    d->self = arena_printf(&d->memory, "http://127.0.0.1:%d", port);
+    d->running = fiber_spawn(d->rt, "delivery.relay", relay_fiber, d, err) != NULL;
+    return d->running ? 0 : ERR_LIMIT;
+}
+
+void delivery_stop(struct delivery_relay *d, int64_t deadline_us) {
+    if (!d)
+        return;
+    d->stop = true;
+    fiber_event_wake_all(&d->wake);
+    int rc = 0;
+    while ((d->under_way > 0 || d->running) && rc == 0)
+        rc = fiber_event_wait(&d->idle, deadline_us);
+    fiber_group_cancel(&d->jobs);
+    fiber_group_wait(&d->jobs);
+    while (d->running)
+        (void)fiber_sleep_us(1000);
+}
+
+void delivery_free(struct delivery_relay *d) {
+    if (!d)
+        return;
+    arena_deinit(&d->memory);
+    mem_free(d);
+}
+
+int delivery_check_target(const struct delivery_relay *d, str url, struct err *err) {
+    struct http_url parts;
+    if (str_starts(url, STR("/")))
+        return rules_allow_self(&d->o.rules)
+                   ? 0
+                   : err_set(err, ERR_INVALID,
+                             "webhook: a relative address leads to this server, which is not "
+                             "allowed");
+    const char *why = rules_refuse_url(&d->o.rules, url, &parts);
+    if (!why && parts.numeric && !rules_allow_address(&d->o.rules, &parts, parts.host))
+        why = "the address is a private one, which is not allowed";
+    return why ? err_set(err, ERR_INVALID, "webhook: %s", why) : 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delivery_int.h - what the files of the relay share. */
+#ifndef HF_DELIVERY_DELIVERY_INT_H
+#define HF_DELIVERY_DELIVERY_INT_H
+
+#include "base/metrics.h"
+#include "delivery/delivery.h"
+#include "http/address.h"
+#include "store/deliveries.h"
+
+#define SECRETS_MAX 4
+
+struct delivery_relay {
+    struct rt *rt;
+    struct http_client *client;
+    struct store *store;
+    struct arena memory; /* of the options */
+    struct delivery_options o;
+    str secrets[SECRETS_MAX]; /* bytes */
+    size_t secret_count;
+    str self; /* "http://127.0.0.1:2024" */
+    struct fiber_event wake, idle;
+    struct fiber_group jobs;
+    size_t under_way;
+    bool running, stop; /* the loop's fiber lives; it is to end */
+    int64_t sweep_due_us;
+    struct metric *delivered, *failed, *dead;
+};
+
+/* rules.c: what a target may be. A text says why not; NULL: it may. */
+const char *rules_refuse_url(const struct delivery_rules *rules, str url, struct http_url *out);
+/* May a connection go to this numeric address, which the URL's host has? */
+bool rules_allow_address(const struct delivery_rules *rules, const struct http_url *url,
+                         str address);
+bool rules_allow_self(const struct delivery_rules *rules);
+
+/* attempt.c: one POST. 0: taken. Else *out says what is to become of it: due_at 0: the relay's
+ * pause. */
+MUST_CHECK MAY_SUSPEND int attempt_make(struct delivery_relay *d, const struct delivery *what,
+                                        struct arena *a, struct delivery_failure *out);
+/* "v1,<base64> v1,…" of Standard Webhooks. */
+str attempt_signatures(const struct delivery_relay *d, struct arena *a, str id, str timestamp,
+                       str body);
+
+#endif

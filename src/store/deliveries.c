@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* deliveries.c - rows of the outbox.
+ *
+ * What was delivered is deleted: the table holds what is still to be done, and for a while what
+ * could not be done. Several processes claim at once without waiting for each other; the attempt's
+ * number keeps one whose lease is over from undoing what another did. */
+#include "store/deliveries.h"
+
+void delivery_add(struct db_batch *b, const struct delivery *d, int64_t now_us) {
+    db_batch_add(b, SQL_DELIVERY_INSERT,
+                 DB_PARAMS(DB_UUID(d->id), DB_T(d->owner.p ? d->owner : STR("")), DB_T(d->kind),
+                           DB_T(d->order_key), DB_T(d->target), DB_T(d->payload), DB_I(now_us)),
+                 DB_EXPECT_NONE);
+}
+
+int delivery_claim(struct store *s, int64_t now_us, int64_t lease_us, int64_t limit,
+                   struct arena *a, struct delivery **out, size_t *out_count, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_DELIVERY_CLAIM,
+                 DB_PARAMS(DB_I(now_us), DB_I(now_us + lease_us), DB_I(limit)), DB_EXPECT_NONE);
+    int rc = db_commit(s->db, &b, err);
+    if (rc < 0)
+        return rc;
+    const struct db_rows *rows = &b.ops[0].rows;
+    struct delivery *list = ARENA_ARRAY(a, struct delivery, rows->row_count + 1);
+    for (size_t i = 0; i < rows->row_count; i++)
+        list[i] = (struct delivery){.id = db_id(rows, i, 0),
+                                    .kind = db_str(rows, i, 1),
+                                    .target = db_str(rows, i, 2),
+                                    .payload = db_str(rows, i, 3),
+                                    .attempt = db_int(rows, i, 4)};
+    *out = list;
+    *out_count = rows->row_count;
+    return 0;
+}
+
+static int commit_one(struct store *s, enum db_stmt stmt, const struct db_value *params,
+                      size_t count, struct db_expect expect, struct arena *a, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, stmt, params, count, expect);
+    return db_commit(s->db, &b, err);
+}
+
+int delivery_done(struct store *s, struct id id, int64_t attempt, struct arena *a,
+                  struct err *err) {
+    return commit_one(s, SQL_DELIVERY_DONE, DB_PARAMS(DB_UUID(id), DB_I(attempt)), DB_EXPECT_NONE,
+                      a, err);
+}
+
+int delivery_failed(struct store *s, struct id id, int64_t attempt,
+                    const struct delivery_failure *f, int64_t now_us, struct arena *a,
+                    struct err *err) {
+    return commit_one(s, SQL_DELIVERY_FAILED,
+                      DB_PARAMS(DB_UUID(id), DB_I(attempt),
+                                DB_T(f->dead ? STR("dead") : STR("pending")), DB_I(f->due_at),
+                                DB_I(f->http_status), DB_T(f->error), DB_I(now_us)),
+                      DB_EXPECT_NONE, a, err);
+}
+
+int delivery_give_back(struct store *s, struct id id, int64_t attempt, int64_t now_us,
+                       struct arena *a, struct err *err) {
+    return commit_one(s, SQL_DELIVERY_GIVE_BACK,
+                      DB_PARAMS(DB_UUID(id), DB_I(attempt), DB_I(now_us)), DB_EXPECT_NONE, a, err);
+}
+
+int delivery_next_due(struct store *s, struct arena *a, int64_t *out, struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_DELIVERY_NEXT_DUE, DB_NO_PARAMS, a, &rows, err);
+    if (rc == 0)
+        *out = rows.row_count ? db_int(&rows, 0, 0) : INT64_MAX;
+    return rc;
+}
+
+int delivery_list(struct store *s, const struct principal *who, const bool *dead,
+                  const struct page *page, struct arena *a, struct delivery **out,
+                  size_t *out_count, struct err *err) {
+    struct db_rows rows;
+    str low = dead ? *dead ? STR("dead") : STR("pending") : STR("");
+    str high = dead ? low : STR("\x7f");
+    int rc = db_read(
+        s->db, SQL_DELIVERY_PAGE,
+        DB_PARAMS(DB_T(who->owner), DB_T(low), DB_T(high), DB_I(page->limit), DB_I(page->offset)),
+        a, &rows, err);
+    if (rc < 0)
+        return rc;
+    struct delivery *list = ARENA_ARRAY(a, struct delivery, rows.row_count + 1);
+    for (size_t i = 0; i < rows.row_count; i++)
+        list[i] = (struct delivery){.id = db_id(&rows, i, 0),
+                                    .kind = db_str(&rows, i, 1),
+                                    .target = db_str(&rows, i, 2),
+                                    .dead = str_eq(db_str(&rows, i, 3), STR("dead")),
+                                    .attempt = db_int(&rows, i, 4),
+                                    .due_at = db_int(&rows, i, 5),
+                                    .http_status = db_int(&rows, i, 6),
+                                    .error = db_str(&rows, i, 7),
+                                    .created_at = db_int(&rows, i, 8),
+                                    .updated_at = db_int(&rows, i, 9)};
+    *out = list;
+    *out_count = rows.row_count;
+    return 0;
+}
+
+int delivery_revive(struct store *s, const struct principal *who, struct id id, int64_t now_us,
+                    struct arena *a, struct err *err) {
+    int rc =
+        commit_one(s, SQL_DELIVERY_REVIVE, DB_PARAMS(DB_UUID(id), DB_T(who->owner), DB_I(now_us)),
+                   DB_EXPECT_CHANGE(ERR_NOT_FOUND), a, err);
+    return rc == ERR_NOT_FOUND ? err_set(err, rc, "Dead delivery not found") : rc;
+}
+
+int delivery_sweep(struct store *s, int64_t before_us, int64_t limit, struct arena *a,
+                   struct err *err) {
+    return commit_one(s, SQL_DELIVERY_SWEEP, DB_PARAMS(DB_I(before_us), DB_I(limit)),
+                      DB_EXPECT_NONE, a, err);
+}

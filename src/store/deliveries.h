@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* deliveries.h - the outbox: what is to be told to other programs, at least once.
+ *
+ * A delivery is written by the batch in which it happened and is there until it was taken. A claim
+ * is a lease: what its process left unfinished is due again. Those with the same kind and order key
+ * go one after the other. Memory, errors, suspends: as store.h.
+ * Tests: tests/unit/store/test_deliveries.c, tests/integration/run-webhooks */
+#ifndef HF_STORE_DELIVERIES_H
+#define HF_STORE_DELIVERIES_H
+
+#include "store/store.h"
+
+struct delivery {
+    struct id id;
+    str owner, kind, order_key, target, payload;
+    bool dead;
+    int64_t attempt, due_at, http_status, created_at, updated_at;
+    str error; /* of the last attempt; absent: none */
+};
+
+/* id, owner, kind, order_key ("": any order), target, payload. */
+void delivery_add(struct db_batch *b, const struct delivery *d, int64_t now_us);
+/* Up to `limit` that are due, for lease_us: id, kind, target, payload, attempt. */
+MUST_CHECK int delivery_claim(struct store *s, int64_t now_us, int64_t lease_us, int64_t limit,
+                              struct arena *a, struct delivery **out, size_t *out_count,
+                              struct err *err);
+/* These change nothing when the attempt is not the newest one. */
+MUST_CHECK int delivery_done(struct store *s, struct id id, int64_t attempt, struct arena *a,
+                             struct err *err);
+struct delivery_failure {
+    bool dead; /* it is not tried again */
+    int64_t due_at, http_status;
+    str error;
+};
+MUST_CHECK int delivery_failed(struct store *s, struct id id, int64_t attempt,
+                               const struct delivery_failure *f, int64_t now_us, struct arena *a,
+                               struct err *err);
+MUST_CHECK int delivery_give_back(struct store *s, struct id id, int64_t attempt, int64_t now_us,
+                                  struct arena *a, struct err *err);
+/* INT64_MAX: nothing waits. */
+MUST_CHECK int delivery_next_due(struct store *s, struct arena *a, int64_t *out, struct err *err);
+
+/* Newest first, without payloads. dead NULL: any. */
+MUST_CHECK int delivery_list(struct store *s, const struct principal *who, const bool *dead,
+                             const struct page *page, struct arena *a, struct delivery **out,
+                             size_t *out_count, struct err *err);
+/* A dead one is tried again from the beginning. ERR_NOT_FOUND. */
+MUST_CHECK int delivery_revive(struct store *s, const struct principal *who, struct id id,
+                               int64_t now_us, struct arena *a, struct err *err);
+MUST_CHECK int delivery_sweep(struct store *s, int64_t before_us, int64_t limit, struct arena *a,
+                              struct err *err);
+
+#endif
