@@ -134,6 +134,30 @@ class Mock(Process):
         return stats
 
 
+_api = []
+
+
+def check_answer(server, method, path, body, response, data):
+    """Each JSON answer is one that spec/openapi.json describes. (A hundred of an operation are
+    enough. Suites without the packages of tests/requirements.txt check none.)"""
+    kind = response.headers.get("content-type", "")
+    if not kind.startswith("application/json") or method == "HEAD":
+        return
+    try:
+        import openapi
+    except ImportError:
+        return
+    if not _api:
+        _api.extend((openapi.OpenApi(), {}))
+    api, seen = _api
+    template, _ = api.operation(method, path)
+    key = (method, template, response.status)
+    seen[key] = seen.get(key, 0) + 1
+    if template and seen[key] <= 100:
+        selected = "select" in path or "select" in str(body)
+        api.check(method, path, response.status, kind, data, selected)
+
+
 class Server(Process):
     def __init__(self, folder, mock, *options, kind="debug", name="server", env=None):
         super().__init__(name, folder)
@@ -168,6 +192,7 @@ class Server(Process):
         response = connection.getresponse()
         data = response.read()
         connection.close()
+        check_answer(self, method, path, body, response, data)
         return response.status, response.headers, data
 
     def json(self, method, path, body=None, status=200):
