@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine_fixture.h - an engine on an in-memory database with small graphs, for tests on a fiber.
+/* engine_fixture.h - an engine on an in-memory database with small graphs, for tests on a fiber; on
+ * PostgreSQL, in LangGraph's layout, when HF_TEST_DATABASE_URL names one.
  *
  * Graph "echo": one node that answers each message with "echo: text", streaming it in two tokens.
  * Graph "slow": one node that sleeps until it is cancelled.
@@ -19,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/fault/fault.h"
+#include "db/postgres/postgres.h"
 #include "db/sqlite/sqlite.h"
 #include "engine/engine.h"
 #include "store/assistants.h"
@@ -151,11 +153,28 @@ static void fx_open_engine(struct fx *f) {
                      0);
 }
 
+static void fx_open_database(struct fx *f) {
+    struct db_postgres_options o;
+    struct err err = {0};
+    const char *url = getenv("HF_TEST_DATABASE_URL");
+    if (!url)
+        return;
+    db_postgres_options_default(&o);
+    o.url = url;
+    if (db_postgres_open(f->rt, &o, &f->db, &err) < 0)
+        fail_msg("%s", err.message);
+    f->db = db_fault_wrap(f->db);
+    f->store.db = f->db;
+    f->store.layout = CHECKPOINTS_LANGGRAPH;
+    fx_open_engine(f);
+}
+
 static void fx_fiber(void *arg) {
     struct fx *f = arg;
     const char *ids[ARRAY_COUNT(fx_graphs)];
     for (size_t i = 0; i < ARRAY_COUNT(fx_graphs); i++)
         ids[i] = fx_graphs[i].id;
+    fx_open_database(f);
     assert_int_equal(assistant_seed(&f->store, ids, ARRAY_COUNT(ids), &f->a, NULL), 0);
     f->body(f);
     engine_drain(f->engine, rt_mono_us(f->rt));
@@ -165,17 +184,20 @@ static void fx_fiber(void *arg) {
 static inline void fx_run(void (*body)(struct fx *)) {
     struct fx f = {.body = body, .who = {.owner = STR("")}};
     struct db_sqlite_options o;
+    bool sqlite = !getenv("HF_TEST_DATABASE_URL");
     db_sqlite_options_default(&o);
     arena_init(&f.a, SIZE_MAX / 2);
     assert_int_equal(rt_open(&f.rt, NULL), 0);
-    assert_int_equal(db_sqlite_open(f.rt, &o, &f.db, NULL), 0);
-    f.db = db_fault_wrap(f.db);
-    f.store.db = f.db;
     f.services = (struct graph_services){.rt = f.rt};
     f.registry = registry_new(&f.services, &(struct registry_options){60000000, 16});
     for (size_t i = 0; i < ARRAY_COUNT(fx_graphs); i++)
         registry_add(f.registry, &fx_graphs[i]);
-    fx_open_engine(&f);
+    if (sqlite) {
+        assert_int_equal(db_sqlite_open(f.rt, &o, &f.db, NULL), 0);
+        f.db = db_fault_wrap(f.db);
+        f.store.db = f.db;
+        fx_open_engine(&f);
+    } /* else on the fiber */
     assert_non_null(fiber_spawn(f.rt, "test", fx_fiber, &f, NULL));
     rt_run(f.rt);
     engine_close(f.engine);
@@ -183,6 +205,13 @@ static inline void fx_run(void (*body)(struct fx *)) {
     db_close(f.db);
     rt_close(f.rt);
     arena_deinit(&f.a);
+}
+
+/* PostgreSQL keeps JSON as values, not as texts. */
+static inline bool fx_same_json(struct fx *f, str a, const char *b) {
+    yyjson_val *va, *vb;
+    return json_parse(&f->a, a, &va, NULL) == 0 && json_parse(&f->a, str_of(b), &vb, NULL) == 0 &&
+           json_equal(va, vb);
 }
 
 /* Submits a run of a graph with a JSON body (without assistant_id). */

@@ -64,6 +64,11 @@ static void only(const struct graph_view *v, void *compiled, int from, struct ro
         route_to(out, 0);
 }
 
+static void both_only(const struct graph_view *v, void *compiled, int from, struct route *out) {
+    if (from == GRAPH_START)
+        both(v, compiled, from, out);
+}
+
 #define LIST_GRAPH(graph_id, node_list, route_fn)                                                  \
     {                                                                                              \
         .id = graph_id, .description = "test", .channels = list_channels, .channel_count = 1,      \
@@ -108,8 +113,12 @@ static const struct node_def outer_nodes[] = {{"child", .subgraph = &inner_graph
                                               {"after", part, .data = &after}};
 static const struct graph_def outer_graph = LIST_GRAPH("outer", outer_nodes, chain);
 
-static const struct graph_def *const graphs[] = {&flaky_graph, &ask_graph,  &many_graph,
-                                                 &retry_graph, &late_graph, &outer_graph};
+static const struct node_def long_nodes[] = {
+    {"quick", part, .data = &quick}, {"sleeper", part, .data = &sleeper}};
+static const struct graph_def long_graph = LIST_GRAPH("long", long_nodes, both_only);
+
+static const struct graph_def *const graphs[] = {
+    &flaky_graph, &ask_graph, &many_graph, &long_graph, &retry_graph, &late_graph, &outer_graph};
 
 static void add_graphs(struct fx *f) {
     memset(runs, 0, sizeof(runs));
@@ -187,7 +196,10 @@ static void body_questions(struct fx *f) {
     live_run_unref(run);
     struct thread t = thread_row(f, thread);
     assert_int_equal(t.status, THREAD_INTERRUPTED);
-    assert_true(str_find(t.interrupts, STR("\":[{\"value\":{\"q\":1},\"id\":\"")) > 0);
+    yyjson_val *interrupts;
+    assert_int_equal(json_parse(&f->a, t.interrupts, &interrupts, NULL), 0);
+    assert_int_equal(yyjson_obj_size(interrupts), 1); /* by task */
+    assert_true(str_find(t.interrupts, STR("\"q\"")) > 0);
     run = go(f, "ask", thread, "{\"command\":{\"resume\":\"yes\"}}", RUN_SUCCESS);
     assert_true(str_find(live_run_values(run), STR("\"sure?\"")) > 0);
     live_run_unref(run);
@@ -367,6 +379,45 @@ static void test_exit(void **state) {
     fx_run(body_exit);
 }
 
+/* --- another process --- */
+
+/* The next attempt of a run that was cut off takes what had ended from the rows. */
+static void body_cut_off(struct fx *f) {
+    struct id thread = fx_thread(f);
+    struct live_run *run;
+    struct run row;
+    add_graphs(f);
+    assert_int_equal(fx_submit(f, "long", thread, "{\"input\":{}}", NULL, NULL, &run, NULL), 0);
+    struct id id = live_run_id(run);
+    struct checkpoint_write *rows;
+    size_t count = 0;
+    while (count == 0) {
+        struct checkpoint head;
+        fiber_yield();
+        assert_int_equal(checkpoint_get(&f->store, thread, STR(""), ID_NIL, &f->a, &head, NULL), 0);
+        assert_int_equal(checkpoint_writes_read(&f->store, thread, STR(""), head.id, &f->a, &rows,
+                                                &count, NULL),
+                         0);
+    }
+    assert_true(str_eq(rows[0].channel, STR("log")));
+    engine_drain(f->engine, rt_mono_us(f->rt));
+    live_run_unref(run);
+    engine_close(f->engine);
+    fx_open_engine(f);
+    assert_int_equal(engine_start(f->engine, NULL), 0);
+    while (runs[4] < 2)
+        fiber_yield();
+    assert_int_equal(
+        engine_cancel(f->engine, &f->who, thread, id, CANCEL_INTERRUPT, STR_NULL, true, NULL), 0);
+    assert_int_equal(runs[0], 1);
+    assert_int_equal(run_get(&f->store, &f->who, thread, id, &f->a, &row, NULL), 0);
+    assert_int_equal(row.status, RUN_INTERRUPTED);
+}
+static void test_cut_off(void **state) {
+    (void)state;
+    fx_run(body_cut_off);
+}
+
 /* --- streams --- */
 
 struct frames {
@@ -482,6 +533,7 @@ int main(void) {
         cmocka_unit_test(test_subgraph), cmocka_unit_test(test_command),
         cmocka_unit_test(test_fork),    cmocka_unit_test(test_exit),
         cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
