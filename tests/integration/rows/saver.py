@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """saver.py - a LangGraph process: small graphs with the PostgreSQL checkpointer of the library.
 
-usage: saver.py URL THREAD full | resume | say TEXT | read
+usage: saver.py URL THREAD full | resume | say TEXT | read | research | answer VALUE
 full runs a graph with tools, fan-out and many types up to an interrupt, resume ends it; say adds a
 message and an answer to a thread's list of messages; read prints the state and the history that the
-library sees. Prints one JSON value.
+library sees. research and answer go on with the first phase of the server's research_agent, in
+nodes of these names. Prints one JSON value.
 """
 import datetime
 import decimal
@@ -26,6 +27,17 @@ class Full(TypedDict):
     note: str
     extra: Any
     parts: Annotated[list, operator.add]
+
+
+class Research(TypedDict):
+    messages: Annotated[list, add_messages]
+    topic: str
+    phase: int
+    tasks: list
+    findings: Annotated[list, operator.add]
+    phase1_results: list
+    approved: Any
+    feedback: Any
 
 
 class Chat(TypedDict):
@@ -73,6 +85,35 @@ def full(saver):
     return graph.compile(checkpointer=saver)
 
 
+def review(state):
+    answer = interrupt({"by": "python", "results": state["phase1_results"]})
+    return {"approved": answer == "yes", "feedback": answer}
+
+
+def research(saver):
+    graph = StateGraph(Research)
+    graph.add_node("analyzer_1", lambda _: {"tasks": [{"description": "again"}]})
+    graph.add_node("worker_1", lambda item: {"findings": [{"title": item["description"]}]})
+    graph.add_node("aggregator_1", lambda s: {"phase1_results": s["findings"]})
+    graph.add_node("review_1", review)
+    graph.add_node("set_phase2", lambda _: {"phase": 2})
+    graph.add_edge(START, "analyzer_1")
+    graph.add_conditional_edges("analyzer_1", lambda s: [Send("worker_1", t) for t in s["tasks"]],
+                                ["worker_1"])
+    graph.add_edge("worker_1", "aggregator_1")
+    graph.add_edge("aggregator_1", "review_1")
+    graph.add_conditional_edges(
+        "review_1", lambda s: "set_phase2" if s["approved"] else "analyzer_1",
+        ["set_phase2", "analyzer_1"])
+    return graph.compile(checkpointer=saver)
+
+
+def research_seen(state):
+    return {"next": list(state.next), "tasks": [[t.id, t.name] for t in state.tasks],
+            "interrupts": [[i.id, i.value] for i in state.interrupts],
+            "values": {k: v for k, v in state.values.items() if k != "messages"}}
+
+
 def chat(saver):
     graph = StateGraph(Chat)
     graph.add_node("answer", lambda s: {"messages": [
@@ -98,6 +139,12 @@ def main():
             full(saver).invoke({"messages": [HumanMessage("hi", id="h1")]}, config)
         elif command == "resume":
             full(saver).invoke(Command(resume="yes"), config)
+        elif command in ("research", "answer"):
+            graph = research(saver)
+            before = research_seen(graph.get_state(config))
+            graph.invoke(Command(resume=rest[0]) if command == "answer" else None, config)
+            print(json.dumps({"before": before, "after": research_seen(graph.get_state(config))}))
+            return
         elif command == "say":
             chat(saver).invoke({"messages": [HumanMessage(rest[0], id=str(uuid.uuid4()))]}, config)
         graph = chat(saver)
