@@ -27,7 +27,7 @@
 #define STOCK_BYTES_MAX ((size_t)256 << 10)
 #define STATUS_CLASSES  6 /* by the first digit, 1 … 5 */
 
-enum policy { POLICY_public, POLICY_read, POLICY_write, POLICY_create };
+enum policy { POLICY_public, POLICY_read, POLICY_write, POLICY_create, POLICY_graphs };
 
 /* Labels of metrics live for ever, so they are literals: [0] of the times, [n] of status nxx. */
 #define SERIES(method_, path_)          "method=\"" method_ "\",route=\"" path_ "\""
@@ -240,6 +240,8 @@ static int handle(struct api_request *r, struct err *err) {
         rc = auth_authenticate(r->api->options.auth, r->http, r->arena, &r->who, err);
     if (rc == 0 && route->policy >= POLICY_write)
         rc = auth_may_write(r->http, &r->who, err);
+    if (rc == 0 && route->policy == POLICY_graphs)
+        rc = auth_may_register(r->http, &r->who, err);
     if (rc == 0)
         rc = http_query_parse(r->arena, r->http->query, &r->query, err);
     if (rc == 0 && r->http->body.len > 0 && !str_eq(str_of(route->body), STR("none")))

@@ -20,6 +20,7 @@
 #include "app/database.h"
 #include "app/debug.h"
 #include "app/graph_config.h"
+#include "app/graph_files.h"
 #include "app/hints.h"
 #include "app/store_settings.h"
 #include "app/supervisor.h"
@@ -345,7 +346,9 @@ static int parts_open(struct app *app, struct err *err) {
     app->registry = registry_new(&app->services, &registry);
     graphs_register(app->registry);
     struct engine_options engine = engine_settings(app, store.sweep_us);
-    rc = thread_settings(c, &engine, &app->store.thread_ttl, err);
+    rc = graph_files_load(c->graphs.p, app->registry, err);
+    if (rc == 0)
+        rc = thread_settings(c, &engine, &app->store.thread_ttl, err);
     if (rc == 0)
         rc = engine_open(app->rt, &app->store, app->registry, &app->services, &engine, &app->engine,
                          err);

@@ -9,6 +9,7 @@
  *     [[tool:NAME {"a":1}]]   answer with that tool call; several marks: several calls.
  *                             Only when the request carries tools and no tool has answered since
  *     [[echo:TEXT]]           answer with the text
+ *     [[echo@WORDS:TEXT]]     the same, when the words stand in the system message
  *     [[tokens:N]]            answer with N tokens
  *     [[delay:MS]]            wait before the answer; [[token-delay:MS]] between tokens
  *     [[fail:KIND]]           500, 401, 429, refuse, cut, garbage, slow
@@ -189,11 +190,14 @@ static size_t read_tool_mark(str text, size_t at, struct mock_tool_call *out) {
     return at + (size_t)end + 2;
 }
 
-static void read_plain_mark(str mark, struct mock_script *out) {
+static void read_plain_mark(str mark, str system, struct mock_script *out) {
     str value = mark, word;
     if (!str_split_next(&value, ':', &word))
         return;
-    if (str_eq(word, STR("echo")))
+    bool echo = str_starts(word, STR("echo@"))
+                    ? str_find(system, str_slice(word, 5, word.len)) >= 0
+                    : str_eq(word, STR("echo"));
+    if (echo)
         out->answer.text = value.p ? value : STR("");
     else if (str_eq(word, STR("tokens")))
         out->answer.token_count = (size_t)limited_int(value, MOCK_TOKENS_MAX);
@@ -205,7 +209,8 @@ static void read_plain_mark(str mark, struct mock_script *out) {
         (void)mock_fail_parse(value, &out->fail); /* an unknown kind: none */
 }
 
-static void read_marks(struct arena *a, str text, bool tools_wanted, struct mock_script *out) {
+static void read_marks(struct arena *a, str text, str system, bool tools_wanted,
+                       struct mock_script *out) {
     struct mock_tool_call *calls = NULL;
     size_t at = 0;
     for (;;) {
@@ -228,7 +233,7 @@ static void read_marks(struct arena *a, str text, bool tools_wanted, struct mock
         ptrdiff_t end = str_find(rest, STR("]]"));
         if (end < 0)
             break;
-        read_plain_mark(str_slice(rest, 0, (size_t)end), out);
+        read_plain_mark(str_slice(rest, 0, (size_t)end), system, out);
         at += (size_t)end + 2;
     }
     out->answer.calls = calls;
@@ -264,7 +269,10 @@ static int read_messages(struct arena *a, str json, struct mock_script *out, str
     size_t after_human = 0;
     yyjson_val *m;
     yyjson_val *human = NULL;
+    str system = STR("");
     yyjson_arr_foreach(messages, i, n, m) {
+        if (str_eq(json_str(json_get(m, "role")), STR("system")))
+            system = content_text(a, json_get(m, "content"));
         if (str_eq(json_str(json_get(m, "role")), STR("user"))) {
             human = m;
             after_human = i + 1;
@@ -272,8 +280,8 @@ static int read_messages(struct arena *a, str json, struct mock_script *out, str
     }
     str results = quote_results(a, messages, after_human);
     if (human)
-        read_marks(a, content_text(a, json_get(human, "content")), out->has_tools && !results.p,
-                   out);
+        read_marks(a, content_text(a, json_get(human, "content")), system,
+                   out->has_tools && !results.p, out);
     if (results.p)
         out->answer.text = results;
     return 0;

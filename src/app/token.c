@@ -35,7 +35,7 @@ static const char HELP[] =
     "token key: API keys, in the database or in a file (--api-keys-file of serve).\n"
     "  --owner ID         whose data the key is for\n"
     "  --tenant ID        its tenant\n"
-    "  --scope WORD       read or write (write)\n"
+    "  --scope WORD       read, write, or graphs: write and register graphs (write)\n"
     "  --name TEXT        for people\n"
     "  --days N           time until it expires (0: never)\n"
     "  --file FILE        the keys of this file instead of those of the database\n\n"
@@ -216,14 +216,16 @@ int token_key_make(struct token_options *o, struct api_key *out, char text[API_K
                        "--owner is required; it has up to %d bytes, a tenant no ':'; system and "
                        "anonymous are nobody's",
                        IDENTITY_OWNER_BYTES_MAX);
-    if (!str_eq(scope, STR("read")) && !str_eq(scope, STR("write")))
-        return err_set(err, ERR_INVALID, "--scope: must be read or write");
+    struct api_key scoped = {0};
+    if (!api_key_scope(scope, &scoped))
+        return err_set(err, ERR_INVALID, "--scope: must be read, write or graphs");
     int64_t now_us = clock_wall_us();
     api_key_make(text);
     *out = (struct api_key){.name = o->name,
                             .owner = o->owner,
                             .tenant = o->tenant,
-                            .read_only = str_eq(scope, STR("read")),
+                            .read_only = scoped.read_only,
+                            .graphs = scoped.graphs,
                             .created_us = now_us,
                             .expires_us = o->days ? now_us + o->days * US_PER_DAY : 0};
     hash_sha256(str_n(text, API_KEY_BYTES), out->digest.bytes);
@@ -235,7 +237,7 @@ void token_key_print(const struct api_key *key) {
     char hex[API_KEY_HEX];
     arena_init(&a, 1 << 16);
     api_key_digest_hex(&key->digest, hex);
-    const char *state = key->revoked_us ? "revoked" : key->read_only ? "read" : "write";
+    const char *state = key->revoked_us ? "revoked" : api_key_scope_name(key);
     printf(
         "%.*s  %-7s  " STR_FMT "  " STR_FMT "%s" STR_FMT "  " STR_FMT "\n", API_KEY_ID_BYTES, hex,
         state, STR_ARG(key->expires_us ? time_iso(&a, key->expires_us) : STR("never expires")),

@@ -70,11 +70,19 @@ static bool read_time(yyjson_val *record, const char *name, int64_t *out) {
 }
 
 /* A word that is not known is no permission. */
-static bool read_scope(yyjson_val *record, bool *out_read_only) {
+bool api_key_scope(str word, struct api_key *out) {
+    out->read_only = str_eq(word, STR("read"));
+    out->graphs = str_eq(word, STR("graphs"));
+    return out->read_only || out->graphs || str_eq(word, STR("write"));
+}
+
+const char *api_key_scope_name(const struct api_key *key) {
+    return key->read_only ? "read" : key->graphs ? "graphs" : "write";
+}
+
+static bool read_scope(yyjson_val *record, struct api_key *out) {
     yyjson_val *v = json_get(record, "scope");
-    str word = v && !yyjson_is_null(v) ? json_str(v) : STR("write");
-    *out_read_only = str_eq(word, STR("read"));
-    return *out_read_only || str_eq(word, STR("write"));
+    return api_key_scope(v && !yyjson_is_null(v) ? json_str(v) : STR("write"), out);
 }
 
 int api_key_read(yyjson_val *record, struct api_key *out, struct err *err) {
@@ -88,8 +96,8 @@ int api_key_read(yyjson_val *record, struct api_key *out, struct err *err) {
         return err_set(err, ERR_INVALID, "a key's sha256 must be 64 hexadecimal digits");
     if (!identity_owner_valid(k.owner))
         return err_set(err, ERR_INVALID, "a key must have an owner");
-    if (!read_scope(record, &k.read_only))
-        return err_set(err, ERR_INVALID, "a key's scope must be read or write");
+    if (!read_scope(record, &k))
+        return err_set(err, ERR_INVALID, "a key's scope must be read, write or graphs");
     if (!read_time(record, "created_at", &k.created_us) ||
         !read_time(record, "expires_at", &k.expires_us) ||
         !read_time(record, "revoked_at", &k.revoked_us))
@@ -121,7 +129,7 @@ void api_key_write(struct json_writer *w, struct arena *a, const struct api_key 
     write_text(w, "name", key->name);
     write_text(w, "owner", key->owner);
     write_text(w, "tenant", key->tenant);
-    write_text(w, "scope", key->read_only ? STR("read") : STR("write"));
+    write_text(w, "scope", str_of(api_key_scope_name(key)));
     write_time(w, "created_at", a, key->created_us);
     write_time(w, "expires_at", a, key->expires_us);
     write_time(w, "revoked_at", a, key->revoked_us);
@@ -137,8 +145,10 @@ int api_key_identity(struct arena *a, const struct api_key *key, int64_t now_us,
         return err_set(err, ERR_UNAUTHORISED, "The API key has expired");
     if (!identity_owner_make(a, key->tenant, key->owner, &owner))
         return err_set(err, ERR_UNAUTHORISED, "The API key names no user");
-    *out = (struct identity){
-        .owner = owner, .read_only = key->read_only, .expires_s = key->expires_us / 1000000};
+    *out = (struct identity){.owner = owner,
+                             .read_only = key->read_only,
+                             .graphs = key->graphs,
+                             .expires_s = key->expires_us / 1000000};
     return 0;
 }
 

@@ -488,8 +488,10 @@ static bool cached(struct check *c, struct auth_times now, struct principal *out
                    struct err *err) {
     struct auth_cached found;
     if (auth_cache_get(c->auth->let_in, &c->digest, now, c->a, &found)) {
-        *out =
-            (struct principal){.owner = found.text, .read_only = found.read_only, .by = found.by};
+        *out = (struct principal){.owner = found.text,
+                                  .read_only = found.read_only,
+                                  .graphs = found.graphs,
+                                  .by = found.by};
         *rc = 0;
         return true;
     }
@@ -505,6 +507,7 @@ static void remember(struct check *c, int rc, const char *by, const struct err *
     if (rc == 0) {
         struct auth_cached value = {.text = c->identity.owner,
                                     .read_only = c->identity.read_only,
+                                    .graphs = c->identity.graphs,
                                     .by = by,
                                     .expires_s = c->identity.expires_s};
         auth_cache_put(c->auth->let_in, &c->digest, now, &value);
@@ -535,8 +538,10 @@ static int identify(struct check *c, bool api_key, struct principal *out, struct
     metric_observe_us(c->auth->seconds, clock_mono_us() - now.mono_us);
     if (rc == 0) {
         ASSERT(c->identity.owner.len > 0);
-        *out = (struct principal){
-            .owner = c->identity.owner, .read_only = c->identity.read_only, .by = by};
+        *out = (struct principal){.owner = c->identity.owner,
+                                  .read_only = c->identity.read_only,
+                                  .graphs = c->identity.graphs,
+                                  .by = by};
     } else if (err) {
         *err = own;
     }
@@ -564,7 +569,7 @@ int auth_authenticate(struct auth *auth, struct http_request *req, struct arena 
     if (!auth_enabled(auth)) {
         if (auth)
             look_for_keys(auth);
-        *out = (struct principal){.owner = STR("")};
+        *out = (struct principal){.owner = STR(""), .graphs = true};
         return 0;
     }
     struct check c = {.auth = auth, .a = a};
@@ -597,4 +602,13 @@ int auth_may_write(struct http_request *req, const struct principal *who, struct
                       STR("Bearer realm=\"holdfast\", error=\"insufficient_scope\", "
                           "scope=\"holdfast:write\""));
     return err_set(err, ERR_FORBIDDEN, "These credentials may only read");
+}
+
+int auth_may_register(struct http_request *req, const struct principal *who, struct err *err) {
+    if (who->graphs)
+        return 0;
+    http_reply_header(req, STR("WWW-Authenticate"),
+                      STR("Bearer realm=\"holdfast\", error=\"insufficient_scope\", "
+                          "scope=\"holdfast:graphs\""));
+    return err_set(err, ERR_FORBIDDEN, "These credentials may not register graphs");
 }

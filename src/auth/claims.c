@@ -145,11 +145,13 @@ int claims_identity(struct arena *a, yyjson_val *claims, const struct claim_rule
         return refuse(err, "The token names no user");
     yyjson_val *scope = find(claims, rules->scope);
     bool read = scope_has(scope, STR("holdfast:read")),
-         write = scope_has(scope, STR("holdfast:write"));
-    if (rules->scope_required && !read && !write)
+         write = scope_has(scope, STR("holdfast:write")),
+         graphs = scope_has(scope, STR("holdfast:graphs"));
+    if (rules->scope_required && !read && !write && !graphs)
         return err_set(err, ERR_FORBIDDEN, "The token has no scope of this server");
     out->owner = whole;
-    out->read_only = read && !write;
+    out->read_only = read && !write && !graphs;
+    out->graphs = graphs; /* never of itself: what is registered is there for everybody */
     return 0;
 }
 

@@ -12,6 +12,7 @@ struct principal {
     str owner;
     bool all;
     bool read_only; /* may call what changes nothing */
+    bool graphs;    /* may register graphs, which everybody can run */
     const char *by; /* what proved it, for the log: "token", "authority", "key"; NULL: nothing */
 };
 /* Bounds for `owner BETWEEN $lo AND $hi` of look-ups by key: exact, or everything for `all`. */
