@@ -210,6 +210,8 @@ static int beat(struct engine *e, struct err *err) {
     e->w.lease_until_us = sent_us + e->o.lease_us;
     int64_t left = e->w.lease_until_us - clock_mono_us();
     e->w.registered = true;
+    if (e->w.others != others)
+        crons_wake(e); /* how often it has to look depends on them */
     e->w.others = others;
     rt_timer_start(e->rt, &e->w.lease_timer, left > 0 ? left : 0, on_lease_over);
     if (!renew) {
