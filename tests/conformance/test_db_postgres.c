@@ -302,6 +302,66 @@ static void look_ups_survive_terminated_backends(struct fixture *f) {
         CHECK_THAT(c.jobs[i].code == 0, "job %d: %s", i, err_name(c.jobs[i].code));
 }
 
+/* Of three threads: numbers are taken by one statement, entries added by one for many, which may
+ * wait for those of other batches, but never past the next number of their thread. */
+static struct id log_thread(int i) {
+    struct id id = {.b = {[0] = 0x11, [6] = 0x40, [8] = 0x80, [15] = (uint8_t)(i % 3)}};
+    return id;
+}
+
+static void log_main(void *arg) {
+    struct job *j = arg;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    for (int round = 0; round < 30 && j->code == 0; round++) {
+        struct db_batch b;
+        struct id id = log_thread(j->index + round);
+        arena_reset(&a);
+        db_batch_init(&b, &a);
+        size_t bump = db_batch_add(&b, SQL_LOG_BUMP, DB_PARAMS(DB_UUID(id), DB_I(2)),
+                                   DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+        for (int back = 1; back >= 0; back--)
+            db_batch_add(&b, SQL_LOG_INSERT,
+                         DB_PARAMS(DB_UUID(id), DB_I(back), DB_UUID(id), DB_I(1), DB_I(7),
+                                   DB_T(arena_printf(&a, "%d-%d-%d", j->index, round, back))),
+                         DB_EXPECT_NONE);
+        j->code = db_commit(j->f->db, &b, NULL);
+        if (j->code < 0)
+            break;
+        struct db_rows rows;
+        int64_t seq = db_int(&b.ops[bump].rows, 0, 0);
+        j->code = db_read(j->f->db, SQL_LOG_PAGE, DB_PARAMS(DB_UUID(id), DB_I(seq - 2), DB_I(2)),
+                          &a, &rows, NULL);
+        for (size_t i = 0; i < 2 && j->code == 0; i++) {
+            str want = arena_printf(&a, "%d-%d-%d", j->index, round, (int)(1 - i));
+            if (rows.row_count != 2 || db_int(&rows, i, 0) != seq - 1 + (int64_t)i ||
+                !str_eq(db_str(&rows, i, 4), want))
+                j->code = ERR_INTERNAL;
+        }
+    }
+    arena_deinit(&a);
+}
+
+static void entries_keep_their_numbers(struct fixture *f) {
+    struct fiber_group g;
+    static struct crowd c;
+    struct err err = {0};
+    fiber_group_init(&g);
+    for (int i = 0; i < 3; i++)
+        fixture_sql(f,
+                    arena_printf(&f->arena,
+                                 "INSERT INTO langgraph_server.threads (id) VALUES ('" STR_FMT "')",
+                                 STR_ARG(id_dashed(&f->arena, log_thread(i))))
+                        .p);
+    for (int i = 0; i < FIBERS; i++) {
+        c.jobs[i] = (struct job){.f = f, .index = i};
+        CHECK_CODE(fiber_group_spawn(&g, f->rt, "job", log_main, &c.jobs[i], &err), 0);
+    }
+    fiber_group_wait(&g);
+    for (int i = 0; i < FIBERS; i++)
+        CHECK_THAT(c.jobs[i].code == 0, "job %d: %s", i, err_name(c.jobs[i].code));
+}
+
 /* The writer goes on, with a row of its own again. */
 static void removed_writer_is_back(struct fixture *f) {
     struct err err = {0};
@@ -359,6 +419,7 @@ TEST(vanished_host_is_evicted, 3, 20000)
 TEST(waiting_is_bounded, 2, 3000) /* longer than between two attempts to connect */
 TEST(crowd_survives_terminated_backends, 4, 20000)
 TEST(look_ups_survive_terminated_backends, 4, 20000)
+TEST(entries_keep_their_numbers, 3, 20000)
 TEST(removed_writer_is_back, 2, 20000)
 TEST(crowd_survives_a_crash_of_the_server, 4, 20000)
 
@@ -371,6 +432,7 @@ int main(void) {
         cmocka_unit_test(test_waiting_is_bounded),
         cmocka_unit_test(test_crowd_survives_terminated_backends),
         cmocka_unit_test(test_look_ups_survive_terminated_backends),
+        cmocka_unit_test(test_entries_keep_their_numbers),
         cmocka_unit_test(test_removed_writer_is_back),
         cmocka_unit_test(test_crowd_survives_a_crash_of_the_server),
     };

@@ -36,13 +36,14 @@ struct pgdb_task {
     struct db_batch *batch;
     int64_t deadline_us; /* monotonic */
     unsigned tries;      /* executions that failed for a passing reason */
-    size_t results;      /* statements of it whose results have come */
     bool alone;          /* must be a group of its own */
     bool finished;
     int code;       /* out */
     struct err err; /* out */
 };
 #define PGDB_TASK(node_ptr) LIST_ENTRY(node_ptr, struct pgdb_task, node)
+
+#define PGDB_UNANSWERED (-1) /* db_op.changed until the operation's result has come */
 
 /* The statements of a group as one unit of work; see group.c. */
 struct pgdb_op_ref {

@@ -131,8 +131,10 @@ static void task_committed_unseen(struct pgdb_writer *w, struct pgdb_task *t) {
     struct db_batch *b = t->batch;
     b->committed = true;
     bool rows_lost = false;
-    for (size_t i = t->results; i < b->count; i++) {
+    for (size_t i = 0; i < b->count; i++) {
         struct db_op *op = &b->ops[i];
+        if (op->changed != PGDB_UNANSWERED)
+            continue;
         op->rows = (struct db_rows){0};
         op->changed = op->expect.kind == DB_CHANGES || db_catalogue[op->stmt].many;
         rows_lost |= w->driver->texts.of[op->stmt][PGDB_PLAIN].column_count > 0;
