@@ -72,3 +72,10 @@ SELECT $1, hash, value FROM holdfast.checkpoint_values WHERE thread_id = $2;
 -- $1 the copy's id, $2 source
 INSERT INTO holdfast.checkpoint_lists (thread_id, list_id, start, count, items)
 SELECT $1, list_id, start, count, items FROM holdfast.checkpoint_lists WHERE thread_id = $2;
+
+-- name: thread_copy_writes
+-- $1 the copy's id, $2 source. Those of LangGraph's layout go with the values.
+INSERT INTO holdfast.checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx,
+                                        channel, type, value, task_path)
+SELECT $1, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, value, task_path
+FROM holdfast.checkpoint_writes WHERE thread_id = $2;

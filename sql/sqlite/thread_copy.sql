@@ -27,3 +27,10 @@ SELECT $1, hash, value FROM checkpoint_values WHERE thread_id = $2;
 -- $1 the copy's id, $2 source
 INSERT INTO checkpoint_lists (thread_id, list_id, start, count, items)
 SELECT $1, list_id, start, count, items FROM checkpoint_lists WHERE thread_id = $2;
+
+-- name: thread_copy_writes
+-- $1 the copy's id, $2 source
+INSERT INTO checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type,
+                               value, task_path)
+SELECT $1, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, value, task_path
+FROM checkpoint_writes WHERE thread_id = $2;

@@ -9,7 +9,8 @@
 
 int thread_copy(struct store *s, const struct principal *who, struct id source, struct id id,
                 struct arena *a, struct err *err) {
-    static const enum db_stmt rest[] = {SQL_THREAD_COPY_VALUES, SQL_THREAD_COPY_LISTS};
+    static const enum db_stmt rest[] = {SQL_THREAD_COPY_VALUES, SQL_THREAD_COPY_LISTS,
+                                        SQL_THREAD_COPY_WRITES};
     str named = arena_printf(a, "{\"thread_id\":\"" STR_FMT "\"}", STR_ARG(id_dashed(a, id)));
     struct db_batch b;
     db_batch_init(&b, a);

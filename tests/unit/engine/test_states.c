@@ -6,6 +6,7 @@
 #include "engine_fixture.h"
 
 #include "engine/inspect.h"
+#include "store/thread_ops.h"
 
 static const struct channel_def list_channels[] = {
     {"log", CHANNEL_LIST, .in_output = true, .in_input = true}};
@@ -240,11 +241,25 @@ static void test_live(void **state) {
     fx_run(body_live);
 }
 
+/* A copy goes on like its source: what has ended of the step is not run again. */
+static void body_copied(struct fx *f) {
+    struct id thread = prepare(f), copy = id_v7();
+    run(f, thread, "{\"input\":{}}");
+    assert_int_equal(thread_copy(&f->store, &f->who, thread, copy, &f->a, NULL), 0);
+    run(f, copy, "{\"command\":{\"resume\":1}}");
+    expect(f, copy, "{\"log\":[\"one\",\"ask\",\"two\",\"last\"]}", "[]");
+    expect(f, thread, "{\"log\":[\"one\",\"two\"]}", "[\"ask\"]");
+}
+static void test_copied(void **state) {
+    (void)state;
+    fx_run(body_copied);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shown),      cmocka_unit_test(test_update),
         cmocka_unit_test(test_ambiguous),  cmocka_unit_test(test_supersteps),
-        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_live),       cmocka_unit_test(test_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
