@@ -542,10 +542,6 @@ test("several runs at once, and feedback", async () => {
   assert.equal(status, "interrupted");
 });
 
-test("what is not built says so", async () => {
-  await refused(client.crons.search(), 501, "not built");
-});
-
 // --- run -----------------------------------------------------------------------------------------
 
 const names = process.argv.slice(2);
