@@ -56,6 +56,9 @@ WITH ttl AS (
 ), texts AS (
   DELETE FROM holdfast.item_texts
   WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace = $2 AND key = $3
+), vectors AS (
+  DELETE FROM holdfast.item_vectors
+  WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace COLLATE "C" = $2 AND key = $3
 )
 DELETE FROM langgraph_server.store_items
 WHERE owner_id = coalesce(nullif($1, ''), 'anonymous')
@@ -112,6 +115,52 @@ WHERE t.words @@ holdfast.words_query($10, (SELECT words FROM wanted)) AND @own
 ORDER BY score DESC, i.updated_at DESC, t.namespace COLLATE "C", i.key COLLATE "C"
 LIMIT $7 OFFSET $8;
 
+-- name: item_vector_drop
+-- $1 owner, $2 namespace, $3 key
+DELETE FROM holdfast.item_vectors
+WHERE owner = coalesce(nullif($1, ''), 'anonymous') AND namespace COLLATE "C" = $2 AND key = $3;
+
+-- name: item_vector_put
+-- $1 owner, $2 namespace, $3 key, $4 field, $5 model, $6 vector, $7 now
+INSERT INTO holdfast.item_vectors (owner, namespace, key, field, model, vector, updated_at)
+VALUES (coalesce(nullif($1, ''), 'anonymous'), $2, $3, $4, $5, $6, $7);
+
+-- name: item_vector_ids
+-- vary: own = mine:v.owner=coalesce(nullif($1,''),'anonymous') all:v.owner>=$1
+-- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 model, $8 limit
+SELECT v.id
+FROM holdfast.item_vectors v
+JOIN langgraph_server.store_items i
+  ON i.owner_id = v.owner AND holdfast.labels(i.namespace) COLLATE "C" = v.namespace
+  AND i.key = v.key AND i.updated_at = v.updated_at
+LEFT JOIN holdfast.item_ttls e
+  ON e.owner = v.owner AND e.namespace = v.namespace AND e.key = v.key
+WHERE @own
+  AND v.namespace COLLATE "C" >= $2 AND v.namespace COLLATE "C" < $3
+  AND (v.namespace = $2 OR v.namespace COLLATE "C" >= $4)
+  AND (e.expires_at IS NULL OR e.expires_at > $5) AND v.model = $7
+  AND ($6::jsonb = '{}' OR holdfast.filter(i.value, $6::jsonb))
+LIMIT $8;
+
+-- name: item_vector_load
+-- vary: own = mine:v.owner=coalesce(nullif($1,''),'anonymous') all:v.owner>=$1
+-- $1 owner, $2 ids as a JSON array
+SELECT v.id, v.vector
+FROM holdfast.item_vectors v
+WHERE @own AND v.id = ANY (ARRAY(SELECT w::int8 FROM jsonb_array_elements_text($2::jsonb) w));
+
+-- name: item_of_vectors
+-- vary: own = mine:v.owner=coalesce(nullif($1,''),'anonymous') all:v.owner>=$1
+-- $1 owner, $2 ids as a JSON array
+SELECT v.namespace, i.key, i.value, i.created_at, i.updated_at, e.expires_at, v.id, v.owner
+FROM holdfast.item_vectors v
+JOIN langgraph_server.store_items i
+  ON i.owner_id = v.owner AND holdfast.labels(i.namespace) COLLATE "C" = v.namespace
+  AND i.key = v.key AND i.updated_at = v.updated_at
+LEFT JOIN holdfast.item_ttls e
+  ON e.owner = v.owner AND e.namespace = v.namespace AND e.key = v.key
+WHERE @own AND v.id = ANY (ARRAY(SELECT w::int8 FROM jsonb_array_elements_text($2::jsonb) w));
+
 -- name: item_namespaces
 -- vary: own = mine:coalesce(nullif($1,''),'anonymous')=i.owner_id all:$1<=i.owner_id
 -- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 prefix, $7 suffix, $8 depth, $9 limit,
@@ -137,6 +186,9 @@ WITH gone AS (
 ), texts AS (
   DELETE FROM holdfast.item_texts t USING gone g
   WHERE t.owner = g.owner AND t.namespace = g.namespace AND t.key = g.key
+), vectors AS (
+  DELETE FROM holdfast.item_vectors v USING gone g
+  WHERE v.owner = g.owner AND v.namespace COLLATE "C" = g.namespace AND v.key = g.key
 )
 DELETE FROM langgraph_server.store_items i USING gone g
 WHERE i.owner_id = g.owner AND holdfast.labels(i.namespace) COLLATE "C" = g.namespace

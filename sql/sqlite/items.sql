@@ -65,6 +65,45 @@ WHERE item_words MATCH
   AND (i.expires_at IS NULL OR i.expires_at > $5) AND hf_filter(i.value, $6)
 ORDER BY score DESC, i.updated_at DESC, i.namespace, i.key LIMIT $7 OFFSET $8;
 
+-- name: item_vector_drop
+-- $1 owner, $2 namespace, $3 key
+DELETE FROM item_vectors WHERE owner = $1 AND namespace = $2 AND key = $3;
+
+-- name: item_vector_put
+-- $1 owner, $2 namespace, $3 key, $4 field, $5 model, $6 vector, $7 now
+INSERT INTO item_vectors (owner, namespace, key, field, model, vector, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: item_vector_ids
+-- vary: own = mine:= all:>=
+-- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 model, $8 limit
+SELECT v.id
+FROM item_vectors v
+CROSS JOIN store_items i
+  ON i.owner = v.owner AND i.namespace = v.namespace AND i.key = v.key
+  AND i.updated_at = v.updated_at
+WHERE v.owner @own $1
+  AND v.namespace >= $2 AND v.namespace < $3 AND (v.namespace = $2 OR v.namespace >= $4)
+  AND (i.expires_at IS NULL OR i.expires_at > $5) AND v.model = $7 AND hf_filter(i.value, $6)
+LIMIT $8;
+
+-- name: item_vector_load
+-- vary: own = mine:= all:>=
+-- $1 owner, $2 ids as a JSON array
+SELECT v.id, v.vector
+FROM json_each($2) w CROSS JOIN item_vectors v ON v.id = w.value
+WHERE v.owner @own $1;
+
+-- name: item_of_vectors
+-- vary: own = mine:= all:>=
+-- $1 owner, $2 ids as a JSON array
+SELECT i.namespace, i.key, i.value, i.created_at, i.updated_at, i.expires_at, v.id, i.owner
+FROM json_each($2) w CROSS JOIN item_vectors v ON v.id = w.value
+CROSS JOIN store_items i
+  ON i.owner = v.owner AND i.namespace = v.namespace AND i.key = v.key
+  AND i.updated_at = v.updated_at
+WHERE v.owner @own $1;
+
 -- name: item_namespaces
 -- vary: own = mine:= all:>=
 -- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 prefix, $7 suffix, $8 depth, $9 limit,

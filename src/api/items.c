@@ -186,7 +186,8 @@ int items_search(struct api_request *r, struct body *b, struct json_writer *w, s
         rc = body_done(b, err);
     struct item_query q = {prefix, filter, query, page};
     if (rc == 0 && query.len > 0)
-        rc = item_search_text(r->store, &r->who, &q, r->arena, &list, &count, err);
+        rc = (r->store->items.embedder ? item_search_near : item_search_text)(
+            r->store, &r->who, &q, r->arena, &list, &count, err);
     else if (rc == 0)
         rc = item_search(r->store, &r->who, prefix, filter, &page, r->arena, &list, &count, err);
     if (rc == 0 && refresh)

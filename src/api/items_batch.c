@@ -82,11 +82,11 @@ static int commit(struct api_request *r, const struct op *ops, size_t count, str
     for (size_t i = 0; i < count; i++)
         if (ops[i].kind == OP_PUT)
             puts[put_count++] = ops[i].change;
-    int rc = item_index(puts, put_count, r->arena, err);
+    int rc = item_index(r->store, puts, put_count, r->arena, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         const struct item_change *c = &ops[i].change;
         if (ops[i].kind == OP_PUT)
-            rc = item_put_add(&r->who, put++, &b, err);
+            rc = item_put_add(r->store, &r->who, put++, &b, err);
         else if (ops[i].kind == OP_DELETE)
             item_delete_add(&r->who, c->name_space, c->key, &b);
     }

@@ -36,6 +36,7 @@
 #include "llm/port.h"
 #include "mcp/port.h"
 #include "store/assistants.h"
+#include "store/items.h"
 
 #define STOP_GRACE_US        15000000 /* beyond the drain: the last answers, the database */
 #define WORKER_PAUSE_US_MIN  100000
@@ -50,6 +51,8 @@ struct app {
     struct store store;
     struct http_client *client;
     struct llm *llm;
+    struct embeddings *embeddings; /* NULL: queries of the store find words */
+    struct item_embedder embedder;
     struct mcp *mcp;
     struct graphs_settings graphs;
     struct graph_services services;
@@ -331,6 +334,28 @@ static int services_open(struct app *app, struct err *err) {
     return 0;
 }
 
+static int embed(void *ctx, const str *texts, size_t count, struct arena *a, float **out,
+                 struct err *err) {
+    return embeddings_make(ctx, texts, count, a, out, err);
+}
+
+static void embedder_open(struct app *app, const struct store_settings *s) {
+    if (s->embed.model.len == 0)
+        return;
+    app->embeddings = embeddings_new(app->client, &s->embed);
+    app->embedder =
+        (struct item_embedder){.embed = embed,
+                               .ctx = app->embeddings,
+                               .rt = app->rt,
+                               .model = s->embed.model,
+                               .dims = s->embed.dims,
+                               .paths = s->paths,
+                               .path_count = s->path_count,
+                               .scan_max = (size_t)app->config.store_scan_max,
+                               .cache = vector_cache_new((size_t)app->config.store_cache_bytes)};
+    app->store.items.embedder = &app->embedder;
+}
+
 static int parts_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     int rc = services_open(app, err);
@@ -343,6 +368,7 @@ static int parts_open(struct app *app, struct err *err) {
     if (rc < 0)
         return rc;
     app->store.items = store.items;
+    embedder_open(app, &store);
     app->registry = registry_new(&app->services, &registry);
     graphs_register(app->registry);
     struct engine_options engine = engine_settings(app, store.sweep_us);
@@ -410,6 +436,8 @@ static void close_all(struct app *app) {
     engine_close(app->engine);
     registry_free(app->registry);
     llm_free(app->llm);
+    embeddings_free(app->embeddings);
+    vector_cache_free(app->embedder.cache);
     mcp_free(app->mcp);
     if (app->client) {
         http_client_close(app->client, on_client_closed, app);

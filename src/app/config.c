@@ -332,6 +332,9 @@ static int resolve(const struct given *given, struct config *c, struct err *err)
         rc = trim_url(given, ROW_vertexai_base_url, c, &c->vertexai_base_url, err);
     }
     if (rc == 0) {
+        rc = trim_url(given, ROW_store_embed_url, c, &c->store_embed_url, err);
+    }
+    if (rc == 0) {
         rc = trim_url(given, ROW_public_url, c, &c->public_url, err);
     }
     if (rc == 0) {

@@ -90,6 +90,7 @@ static void reply_stats(struct mock_llm *m, struct http_request *req) {
                 {"peak_concurrency", m->stats.peak},
                 {"tokens_sent", m->stats.tokens_sent},
                 {"errors_injected", m->stats.errors_injected},
+                {"embeddings", m->stats.embeddings},
                 {"rejected", m->stats.rejected},
                 {"cancelled", m->stats.cancelled},
                 {"connections", http_server_connections(m->server)}};
@@ -342,6 +343,28 @@ static void handle_completion(struct mock_llm *m, struct http_request *req,
     }
 }
 
+/* Answered at once; failures are those that an answer can show. */
+static void handle_embeddings(struct mock_llm *m, struct http_request *req) {
+    static const struct mock_script none = {.fail = MOCK_FAIL_NONE};
+    struct err err;
+    m->stats.embeddings++;
+    enum mock_fail fail = choose_fail(m, &none);
+    m->stats.errors_injected += fail != MOCK_FAIL_NONE;
+    buf_reset(&m->scratch);
+    if (fail == MOCK_FAIL_401)
+        reply_error(req, 401, "authentication_error", "An injected refusal of the credentials.");
+    else if (fail == MOCK_FAIL_429)
+        reply_rate(m, req, "An injected rate limit.");
+    else if (fail == MOCK_FAIL_GARBAGE)
+        http_reply(req, 200, STR("application/json"), STR("{\"data\":[{}]}"));
+    else if (fail != MOCK_FAIL_NONE)
+        reply_error(req, 500, "server_error", "An injected failure.");
+    else if (mock_embeddings_write(req->arena, req->body, &m->scratch, &err) < 0)
+        reply_error(req, 400, "invalid_request_error", "The body is not a valid request.");
+    else
+        http_reply(req, 200, STR("application/json"), buf_view(&m->scratch));
+}
+
 static void handle(struct http_request *req, void *ctx) {
     struct mock_llm *m = ctx;
     str path = req->path;
@@ -355,6 +378,8 @@ static void handle(struct http_request *req, void *ctx) {
     bool get = req->method == HTTP_GET;
     if (req->method == HTTP_POST && str_eq(path, STR("/chat/completions")))
         handle_completion(m, req, MOCK_OPENAI);
+    else if (req->method == HTTP_POST && str_eq(path, STR("/embeddings")))
+        handle_embeddings(m, req);
     else if (get && str_eq(path, STR("/models")))
         reply_models(req);
     else if (get && str_eq(path, STR("/stats")))

@@ -2,7 +2,7 @@
 /* mock_llm.h - `holdfast mock-llm`: a stand-in for a model server, OpenAI-compatible.
  *
  * POST /v1/chat/completions (streamed and not), also as Anthropic's /v1/messages and Google's
- * …:generateContent; GET /v1/models, /health, /stats. What it answers
+ * …:generateContent; POST /v1/embeddings; GET /v1/models, /health, /stats. What it answers
  * can be scripted by marks in the last human message: see mock_script.c.
  * Owner: the caller of mock_llm_open. Memory: returns when mock_llm_close's done has run.
  * Errors: as returned. Suspends: never. Tests: tests/unit/app/test_mock_llm.c */
@@ -43,8 +43,9 @@ struct mock_llm_stats {
     uint64_t active, peak; /* being answered: now, and the most at once */
     uint64_t tokens_sent;
     uint64_t errors_injected;
-    uint64_t rejected;  /* by the limit of concurrency, or malformed */
-    uint64_t cancelled; /* the client went away before the end */
+    uint64_t embeddings; /* requests for them */
+    uint64_t rejected;   /* by the limit of concurrency, or malformed */
+    uint64_t cancelled;  /* the client went away before the end */
 };
 
 void mock_llm_options_default(struct mock_llm_options *o);

@@ -82,6 +82,8 @@ MUST_CHECK int mock_dialect_read(struct arena *a, enum mock_dialect dialect, str
                                  struct mock_script *out, struct err *err);
 struct mock_frames *mock_dialect_frames(const struct mock_script *script,
                                         const struct mock_answer *answer);
+/* The answer to a request for embeddings. ERR_MALFORMED, ERR_TOO_LARGE. */
+MUST_CHECK int mock_embeddings_write(struct arena *a, str body, struct buf *out, struct err *err);
 bool mock_fail_parse(str name, enum mock_fail *out);
 
 #endif

@@ -6,11 +6,15 @@
  * a mistyped one would silently do nothing. */
 #include "app/store_settings.h"
 
+#include "model/item_path.h"
 #include "model/validate.h"
 #include "store/items.h"
 
 #define US_PER_MINUTE 60e6
 #define SWEEP_US_MIN  INT64_C(1000000)
+#define DIMS_MAX      16384
+#define DIMS_DEFAULT  1536
+#define EMBED_RETRIES 4
 #define MINUTES_MAX   ((double)ITEM_TTL_MINUTES_MAX)
 
 static int known_only(yyjson_val *obj, const char *where, const char *const *names, size_t count,
@@ -41,8 +45,85 @@ static int read_ttl(struct arena *a, yyjson_val *ttl, struct store_settings *out
     return body_done(&b, err);
 }
 
+/* "openai:text-embedding-3-small" */
+static int read_model(const struct config *c, str text, struct embeddings_options *out,
+                      struct err *err) {
+    ptrdiff_t colon = str_find_char(text, ':');
+    str provider = colon < 0 ? STR("openai") : str_slice(text, 0, (size_t)colon);
+    bool openai = str_eq(provider, STR("openai"));
+    if ((!openai && !str_eq(provider, STR("custom"))) ||
+        str_slice(text, (size_t)(colon + 1), text.len).len == 0)
+        return err_set(err, ERR_INVALID,
+                       "index.embed: " STR_FMT " is not openai:MODEL or custom:MODEL",
+                       STR_ARG(str_slice(text, 0, 80)));
+    out->model = str_slice(text, (size_t)(colon + 1), text.len);
+    out->api_key = secret_reveal(openai ? c->openai_api_key : c->custom_api_key);
+    out->base_url = c->store_embed_url.len > 0 ? c->store_embed_url : c->openai_base_url;
+    return 0;
+}
+
+static int read_paths(struct arena *a, yyjson_val *list, struct store_settings *out,
+                      struct err *err) {
+    size_t i, count = yyjson_arr_size(list);
+    yyjson_val *path;
+    str *paths = ARENA_ARRAY(a, str, count + 1);
+    if (count > ITEM_PATHS_MAX)
+        return err_set(err, ERR_INVALID, "index.fields: at most %d paths", ITEM_PATHS_MAX);
+    yyjson_arr_foreach(list, i, count, path) {
+        paths[i] = json_str(path);
+        int rc = item_path_check(paths[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    out->paths = paths;
+    out->path_count = count;
+    return 0;
+}
+
+static int read_index(struct config *c, yyjson_val *index, struct store_settings *out,
+                      struct err *err) {
+    static const char *const names[] = {"embed", "dims", "fields"};
+    struct body b;
+    int rc = known_only(index, "index.", names, ARRAY_COUNT(names), err);
+    if (rc < 0)
+        return rc;
+    body_init(&b, &c->memory, index);
+    struct body_range dims = {1, DIMS_MAX, 0};
+    str model = body_str(&b, "embed", STR(""));
+    out->embed.dims = (size_t)body_int(&b, "dims", dims);
+    yyjson_val *fields = body_str_array(&b, "fields");
+    rc = body_done(&b, err);
+    if (rc == 0 && model.len > 0 && c->store_embed.len == 0)
+        rc = read_model(c, model, &out->embed, err);
+    return rc == 0 ? read_paths(&c->memory, fields, out, err) : rc;
+}
+
+static int read_embed_options(struct config *c, struct store_settings *s, struct err *err) {
+    int rc = c->store_embed.len > 0 ? read_model(c, c->store_embed, &s->embed, err) : 0;
+    if (c->store_embed_dims > 0)
+        s->embed.dims = (size_t)c->store_embed_dims;
+    if (s->embed.dims == 0)
+        s->embed.dims = DIMS_DEFAULT;
+    s->embed.total_us = c->store_embed_timeout_us;
+    s->embed.retries_max = EMBED_RETRIES;
+    str rest = c->store_embed_fields, path;
+    str *paths = ARENA_ARRAY(&c->memory, str, ITEM_PATHS_MAX + 1);
+    size_t count = 0;
+    while (rc == 0 && rest.len > 0 && count < ITEM_PATHS_MAX && str_split_next(&rest, ',', &path)) {
+        paths[count++] = str_trim(path);
+        rc = item_path_check(paths[count - 1], err);
+    }
+    if (count == 0 && s->path_count == 0)
+        paths[count++] = STR("$");
+    if (count > 0) {
+        s->paths = paths;
+        s->path_count = count;
+    }
+    return rc;
+}
+
 static int read_document(struct config *c, struct store_settings *out, struct err *err) {
-    static const char *const names[] = {"ttl"};
+    static const char *const names[] = {"ttl", "index"};
     yyjson_val *root;
     struct body b;
     int rc = json_parse(&c->memory, c->store, &root, err);
@@ -53,9 +134,11 @@ static int read_document(struct config *c, struct store_settings *out, struct er
     if (rc < 0)
         return rc;
     body_init(&b, &c->memory, root);
-    yyjson_val *ttl = body_object_val(&b, "ttl");
+    yyjson_val *ttl = body_object_val(&b, "ttl"), *index = body_object_val(&b, "index");
     rc = body_done(&b, err);
-    return rc == 0 && ttl ? read_ttl(&c->memory, ttl, out, err) : rc;
+    if (rc == 0 && ttl)
+        rc = read_ttl(&c->memory, ttl, out, err);
+    return rc == 0 && index ? read_index(c, index, out, err) : rc;
 }
 
 int store_settings(struct config *c, struct store_settings *out, struct err *err) {
@@ -73,6 +156,8 @@ int store_settings(struct config *c, struct store_settings *out, struct err *err
         s.sweep_us = c->store_sweep_interval_us;
     if (s.sweep_us > 0 && s.sweep_us < SWEEP_US_MIN)
         s.sweep_us = SWEEP_US_MIN;
-    *out = s;
-    return 0;
+    rc = read_embed_options(c, &s, err);
+    if (rc == 0)
+        *out = s;
+    return rc;
 }

@@ -8,11 +8,15 @@
 #define HF_APP_STORE_SETTINGS_H
 
 #include "app/config.h"
+#include "llm/embeddings.h"
 #include "store/store.h"
 
 struct store_settings {
     struct item_options items;
-    int64_t sweep_us; /* 0: the engine's own */
+    int64_t sweep_us;                /* 0: the engine's own */
+    struct embeddings_options embed; /* without a model: none */
+    const str *paths;                /* that become vectors */
+    size_t path_count;
 };
 MUST_CHECK int store_settings(struct config *c, struct store_settings *out, struct err *err);
 

@@ -27,15 +27,16 @@ void item_from_row(const struct db_rows *r, size_t row, struct item *out) {
     };
 }
 
-int item_index(struct item_change *list, size_t count, struct arena *a, struct err *err) {
+int item_index(struct store *s, struct item_change *list, size_t count, struct arena *a,
+               struct err *err) {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = item_words_read(&list[i], a, err);
-    return rc;
+    return rc < 0 || !s->items.embedder ? rc : item_vectors_make(s, list, count, a, err);
 }
 
-int item_put_add(const struct principal *who, const struct item_change *c, struct db_batch *b,
-                 struct err *err) {
+int item_put_add(const struct store *s, const struct principal *who, const struct item_change *c,
+                 struct db_batch *b, struct err *err) {
     if (!(c->ttl_minutes >= 0 && c->ttl_minutes <= ITEM_TTL_MINUTES_MAX))
         return err_set(err, ERR_INVALID, "ttl: must be a number of minutes between 0 and %lld",
                        (long long)ITEM_TTL_MINUTES_MAX);
@@ -48,6 +49,8 @@ int item_put_add(const struct principal *who, const struct item_change *c, struc
                            DB_I(now_us)),
                  DB_EXPECT_NONE);
     item_words_add(who, c, now_us, b);
+    if (s->items.embedder)
+        item_vectors_add(s, who, c, now_us, b);
     return 0;
 }
 
@@ -56,9 +59,9 @@ int item_put(struct store *s, const struct principal *who, const struct item_cha
     struct db_batch b;
     struct item_change change = *c;
     db_batch_init(&b, a);
-    int rc = item_index(&change, 1, a, err);
+    int rc = item_index(s, &change, 1, a, err);
     if (rc == 0)
-        rc = item_put_add(who, &change, &b, err);
+        rc = item_put_add(s, who, &change, &b, err);
     return rc < 0 ? rc : db_commit(s->db, &b, err);
 }
 

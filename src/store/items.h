@@ -23,16 +23,41 @@ struct item_change {
     bool unindexed;     /* no query finds it */
     const str *paths;   /* what queries look at, see model/item_path.h; none: everything */
     size_t path_count;
-    str words; /* filled in by item_index */
+    str words; /* this and the next: filled in by item_index */
     size_t word_count;
+    struct item_vector *vectors;
+    size_t vector_count;
 };
-/* What item_put does before its batch, for many at once. */
-MUST_CHECK int item_index(struct item_change *list, size_t count, struct arena *a, struct err *err);
+struct item_vector {
+    str field;
+    const float *v;
+};
+/* What item_put does before its batch, for many at once: cuts words, asks the embedder. Suspends
+ * when there is one, at most as long as it takes; without its vectors nothing is stored. */
+MUST_CHECK int item_index(struct store *s, struct item_change *list, size_t count, struct arena *a,
+                          struct err *err);
+/* What makes vectors of texts. One for the process; it outlives the store's users. */
+struct item_embedder {
+    /* MAY_SUSPEND; *out: count vectors of dims floats in the arena. */
+    int (*embed)(void *ctx, const str *texts, size_t count, struct arena *a, float **out,
+                 struct err *err);
+    void *ctx;
+    struct rt *rt;
+    str model;
+    size_t dims;
+    const str *paths; /* of items that name none */
+    size_t path_count;
+    size_t scan_max; /* vectors that one query looks at; with more it is refused */
+    struct vector_cache *cache;
+};
+struct vector_cache *vector_cache_new(size_t bytes_max);
+void vector_cache_free(struct vector_cache *c);
+
 MUST_CHECK int item_put(struct store *s, const struct principal *who, const struct item_change *c,
                         struct arena *a, struct err *err);
 /* Of a change that item_index has seen. */
-MUST_CHECK int item_put_add(const struct principal *who, const struct item_change *c,
-                            struct db_batch *b, struct err *err);
+MUST_CHECK int item_put_add(const struct store *s, const struct principal *who,
+                            const struct item_change *c, struct db_batch *b, struct err *err);
 /* *found tells; expired items are not found. refresh_ttl moves the expiry on. */
 MUST_CHECK int item_get(struct store *s, const struct principal *who, str name_space, str key,
                         bool refresh_ttl, struct arena *a, bool *found, struct item *out,
@@ -52,6 +77,10 @@ struct item_query {
     str prefix, filter, text;
     struct page page;
 };
+/* The items that are near to the text by their vectors; scores are cosines. */
+MUST_CHECK int item_search_near(struct store *s, const struct principal *who,
+                                const struct item_query *q, struct arena *a, struct item **out,
+                                size_t *out_count, struct err *err);
 /* The items that have words of the text, best first; scores from 0 to 1. */
 MUST_CHECK int item_search_text(struct store *s, const struct principal *who,
                                 const struct item_query *q, struct arena *a, struct item **out,

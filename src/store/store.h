@@ -22,8 +22,9 @@ struct store_rider {
 
 /* What requests about items leave open. */
 struct item_options {
-    double ttl_minutes; /* of new items; 0: they stay */
-    bool keep_ttl;      /* reading an item does not move its end on */
+    double ttl_minutes;                   /* of new items; 0: they stay */
+    bool keep_ttl;                        /* reading an item does not move its end on */
+    const struct item_embedder *embedder; /* NULL: queries look for words */
 };
 
 /* When a thread ends: so long after its last use. */

@@ -585,6 +585,65 @@ static void item_texts(struct history *h) {
     }
 }
 
+/* The digits of a text are its vector. */
+static int embed(void *ctx, const str *texts, size_t count, struct arena *a, float **out,
+                 struct err *err) {
+    (void)ctx;
+    (void)err;
+    float *v = ARENA_ARRAY(a, float, count * 3 + 1);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0, d = 0; k < texts[i].len && d < 3; k++)
+            if (texts[i].p[k] >= '0' && texts[i].p[k] <= '9')
+                v[i * 3 + d++] = (float)(texts[i].p[k] - '0');
+    *out = v;
+    return 0;
+}
+
+static void item_vectors(struct history *h, struct rt *rt) {
+    static const char *const values[] = {
+        "{\"t\":\"1 0 0\",\"u\":\"0 1 0\"}",
+        "{\"t\":\"1 1 0\"}",
+        "{\"t\":\"0 0 5\"}",
+        "{\"t\":\"0 0 0\"}",
+        "{\"u\":\"3 4 0\"}",
+        "{\"t\":\"9 0 0\"}",
+    };
+    static const str paths[] = {STR("t"), STR("u")};
+    struct item_embedder e = {.embed = embed,
+                              .rt = rt,
+                              .model = STR("digits"),
+                              .dims = 3,
+                              .paths = paths,
+                              .path_count = 2,
+                              .scan_max = 8,
+                              .cache = vector_cache_new(200)};
+    h->store.items.embedder = &e;
+    for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
+        struct item_change c = {arena_printf(h->a, "v.%zu", i), STR("key"), str_of(values[i]),
+                                .unindexed = i == 5};
+        CALL("put", item_put(&h->store, &ANNA, &c, h->a, &h->err));
+        if (i < 2)
+            CALL("put of another", item_put(&h->store, &BERT, &c, h->a, &h->err));
+    }
+    for (size_t i = 0; i < 8; i++) {
+        struct item *list;
+        size_t count;
+        struct item_query q = {STR("v"), STR_NULL, STR("1 0 0"), {10, 0, SORT_DESC}};
+        q.text = i == 1 ? STR("0 1 0") : i == 2 ? STR("0 0 0") : q.text;
+        q.prefix = i == 3 ? STR("v.0") : q.prefix;
+        q.filter = i == 4 ? STR("{\"u\":{\"$exists\":true}}") : q.filter;
+        q.page.offset = i == 5;
+        q.page.limit = i == 6 ? 1 : 10;
+        e.scan_max = i == 7 ? 5 : 8;
+        CALL(q.text.p,
+             item_search_near(&h->store, i == 3 ? &ALL : &ANNA, &q, h->a, &list, &count, &h->err));
+        for (size_t k = 0; i < 7 && k < count; k++)
+            line(h, "  %.*s %.6f", P(list[k].name_space), list[k].score);
+    }
+    h->store.items.embedder = NULL;
+    vector_cache_free(e.cache);
+}
+
 static void items(struct history *h) {
     struct item item = {0}, *list;
     size_t count;
@@ -666,6 +725,7 @@ static void same_history(struct fixture *f) {
     items(&h);
     item_filters(&h);
     item_texts(&h);
+    item_vectors(&h, f->rt);
     clock_set_source(NULL, NULL);
     if (db_digest(f->db, digest, &h.err) == 0)
         line(&h, "digest %s", digest);

@@ -41,6 +41,25 @@ static void test_ttl(void **state) {
     assert_int_equal(s.sweep_us, 1000000);
 }
 
+static void test_embed(void **state) {
+    (void)state;
+    struct store_settings s;
+    static const char *const document =
+        "{\"index\":{\"embed\":\"openai:m-3\",\"dims\":8,\"fields\":[\"a.b\",\"c[*]\"]}}";
+    assert_int_equal(settings("", NULL, &s, NULL), 0);
+    assert_int_equal(s.embed.model.len, 0);
+    assert_int_equal(settings(document, NULL, &s, NULL), 0);
+    assert_true(s.embed.model.len == 3 && s.embed.dims == 8 && s.path_count == 2);
+    assert_int_equal(settings(document, "--store-embed-fields=x", &s, NULL), 0);
+    assert_int_equal(s.path_count, 1);
+    assert_int_equal(settings(document, "--store-embed-dims=16", &s, NULL), 0);
+    assert_int_equal(s.embed.dims, 16);
+    assert_int_equal(settings("", "--store-embed=custom:m", &s, NULL), 0);
+    assert_true(s.embed.model.len == 1 && s.embed.dims == 1536 && s.path_count == 1);
+    assert_int_equal(settings("", "--store-embed=./e.py:fn", &s, NULL), ERR_INVALID);
+    assert_int_equal(settings("", "--store-embed-fields=a..b", &s, NULL), ERR_INVALID);
+}
+
 static void test_refused(void **state) {
     (void)state;
     static const struct {
@@ -49,6 +68,8 @@ static void test_refused(void **state) {
         {"[]", "store (LANGGRAPH_STORE): must be a JSON object"},
         {"{\"tll\":{}}", "store (LANGGRAPH_STORE): tll is not known"},
         {"{\"ttl\":{\"default\":1}}", "store (LANGGRAPH_STORE): ttl.default is not known"},
+        {"{\"index\":{\"embed\":\"./e.py:f\"}}",
+         "store (LANGGRAPH_STORE): index.embed: ./e.py:f is not openai:MODEL or custom:MODEL"},
         {"{\"ttl\":1}", "store (LANGGRAPH_STORE): ttl: must be an object"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -64,6 +85,7 @@ static void test_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ttl),
+        cmocka_unit_test(test_embed),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
