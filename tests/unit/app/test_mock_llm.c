@@ -152,6 +152,8 @@ static void body_answers(struct scene *s) {
         chat_ok(s, "[[echo:one \"two\" \xc3\xa9]]", stream, &out);
         assert_str(out.content, "one \"two\" \xc3\xa9");
         assert_int_equal(out.output_tokens, 5);
+        chat_ok(s, "[[echo:nobody]] [[echo@system words:not asked for]]", stream, &out);
+        assert_str(out.content, "nobody");
         chat_ok(s, "[[tokens:3]]", stream, &out);
         assert_str(out.content, "This stand-in");
         chat_ok(s, "[[tokens:200]] [[delay:5]] [[token-delay:0]]", stream, &out);

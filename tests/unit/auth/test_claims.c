@@ -132,10 +132,12 @@ static void test_tenant(void **state) {
 }
 
 static void scope(struct scene *s, const char *claims, int rc, bool read_only) {
-    struct identity id = {.read_only = !read_only};
+    struct identity id = {.read_only = !read_only, .graphs = true};
     assert_int_equal(claims_identity(&s->a, parse(s, claims), &s->rules, &id, &s->err), rc);
-    if (rc == 0)
+    if (rc == 0) {
         assert_int_equal(id.read_only, read_only);
+        assert_int_equal(id.graphs, strstr(claims, "holdfast:graphs") != NULL);
+    }
 }
 
 static void test_scope(void **state) {
@@ -146,6 +148,8 @@ static void test_scope(void **state) {
     scope(s, "{\"sub\":\"a\",\"scope\":\"holdfast:read holdfast:write\"}", 0, false);
     scope(s, "{\"sub\":\"a\",\"scope\":\"holdfast:write\"}", 0, false);
     scope(s, "{\"sub\":\"a\",\"scope\":[\"holdfast:read\"]}", 0, true);
+    scope(s, "{\"sub\":\"a\",\"scope\":\"holdfast:graphs\"}", 0, false);
+    scope(s, "{\"sub\":\"a\",\"scope\":\"holdfast:read holdfast:graphs\"}", 0, false);
     scope(s, "{\"sub\":\"a\",\"scope\":\"xholdfast:read\"}", 0, false);
     s->rules.scope_required = true;
     scope(s, "{\"sub\":\"a\"}", ERR_FORBIDDEN, false);
