@@ -154,6 +154,7 @@ static void body_answers(struct scene *s) {
         assert_int_equal(out.output_tokens, 5);
         chat_ok(s, "[[echo:nobody]] [[echo@system words:not asked for]]", stream, &out);
         assert_str(out.content, "nobody");
+        assert_int_equal(out.output_tokens, 1);
         chat_ok(s, "[[tokens:3]]", stream, &out);
         assert_str(out.content, "This stand-in");
         chat_ok(s, "[[tokens:200]] [[delay:5]] [[token-delay:0]]", stream, &out);
@@ -161,10 +162,10 @@ static void body_answers(struct scene *s) {
     }
     wait_until_idle(s);
     struct mock_llm_stats stats = stats_of(s);
-    assert_int_equal(stats.requests, 10);
+    assert_int_equal(stats.requests, 12);
     assert_int_equal(stats.active, 0);
     assert_int_equal(stats.peak, 1);
-    assert_int_equal(stats.tokens_sent, 2 * (2 * MOCK_FIXED_TOKENS + 5 + 3 + 200));
+    assert_int_equal(stats.tokens_sent, 2 * (2 * MOCK_FIXED_TOKENS + 5 + 1 + 3 + 200));
     assert_int_equal(stats.cancelled, 0);
     assert_int_equal(stats.errors_injected, 0);
 }
