@@ -36,23 +36,31 @@ FROM floors f ORDER BY f.ns COLLATE "C" LIMIT $4;
 -- name: prune_needed
 -- States before the floor from which later ones are made. A delta channel has a version but neither
 -- a blob nor an inline value: it is made from the nearest ancestor that has one, and the writes on
--- the way; without any, from all ancestors. States of ours have no blob for a channel that is empty:
--- they count only in threads that LangGraph marks as having delta channels. And a state older than
+-- the way; without any, from all ancestors. Channels that are merely empty look the same: so this
+-- counts only where the libraries have left their marks of delta channels. And a state older than
 -- version 4 reads the sends of its parent.
 -- $1 thread, $2 namespace, $3 floor
 WITH RECURSIVE marks AS (
-  SELECT EXISTS (SELECT 1 FROM lg_checkpoints.checkpoints
-                 WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-                   AND checkpoint_ns = $2
-                   AND (metadata ? 'counters_since_delta_snapshot'
-                        OR metadata ? 'delta_writes_versioned')) AS delta
+  SELECT EXISTS (SELECT 1 FROM lg_checkpoints.checkpoints c
+                 WHERE c.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+                   AND c.checkpoint_ns = $2
+                   AND (c.metadata ? 'counters_since_delta_snapshot'
+                        OR c.metadata ? 'delta_writes_versioned'
+                        OR EXISTS (
+                          SELECT 1
+                          FROM jsonb_each(CASE jsonb_typeof(c.checkpoint -> 'channel_values')
+                                          WHEN 'object' THEN c.checkpoint -> 'channel_values' END) i
+                          JOIN lg_checkpoints.checkpoint_blobs b
+                            ON b.thread_id = c.thread_id AND b.checkpoint_ns = $2
+                           AND b.channel = i.key
+                           AND b.version = c.checkpoint -> 'channel_versions' ->> i.key
+                          WHERE i.value = 'true'))) AS delta
 ), edge AS (
   SELECT c.thread_id, c.checkpoint_id, c.parent_checkpoint_id, c.checkpoint
-  FROM lg_checkpoints.checkpoints c, marks
+  FROM lg_checkpoints.checkpoints c
   WHERE c.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
     AND c.checkpoint_ns = $2 AND c.checkpoint_id COLLATE "C" >= $3::uuid::text
     AND c.parent_checkpoint_id COLLATE "C" < $3::uuid::text
-    AND (marks.delta OR NOT c.checkpoint ? 'holdfast')
 ), chain (thread_id, id, parent, channels) AS (
   SELECT e.thread_id, e.checkpoint_id, e.parent_checkpoint_id,
          ARRAY(SELECT v.key FROM jsonb_each_text(e.checkpoint -> 'channel_versions') v
@@ -61,7 +69,7 @@ WITH RECURSIVE marks AS (
                  AND NOT EXISTS (SELECT 1 FROM lg_checkpoints.checkpoint_blobs b
                                  WHERE b.thread_id = e.thread_id AND b.checkpoint_ns = $2
                                    AND b.channel = v.key AND b.version = v.value))
-  FROM edge e
+  FROM edge e, marks WHERE marks.delta
   UNION
   SELECT c.thread_id, c.checkpoint_id, c.parent_checkpoint_id,
          ARRAY(SELECT n.name FROM unnest(p.channels) AS n(name)

@@ -107,17 +107,39 @@ DELETE FROM holdfast.checkpoint_values WHERE thread_id = $1;
 DELETE FROM holdfast.checkpoint_lists WHERE thread_id = $1;
 
 -- name: thread_search
--- vary: own = mine:= all:>=
--- vary: sort = updated_at created_at state_updated_at:coalesce(h.state_updated_at,t.updated_at) id status
+-- vary: sort = updated_at created_at
 -- vary: dir = desc asc
 -- $1 owner, $2 statuses, $3 metadata, $4 limit, $5 offset
 SELECT @thread_columns
 FROM langgraph_server.threads t
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
-WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" @own $1
+WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" = $1
   AND ($2 = '' OR t.status = ANY (string_to_array($2, ',')))
   AND t.metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner'
 ORDER BY @sort @dir, t.id @dir LIMIT $4 OFFSET $5;
+
+-- name: thread_search_sorted
+-- vary: sort = state_updated_at:coalesce(h.state_updated_at,o.updated_at) id:o.id status:o.status
+-- vary: dir = desc asc
+-- Orders that no index gives: sorts as many as $6 says. The last column is how many there were.
+-- $1 owner, $2 statuses, $3 metadata, $4 limit, $5 offset
+WITH page AS (
+  SELECT n.id, n.among, row_number() OVER (ORDER BY n.key @dir, n.id @dir) AS place
+  FROM (SELECT o.id, @sort AS key, count(*) OVER () AS among
+        FROM (SELECT t.id, t.status, t.updated_at FROM langgraph_server.threads t
+              WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" = $1
+                AND ($2 = '' OR t.status = ANY (string_to_array($2, ',')))
+                AND t.metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner'
+              ORDER BY t.updated_at DESC LIMIT $6) o
+        LEFT JOIN LATERAL (SELECT state_updated_at FROM holdfast.thread_heads
+                           WHERE thread_id = holdfast.to_uuid(o.id) LIMIT 1) h ON true) n
+  ORDER BY n.key @dir, n.id @dir LIMIT $4 OFFSET $5
+)
+SELECT @thread_columns, p.among
+FROM page p
+JOIN langgraph_server.threads t ON t.id = p.id
+LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
+ORDER BY p.place;
 
 -- name: thread_search_active
 -- vary: dir = desc asc
@@ -188,3 +210,7 @@ SELECT thread_id FROM holdfast.doomed_threads WHERE due_at <= $1 ORDER BY due_at
 
 -- name: thread_undoom
 DELETE FROM holdfast.doomed_threads WHERE thread_id = $1;
+
+-- name: thread_walk
+-- Of threads that ran here. $1 after this id, $2 limit
+SELECT thread_id FROM holdfast.thread_heads WHERE thread_id > $1 ORDER BY thread_id LIMIT $2;

@@ -44,14 +44,25 @@ DELETE FROM checkpoint_values WHERE thread_id = $1;
 DELETE FROM checkpoint_lists WHERE thread_id = $1;
 
 -- name: thread_search
--- vary: own = mine:= all:>=
--- vary: sort = updated_at created_at state_updated_at id status
+-- vary: sort = updated_at created_at
 -- vary: dir = desc asc
 -- $1 owner, $2 statuses, $3 metadata, $4 limit, $5 offset
 SELECT id, owner, status, metadata, config, interrupts, error, seq, checkpoint_id,
        created_at, updated_at, state_updated_at
 FROM threads
-WHERE owner @own $1 AND hf_in(status, $2) AND hf_contains(metadata, $3)
+WHERE owner = $1 AND hf_in(status, $2) AND hf_contains(metadata, $3)
+ORDER BY @sort @dir, id @dir LIMIT $4 OFFSET $5;
+
+-- name: thread_search_sorted
+-- vary: sort = state_updated_at id status
+-- vary: dir = desc asc
+-- Orders that no index gives: sorts as many as $6 says. The last column is how many there were.
+-- $1 owner, $2 statuses, $3 metadata, $4 limit, $5 offset
+SELECT id, owner, status, metadata, config, interrupts, error, seq, checkpoint_id,
+       created_at, updated_at, state_updated_at, count(*) OVER ()
+FROM (SELECT * FROM threads
+      WHERE owner = $1 AND hf_in(status, $2) AND hf_contains(metadata, $3)
+      ORDER BY updated_at DESC LIMIT $6)
 ORDER BY @sort @dir, id @dir LIMIT $4 OFFSET $5;
 
 -- name: thread_search_active
@@ -110,3 +121,7 @@ SELECT thread_id FROM doomed_threads WHERE due_at <= $1 ORDER BY due_at LIMIT $2
 
 -- name: thread_undoom
 DELETE FROM doomed_threads WHERE thread_id = $1;
+
+-- name: thread_walk
+-- $1 after this id, $2 limit
+SELECT id FROM threads WHERE id > $1 ORDER BY id LIMIT $2;

@@ -103,9 +103,10 @@ enum api_thread_field {
     API_THREAD_CONFIG,
     API_THREAD_VALUES,
     API_THREAD_INTERRUPTS,
-    API_THREAD_ERROR
+    API_THREAD_ERROR,
+    API_THREAD_CONTEXT /* a word of the clients; threads have none */
 };
-#define API_THREAD_ALL 0x3ffu
+#define API_THREAD_ALL 0x7ffu
 extern const struct word_set API_THREAD_FIELDS;
 /* values: JSON, absent writes null. extracted: JSON object; absent: no such member. The ttl is
  * written when there is one. */

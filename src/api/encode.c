@@ -22,6 +22,7 @@ static const struct word THREAD_WORDS[] = {
     {STR("metadata"), API_THREAD_METADATA},     {STR("status"), API_THREAD_STATUS},
     {STR("config"), API_THREAD_CONFIG},         {STR("values"), API_THREAD_VALUES},
     {STR("interrupts"), API_THREAD_INTERRUPTS}, {STR("error"), API_THREAD_ERROR},
+    {STR("context"), API_THREAD_CONTEXT},
 };
 const struct word_set API_THREAD_FIELDS = {THREAD_WORDS, ARRAY_COUNT(THREAD_WORDS)};
 

@@ -39,6 +39,14 @@ static void on_thread_gone(void *ctx, struct id id) {
     hub_thread_gone(((struct engine *)ctx)->hub, id);
 }
 
+static void on_thread_failed(void *ctx, struct id id, const struct err *err) {
+    char text[ID_DASHED_LEN];
+    (void)ctx;
+    id_write_dashed(id, text);
+    log_event(LOG_WARN, "sweep.thread.failed", err->message,
+              LOG_STR("thread_id", str_n(text, sizeof(text))));
+}
+
 static int sweep_expired(struct engine *e, int64_t now, struct arena *a, struct err *err) {
     int64_t done = SWEEP_BATCH;
     int rc = 0;
@@ -79,21 +87,21 @@ static int retain_one(struct engine *e, struct id id, int64_t now, struct arena 
     int rc = thread_get(e->store, &server, id, a, &t, err);
     if (rc == 0)
         rc = thread_prune(e->store, &t, &policy, a, &removed, err);
-    if (rc != ERR_NOT_FOUND && rc != ERR_CONFLICT)
+    if (rc == ERR_UNAVAILABLE || rc == ERR_LIMIT)
         return rc;
+    if (rc < 0 && rc != ERR_NOT_FOUND && rc != ERR_CONFLICT)
+        on_thread_failed(e, id, err);
     err_reset(err);
     return 0;
 }
 
 static int sweep_states(struct engine *e, int64_t now, struct arena *a, struct err *err) {
-    static const struct principal server = {.all = true};
     struct id *ids;
     size_t count;
     struct arena each;
     if (e->o.keep_states <= 0 && e->o.keep_us <= 0)
         return 0;
-    int rc = thread_list_ids(e->store, &server, STR("{}"), e->w.retained, RETENTION_BATCH, a, &ids,
-                             &count, err);
+    int rc = thread_walk(e->store, e->w.retained, RETENTION_BATCH, a, &ids, &count, err);
     arena_init(&each, SIZE_MAX / 2);
     for (size_t i = 0; rc == 0 && i < count && !e->w.stop; i++) {
         arena_reset(&each);

@@ -80,14 +80,27 @@ static int end_one(struct store *s, const struct thread_expiry *x, const struct 
     return rc;
 }
 
+/* An error that the next thread would meet, too. */
+static bool is_general(int rc) {
+    return rc == ERR_UNAVAILABLE || rc == ERR_LIMIT || rc == ERR_IO || rc == ERR_CANCELLED ||
+           rc == ERR_TIMEOUT;
+}
+
 static int expire_one(struct store *s, const struct thread_expiry *x, const struct thread *t,
                       struct arena *a, struct err *err) {
     if (t->updated_at > x->now_us - t->ttl.us)
         return look_again(s, t->id, t->updated_at + t->ttl.us, a, err);
-    int rc = end_one(s, x, t, a, err);
-    if (rc != ERR_CONFLICT)
+    struct err inner = {0};
+    int rc = end_one(s, x, t, a, &inner);
+    if (rc == 0)
+        return 0;
+    if (is_general(rc)) {
+        if (err)
+            *err = inner;
         return rc;
-    err_reset(err);
+    }
+    if (rc != ERR_CONFLICT && x->failed)
+        x->failed(x->ctx, t->id, &inner);
     return look_again(s, t->id, x->now_us + BUSY_AGAIN_US, a, err);
 }
 

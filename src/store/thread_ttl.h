@@ -23,11 +23,12 @@ void thread_ttl_add(struct db_batch *b, const struct principal *who, struct id i
 void thread_hold_idle_add(struct db_batch *b, struct id id, int64_t used_us);
 
 /* Does what is due, at most `limit` threads: those that are over are deleted or pruned, as they
- * say; a thread with a live run is left for later. gone (may be NULL) is told of each that was
- * deleted. *out_looked: threads that were looked at. */
+ * say; one with a live run is left for later, and so is one with which it fails. *out_looked:
+ * threads that were looked at. */
 struct thread_expiry {
     int64_t now_us, limit;
-    void (*gone)(void *ctx, struct id id);
+    void (*gone)(void *ctx, struct id id); /* it was deleted; may be NULL, as the next */
+    void (*failed)(void *ctx, struct id id, const struct err *err);
     void *ctx;
 };
 MUST_CHECK int thread_expire(struct store *s, const struct thread_expiry *x, struct arena *a,

@@ -4,7 +4,9 @@
  * Design: a list of one owner in its default order is a walk along the index (owner, updated_at),
  * as far as offset and limit say; filters are functions that cost nothing when they match
  * everything. A status other than idle has an index of its own. Ids are looked up by key. Sort
- * columns and directions are variants of one statement; the tables below name them.
+ * columns and directions are variants of one statement; the tables below name them. Orders without
+ * an index (an index of state_updated_at would cost every step of every run) sort up to
+ * THREAD_SORTED_MAX threads, and are refused for more.
  *
  * Invariants: every statement names the owner; deleting removes all that hangs on the thread in the
  * same batch. */
@@ -23,8 +25,15 @@
         [THREAD_BY_ID] = {prefix##_ID_DESC, prefix##_ID_ASC},                                      \
         [THREAD_BY_STATUS] = {prefix##_STATUS_DESC, prefix##_STATUS_ASC},                          \
     }
-static const enum db_stmt SEARCH_MINE[][2] = SORTS(SQL_THREAD_SEARCH_MINE);
-static const enum db_stmt SEARCH_ALL[][2] = SORTS(SQL_THREAD_SEARCH_ALL);
+static const enum db_stmt SEARCH[][2] = {
+    [THREAD_BY_UPDATED] = {SQL_THREAD_SEARCH_UPDATED_AT_DESC, SQL_THREAD_SEARCH_UPDATED_AT_ASC},
+    [THREAD_BY_CREATED] = {SQL_THREAD_SEARCH_CREATED_AT_DESC, SQL_THREAD_SEARCH_CREATED_AT_ASC},
+    [THREAD_BY_STATE_UPDATED] = {SQL_THREAD_SEARCH_SORTED_STATE_UPDATED_AT_DESC,
+                                 SQL_THREAD_SEARCH_SORTED_STATE_UPDATED_AT_ASC},
+    [THREAD_BY_ID] = {SQL_THREAD_SEARCH_SORTED_ID_DESC, SQL_THREAD_SEARCH_SORTED_ID_ASC},
+    [THREAD_BY_STATUS] = {SQL_THREAD_SEARCH_SORTED_STATUS_DESC,
+                          SQL_THREAD_SEARCH_SORTED_STATUS_ASC},
+};
 static const enum db_stmt SEARCH_IDS[][2] = SORTS(SQL_THREAD_SEARCH_IDS);
 static const enum db_stmt SEARCH_ACTIVE[2] = {SQL_THREAD_SEARCH_ACTIVE_DESC,
                                               SQL_THREAD_SEARCH_ACTIVE_ASC};
@@ -211,15 +220,23 @@ static int search_rows(struct store *s, const struct principal *who, const struc
                                  DB_T(thread_ids_json(a, f->ids, f->id_count)), DB_T(status_of(f)),
                                  DB_T(metadata_of(f)), DB_I(page->limit), DB_I(page->offset)),
                        a, rows, err);
-    enum db_stmt stmt = SEARCH_MINE[f->sort][page->order];
-    if (who->all)
-        stmt = SEARCH_ALL[f->sort][page->order];
-    else if (f->status && *f->status != THREAD_IDLE && f->sort == THREAD_BY_UPDATED)
+    ASSERT(!who->all); /* the server itself walks (thread_walk), or names ids */
+    bool sorted = f->sort != THREAD_BY_UPDATED && f->sort != THREAD_BY_CREATED;
+    enum db_stmt stmt = SEARCH[f->sort][page->order];
+    if (f->status && *f->status != THREAD_IDLE && f->sort == THREAD_BY_UPDATED)
         stmt = SEARCH_ACTIVE[page->order];
-    return db_read(s->db, stmt,
-                   DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(status_of(f)),
-                             DB_T(metadata_of(f)), DB_I(page->limit), DB_I(page->offset)),
-                   a, rows, err);
+    const struct db_value params[] = {DB_T(who->owner),     DB_T(status_of(f)),
+                                      DB_T(metadata_of(f)), DB_I(page->limit),
+                                      DB_I(page->offset),   DB_I(THREAD_SORTED_MAX + 1)};
+    int rc = db_read(s->db, stmt, params, sorted ? 6 : 5, a, rows, err);
+    if (rc == 0 && sorted &&
+        (rows->row_count > 0 ? db_int(rows, 0, THREAD_COLUMN_COUNT) > THREAD_SORTED_MAX
+                             : page->offset > THREAD_SORTED_MAX))
+        return err_set(err, ERR_INVALID,
+                       "sort_by: more than %d threads to sort; narrow the search by metadata, "
+                       "status or ids, or sort by updated_at or created_at",
+                       THREAD_SORTED_MAX);
+    return rc;
 }
 
 int thread_search(struct store *s, const struct principal *who, const struct thread_filter *f,
@@ -267,6 +284,19 @@ int thread_list_ids(struct store *s, const struct principal *who, str metadata, 
         s->db, who->all ? SQL_THREAD_IDS_CONTAINING_ALL : SQL_THREAD_IDS_CONTAINING_MINE,
         DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(metadata), DB_UUID(after), DB_I(limit)), a,
         &rows, err);
+    if (rc < 0)
+        return rc;
+    *out = ARENA_ARRAY(a, struct id, rows.row_count + 1);
+    for (size_t i = 0; i < rows.row_count; i++)
+        (*out)[i] = db_id(&rows, i, 0);
+    *out_count = rows.row_count;
+    return 0;
+}
+
+int thread_walk(struct store *s, struct id after, int64_t limit, struct arena *a, struct id **out,
+                size_t *out_count, struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_THREAD_WALK, DB_PARAMS(DB_UUID(after), DB_I(limit)), a, &rows, err);
     if (rc < 0)
         return rc;
     *out = ARENA_ARRAY(a, struct id, rows.row_count + 1);

@@ -66,6 +66,9 @@ void thread_doom_add(struct db_batch *b, struct id id, int64_t due_us);
 /* Deletes up to `limit` threads whose time has come. */
 MUST_CHECK int thread_delete_doomed(struct store *s, int64_t now_us, int64_t limit, struct arena *a,
                                     int64_t *out_deleted, struct err *err);
+/* Of one owner, or of ids. ERR_INVALID when more than THREAD_SORTED_MAX threads would have to be
+ * sorted: by state_updated_at, id or status. */
+#define THREAD_SORTED_MAX 10000
 MUST_CHECK int thread_search(struct store *s, const struct principal *who,
                              const struct thread_filter *f, const struct page *page,
                              struct arena *a, struct thread **out, size_t *out_count,
@@ -77,6 +80,9 @@ MUST_CHECK int thread_count(struct store *s, const struct principal *who,
 MUST_CHECK int thread_list_ids(struct store *s, const struct principal *who, str metadata,
                                struct id after, int64_t limit, struct arena *a, struct id **out,
                                size_t *out_count, struct err *err);
+/* Ids greater than `after`, of all owners, in their order: for the server's own work. */
+MUST_CHECK int thread_walk(struct store *s, struct id after, int64_t limit, struct arena *a,
+                           struct id **out, size_t *out_count, struct err *err);
 /* ["0123…", …]: ids as a parameter of statements that take many. */
 str thread_ids_json(struct arena *a, const struct id *ids, size_t count);
 /* Reads the columns that the statements thread_* select, from column `col` on. */

@@ -288,7 +288,7 @@ static void threads(struct history *h) {
         for (int order = 0; order < 2; order++) {
             struct thread_filter filter = {.sort = (enum thread_sort)sort};
             struct page page = {3, order, (enum sort_order)order};
-            CALL("search", thread_search(&h->store, order ? &ALL : &ANNA, &filter, &page, h->a,
+            CALL("search", thread_search(&h->store, order ? &BERT : &ANNA, &filter, &page, h->a,
                                          &list, &count, &h->err));
             for (size_t i = 0; i < count; i++)
                 line(h, "  %.*s", ID(list[i].id));

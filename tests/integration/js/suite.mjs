@@ -477,6 +477,22 @@ test("runs: heartbeats keep a quiet stream", async () => {
   assert.deepEqual(parts.map((p) => p.event), ["metadata", "values", "values"]);
 });
 
+test("threads: ttl, search", async () => {
+  const mark = randomUUID();
+  const { thread_id: id } = await client.threads.create({ metadata: { mark }, ttl: 5 });
+  const thread = await fetch(`${url}/threads/${id}?include=ttl`).then((r) => r.json());
+  assert.equal(thread.ttl.ttl_minutes, 5);
+  for (const sortBy of ["thread_id", "status", "created_at", "updated_at", "state_updated_at"]) {
+    const found = await client.threads.search({ metadata: { mark }, sortBy, sortOrder: "asc",
+      select: ["thread_id"] });
+    assert.deepEqual(found.map((t) => t.thread_id), [id]);
+  }
+  await client.threads.update(id, { metadata: { a: 1 }, ttl: { ttl: 9, strategy: "keep_latest" } });
+  const later = await fetch(`${url}/threads/${id}?include=ttl`).then((r) => r.json());
+  assert.equal(later.ttl.strategy, "keep_latest");
+  await client.threads.delete(id);
+});
+
 test("threads: stream of all its runs", async () => {
   const { thread_id: threadId } = await client.threads.create();
   const stop = new AbortController();

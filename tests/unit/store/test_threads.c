@@ -18,8 +18,7 @@ static struct id make(struct fixture *f, const struct principal *who, str metada
 static void settle(struct fixture *f, struct id id, enum thread_status status, int64_t now_us) {
     struct db_batch b;
     db_batch_init(&b, &f->arena);
-    struct run_hold hold = {
-        .thread_id = id, .run_id = id_v7(), .attempt = 1, .worker = id_v7()};
+    struct run_hold hold = {.thread_id = id, .run_id = id_v7(), .attempt = 1, .worker = id_v7()};
     thread_begin_add(&b, &hold, now_us, ID_NIL, NULL, ID_NIL, 0, now_us);
     thread_settle_add(&b, &hold, status, STR("{}"), STR_NULL, id_v6(0), 0, now_us);
     CHECK_INT(db_commit(f->store.db, &b, &f->err), 0);
@@ -42,8 +41,8 @@ static void life(struct fixture *f) {
     CHECK_STR(str_of(f->err.message), STR("Thread already exists"));
     CHECK_INT(thread_create(s, &ALICE, id, STR("{}"), STR("{}"), true, &f->arena, &u, &f->err), 0);
     CHECK_STR(u.metadata, t.metadata);
-    CHECK_INT(thread_patch(s, &ALICE, id, STR("{\"b\":2,\"c\":null}"), NULL,
-                           &f->arena, &u, &f->err), 0);
+    CHECK_INT(
+        thread_patch(s, &ALICE, id, STR("{\"b\":2,\"c\":null}"), NULL, &f->arena, &u, &f->err), 0);
     CHECK_STR(u.metadata, STR("{\"a\":1,\"b\":2,\"c\":null}"));
     CHECK(u.updated_at > t.updated_at && u.created_at == t.created_at);
     CHECK_INT(thread_get(s, &ALICE, id, &f->arena, &t, &f->err), 0);
@@ -68,9 +67,9 @@ static void owner_is_no_metadata(struct fixture *f) {
               0);
     CHECK_STR(t.metadata, STR("{\"a\":{\"owner\":1}}"));
     CHECK_STR(t.owner, STR("alice"));
-    CHECK_INT(thread_patch(s, &ALICE, id, STR("{\"b\":1,\"owner\":null}"), NULL,
-                           &f->arena, &t, &f->err),
-              0);
+    CHECK_INT(
+        thread_patch(s, &ALICE, id, STR("{\"b\":1,\"owner\":null}"), NULL, &f->arena, &t, &f->err),
+        0);
     CHECK_STR(t.metadata, STR("{\"a\":{\"owner\":1},\"b\":1}"));
     CHECK_INT(thread_get(s, &BOB, id, &f->arena, &t, &f->err), ERR_NOT_FOUND);
     CHECK_INT(thread_get(s, &ALICE, id, &f->arena, &t, &f->err), 0);
@@ -91,8 +90,8 @@ static void owners(struct fixture *f) {
     struct id mine = make(f, &ALICE, STR("{}")), theirs = make(f, &BOB, STR("{}"));
     CHECK(!id_is_nil(mine) && !id_is_nil(theirs));
     CHECK_INT(thread_get(s, &BOB, mine, &f->arena, &t, &f->err), ERR_NOT_FOUND);
-    CHECK_INT(thread_patch(s, &BOB, mine, STR("{\"x\":1}"), NULL,
-                           &f->arena, &t, &f->err), ERR_NOT_FOUND);
+    CHECK_INT(thread_patch(s, &BOB, mine, STR("{\"x\":1}"), NULL, &f->arena, &t, &f->err),
+              ERR_NOT_FOUND);
     CHECK_INT(thread_delete(s, &BOB, mine, &f->arena, &f->err), ERR_NOT_FOUND);
     for (int do_nothing = 0; do_nothing < 2; do_nothing++) {
         CHECK_INT(
@@ -112,7 +111,8 @@ static void owners(struct fixture *f) {
     CHECK_INT(total, 0);
     CHECK_INT(thread_get(s, &ALICE, mine, &f->arena, &t, &f->err), 0);
     CHECK_STR(t.metadata, STR("{}"));
-    CHECK_INT(thread_search(s, &SERVER, &any, &page, &f->arena, &list, &count, &f->err), 0);
+    struct id *walked;
+    CHECK_INT(thread_walk(s, ID_NIL, 10, &f->arena, &walked, &count, &f->err), 0);
     CHECK_INT(count, 2);
     CHECK_INT(thread_count(s, &SERVER, &any, &f->arena, &total, &f->err), 0);
     CHECK_INT(total, 2);
@@ -147,7 +147,7 @@ static void sorts(struct fixture *f) {
         struct page page = {.limit = 10, .order = i & 1 ? SORT_ASC : SORT_DESC};
         struct thread *list;
         size_t count;
-        for (int all = 0; all < 2; all++) {
+        for (int all = 0; all <= (i & 2 ? 1 : 0); all++) { /* the server names ids */
             CHECK_INT(thread_search(s, all ? &SERVER : &ALICE, &filter, &page, &f->arena, &list,
                                     &count, &f->err),
                       0);
@@ -159,6 +159,30 @@ static void sorts(struct fixture *f) {
                                          : id_eq(list[k].id, c) ? 'c'
                                                                 : '?';
             CHECK_STR(str_of(got), str_of(want[i / 4].down));
+        }
+    }
+}
+
+/* Orders without an index have a limit; those with one do not. */
+static void too_many_to_sort(struct fixture *f) {
+    struct store *s = &f->store;
+    struct page page = {.limit = 1};
+    struct thread *list;
+    size_t count;
+    for (int more = 0; more < 2; more++) {
+        struct db_batch b;
+        db_batch_init(&b, &f->arena);
+        for (int i = 0; i < (more ? 1 : THREAD_SORTED_MAX); i++) {
+            struct thread_new n = {.id = id_v7(), .metadata = STR("{}"), .config = STR("{}")};
+            thread_insert_add(&b, &ALICE, &n, i);
+        }
+        CHECK_INT(db_commit(s->db, &b, &f->err), 0);
+        for (int sort = 0; sort <= THREAD_BY_STATUS; sort++) {
+            struct thread_filter filter = {.sort = (enum thread_sort)sort};
+            bool indexed = sort == THREAD_BY_UPDATED || sort == THREAD_BY_CREATED;
+            CHECK_INT(thread_search(s, &ALICE, &filter, &page, &f->arena, &list, &count, &f->err),
+                      more && !indexed ? ERR_INVALID : 0);
+            CHECK_INT(count, 1);
         }
     }
 }
@@ -284,16 +308,21 @@ TEST(life)
 TEST(owner_is_no_metadata)
 TEST(owners)
 TEST(sorts)
+TEST(too_many_to_sort)
 TEST(filters)
 TEST(paging)
 TEST(delete_removes_all)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life),   cmocka_unit_test(test_owners),
+        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_owners),
         cmocka_unit_test(test_owner_is_no_metadata),
-        cmocka_unit_test(test_sorts),  cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_paging), cmocka_unit_test(test_delete_removes_all),
+        cmocka_unit_test(test_sorts),
+        cmocka_unit_test(test_too_many_to_sort),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_paging),
+        cmocka_unit_test(test_delete_removes_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
