@@ -44,9 +44,11 @@ FROM (SELECT channel, bytes FROM blobs
       JOIN holdfast.checkpoint_lists l ON l.thread_id = $1 AND l.list_id = r.list) n
 GROUP BY channel
 UNION ALL
-SELECT 'writes', '', count(*), coalesce(sum(pg_column_size(w.blob)), 0)::int8
-FROM lg_checkpoints.checkpoint_writes w
-WHERE w.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+SELECT 'writes', '', count(*), coalesce(sum(bytes), 0)::int8
+FROM (SELECT pg_column_size(w.blob) AS bytes FROM lg_checkpoints.checkpoint_writes w
+      WHERE w.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+      UNION ALL
+      SELECT pg_column_size(w.value) FROM holdfast.checkpoint_writes w WHERE w.thread_id = $1) w
 UNION ALL
 SELECT 'log', '', count(*), coalesce(sum(pg_column_size(data)), 0)::int8
 FROM holdfast.events WHERE thread_id = $1

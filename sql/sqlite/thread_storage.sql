@@ -24,6 +24,9 @@ FROM (SELECT r.channel, octet_length(v.value) AS bytes
       JOIN checkpoint_lists l ON l.thread_id = $1 AND l.list_id = r.list)
 GROUP BY channel
 UNION ALL
+SELECT 'writes', '', count(*), coalesce(sum(octet_length(value)), 0)
+FROM checkpoint_writes WHERE thread_id = $1
+UNION ALL
 SELECT 'log', '', count(*), coalesce(sum(octet_length(data)), 0) FROM events WHERE thread_id = $1
 UNION ALL
 SELECT 'runs', '', count(*), coalesce(sum(octet_length(kwargs) + octet_length(metadata)), 0)
