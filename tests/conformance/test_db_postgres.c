@@ -346,6 +346,7 @@ static void entries_keep_their_numbers(struct fixture *f) {
     struct fiber_group g;
     static struct crowd c;
     struct err err = {0};
+    struct db_stats before, after;
     fiber_group_init(&g);
     for (int i = 0; i < 3; i++)
         fixture_sql(f,
@@ -353,6 +354,7 @@ static void entries_keep_their_numbers(struct fixture *f) {
                                  "INSERT INTO langgraph_server.threads (id) VALUES ('" STR_FMT "')",
                                  STR_ARG(id_dashed(&f->arena, log_thread(i))))
                         .p);
+    db_stats(f->db, &before);
     for (int i = 0; i < FIBERS; i++) {
         c.jobs[i] = (struct job){.f = f, .index = i};
         CHECK_CODE(fiber_group_spawn(&g, f->rt, "job", log_main, &c.jobs[i], &err), 0);
@@ -360,6 +362,10 @@ static void entries_keep_their_numbers(struct fixture *f) {
     fiber_group_wait(&g);
     for (int i = 0; i < FIBERS; i++)
         CHECK_THAT(c.jobs[i].code == 0, "job %d: %s", i, err_name(c.jobs[i].code));
+    db_stats(f->db,
+             &after); /* an entry out of turn would meet another's number: groups fall apart */
+    CHECK_THAT((after.commits - before.commits) * 3 < after.batches - before.batches, "%llu",
+               (unsigned long long)(after.commits - before.commits));
 }
 
 /* The writer goes on, with a row of its own again. */
