@@ -198,6 +198,24 @@ static void timers_arm(struct rt *rt, int64_t mono_us)
     ASSERT(rc == 0);
 }
 
+/* Simulated time moves only when everything waits for it. */
+static void time_leap(struct rt *rt, bool busy)
+{
+    struct rt_timers *ts = &rt->timers;
+    if (!rt->leap || busy || rt->replies.outstanding || !ts->count)
+        return;
+    if (ts->slots[0].due_us > clock_mono_us())
+        rt->leap(rt->leap_ctx, ts->slots[0].due_us);
+}
+
+void rt_simulate(struct rt *rt, void (*leap)(void *ctx, int64_t mono_us), void *ctx)
+{
+    ASSERT_LOOP_THREAD(rt);
+    rt->leap = leap;
+    rt->leap_ctx = ctx;
+    rt->time_valid = false;
+}
+
 /* --- turns --- */
 
 void rt_defer(struct rt *rt, struct rt_defer *d)
@@ -248,10 +266,12 @@ static void on_prepare(uv_prepare_t *handle)
     struct rt *rt = handle->data;
     rt_fibers_wake_yielded(rt);
     turn_work(rt);
-    if (next_turn_pending(rt))
+    bool busy = next_turn_pending(rt);
+    if (busy)
         uv_idle_start(&rt->idle, on_idle);
     else
         uv_idle_stop(&rt->idle);
+    time_leap(rt, busy);
 
     int64_t end = clock_mono_us();
     timers_arm(rt, end);

@@ -27,6 +27,11 @@ struct uv_loop_s *rt_uv(struct rt *rt); /* for rt, http and pg only */
 int64_t rt_now_us(struct rt *rt);       /* wall clock, fixed per turn */
 int64_t rt_mono_us(struct rt *rt);      /* monotonic, fixed per turn */
 
+/* Simulated time: when nothing is left to do but to wait for the next timer, leap() is called with
+ * the time of that and sets the clocks (clock_set_source) to it. While a worker owes a reply no
+ * time passes. With one order of replies a seeded program then does the same each time. */
+void rt_simulate(struct rt *rt, void (*leap)(void *ctx, int64_t mono_us), void *ctx);
+
 /* Runs fn once at the end of this turn, never inside this call. The node is the caller's memory and
  * may be reused once fn runs; deferring a linked node again does nothing. */
 struct rt_defer {

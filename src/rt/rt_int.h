@@ -69,6 +69,8 @@ struct rt {
     int64_t now_us, mono_us;
     uint64_t turns;
     int64_t turn_us_max;
+    void (*leap)(void *ctx, int64_t mono_us); /* simulated time; NULL: real */
+    void *leap_ctx;
 };
 
 /* The loop of this thread: one loop a thread, set by rt_open, cleared by rt_close. */

@@ -289,6 +289,43 @@ static void on_slow(struct rt_timer *t)
         continue;
 }
 
+/* --- simulated time --- */
+
+static int64_t simulated_us;
+static int64_t read_simulated(void)
+{
+    return simulated_us;
+}
+static void leap(void *ctx, int64_t mono_us)
+{
+    ++*(int *)ctx;
+    simulated_us = mono_us;
+}
+static void sleep_long(void *arg)
+{
+    int64_t *woken = arg;
+    for (int i = 0; i < 3; i++)
+        if (fiber_sleep_us(INT64_C(3600000000)) < 0)
+            return;
+    *woken = rt_mono_us(fiber_rt());
+    rt_stop(fiber_rt());
+}
+
+static void test_simulated_time_leaps_from_timer_to_timer(void **state)
+{
+    struct rt *rt = *state;
+    int leaps = 0;
+    int64_t woken = 0;
+    simulated_us = 1000;
+    clock_set_source(read_simulated, read_simulated);
+    rt_simulate(rt, leap, &leaps);
+    assert_non_null(fiber_spawn(rt, "sleeper", sleep_long, &woken, NULL));
+    rt_run(rt); /* three hours, at once */
+    clock_set_source(NULL, NULL);
+    assert_int_equal(woken, 1000 + 3 * INT64_C(3600000000));
+    assert_in_range(leaps, 3, 4); /* the pool of stacks has a timer, too */
+}
+
 static void test_the_longest_turn_is_noted_until_read(void **state)
 {
     struct rt_timer slow = {0};
@@ -393,6 +430,7 @@ int main(void)
         LOOP_TEST(test_a_turn_runs_timers_then_fibers_then_deferred_calls),
         LOOP_TEST(test_endless_deferring_does_not_starve_timers),
         LOOP_TEST(test_an_idle_loop_sleeps),
+        LOOP_TEST(test_simulated_time_leaps_from_timer_to_timer),
         LOOP_TEST(test_the_longest_turn_is_noted_until_read),
         LOOP_TEST(test_the_loop_runs_again_after_a_stop),
         LOOP_TEST(test_each_signal_is_delivered_on_the_loop),
