@@ -251,6 +251,7 @@ static int take_input(struct live_run *run, yyjson_val *input, struct db_batch *
             : STR_NULL;
     checkpoint_make(f, "input", stored, b, &out->entries[1]);
     out->entries[1].values = before;
+    out->entries[1].stored = !before.p && stored;
     rc = frame_input(f, writes, count, err);
     if (rc < 0)
         return rc;

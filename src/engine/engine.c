@@ -156,9 +156,23 @@ void live_run_enqueue(struct live_run *run) {
     slot_settle(e, s);
 }
 
+void slot_promote(struct slot *s, struct id holder) {
+    LIST_EACH (&s->queue, n) {
+        struct live_run *run = LIST_ENTRY(n, struct live_run, node);
+        if (!id_eq(run->row.id, holder))
+            continue;
+        run->row.status = RUN_RUNNING;
+        list_remove(n);
+        list_push_front(&s->queue, n);
+        slot_unblock(s);
+        return;
+    }
+}
+
 void live_run_block(struct live_run *run, int64_t us) {
     struct engine *e = run->engine;
     struct slot *s = run->slot;
+    live_run_leave_topic(run);
     s->running = NULL;
     e->running--;
     run->state = LIVE_PENDING;
@@ -189,16 +203,21 @@ void live_run_delay(struct live_run *run, int64_t due_wall_us) {
         slot_settle(e, s);
 }
 
+void live_run_leave_topic(struct live_run *run) {
+    if (!run->topic || !run->topic_held)
+        return;
+    run->topic_held = false;
+    hub_topic_hold(run->topic, NULL);
+    hub_topic_drop(run->topic, run->row.id);
+}
+
 void live_run_end(struct live_run *run) {
     struct engine *e = run->engine;
     struct slot *s = run->slot;
     run->state = LIVE_DONE;
     map_remove(&e->live, id_key(&run->row.id));
     run->slot = NULL;
-    if (run->topic && run->topic_held) {
-        hub_topic_hold(run->topic, NULL);
-        hub_topic_drop(run->topic, run->row.id);
-    }
+    live_run_leave_topic(run);
     if (s && s->running == run) {
         s->running = NULL;
         e->running--;
@@ -436,6 +455,7 @@ void engine_drain(struct engine *e, int64_t deadline_us) {
     drop_waiting(e); /* they stand in the database as pending */
     graph_library_stop(e->library);
     worker_leave(e);
+    hub_settle(e->hub);
     hub_finish_readers(e->hub, SHUTDOWN_ERROR);
 }
 

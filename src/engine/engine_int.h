@@ -44,6 +44,7 @@ struct live_run {
     struct run row; /* texts in the arena; row.attempt is the one it acts for */
     struct id worker; /* whom the row names */
     bool begun_before; /* the attempt was claimed already, its start was not heard of */
+    struct id holder;  /* of the thread, when it was last looked at; nil: none */
     bool slot_lost;    /* another worker's run took the thread first */
     bool adopted;      /* another worker had it before */
     bool topic_held;   /* its fragments are written in its name */
@@ -177,9 +178,14 @@ void live_run_enter(struct live_run *run); /* makes it findable */
 /* A begun run whose fiber could not be started: ends it in error from a later fiber. */
 void live_run_abandon(struct live_run *run, const struct err *why);
 void live_run_enqueue(struct live_run *run);
+/* Others may append to the thread's log from now on. */
+void live_run_leave_topic(struct live_run *run);
 /* A run that was to begin goes back to the head of its queue, for a while. */
 void live_run_block(struct live_run *run, int64_t us);
 void slot_unblock(struct slot *s);
+/* The database says that this run of the queue has the thread: its claim was done and its answer
+ * lost, or it came while another one tried. It comes first, else each would wait for the other. */
+void slot_promote(struct slot *s, struct id holder);
 void live_run_delay(struct live_run *run, int64_t due_wall_us);
 bool engine_has_place(const struct engine *e);
 /* The run is over: result is set. Leaves its slot, wakes the waiters, drops the engine's reference.

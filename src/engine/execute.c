@@ -297,9 +297,9 @@ void live_run_learn_fate(struct live_run *run) {
         run->status = place.status;
         run->error = place.error.p ? arena_dup(&run->arena, place.error) : STR_NULL;
         rc = checkpoint_head_values(e->store, run->row.thread_id, &run->arena, &run->values, &err);
-        if (rc < 0)
-            run->values = STR_NULL;
+        run->moved = rc < 0; /* whoever waits asks for them again */
     } else if (rc == ERR_NOT_FOUND) {
+        run->status = RUN_ERROR;
         run->error = LOST_ERROR;
         hub_finish_run_readers(run->topic, run->row.id, LOST_ERROR);
     } else {
@@ -321,7 +321,7 @@ static void settle_result(struct live_run *run, bool ours) {
         run->error = SHUTDOWN_ERROR; /* the drain tells the readers itself */
     else if (!ours)
         live_run_learn_fate(run);
-    if (run->moved)
+    if (run->moved || (!ours && e->draining))
         return;
     struct metric *m = run->status == RUN_SUCCESS ? e->metrics.success
                        : run->status == RUN_ERROR ? e->metrics.error
@@ -418,6 +418,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     if (!ctx.has_thread)
         return err_set(err, ERR_FENCED, "the thread of a pending run is gone");
     bool has_slot = id_eq(ctx.slot_run, run->row.id); /* from an attempt that was cut off */
+    run->holder = ctx.slot_run;
     if (!has_slot && (!id_is_nil(ctx.slot_run) || ctx.has_older))
         return err_set(err, ERR_CONFLICT, "another run has the thread or waits before this one");
     struct db_batch b;
@@ -476,6 +477,7 @@ void live_run_start_pending(void *arg) {
     run->fiber = NULL;
     if ((rc == ERR_UNAVAILABLE || rc == ERR_CONFLICT) && !run->cancel && !run->hand_back) {
         live_run_block(run, rc == ERR_CONFLICT ? BUSY_RETRY_US : CLAIM_RETRY_US);
+        slot_promote(run->slot, run->holder);
         return;
     }
     bool ours = rc == ERR_INVALID && end_now(run);

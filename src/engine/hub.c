@@ -32,6 +32,11 @@ struct hub *hub_new(struct rt *rt, struct store *store) {
     return h;
 }
 
+void hub_settle(struct hub *h) {
+    while (h->flushes)
+        hub_pause_us(h, 1000);
+}
+
 void hub_free(struct hub *h) {
     if (!h)
         return;
@@ -62,6 +67,8 @@ void hub_topic_hold(struct hub_topic *t, const struct run_hold *hold) {
     t->held_by_run = hold != NULL;
     if (hold)
         t->hold = *hold;
+    else if (!list_empty(&t->readers)) /* from now on others may append unseen */
+        hub_tail_soon(t);
 }
 
 static void fragments_free(struct list *l) {
@@ -130,6 +137,7 @@ static void flush_fiber(void *arg) {
         log_event(LOG_ERROR, "stream.segment.failed", err.message, LOG_Z("code", err_name(rc)));
     arena_deinit(&a);
     t->flushing = false;
+    h->flushes--;
     if (!list_empty(&t->open) && !t->flush_timer.slot)
         rt_timer_start(h->rt, &t->flush_timer, SEGMENT_AGE_US, hub_flush_due);
     hub_topic_unref(h, t);
@@ -141,8 +149,10 @@ void hub_flush_due(struct rt_timer *timer) {
         return;
     t->refs++;
     t->flushing = true;
+    t->hub->flushes++;
     if (!fiber_spawn(t->hub->rt, "stream.segment", flush_fiber, t, NULL)) {
         t->flushing = false;
+        t->hub->flushes--;
         rt_timer_start(t->hub->rt, timer, SEGMENT_AGE_US, hub_flush_due);
         hub_topic_unref(t->hub, t);
     }
@@ -385,6 +395,17 @@ static int doubt_settle(struct hub *h, const struct hub_append *append, const st
     }
 }
 
+/* Does a reader show values that are not at hand? */
+static bool lacks_values(const struct hub_topic *t, const struct hub_append *append) {
+    bool wanted = false, stored = false;
+    for (size_t i = 0; i < append->count; i++)
+        stored = stored || append->entries[i].stored;
+    LIST_EACH (&t->readers, n)
+        wanted = wanted || (LIST_ENTRY(n, struct hub_reader, node)->o.modes &
+                            (STREAM_DEBUG | STREAM_CHECKPOINTS));
+    return stored && wanted;
+}
+
 /* The batch is in the log, its last number is seq. Entries of others that came between are not
  * shown yet: then all of it is shown from the log, in its order. */
 static void after_commit(struct hub_topic *t, const struct hub_append *append, size_t logged,
@@ -393,7 +414,8 @@ static void after_commit(struct hub_topic *t, const struct hub_append *append, s
     if (!watched && !t->filling && logged)
         t->shown_seq = seq - (int64_t)logged;
     bool gap = t->filling || (logged && watched && t->shown_seq >= 0 &&
-                              t->shown_seq < seq - (int64_t)logged);
+                              t->shown_seq < seq - (int64_t)logged) ||
+               lacks_values(t, append);
     if (seq > t->visible_seq)
         t->visible_seq = seq;
     t->gone = false;

@@ -45,6 +45,8 @@ struct hub_tail_stats {
     uint64_t polls, fills;
 };
 void hub_tail_stats(const struct hub *h, struct hub_tail_stats *out);
+/* Waits for segments under way; no run is live any more. */
+MAY_SUSPEND void hub_settle(struct hub *h);
 void hub_free(struct hub *h); /* no topics left */
 
 /* A live run holds its thread's topic. */
@@ -59,6 +61,7 @@ struct hub_entry {
     struct log_entry entry;
     str values;               /* of a checkpoint, when at hand */
     struct graph_view *state; /* or the state to take them from when a reader wants them */
+    bool stored;              /* or neither: a reader that wants them has them from the store */
 };
 /* Commits the batch with the entries (and the open segment before them) appended to the thread's
  * log; shows them to the readers. */

@@ -11,6 +11,7 @@ struct hub {
     struct store *store;
     struct map topics; /* thread id (16 bytes) → struct hub_topic */
     size_t readers;
+    size_t flushes; /* fibers that write segments */
     struct hub_events events;
     /* the tail reader; see hub_tail.c */
     bool tailing, tail_stop, hints_up;
@@ -57,6 +58,7 @@ struct hub_reader {
     int64_t base, k;         /* the last fragment seen */
     struct hub_cursor cursor, now;
     struct arena *scratch; /* of a replay under way */
+    int values_rc; /* why the values of a state could not be read; 0: they could */
     bool seen; /* something of its run */
     bool closed, ended;
     int refs;

@@ -62,7 +62,7 @@ static int position_cmp(int64_t seq_a, int64_t k_a, int64_t seq_b, int64_t k_b) 
 static bool on_frame(void *ctx, str event, str data) {
     struct hub_reader *r = ctx;
     r->now.frames++;
-    if (r->closed)
+    if (r->closed || r->values_rc < 0)
         return false;
     if (position_cmp(r->now.seq, r->now.k, r->cursor.seq, r->cursor.k) == 0 &&
         r->now.frames <= r->cursor.frames)
@@ -72,7 +72,8 @@ static bool on_frame(void *ctx, str event, str data) {
     return r->o.frame(r->o.ctx, event, data, str_n(id, len));
 }
 
-/* Only replay asks, on its fiber; live checkpoints carry their values. */
+/* Only replay asks, on its fiber; live checkpoints carry their values. Those of a checkpoint that
+ * is gone are absent; when they could not be read the replay ends with that error. */
 static str on_values(void *ctx, str name_space, struct id checkpoint_id) {
     struct hub_reader *r = ctx;
     struct checkpoint c;
@@ -83,11 +84,12 @@ static str on_values(void *ctx, str name_space, struct id checkpoint_id) {
                             &c, &err);
     if (rc == 0)
         rc = checkpoint_load_values(r->hub->store, &c, r->scratch, &err);
-    if (rc < 0) {
-        log_event(LOG_WARN, "stream.values.missing", err.message, LOG_Z("code", err_name(rc)));
-        return STR_NULL;
-    }
-    return checkpoint_values_json(r->scratch, &c);
+    if (rc == 0)
+        return checkpoint_values_json(r->scratch, &c);
+    if (rc != ERR_NOT_FOUND)
+        r->values_rc = rc;
+    log_event(LOG_WARN, "stream.values.missing", err.message, LOG_Z("code", err_name(rc)));
+    return STR_NULL;
 }
 
 static struct hub_reader *reader_new(struct hub *h, const struct hub_reader_options *o) {
@@ -150,7 +152,7 @@ void hub_reader_show(struct hub_reader *r, const struct stream_item *item) {
     bool mute = position_cmp(item->seq, item->k, r->cursor.seq, r->cursor.k) < 0;
     r->refs++; /* the sink may close the reader from inside a frame */
     render_item(r->render, item, mute);
-    if (item->kind == LOG_END && !id_is_nil(r->o.run_id))
+    if (r->values_rc == 0 && item->kind == LOG_END && !id_is_nil(r->o.run_id))
         hub_reader_finish(r);
     reader_unref(r);
 }
@@ -192,6 +194,8 @@ static int show_entry(struct hub_reader *r, const struct log_entry *e, struct ar
     struct stream_item item = {
         .kind = e->kind, .seq = e->seq, .run_id = e->run_id, .at = e->at, .data = e->data};
     hub_reader_show(r, &item);
+    if (r->values_rc < 0)
+        return err_set(err, r->values_rc, "a state of the stream cannot be read");
     return 0;
 }
 

@@ -24,20 +24,24 @@
 
 /* --- fill --- */
 
-/* The state of a stored checkpoint, for those readers that show it. */
-static str checkpoint_values(struct hub_topic *t, const struct log_entry *e, struct arena *a) {
+/* The state of a stored checkpoint, for those readers that show it; absent when it is gone. */
+static int checkpoint_values(struct hub_topic *t, const struct log_entry *e, struct arena *a,
+                             str *out, struct err *err) {
     yyjson_val *root;
     struct id id;
     struct checkpoint c;
-    struct err err = {0};
+    *out = STR_NULL;
     if (e->kind != LOG_CHECKPOINT || list_empty(&t->readers) ||
         json_parse(a, e->data, &root, NULL) < 0 || json_get(root, "values") ||
         !id_parse(json_str(json_get(root, "id")), &id))
-        return STR_NULL;
-    int rc = checkpoint_get(t->hub->store, t->thread_id, STR(""), id, a, &c, &err);
+        return 0;
+    str ns = json_str(json_get(root, "ns"));
+    int rc = checkpoint_get(t->hub->store, t->thread_id, ns.p ? ns : STR(""), id, a, &c, err);
     if (rc == 0)
-        rc = checkpoint_load_values(t->hub->store, &c, a, &err);
-    return rc == 0 ? checkpoint_values_json(a, &c) : STR_NULL;
+        rc = checkpoint_load_values(t->hub->store, &c, a, err);
+    if (rc == 0)
+        *out = checkpoint_values_json(a, &c);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
 static int fill_entry(struct hub_topic *t, const struct log_entry *e, struct arena *a,
@@ -46,12 +50,11 @@ static int fill_entry(struct hub_topic *t, const struct log_entry *e, struct are
     if (e->kind == LOG_FRAGMENTS) {
         rc = hub_show_segment(t, NULL, e, a, err);
     } else {
-        struct stream_item item = {.kind = e->kind,
-                                   .seq = e->seq,
-                                   .run_id = e->run_id,
-                                   .at = e->at,
-                                   .data = e->data,
-                                   .values = checkpoint_values(t, e, a)};
+        struct stream_item item = {
+            .kind = e->kind, .seq = e->seq, .run_id = e->run_id, .at = e->at, .data = e->data};
+        rc = checkpoint_values(t, e, a, &item.values, err);
+        if (rc < 0) /* nothing of it was shown: it is looked at again */
+            return rc;
         if (e->seq > t->base) {
             t->base = e->seq;
             t->k = 0;

@@ -374,6 +374,10 @@ static void start_early(struct live_run *run) {
 }
 
 static void begin_is_over(struct live_run *run, int rc) {
+    if (!run->early && rc < 0)
+        live_run_leave_topic(run);
+    if (!run->early)
+        return;
     run->begin_rc = rc;
     run->begin_over = true;
     if (rc < 0) {
@@ -461,8 +465,7 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
         (void)FAILPOINT("engine.begin.after_commit"); /* for crashes: it is durable */
     if (rc == 0 && direct && !run->root.unsaved)
         state_mark_stored(&run->root.view);
-    if (run->early)
-        begin_is_over(run, rc);
+    begin_is_over(run, rc);
     return rc;
 }
 

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main.c - runs worlds of the simulation, one seed after the other.
+ *
+ * usage: simulation [--first N] [--count N] [--twice N] [--verbose]
+ *   --first    the first seed (default 1)      --count   how many (200; HF_TEST_FULL: 10000)
+ *   --twice    every N-th seed is run twice and must be the same, step by step (20)
+ * A seed that fails is printed with what was wrong; --first SEED --count 1 --verbose shows it all.
+ * Ends with "N passed, N failed". */
+#include "sim.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define WORLD_SECONDS_MAX 60 /* nothing waits for real time: one that takes long hangs */
+
+struct options {
+    uint64_t first, count, twice;
+    bool verbose;
+};
+
+static void read_options(int argc, char **argv, struct options *o) {
+    *o = (struct options){.first = 1, .count = getenv("HF_TEST_FULL") ? 10000 : 200, .twice = 20};
+    for (int i = 1; i < argc; i++) {
+        uint64_t *to = strcmp(argv[i], "--first") == 0   ? &o->first
+                       : strcmp(argv[i], "--count") == 0 ? &o->count
+                       : strcmp(argv[i], "--twice") == 0 ? &o->twice
+                                                         : NULL;
+        if (strcmp(argv[i], "--verbose") == 0)
+            o->verbose = true;
+        else if (!to || ++i == argc || !str_to_u64(str_of(argv[i]), to)) {
+            (void)fprintf(stderr, "simulation: bad option %s\n", argv[i < argc ? i : argc - 1]);
+            exit(2);
+        }
+    }
+}
+
+struct result {
+    uint64_t trace; /* hash of everything that happened */
+    size_t runs;
+    bool good;
+};
+
+/* In a process of its own: nothing is left of the world before, and a crash is one world's. */
+static struct result world(uint64_t seed, bool verbose) {
+    struct result r = {0};
+    int ends[2];
+    if (pipe(ends) < 0)
+        abort();
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct sim_world w;
+        (void)alarm(WORLD_SECONDS_MAX);
+        sim_run_world(seed, verbose, &w);
+        r = (struct result){.trace = w.trace, .runs = w.runs.count, .good = w.why.len == 0};
+        if (!r.good)
+            printf("seed %llu: " STR_FMT "\n", (unsigned long long)seed,
+                   STR_ARG(buf_view(&w.why)));
+        sim_world_deinit(&w);
+        r.good = write(ends[1], &r, sizeof(r)) == (ssize_t)sizeof(r) && r.good;
+        exit(0);
+    }
+    (void)close(ends[1]);
+    int status = 0;
+    bool told = child > 0 && read(ends[0], &r, sizeof(r)) == (ssize_t)sizeof(r);
+    (void)close(ends[0]);
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0 || !told) {
+        printf("seed %llu: the process ended with status %d%s\n", (unsigned long long)seed, status,
+               WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? ": it hung" : "");
+        r.good = false;
+    }
+    return r;
+}
+
+int main(int argc, char **argv) {
+    struct options o;
+    uint64_t passed = 0, failed = 0;
+    size_t runs = 0;
+    read_options(argc, argv, &o);
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* a world that crashes has told its way there */
+    log_init(o.verbose ? LOG_INFO : LOG_ERROR, o.verbose ? 1 : open("/dev/null", O_WRONLY), false);
+    for (uint64_t i = 0; i < o.count; i++) {
+        uint64_t seed = o.first + i;
+        struct result r = world(seed, o.verbose);
+        if (r.good && o.twice && i % o.twice == 0 && world(seed, false).trace != r.trace) {
+            printf("seed %llu: the same seed made another world\n", (unsigned long long)seed);
+            r.good = false;
+        }
+        runs += r.runs;
+        passed += r.good;
+        failed += !r.good;
+    }
+    printf("%zu runs in %llu worlds, first seed %llu\n%llu passed, %llu failed\n", runs,
+           (unsigned long long)o.count, (unsigned long long)o.first, (unsigned long long)passed,
+           (unsigned long long)failed);
+    return failed ? 1 : 0;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sim.h - a small world under one seed: several engines on one database, in simulated time.
+ *
+ * Time, randomness, the delays and failures of the database, what clients do and when servers die
+ * all follow from the seed; nothing waits for real time. The same seed gives the same world, step
+ * by step (sim_world.trace says so). Parts: world.c (time, servers, database), graphs.c (what runs
+ * execute), clients.c (what is asked of them), checks.c (what must be true at the end), main.c. */
+#ifndef HF_TESTS_SIM_H
+#define HF_TESTS_SIM_H
+
+#include "base/buf.h"
+#include "base/vec.h"
+#include "db/sqlite/sqlite.h"
+#include "engine/engine.h"
+#include "history/log.h"
+
+#define SIM_SERVERS  3
+#define SIM_THREADS  3
+#define SIM_LEASE_US 10000000
+/* From the last trouble and call to the end of every run: a lease and 5 s, and the time that the
+ * runs of a thread take, one after the other. */
+#define SIM_SETTLE_US (SIM_LEASE_US + 5000000 + 30000000)
+
+struct sim_world;
+
+/* One after the other, first come first served. */
+struct sim_lane {
+    struct list waiting;
+    uint64_t next, served;
+};
+
+/* A process: its engine, its way to the database. It dies by losing that way for good. */
+struct sim_server {
+    struct sim_world *world;
+    int number, life; /* life counts its starts */
+    bool up, dead, closed;
+    size_t users; /* clients inside of it */
+    struct store store;
+    struct engine *engine;
+    struct sim_lane commits; /* one after the other, in order of submission */
+};
+
+/* A run that a client was told to exist. */
+struct sim_run {
+    struct id id, thread_id;
+    const char *graph;
+};
+
+/* What one reader received, over all its connections. */
+struct sim_frame {
+    char *id, *text;
+};
+struct sim_stream {
+    struct id run_id, thread_id;
+    VEC(struct sim_frame) frames;
+    bool complete;
+};
+
+struct sim_thread {
+    struct id id;
+    bool rolled_back, interrupted; /* some run of it may have been */
+};
+
+struct sim_world {
+    uint64_t seed;
+    bool verbose;
+    struct rt *rt;
+    struct db *db;
+    struct sim_lane door;
+    struct registry *registry;
+    struct graph_services services;
+    struct arena arena; /* of clients and checks; lives as long as the world */
+    struct principal who;
+    VEC(struct sim_server *) servers; /* all that ever were */
+    struct sim_server *current[SIM_SERVERS];
+    struct sim_thread threads[SIM_THREADS];
+    VEC(struct sim_run) runs;
+    VEC(struct sim_stream *) streams;
+    bool peaceful; /* a world without trouble */
+    bool trouble; /* delays and failures are allowed now */
+    size_t clients;
+    uint64_t trace; /* hash of everything that happened */
+    struct buf why; /* first thing that was wrong; empty: nothing */
+};
+
+/* world.c */
+void sim_run_world(uint64_t seed, bool verbose, struct sim_world *out);
+void sim_world_deinit(struct sim_world *w);
+void sim_note(struct sim_world *w, const char *format, ...) PRINTF_LIKE(2, 3);
+void sim_wrong(struct sim_world *w, const char *format, ...) PRINTF_LIKE(2, 3);
+MAY_SUSPEND void sim_pass(int64_t us);
+uint64_t sim_below(struct sim_world *w, uint64_t bound);
+bool sim_chance(struct sim_world *w, unsigned percent);
+struct sim_server *sim_enter(struct sim_world *w); /* some server that is up */
+void sim_leave(struct sim_server *s);
+MAY_SUSPEND void sim_kill(struct sim_server *s, bool politely); /* and a new one in its place */
+
+/* graphs.c */
+extern const struct graph_def sim_graphs[];
+extern const size_t sim_graph_count;
+
+/* clients.c */
+void sim_client(void *world);
+void sim_stream_free(struct sim_stream *s);
+MAY_SUSPEND void sim_replay(struct sim_server *s, struct sim_stream *out);
+
+/* checks.c */
+MAY_SUSPEND void sim_settle(struct sim_world *w);
+MAY_SUSPEND void sim_check(struct sim_world *w);
+
+#endif

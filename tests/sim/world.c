@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* world.c - simulated time, servers and the database between them.
+ *
+ * Time: the loop's (rt_simulate); it leaps from timer to timer. The database is SQLite in memory,
+ * behind one door: an operation waits for its turn, is done while time stands still, and its result
+ * is seen only after a delay of at least a microsecond, so nothing depends on how fast a thread
+ * was. Commits of one server go one after the other, as the port promises; reads do not wait for
+ * them. In times of trouble an operation may be late (also later than a lease), refused, or done
+ * and reported as failed. A dead server's operations are refused before they are done. */
+#include "sim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "store/assistants.h"
+
+#define TROUBLE_US 40000000
+#define START_US   INT64_C(1700000000000000)
+
+/* --- time --- */
+
+static int64_t now_us, wall_offset_us;
+
+static int64_t read_mono(void) { return now_us; }
+static int64_t read_wall(void) { return now_us + wall_offset_us; }
+static void leap(void *ctx, int64_t mono_us) {
+    (void)ctx;
+    now_us = mono_us;
+}
+
+/* --- notes --- */
+
+static void trace(struct sim_world *w, const char *text) {
+    for (; *text; text++)
+        w->trace = (w->trace ^ (unsigned char)*text) * 0x100000001b3u;
+}
+
+static void note(struct sim_world *w, const char *mark, const char *format, va_list args) {
+    char line[400];
+    int len = snprintf(line, sizeof(line), "%s%12.6f ", mark, (double)(now_us - START_US) / 1e6);
+    (void)vsnprintf(line + len, sizeof(line) - (size_t)len, format, args);
+    trace(w, line);
+    if (w->verbose)
+        printf("%s\n", line);
+}
+
+void sim_note(struct sim_world *w, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    note(w, "", format, args);
+    va_end(args);
+}
+
+void sim_wrong(struct sim_world *w, const char *format, ...) {
+    va_list args;
+    char text[3000];
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    sim_note(w, "WRONG: %s", text);
+    if (w->why.len == 0)
+        buf_z(&w->why, text);
+}
+
+uint64_t sim_below(struct sim_world *w, uint64_t bound) {
+    (void)w;
+    return rand_below(bound);
+}
+
+bool sim_chance(struct sim_world *w, unsigned percent) { return sim_below(w, 100) < percent; }
+
+/* --- the database --- */
+
+struct way {
+    struct db db;
+    struct sim_server *server;
+};
+
+/* Waits are deaf to cancellation: the port says that an operation comes to its end. */
+struct pause {
+    struct rt_timer timer;
+    struct fiber *fiber;
+    bool over;
+};
+
+static void on_pause_over(struct rt_timer *timer) {
+    struct pause *p = CONTAINER_OF(timer, struct pause, timer);
+    p->over = true;
+    fiber_unpark(p->fiber);
+}
+
+void sim_pass(int64_t us) {
+    struct pause p = {.fiber = fiber_self()};
+    rt_timer_start(fiber_rt(), &p.timer, us, on_pause_over);
+    while (!p.over)
+        fiber_park_shielded();
+}
+
+static int64_t delay_us(struct sim_world *w) {
+    if (!w->trouble || sim_chance(w, 90))
+        return 1 + (int64_t)sim_below(w, 800);
+    if (sim_chance(w, 95))
+        return 1 + (int64_t)sim_below(w, 200000);
+    return 1 + (int64_t)sim_below(w, 2 * SIM_LEASE_US);
+}
+
+struct waiting {
+    struct list node;
+    struct fiber *fiber;
+};
+
+static void lane_take(struct sim_lane *lane) {
+    struct waiting me = {.fiber = fiber_self()};
+    uint64_t ticket = lane->next++;
+    if (ticket == lane->served)
+        return;
+    list_push_back(&lane->waiting, &me.node);
+    while (ticket != lane->served)
+        fiber_park_shielded();
+    list_remove(&me.node);
+}
+
+static void lane_leave(struct sim_lane *lane) {
+    lane->served++;
+    if (!list_empty(&lane->waiting))
+        fiber_unpark(LIST_ENTRY(lane->waiting.next, struct waiting, node)->fiber);
+}
+
+/* Before an operation: does it reach the database at all? */
+static int reach(struct sim_server *s, struct err *err) {
+    struct sim_world *w = s->world;
+    sim_pass(delay_us(w));
+    if (s->dead)
+        return err_set(err, ERR_UNAVAILABLE, "the server is dead");
+    if (w->trouble && sim_chance(w, 2))
+        return err_set(err, ERR_UNAVAILABLE, "the database cannot be reached");
+    return 0;
+}
+
+static int way_commit(struct db *db, struct db_batch *b, struct err *err) {
+    struct sim_server *s = CONTAINER_OF(db, struct way, db)->server;
+    struct sim_world *w = s->world;
+    lane_take(&s->commits);
+    int rc = reach(s, err);
+    if (rc == 0) {
+        lane_take(&w->door);
+        rc = s->dead ? err_set(err, ERR_UNAVAILABLE, "the server is dead")
+                     : w->db->vtable->commit(w->db, b, err);
+        sim_note(w, "server %d.%d commits %zu from %d: %d", s->number, s->life, b->count,
+                 b->count ? (int)b->ops[0].stmt : -1, rc);
+        lane_leave(&w->door);
+    }
+    lane_leave(&s->commits);
+    sim_pass(delay_us(w));
+    if (rc == 0 && (s->dead || (w->trouble && sim_chance(w, 2)))) {
+        b->in_doubt = true;
+        return err_set(err, ERR_UNAVAILABLE, "the answer was lost");
+    }
+    return rc;
+}
+
+static int way_read(struct db *db, enum db_stmt stmt, const struct db_value *params, size_t count,
+                    struct arena *a, struct db_rows *out, struct err *err) {
+    struct sim_server *s = CONTAINER_OF(db, struct way, db)->server;
+    struct sim_world *w = s->world;
+    int rc = reach(s, err);
+    if (rc < 0)
+        return rc;
+    struct db_rows rows;
+    lane_take(&w->door);
+    rc = w->db->vtable->read(w->db, stmt, params, count, a, &rows, err);
+    lane_leave(&w->door);
+    sim_pass(delay_us(w));
+    if (rc == 0)
+        *out = rows;
+    return rc;
+}
+
+static void way_stats(struct db *db, struct db_stats *out) {
+    struct sim_world *w = CONTAINER_OF(db, struct way, db)->server->world;
+    w->db->vtable->stats(w->db, out);
+}
+static void way_close(struct db *db) { mem_free(CONTAINER_OF(db, struct way, db)); }
+static const struct db_vtable way_vtable = {.name = "sim",
+                                            .commit = way_commit,
+                                            .read = way_read,
+                                            .stats = way_stats,
+                                            .close = way_close};
+
+/* --- servers --- */
+
+static void on_hint(void *ctx, str text) {
+    struct sim_server *from = ctx;
+    struct sim_world *w = from->world;
+    for (size_t i = 0; i < SIM_SERVERS && !from->dead; i++)
+        if (w->current[i] && w->current[i]->up && !(w->trouble && sim_chance(w, 20)))
+            engine_hinted(w->current[i]->engine, text);
+}
+
+static struct sim_server *server_new(struct sim_world *w, int number, int life) {
+    struct sim_server *s = NEW(struct sim_server);
+    struct engine_options o = {.running_max = 8,
+                               .pending_max = 1000,
+                               .attempts_max = 1000,
+                               .recursion_limit = 25,
+                               .multitask_default = MULTITASK_ENQUEUE,
+                               .api_url = "",
+                               .shared = true,
+                               .lease_us = SIM_LEASE_US,
+                               .host = "sim",
+                               .pid = number + 1};
+    struct way *way = NEW(struct way);
+    *s = (struct sim_server){.world = w, .number = number, .life = life};
+    list_init(&s->commits.waiting);
+    db_init(&way->db, &way_vtable);
+    way->server = s;
+    s->store.db = &way->db;
+    vec_push(&w->servers, s);
+    w->current[number] = s;
+    if (engine_open(w->rt, &s->store, w->registry, &w->services, &o, &s->engine, NULL) < 0)
+        UNREACHABLE(); /* takes no resource that could be missing */
+    if (w->seed % 2) {
+        engine_hints_set(s->engine, &(struct engine_hints){.send = on_hint, .ctx = s});
+        engine_hints_up(s->engine, true);
+    }
+    return s;
+}
+
+/* A start that fails ends the process, as it does for real; somebody starts it anew. */
+static void server_start(struct sim_world *w, int number, int life) {
+    struct err err = {0};
+    struct sim_server *s = server_new(w, number, life);
+    while (engine_start(s->engine, &err) < 0) {
+        sim_note(w, "server %d.%d cannot start: %s", number, life, err.message);
+        engine_drain(s->engine, rt_mono_us(w->rt));
+        engine_close(s->engine);
+        s->closed = true;
+        sim_pass(500000);
+        s = server_new(w, number, ++life);
+    }
+    s->up = true;
+    sim_note(w, "server %d.%d is up", number, life);
+}
+
+struct sim_server *sim_enter(struct sim_world *w) {
+    struct sim_server *s = w->current[sim_below(w, SIM_SERVERS)];
+    if (!s->up)
+        return NULL;
+    s->users++;
+    return s;
+}
+
+void sim_leave(struct sim_server *s) { s->users--; }
+
+void sim_kill(struct sim_server *s, bool politely) {
+    struct sim_world *w = s->world;
+    sim_note(w, "server %d.%d %s", s->number, s->life, politely ? "drains" : "dies");
+    s->up = false;
+    s->dead = !politely;
+    engine_drain(s->engine, rt_mono_us(w->rt) + (politely ? (int64_t)sim_below(w, 2000000) : 0));
+    while (s->users) /* their calls fail soon */
+        sim_pass(10000);
+    engine_close(s->engine);
+    s->closed = true;
+    if (!politely) /* the machine is gone for a while */
+        sim_pass(1 + (int64_t)sim_below(w, 2 * SIM_LEASE_US));
+    server_start(w, s->number, s->life + 1);
+}
+
+/* --- the world --- */
+
+static void troubles(void *arg) {
+    struct sim_world *w = arg;
+    w->trouble = !w->peaceful;
+    int64_t end = rt_mono_us(w->rt) + (int64_t)sim_below(w, TROUBLE_US);
+    while (w->trouble && rt_mono_us(w->rt) < end) {
+        sim_pass(1 + (int64_t)sim_below(w, 5000000));
+        if (sim_chance(w, 30))
+            sim_kill(w->current[sim_below(w, SIM_SERVERS)], sim_chance(w, 30));
+    }
+    w->trouble = false;
+    sim_note(w, "calm");
+    w->clients--;
+}
+
+static void world_fiber(void *arg) {
+    struct sim_world *w = arg;
+    const char *ids[16];
+    size_t clients = 2 + sim_below(w, 4);
+    ASSERT(sim_graph_count <= ARRAY_COUNT(ids));
+    for (size_t i = 0; i < sim_graph_count; i++)
+        ids[i] = sim_graphs[i].id;
+    struct err err = {0};
+    struct store store = {.db = w->db};
+    if (assistant_seed(&store, ids, sim_graph_count, &w->arena, &err) < 0)
+        sim_wrong(w, "the start: %s", err.message);
+    for (int i = 0; i < SIM_SERVERS; i++)
+        server_start(w, i, 1);
+    for (size_t i = 0; i < SIM_THREADS; i++) {
+        struct thread t;
+        w->threads[i].id = id_v7();
+        if (thread_create(&w->current[0]->store, &w->who, w->threads[i].id, STR("{}"), STR("{}"),
+                          false, &w->arena, &t, &err) < 0)
+            sim_wrong(w, "a thread: %s", err.message);
+    }
+    w->clients = clients + 1;
+    for (size_t i = 0; i <= clients; i++)
+        if (!fiber_spawn(w->rt, "sim", i ? sim_client : troubles, w, NULL))
+            UNREACHABLE();
+    while (w->clients)
+        sim_pass(50000);
+    sim_settle(w);
+    sim_check(w);
+    for (size_t i = 0; i < SIM_SERVERS; i++) {
+        engine_drain(w->current[i]->engine, rt_mono_us(w->rt));
+        w->current[i]->up = false;
+    }
+    rt_stop(w->rt);
+}
+
+void sim_run_world(uint64_t seed, bool verbose, struct sim_world *w) {
+    struct db_sqlite_options o;
+    *w = (struct sim_world){.seed = seed, .verbose = verbose, .who = {.owner = STR("")}};
+    w->peaceful = seed % 4 == 0;
+    w->trace = 0xcbf29ce484222325u;
+    buf_init(&w->why, 4096);
+    arena_init(&w->arena, SIZE_MAX / 2);
+    list_init(&w->door.waiting);
+    now_us = START_US;
+    wall_offset_us = (int64_t)seed * 1000000000; /* ids go up from world to world */
+    rand_seed(seed * 2 + 1);
+    clock_set_source(read_wall, read_mono);
+    if (rt_open(&w->rt, NULL) < 0)
+        UNREACHABLE();
+    rt_simulate(w->rt, leap, NULL);
+    db_sqlite_options_default(&o);
+    struct err err = {0};
+    if (db_sqlite_open(w->rt, &o, &w->db, &err) < 0)
+        sim_wrong(w, "the database: %s", err.message);
+    w->services = (struct graph_services){.rt = w->rt};
+    w->registry = registry_new(&w->services, &(struct registry_options){60000000, 16});
+    for (size_t i = 0; i < sim_graph_count; i++)
+        registry_add(w->registry, &sim_graphs[i]);
+    if (!fiber_spawn(w->rt, "world", world_fiber, w, NULL))
+        UNREACHABLE();
+    rt_run(w->rt);
+    for (size_t i = 0; i < w->servers.count; i++) {
+        struct sim_server *s = w->servers.p[i];
+        if (!s->closed)
+            engine_close(s->engine);
+        db_close(s->store.db);
+        mem_free(s);
+    }
+    registry_free(w->registry);
+    db_close(w->db);
+    rt_close(w->rt);
+    clock_set_source(NULL, NULL);
+    rand_seed(0);
+}
+
+void sim_world_deinit(struct sim_world *w) {
+    for (size_t i = 0; i < w->streams.count; i++)
+        sim_stream_free(w->streams.p[i]);
+    vec_deinit(&w->streams);
+    vec_deinit(&w->servers);
+    vec_deinit(&w->runs);
+    buf_deinit(&w->why);
+    arena_deinit(&w->arena);
+}
