@@ -379,7 +379,9 @@ static int64_t horizon_of(const struct time_zone *zone, const struct time_zone_s
 
 int cron_expr_next(const struct cron_expr *e, const struct time_zone *zone, int64_t after,
                    int64_t *out, struct err *err) {
-    int64_t at = after < -INSTANT_LAST ? -INSTANT_LAST : after + 1;
+    int64_t at = after < -INSTANT_LAST  ? -INSTANT_LAST
+                 : after < INSTANT_LAST ? after + 1
+                                        : INSTANT_LAST;
     int64_t last = at + CRON_YEARS * YEAR_S;
     last = last > INSTANT_LAST ? INSTANT_LAST : last;
     while (at < last) {
