@@ -63,7 +63,7 @@ static int load(struct live_run *run, const struct thread *thread, struct origin
     f->compiled = run->compiled;
     int rc = find_origin(run, thread, o, err);
     if (rc == 0 && o->found)
-        rc = frame_take(f, &o->c, o->superseded, err);
+        rc = frame_take(f, &o->c, o->superseded || run->new_lists, err);
     metric_observe_us(run->engine->metrics.phase_read, clock_mono_us() - t0);
     return rc;
 }

@@ -44,6 +44,7 @@ struct live_run {
     struct run row; /* texts in the arena; row.attempt is the one it acts for */
     struct id worker; /* whom the row names */
     bool begun_before; /* the attempt was claimed already, its start was not heard of */
+    bool new_lists;    /* those of its state have grown beyond it: it begins its own */
     struct id holder;  /* of the thread, when it was last looked at; nil: none */
     bool slot_lost;    /* another worker's run took the thread first */
     bool adopted;      /* another worker had it before */

@@ -437,6 +437,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
         if (committed == ERR_FENCED)
             return claim_fenced(run, next, err);
         /* ERR_EXISTS: the thread's lists have grown since its state was read. */
+        run->new_lists = run->new_lists || committed == ERR_EXISTS;
         if (committed == ERR_CONFLICT || committed == ERR_EXISTS)
             return ERR_CONFLICT;
         return worth_retrying(run, committed) ? ERR_UNAVAILABLE : ERR_FENCED;
