@@ -55,16 +55,22 @@ static void start_next(struct engine *e, struct slot *s) {
     }
 }
 
+static void on_block_over(struct rt_timer *t) { slot_unblock(CONTAINER_OF(t, struct slot, timer)); }
+
+static void set_blocked(struct slot *s, bool blocked, int64_t us) {
+    rt_timer_stop(s->engine->rt, &s->timer);
+    s->blocked = blocked;
+    if (blocked)
+        rt_timer_start(s->engine->rt, &s->timer, us, on_block_over);
+}
+
 void slot_unblock(struct slot *s) {
     struct engine *e = s->engine;
     if (!s->blocked)
         return;
-    rt_timer_stop(e->rt, &s->timer);
-    s->blocked = false;
+    set_blocked(s, false, 0);
     slot_settle(e, s);
 }
-
-static void on_block_over(struct rt_timer *t) { slot_unblock(CONTAINER_OF(t, struct slot, timer)); }
 
 void slot_settle(struct engine *e, struct slot *s) {
     if (s->running)
@@ -139,20 +145,23 @@ static bool comes_before(const struct live_run *a, const struct live_run *b) {
     return memcmp(a->row.id.b, b->row.id.b, sizeof(a->row.id.b)) < 0;
 }
 
-void live_run_enqueue(struct live_run *run) {
-    struct engine *e = run->engine;
-    struct slot *s = run->slot ? run->slot : slot_take(e, run->row.thread_id);
-    run->slot = s;
-    run->state = LIVE_PENDING;
-    e->pending++;
+/* Takes its place in the slot's queue. True: it is the first. */
+static bool take_place(struct slot *s, struct live_run *run) {
     struct list *before = s->queue.prev;
     while (before != &s->queue && comes_before(run, LIST_ENTRY(before, struct live_run, node)))
         before = before->prev;
     list_push_front(before, &run->node); /* right behind it */
-    if (s->blocked && before == &s->queue) { /* what the first could not, this one may */
-        rt_timer_stop(e->rt, &s->timer);
-        s->blocked = false;
-    }
+    run->state = LIVE_PENDING;
+    run->engine->pending++;
+    return before == &s->queue;
+}
+
+void live_run_enqueue(struct live_run *run) {
+    struct engine *e = run->engine;
+    struct slot *s = run->slot ? run->slot : slot_take(e, run->row.thread_id);
+    run->slot = s;
+    if (take_place(s, run)) /* what the first could not, this one may */
+        set_blocked(s, false, 0);
     slot_settle(e, s);
 }
 
@@ -175,11 +184,9 @@ void live_run_block(struct live_run *run, int64_t us) {
     live_run_leave_topic(run);
     s->running = NULL;
     e->running--;
-    run->state = LIVE_PENDING;
-    e->pending++;
-    list_push_front(&s->queue, &run->node);
-    s->blocked = true;
-    rt_timer_start(e->rt, &s->timer, us, on_block_over);
+    /* An older run may have come while this one tried: it is the one to try now. */
+    set_blocked(s, take_place(s, run), us);
+    slot_settle(e, s);
     use_places(e);
     if (e->running == 0)
         fiber_event_wake_all(&e->idle);
