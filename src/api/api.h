@@ -21,13 +21,14 @@ struct delivery_relay;
 enum api_audit { API_AUDIT_AUTO, API_AUDIT_OFF, API_AUDIT_WRITES, API_AUDIT_ALL };
 
 struct api_options {
-    struct auth *auth; /* NULL: every request acts as the owner "" */
+    struct auth *auth;               /* NULL: every request acts as the owner "" */
     struct delivery_relay *delivery; /* knows which webhooks may be asked for */
     enum api_audit audit;
     bool error_text; /* --error-format=text */
     bool debug_api;
-    int64_t cron_count_max; /* of one owner */
-    const char *public_url; /* for langgraph_api_url in metadata; "" unknown */
+    int64_t cron_count_max;  /* of one owner */
+    const char *public_url;  /* of this server; "" unknown */
+    const char *cors_origin; /* whose pages may read answers; "*": all */
 };
 struct api;
 MUST_CHECK int api_open(struct rt *rt, struct store *store, struct engine *engine,
@@ -46,9 +47,10 @@ struct api_request {
     yyjson_val *body; /* parsed JSON body; NULL when the route has none or it was empty */
     struct store *store;
     struct engine *engine;
-    struct buf out; /* scratch memory of replies */
+    struct buf out;          /* scratch memory of replies */
     struct api_keyed *keyed; /* NULL: no Idempotency-Key */
-    int status;     /* of the reply that was sent; 0: a stream's, or none */
+    int status;              /* of the reply that was sent; 0: a stream's, or none */
+    bool writes;             /* though the route's policy is read */
 };
 typedef int (*api_handler_fn)(struct api_request *r, struct err *err);
 

@@ -37,6 +37,15 @@ void api_page_headers(struct api_request *r, const struct page *page, size_t cou
 /* 404 for a name that is neither an assistant nor a graph. */
 int api_assistant_unknown(str name, struct err *err);
 int api_unbuilt(struct err *err, const char *what);
+/* 403 unless the principal may write: for routes where that depends on the body. */
+MUST_CHECK int api_may_write(struct api_request *r, struct err *err);
+/* What a client is told of a failure; one of the server is logged. */
+str api_error_text(struct api_request *r, const struct err *err, int code);
+
+/* --- origin.c --- */
+/* May a page from the request's Origin call, whatever it may read? */
+bool api_origin_is_fine(struct api_request *r);
+
 /* The thread that the first path parameter names; 404 "Thread with ID {id} not found". */
 MUST_CHECK MAY_SUSPEND int api_param_thread(struct api_request *r, struct thread *out,
                                             struct err *err);
@@ -114,8 +123,16 @@ void api_write_thread(struct json_writer *w, const struct thread *t, str values,
                       unsigned fields);
 
 enum api_run_field {
-    API_RUN_ID, API_RUN_THREAD, API_RUN_ASSISTANT, API_RUN_CREATED, API_RUN_UPDATED, API_RUN_STATUS,
-    API_RUN_METADATA, API_RUN_KWARGS, API_RUN_MULTITASK, API_RUN_CANCEL_REASON
+    API_RUN_ID,
+    API_RUN_THREAD,
+    API_RUN_ASSISTANT,
+    API_RUN_CREATED,
+    API_RUN_UPDATED,
+    API_RUN_STATUS,
+    API_RUN_METADATA,
+    API_RUN_KWARGS,
+    API_RUN_MULTITASK,
+    API_RUN_CANCEL_REASON
 };
 #define API_RUN_ALL 0x3ffu
 extern const struct word_set API_RUN_FIELDS;

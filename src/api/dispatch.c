@@ -125,7 +125,8 @@ static void audit(struct api *api, const struct api_request *r) {
     if (!r->match.route || api->options.audit == API_AUDIT_OFF)
         return;
     enum policy policy = ROUTES[r->match.route->id].policy;
-    if (policy == POLICY_public || (policy == POLICY_read && api->options.audit != API_AUDIT_ALL))
+    bool writes = policy >= POLICY_write || r->writes;
+    if (policy == POLICY_public || (!writes && api->options.audit != API_AUDIT_ALL))
         return;
     if (api->options.audit == API_AUDIT_AUTO && !auth_enabled(api->options.auth))
         return;
@@ -199,7 +200,7 @@ static bool text_is_public(int code) {
            (code <= ERR_MODEL_REFUSED && code >= ERR_MODEL_REQUEST);
 }
 
-void api_reply_error(struct api_request *r, const struct err *err, int code) {
+str api_error_text(struct api_request *r, const struct err *err, int code) {
     int status = err_http_status(code);
     bool own_text = err && err->code == code && err->message[0];
     str text = str_of(own_text ? err->message : err_text(code));
@@ -207,14 +208,23 @@ void api_reply_error(struct api_request *r, const struct err *err, int code) {
         log_event(LOG_ERROR, "api.failed", "a request failed", LOG_Z("code", err_name(code)),
                   LOG_STR("cause", text), LOG_STR("method", http_method_name(r->http->method)),
                   LOG_STR("path", r->http->path), LOG_INT("system", err ? err->system : 0));
-    if (status >= 500 && !text_is_public(code))
-        text = str_of(err_text(code));
+    return status < 500 || text_is_public(code) ? text : str_of(err_text(code));
+}
+
+void api_reply_error(struct api_request *r, const struct err *err, int code) {
+    int status = err_http_status(code);
+    str text = api_error_text(r, err, code);
     if (status == 429 || status == 503) {
         int ms = err && err->retry_after_ms > 0 ? err->retry_after_ms : 1000;
         http_reply_header(r->http, STR("Retry-After"),
                           arena_printf(r->arena, "%d", (ms + 999) / 1000));
     }
     reply_detail(r, status, text, STR_NULL);
+}
+
+int api_may_write(struct api_request *r, struct err *err) {
+    r->writes = true;
+    return auth_may_write(r->http, &r->who, err);
 }
 
 /* --- the way to the handler --- */
@@ -246,8 +256,8 @@ static int handle(struct api_request *r, struct err *err) {
         rc = http_query_parse(r->arena, r->http->query, &r->query, err);
     if (rc == 0 && r->http->body.len > 0 && !str_eq(str_of(route->body), STR("none")))
         rc = body_parse(r, err);
-    str key = route->policy == POLICY_create ? http_header(r->http, STR("idempotency-key"))
-                                             : STR_NULL;
+    str key =
+        route->policy == POLICY_create ? http_header(r->http, STR("idempotency-key")) : STR_NULL;
     if (rc == 0)
         rc = key.p ? api_keyed_handle(r, key, route->handler, &r->api->flights, err)
                    : route->handler(r, err);

@@ -89,18 +89,10 @@ static int check_webhook(struct api_request *r, yyjson_val *webhook, struct err 
     return delivery_check_target(api_options_of(r->api)->delivery, json_str(webhook), err);
 }
 
-int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, struct err *err) {
-    int rc = api_body_object(r, err);
-    if (rc < 0)
-        return rc;
-    *out = (struct run_submit){.who = &r->who, .body = r->body};
-    if (thread) {
-        rc = api_param_id(r, 0, &out->thread_id, err, "Thread with ID " STR_FMT " not found",
-                          STR_ARG(r->match.params[0]));
-        if (rc < 0)
-            return rc;
-    }
-    out->assistant_name = json_str(json_get(r->body, "assistant_id"));
+int run_submit_fill(struct api_request *r, yyjson_val *run_create, struct run_submit *out,
+                    struct err *err) {
+    *out = (struct run_submit){.who = &r->who, .body = run_create};
+    out->assistant_name = json_str(json_get(run_create, "assistant_id"));
     if (!out->assistant_name.p)
         return err_set(err, ERR_INVALID, "assistant_id: is required and must be a string");
     if (!id_parse(out->assistant_name, &out->assistant_id)) {
@@ -110,8 +102,21 @@ int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, 
     }
     out->header_configurable = header_configurable(r);
     out->bearer = bearer(r);
-    rc = check_feedback_keys(json_get(r->body, "feedback_keys"), err);
-    return rc < 0 ? rc : check_webhook(r, json_get(r->body, "webhook"), err);
+    int rc = check_feedback_keys(json_get(run_create, "feedback_keys"), err);
+    return rc < 0 ? rc : check_webhook(r, json_get(run_create, "webhook"), err);
+}
+
+int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, struct err *err) {
+    struct id thread_id = ID_NIL;
+    int rc = api_body_object(r, err);
+    if (rc == 0 && thread)
+        rc = api_param_id(r, 0, &thread_id, err, "Thread with ID " STR_FMT " not found",
+                          STR_ARG(r->match.params[0]));
+    if (rc == 0)
+        rc = run_submit_fill(r, r->body, out, err);
+    if (rc == 0)
+        out->thread_id = thread_id;
+    return rc;
 }
 
 static void keep_row(void *ctx, const struct live_run *run, struct db_batch *b) {
@@ -202,22 +207,24 @@ int api_run_stream_stateless(struct api_request *r, struct err *err) {
 
 /* --- waiting --- */
 
-static void write_outcome(struct json_writer *w, str values, str error) {
-    if (error.p && error.len) {
+static void write_values(void *ctx, struct json_writer *w, const struct run_outcome *outcome) {
+    (void)ctx;
+    if (outcome->error.p && outcome->error.len) {
         jw_object(w);
         jw_key(w, "__error__");
-        jw_raw(w, error);
+        jw_raw(w, outcome->error);
         jw_object_end(w);
     } else {
-        jw_raw(w, values);
+        jw_raw(w, outcome->values);
     }
 }
 
-struct waited {
-    struct id id;
-    struct live_run *live; /* NULL: it executes elsewhere */
-    bool cancel;           /* when the client goes */
-};
+static str answer(struct api_request *r, const struct run_wait *run,
+                  const struct run_outcome *outcome) {
+    struct json_writer w = api_json(r);
+    (run->write ? run->write : write_values)(run->ctx, &w, outcome);
+    return buf_view(w.b);
+}
 
 /* The long wait: the head is sent, white space keeps the connection alive, the values follow. */
 struct wait_stream {
@@ -245,7 +252,7 @@ static void wait_closed(struct http_stream *http, void *ctx) {
     wait_unref(s);
 }
 
-static int wait_long(struct api_request *r, const struct waited *run, struct err *err) {
+static int wait_long(struct api_request *r, const struct run_wait *run, struct err *err) {
     struct run_outcome outcome;
     struct wait_stream *s = NEW(struct wait_stream);
     s->refs = 2;
@@ -257,14 +264,11 @@ static int wait_long(struct api_request *r, const struct waited *run, struct err
     int rc = engine_wait(r->engine, run->id, run->live, FIBER_NO_DEADLINE, r->arena, &outcome, err);
     s->waiter = NULL;
     if (s->http) {
-        struct json_writer w = api_json(r);
-        if (rc == 0)
-            write_outcome(&w, outcome.values, outcome.error);
-        else
-            write_outcome(&w, STR_NULL,
-                          STR("{\"error\":\"ServerShutdown\",\"message\":\"The server "
-                              "is shutting down\"}"));
-        (void)http_stream_write(s->http, buf_view(w.b));
+        if (rc < 0)
+            outcome = (struct run_outcome){
+                RUN_ERROR, STR_NULL,
+                STR("{\"error\":\"ServerShutdown\",\"message\":\"The server is shutting down\"}")};
+        (void)http_stream_write(s->http, answer(r, run, &outcome));
         http_stream_end(s->http);
     } else if (run->cancel && rc < 0) {
         struct principal self = {.all = true};
@@ -277,7 +281,7 @@ static int wait_long(struct api_request *r, const struct waited *run, struct err
     return 0;
 }
 
-static int wait_for(struct api_request *r, const struct waited *run, struct err *err) {
+int run_wait_answer(struct api_request *r, const struct run_wait *run, struct err *err) {
     struct run_outcome outcome;
     int rc = engine_wait(r->engine, run->id, run->live, rt_mono_us(fiber_rt()) + WAIT_QUIET_US,
                          r->arena, &outcome, err);
@@ -285,8 +289,7 @@ static int wait_for(struct api_request *r, const struct waited *run, struct err 
         return wait_long(r, run, err);
     if (rc < 0)
         return rc;
-    struct json_writer w = api_json(r);
-    write_outcome(&w, outcome.values, outcome.error);
+    (void)answer(r, run, &outcome);
     return api_reply_json(r, 200);
 }
 
@@ -296,7 +299,8 @@ static int wait(struct api_request *r, bool thread, struct err *err) {
     if (rc < 0)
         return rc;
     bool cancel = str_eq(json_str(json_get(r->body, "on_disconnect")), STR("cancel"));
-    rc = wait_for(r, &(struct waited){live_run_id(run), run, cancel}, err);
+    rc = run_wait_answer(
+        r, &(struct run_wait){.id = live_run_id(run), .live = run, .cancel = cancel}, err);
     live_run_unref(run);
     return rc;
 }
@@ -319,7 +323,8 @@ int run_join(struct api_request *r, struct id thread_id, struct id run_id, const
     run_headers(r, &run, resume);
     struct live_run *live = engine_find(r->engine, run_id);
     if (live || run.status == RUN_PENDING || run.status == RUN_RUNNING) {
-        rc = wait_for(r, &(struct waited){run_id, live, cancel}, err);
+        rc = run_wait_answer(r, &(struct run_wait){.id = run_id, .live = live, .cancel = cancel},
+                             err);
         live_run_unref(live);
         return rc;
     }
@@ -327,8 +332,8 @@ int run_join(struct api_request *r, struct id thread_id, struct id run_id, const
     rc = checkpoint_head_values(r->store, run.thread_id, r->arena, &values, err);
     if (rc < 0)
         return rc;
-    struct json_writer w = api_json(r);
-    write_outcome(&w, values, run.error);
+    (void)answer(r, &(struct run_wait){.id = run_id},
+                 &(struct run_outcome){run.status, values, run.error});
     return api_reply_json(r, 200);
 }
 

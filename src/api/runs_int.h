@@ -13,6 +13,23 @@ void run_headers(struct api_request *r, const struct run *run, const char *resum
 MUST_CHECK int run_submit_read(struct api_request *r, bool thread, struct run_submit *out,
                                struct err *err);
 
+/* The same from a RunCreate that is not the request's body; the thread is left to the caller. */
+MUST_CHECK MAY_SUSPEND int run_submit_fill(struct api_request *r, yyjson_val *run_create,
+                                           struct run_submit *out, struct err *err);
+
+/* A run that is waited for. */
+struct run_wait {
+    struct id id;
+    struct live_run *live; /* NULL: it executes elsewhere */
+    bool cancel;           /* when the client goes */
+    /* Writes the answer; NULL: the values, or {"__error__": …}. */
+    void (*write)(void *ctx, struct json_writer *w, const struct run_outcome *outcome);
+    void *ctx;
+};
+/* Answers with JSON when the run is over; meanwhile white space keeps the connection alive. */
+MUST_CHECK MAY_SUSPEND int run_wait_answer(struct api_request *r, const struct run_wait *run,
+                                           struct err *err);
+
 /* What a stream or a wait that created the run answers to the same request when it comes again. */
 MUST_CHECK int run_answer_again(struct api_request *r, struct id thread_id, struct id run_id,
                                 struct err *err);

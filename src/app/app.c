@@ -394,7 +394,8 @@ static int parts_open(struct app *app, struct err *err) {
                               .error_text = c->error_format == CONFIG_ERROR_TEXT,
                               .debug_api = c->debug_api,
                               .cron_count_max = c->cron_count_max,
-                              .public_url = engine.api_url};
+                              .public_url = engine.api_url,
+                              .cors_origin = c->cors_origin.p};
     rc = api_open(app->rt, &app->store, app->engine, &api, &app->api, err);
     if (rc < 0)
         return rc;

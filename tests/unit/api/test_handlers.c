@@ -573,7 +573,7 @@ static void server_itself(struct scene *s) {
         {"GET", "/metrics?format=json", NULL, 200, "{}"},
         {"GET", "/nope", NULL, 404, "={\"detail\":\"Not Found\"}"},
         {"PUT", "/threads", "{}", 405, "={\"detail\":\"Method Not Allowed\"}"},
-        {"POST", "/mcp/", "{}", 501, "={\"detail\":\"POST /mcp is not built yet\"}"},
+        {"DELETE", "/mcp/", NULL, 404, "={\"detail\":\"There are no sessions\"}"},
     };
     RUN(s, list);
     str body, allow;
