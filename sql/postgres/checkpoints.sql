@@ -48,6 +48,13 @@ SELECT start, count, items FROM holdfast.checkpoint_lists
 WHERE thread_id = $1 AND list_id = $2 AND start < $3
 ORDER BY start;
 
+-- name: checkpoint_segments_named
+-- Those of the log, see src/history/parts.c. $1 thread, $2 JSON array of [list, start]
+SELECT l.list_id, l.start, l.items
+FROM jsonb_array_elements($2::jsonb) p
+JOIN holdfast.checkpoint_lists l ON l.thread_id = $1 AND l.list_id = (p.value ->> 0)::int8
+                                AND l.start = (p.value ->> 1)::int8;
+
 -- name: checkpoint_delete_run
 -- In both layouts. Blobs of LangGraph's that nothing refers to any more go with the thread.
 WITH gone AS (

@@ -44,6 +44,13 @@ SELECT start, count, items FROM checkpoint_lists
 WHERE thread_id = $1 AND list_id = $2 AND start < $3
 ORDER BY start;
 
+-- name: checkpoint_segments_named
+-- Those of the log, see src/history/parts.c. $1 thread, $2 JSON array of [list, start]
+SELECT l.list_id, l.start, l.items
+FROM json_each($2) p
+CROSS JOIN checkpoint_lists l ON l.thread_id = $1 AND l.list_id = json_extract(p.value, '$[0]')
+                             AND l.start = json_extract(p.value, '$[1]');
+
 -- name: checkpoint_delete_run
 DELETE FROM checkpoints WHERE thread_id = $1 AND run_id = $2;
 

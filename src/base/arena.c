@@ -191,6 +191,20 @@ str arena_printf(struct arena *a, const char *format, ...) {
     return str_n(p, (size_t)n);
 }
 
+str arena_concat(struct arena *a, const str *parts, size_t count) {
+    size_t bytes = 0, at = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += parts[i].len;
+    char *p = arena_alloc(a, bytes + 1);
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].len)
+            memcpy(p + at, parts[i].p, parts[i].len);
+        at += parts[i].len;
+    }
+    p[at] = 0;
+    return str_n(p, at);
+}
+
 void arena_on_deinit(struct arena *a, void (*fn)(void *), void *arg) {
     struct arena_cleanup *c = arena_alloc(a, sizeof *c);
     c->fn = fn;

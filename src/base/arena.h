@@ -35,6 +35,8 @@ void *arena_try_alloc(struct arena *a, size_t bytes); /* NULL past the cap */
 bool arena_try_resize(struct arena *a, void *p, size_t old_bytes, size_t new_bytes);
 str arena_dup(struct arena *a, str s);                /* NUL-terminated copy; absent stays absent */
 char *arena_z(struct arena *a, str s);                /* NUL-terminated copy, never NULL */
+/* The texts one after the other; for long ones, which printf is slow with. */
+str arena_concat(struct arena *a, const str *parts, size_t count);
 str arena_printf(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
 void arena_on_deinit(struct arena *a, void (*fn)(void *), void *arg);
 

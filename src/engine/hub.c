@@ -218,10 +218,11 @@ static void segments_write(const struct list *batch, struct arena *a, struct log
         jw_i64(&w, first->k);
         jw_key(&w, "f");
         jw_array(&w);
+        struct segment segment = {0};
         for (; n != batch && same_segment(first, LIST_ENTRY(n, struct fragment, node));
              n = n->next) {
             struct fragment *f = LIST_ENTRY(n, struct fragment, node);
-            jw_raw(&w, str_n(f->data, f->len));
+            segment_write(&w, &segment, str_n(f->data, f->len));
         }
         jw_array_end(&w);
         jw_object_end(&w);

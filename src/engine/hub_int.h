@@ -3,6 +3,7 @@
 #ifndef HF_ENGINE_HUB_INT_H
 #define HF_ENGINE_HUB_INT_H
 
+#include "base/json.h"
 #include "base/map.h"
 #include "engine/hub.h"
 
@@ -65,6 +66,14 @@ struct hub_reader {
 };
 
 void hub_flush_due(struct rt_timer *timer);
+
+/* Fragments in an entry of the log, written and read in order; begins as {0}. See segment.c. */
+struct segment {
+    str head; /* points into a fragment that was written, or read */
+};
+void segment_write(struct json_writer *w, struct segment *s, str fragment);
+MUST_CHECK int segment_read(struct segment *s, struct arena *a, yyjson_val *kept, str *out,
+                            struct err *err);
 static inline struct stream_item hub_fragment_item(const struct fragment *f) {
     return (struct stream_item){.kind = LOG_FRAGMENTS,
                                 .seq = f->base,

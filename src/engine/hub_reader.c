@@ -176,9 +176,12 @@ int hub_show_segment(struct hub_topic *t, struct hub_reader *r, const struct log
                                .run_id = e->run_id,
                                .at = e->at};
     yyjson_val *list = json_get(root, "f");
+    struct segment segment = {0};
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     for (yyjson_val *v; list && (v = yyjson_arr_iter_next(&it)) != NULL; item.k++) {
-        item.data = json_text(a, v);
+        rc = segment_read(&segment, a, v, &item.data, err);
+        if (rc < 0)
+            return rc;
         if (r)
             hub_reader_show(r, &item);
         else

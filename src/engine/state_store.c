@@ -9,7 +9,7 @@
 #include "model/lg_value.h"
 
 static int take_items(struct graph_view *s, struct state_channel *c, str items, struct err *err) {
-    str list = arena_printf(s->arena, "[" STR_FMT "]", STR_ARG(items));
+    str list = arena_concat(s->arena, (str[]){STR("["), items, STR("]")}, 3);
     yyjson_val *root;
     if (json_parse(s->arena, list, &root, err) < 0 || !yyjson_is_arr(root))
         return err_set(err, ERR_CORRUPT, "stored messages cannot be read");

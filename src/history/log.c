@@ -6,7 +6,10 @@
  * back takes none, and no two batches can take the same ones. */
 #include "history/log.h"
 
+#include "history/parts.h"
 #include "store/threads.h"
+
+#define STALE_READS_MAX 4 /* of a page, of which something is deleted meanwhile */
 
 size_t log_append_add(struct db_batch *b, struct id thread_id, const struct log_entry *entries,
                       size_t count, const struct log_counter *counter) {
@@ -18,9 +21,10 @@ size_t log_append_add(struct db_batch *b, struct id thread_id, const struct log_
                                    DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     for (size_t i = 0; i < count; i++) {
         const struct log_entry *e = &entries[i];
+        str data = e->kind == LOG_TASK ? log_parts_take(b, thread_id, e->data) : e->data;
         db_batch_add(b, SQL_LOG_INSERT,
                      DB_PARAMS(DB_UUID(thread_id), DB_I((int64_t)(count - 1 - i)),
-                               DB_UUID(e->run_id), DB_I(e->kind), DB_I(e->at), DB_T(e->data)),
+                               DB_UUID(e->run_id), DB_I(e->kind), DB_I(e->at), DB_T(data)),
                      DB_EXPECT_NONE);
     }
     return op;
@@ -46,24 +50,39 @@ static void entries_of(const struct db_rows *rows, struct arena *a, struct log_e
     *out_count = rows->row_count;
 }
 
+static int read_page(struct store *s, enum db_stmt stmt, const struct db_value *params,
+                     size_t param_count, struct arena *a, struct log_entry **out, size_t *out_count,
+                     struct err *err) {
+    struct log_entry *entries = NULL;
+    struct db_rows rows;
+    size_t count = 0;
+    bool stale = true;
+    for (int i = 0; stale && i < STALE_READS_MAX; i++) {
+        int rc = db_read(s->db, stmt, params, param_count, a, &rows, err);
+        if (rc < 0)
+            return rc;
+        entries_of(&rows, a, &entries, &count);
+        rc = log_parts_fill(s, params[0].id, entries, count, a, &stale, err);
+        if (rc < 0)
+            return rc;
+    }
+    if (stale)
+        return err_set(err, ERR_CORRUPT, "an entry of the log refers to a text that is missing");
+    *out = entries;
+    *out_count = count;
+    return 0;
+}
+
 int log_read(struct store *s, struct id thread_id, int64_t after, int64_t limit, struct arena *a,
              struct log_entry **out, size_t *out_count, struct err *err) {
-    struct db_rows rows;
-    int rc = db_read(s->db, SQL_LOG_PAGE, DB_PARAMS(DB_UUID(thread_id), DB_I(after), DB_I(limit)),
-                     a, &rows, err);
-    if (rc == 0)
-        entries_of(&rows, a, out, out_count);
-    return rc;
+    return read_page(s, SQL_LOG_PAGE, DB_PARAMS(DB_UUID(thread_id), DB_I(after), DB_I(limit)), a,
+                     out, out_count, err);
 }
 
 int log_read_newest(struct store *s, struct id thread_id, int64_t limit, struct arena *a,
                     struct log_entry **out, size_t *out_count, struct err *err) {
-    struct db_rows rows;
-    int rc = db_read(s->db, SQL_LOG_NEWEST, DB_PARAMS(DB_UUID(thread_id), DB_I(limit)), a, &rows,
-                     err);
-    if (rc == 0)
-        entries_of(&rows, a, out, out_count);
-    return rc;
+    return read_page(s, SQL_LOG_NEWEST, DB_PARAMS(DB_UUID(thread_id), DB_I(limit)), a, out,
+                     out_count, err);
 }
 
 int log_heads(struct store *s, const struct id *threads, size_t thread_count, struct arena *a,

@@ -327,6 +327,45 @@ static void log_some(struct history *h, int thread, int count, struct id run) {
     line(h, "  last %lld", b.failed_at == SIZE_MAX ? (long long)log_last_seq(&b, op) : -1LL);
 }
 
+/* A task's entry shares its text with the segment of its batch: it is whole again when it is read,
+ * and an error when the segment is gone and the entry is not. */
+static void log_shares(struct history *h) {
+    struct db_batch b;
+    struct log_entry *read;
+    size_t count = 0;
+    char long_text[400];
+    memset(long_text, 'x', sizeof(long_text));
+    str item = arena_printf(h->a, "{\"content\":\"ü%.*s\"}", (int)sizeof(long_text), long_text);
+    struct log_entry entries[] = {
+        {.run_id = id_at(51),
+         .kind = LOG_TASK,
+         .data = arena_printf(h->a, "{\"result\":[%s],\"n\":1}", item.p)},
+        {.run_id = id_at(51), .kind = LOG_TASK, .data = STR("{\"result\":[]}")},
+        {.run_id = id_at(51), .kind = LOG_FRAGMENTS, .data = item}};
+    int64_t seq = 0;
+    for (int list = 77; list < 79; list++) {
+        db_batch_init(&b, h->a);
+        if (list == 77) {
+            checkpoint_segment_add(&b, id_at(12), 1, 0, 1, item); /* another thread's */
+            checkpoint_segment_add(&b, id_at(10), list, 4, 1, item);
+        }
+        size_t op = log_append_add(&b, id_at(10), entries, ARRAY_COUNT(entries), NULL);
+        CALL("append", db_commit(h->store.db, &b, &h->err));
+        seq = b.failed_at == SIZE_MAX ? log_last_seq(&b, op) : 0;
+        CALL("shared", log_read(&h->store, id_at(10), seq - 3, 10, h->a, &read, &count, &h->err));
+        for (size_t i = 0; i < count; i++)
+            line(h, "  " STR_FMT, STR_ARG(read[i].data));
+        for (size_t i = 0; i < count && h->err.code == 0; i++)
+            assert_true(str_eq(read[i].data, entries[i].data));
+    }
+    struct log_entry loose = {
+        .run_id = id_at(51), .kind = LOG_TASK, .data = STR("@78 0 1 {}")}; /* there is none */
+    db_batch_init(&b, h->a);
+    log_append_add(&b, id_at(12), &loose, 1, NULL);
+    CALL("append", db_commit(h->store.db, &b, &h->err));
+    CALL("lost", log_read(&h->store, id_at(12), 0, 10, h->a, &read, &count, &h->err));
+}
+
 static struct run_hold hold_of(int run, int64_t attempt) {
     return (struct run_hold){id_at(10), id_at(run), attempt, id_at(900)};
 }
@@ -474,6 +513,7 @@ static void log_and_states(struct history *h) {
     CALL("page before", checkpoint_list(&h->store, id_at(10), STR(""), id_at(101), STR_NULL, 10,
                                         h->a, &list, &count, &h->err));
     line(h, "  %zu", count);
+    log_shares(h);
 }
 
 /* --- items --- */

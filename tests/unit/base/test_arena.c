@@ -110,6 +110,8 @@ static void strings(void **state) {
     memset(wide, 'w', sizeof wide - 1);
     wide[sizeof wide - 1] = '\0';
     check_str(arena_printf(&a, "%s", wide), wide);
+    check_str(arena_concat(&a, (str[]){STR("ab"), STR_NULL, STR("c")}, 3), "abc");
+    check_str(arena_concat(&a, NULL, 0), "");
     arena_deinit(&a);
 }
 
