@@ -5,15 +5,25 @@
  *   {"jsonrpc":"2.0","id":…,"error":{"code","message","data"?}}   id null: the request had none */
 #include "api/rpc_int.h"
 
-static void write_head(struct json_writer *w, yyjson_val *id) {
+static void open_message(struct json_writer *w) {
     jw_object(w);
     jw_key(w, "jsonrpc");
     jw_z(w, "2.0");
     jw_key(w, "id");
+}
+
+static void write_head(struct json_writer *w, yyjson_val *id) {
+    open_message(w);
     if (id)
         jw_val(w, id);
     else
         jw_null(w);
+}
+
+void rpc_open_text(struct json_writer *w, str id_json) {
+    open_message(w);
+    jw_raw(w, id_json);
+    jw_key(w, "result");
 }
 
 void rpc_open(struct json_writer *w, yyjson_val *id) {

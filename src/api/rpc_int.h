@@ -17,6 +17,7 @@
 /* {"jsonrpc":"2.0","id":…,"result": and its end: the caller writes one value in between. id NULL:
  * null. */
 void rpc_open(struct json_writer *w, yyjson_val *id);
+void rpc_open_text(struct json_writer *w, str id_json);
 void rpc_close(struct json_writer *w);
 struct rpc_error {
     int64_t code;

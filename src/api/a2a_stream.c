@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* a2a_stream.c - a task's events as server-sent events, each a result of JSON-RPC.
+ *
+ *   task as it is ─▶ artifact updates, one per token of a message ─▶ run ended ─▶ a fiber reads the
+ *   task's end from the database ─▶ the whole artifact, the last status ─▶ end of the stream
+ *
+ * The artifact of a message has the message's id, so its chunks are put together by clients, and
+ * what the end shows replaces them. An idle stream is this struct, its reader and the connection;
+ * the task goes on when the client leaves. */
+#include "api/a2a_int.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/sse.h"
+
+#define FRAME_ARENA_BYTES  ((size_t)256 << 20)
+#define REPLAY_AHEAD_BYTES (256 * 1024)
+#define STREAM_MODES       (STREAM_MESSAGES_TUPLE)
+
+struct api_a2a_stream {
+    struct http_stream *http; /* NULL once closed */
+    struct hub_reader *reader;
+    struct hub *hub;
+    struct store *store;
+    struct rt *rt;
+    struct fiber_event drained;
+    struct principal who;
+    struct buf owner, id, artifact; /* artifact: the id of what chunks came for */
+    struct id assistant_id;
+    struct api_a2a_task task;
+    bool v1;
+    int refs;
+};
+
+static void unref(struct api_a2a_stream *s) {
+    if (--s->refs > 0)
+        return;
+    buf_deinit(&s->owner);
+    buf_deinit(&s->id);
+    buf_deinit(&s->artifact);
+    mem_free(s);
+}
+
+/* --- events --- */
+
+struct event {
+    struct api_a2a_stream *s;
+    struct buf b;
+    struct json_writer w;
+    struct api_a2a_writer o;
+};
+
+/* name: of the member that version 1 wraps the event in. */
+static void event_open(struct event *e, struct api_a2a_stream *s, struct arena *a,
+                       const char *name) {
+    e->s = s;
+    buf_init(&e->b, SIZE_MAX / 2);
+    e->w = json_writer(&e->b);
+    e->o = (struct api_a2a_writer){&e->w, a, s->v1};
+    rpc_open_text(&e->w, buf_view(&s->id));
+    if (s->v1) {
+        jw_object(&e->w);
+        jw_key(&e->w, name);
+    }
+}
+
+static bool event_send(struct event *e) {
+    struct buf frame;
+    bool taken = false;
+    if (e->s->v1)
+        jw_object_end(&e->w);
+    rpc_close(&e->w);
+    buf_init(&frame, SIZE_MAX / 2);
+    sse_write(&frame, STR("message"), buf_view(&e->b), STR_NULL);
+    if (e->s->http)
+        taken = http_stream_write(e->s->http, buf_view(&frame));
+    buf_deinit(&frame);
+    buf_deinit(&e->b);
+    return taken;
+}
+
+static str text_of(struct arena *a, yyjson_val *content) {
+    yyjson_val *block;
+    size_t i, count;
+    str text = json_str(content);
+    yyjson_arr_foreach(content, i, count, block) {
+        str part = json_str(json_get(block, "text"));
+        if (part.len)
+            text = arena_printf(a, STR_FMT STR_FMT, STR_ARG(text), STR_ARG(part));
+    }
+    return text;
+}
+
+static bool send_chunk(struct api_a2a_stream *s, struct arena *a, yyjson_val *message) {
+    struct event e;
+    str id = json_str(json_get(message, "id")), type = json_str(json_get(message, "type"));
+    str text = text_of(a, json_get(message, "content"));
+    if (!id.len || !text.len || !(str_starts(type, STR("AI")) || str_eq(type, STR("ai"))))
+        return true;
+    struct api_a2a_chunk chunk = {id, text, str_eq(id, buf_view(&s->artifact))};
+    buf_reset(&s->artifact);
+    buf_str(&s->artifact, id);
+    event_open(&e, s, a, "artifactUpdate");
+    api_a2a_write_chunk(&e.o, &s->task, &chunk);
+    return event_send(&e);
+}
+
+static bool on_frame(void *ctx, str event, str data, str id) {
+    (void)id;
+    struct api_a2a_stream *s = ctx;
+    struct arena a;
+    yyjson_val *root;
+    bool taken = true;
+    if (!s->http)
+        return false;
+    if (!str_eq(event, STR("messages")))
+        return true;
+    arena_init(&a, FRAME_ARENA_BYTES);
+    if (json_parse(&a, data, &root, NULL) == 0)
+        taken = send_chunk(s, &a, yyjson_arr_get_first(root));
+    arena_deinit(&a);
+    return taken;
+}
+
+/* --- the end --- */
+
+static void send_end(struct api_a2a_stream *s, struct arena *a) {
+    struct event e;
+    event_open(&e, s, a, "artifactUpdate");
+    if (api_a2a_write_last_chunk(&e.o, &s->task))
+        (void)event_send(&e);
+    else
+        buf_deinit(&e.b);
+    event_open(&e, s, a, "statusUpdate");
+    api_a2a_write_status_update(&e.o, &s->task, s->task.state > A2A_WORKING);
+    (void)event_send(&e);
+}
+
+static void end_fiber(void *arg) {
+    struct api_a2a_stream *s = arg;
+    struct arena a;
+    struct err err = {0};
+    arena_init(&a, FRAME_ARENA_BYTES);
+    int rc = api_a2a_task_load(s->store, &s->who, s->assistant_id, &s->task, &a, &err);
+    if (rc < 0)
+        log_event(LOG_WARN, "a2a.end", err.message, LOG_Z("code", err_name(rc)));
+    else if (s->http)
+        send_end(s, &a);
+    if (s->http)
+        rc < 0 ? http_stream_abort(s->http) : http_stream_end(s->http);
+    arena_deinit(&a);
+    unref(s);
+}
+
+static void on_finished(void *ctx) {
+    struct api_a2a_stream *s = ctx;
+    if (!s->http)
+        return;
+    s->refs++;
+    if (fiber_spawn(s->rt, "a2a.end", end_fiber, s, NULL))
+        return;
+    http_stream_abort(s->http);
+    unref(s);
+}
+
+/* --- the connection --- */
+
+static void on_writable(struct http_stream *http, void *ctx) {
+    (void)http;
+    struct api_a2a_stream *s = ctx;
+    fiber_event_wake_all(&s->drained);
+}
+
+static void on_closed(struct http_stream *http, void *ctx) {
+    (void)http;
+    struct api_a2a_stream *s = ctx;
+    struct hub_reader *reader = s->reader;
+    s->http = NULL;
+    s->reader = NULL;
+    hub_reader_close(reader);
+    fiber_event_wake_all(&s->drained);
+    unref(s);
+}
+
+static void room(void *ctx) {
+    struct api_a2a_stream *s = ctx;
+    s->refs++;
+    while (s->http && http_stream_pending(s->http) >= REPLAY_AHEAD_BYTES) {
+        http_stream_want(s->http);
+        if (fiber_event_wait(&s->drained, FIBER_NO_DEADLINE) < 0)
+            break;
+    }
+    unref(s);
+}
+
+struct api_a2a_stream *api_a2a_stream_open(struct api_request *r, yyjson_val *id, bool v1,
+                                           struct id assistant_id,
+                                           const struct api_a2a_task *task) {
+    struct api_a2a_stream *s = NEW(struct api_a2a_stream);
+    *s = (struct api_a2a_stream){.hub = engine_hub(r->engine),
+                                 .store = r->store,
+                                 .rt = fiber_rt(),
+                                 .who = r->who,
+                                 .assistant_id = assistant_id,
+                                 .task = *task,
+                                 .v1 = v1,
+                                 .refs = 1};
+    fiber_event_init(&s->drained);
+    buf_init(&s->owner, SIZE_MAX / 2);
+    buf_init(&s->id, SIZE_MAX / 2);
+    buf_init(&s->artifact, SIZE_MAX / 2);
+    buf_str(&s->owner, r->who.owner);
+    buf_str(&s->id, json_text(r->arena, id));
+    s->who.owner = s->owner.len ? buf_view(&s->owner) : STR("");
+    http_reply_header(r->http, STR("Cache-Control"), STR("no-store"));
+    http_reply_header(r->http, STR("X-Accel-Buffering"), STR("no"));
+    struct http_stream_ops ops = {
+        .writable = on_writable, .closed = on_closed, .ctx = s, .heartbeat = STR(": heartbeat\n")};
+    s->http = http_reply_stream(r->http, 200, STR("text/event-stream"), &ops);
+    struct event e;
+    event_open(&e, s, r->arena, "task");
+    api_a2a_write_task(&e.o, task, 0);
+    (void)event_send(&e);
+    return s;
+}
+
+static struct hub_reader_options reader_options(struct api_a2a_stream *s) {
+    return (struct hub_reader_options){.thread_id = s->task.thread_id,
+                                       .run_id = s->task.run_id,
+                                       .modes = STREAM_MODES,
+                                       .frame = on_frame,
+                                       .finished = on_finished,
+                                       .ctx = s};
+}
+
+void api_a2a_stream_live(struct api_a2a_stream *s) {
+    struct hub_reader_options o = reader_options(s);
+    s->reader = hub_reader_live(s->hub, &o);
+}
+
+int api_a2a_stream_join(struct api_a2a_stream *s, int64_t first_seq, struct err *err) {
+    struct hub_reader_options o = reader_options(s);
+    struct hub_cursor cursor = {0};
+    s->refs++;
+    int rc = hub_reader_replay(s->hub, &o, first_seq, &cursor, room, &s->reader, err);
+    if (rc < 0 && s->http) {
+        log_event(LOG_ERROR, "stream.replay.failed", err->message, LOG_Z("code", err_name(rc)));
+        http_stream_abort(s->http);
+    }
+    unref(s);
+    return 0; /* the head is sent: nothing more to answer */
+}
