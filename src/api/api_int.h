@@ -139,6 +139,8 @@ extern const struct word_set API_RUN_FIELDS;
 void api_write_run(struct json_writer *w, const struct run *run, unsigned fields);
 
 /* c NULL: a thread that has no state yet. values: JSON object text. */
+/* Where a state is; null for nil. id: of the checkpoint, or of its parent. */
+void api_write_checkpoint(struct json_writer *w, const struct checkpoint *c, struct id id);
 void api_write_state(struct json_writer *w, struct arena *a, const struct checkpoint *c,
                      str values);
 void api_write_item(struct json_writer *w, const struct item *item);

@@ -178,7 +178,7 @@ static void write_checkpoint_map(struct json_writer *w, const struct checkpoint 
     arena_deinit(&a);
 }
 
-static void write_checkpoint(struct json_writer *w, const struct checkpoint *c, struct id id) {
+void api_write_checkpoint(struct json_writer *w, const struct checkpoint *c, struct id id) {
     if (id_is_nil(id)) {
         jw_null(w);
         return;
@@ -233,9 +233,9 @@ void api_write_state(struct json_writer *w, struct arena *a, const struct checkp
     jw_key(w, "created_at");
     api_write_time(w, c->created_at);
     jw_key(w, "checkpoint");
-    write_checkpoint(w, c, c->id);
+    api_write_checkpoint(w, c, c->id);
     jw_key(w, "parent_checkpoint");
-    write_checkpoint(w, c, c->parent_id);
+    api_write_checkpoint(w, c, c->parent_id);
     jw_key(w, "interrupts");
     write_interrupts(w, a, c->tasks);
     jw_object_end(w);

@@ -18,7 +18,7 @@ static int graph_of(struct api_request *r, const struct thread *t, str *out, str
     return 0;
 }
 
-static int reply_checkpoint(struct api_request *r, const struct thread *t, str ns, struct id id) {
+static int reply_root(struct api_request *r, const struct thread *t, struct id id) {
     struct json_writer w = api_json(r);
     jw_object(&w);
     jw_key(&w, "checkpoint");
@@ -26,10 +26,25 @@ static int reply_checkpoint(struct api_request *r, const struct thread *t, str n
     jw_key(&w, "thread_id");
     api_write_id(&w, t->id);
     jw_key(&w, "checkpoint_ns");
-    jw_str(&w, ns);
+    jw_z(&w, "");
     jw_key(&w, "checkpoint_id");
     api_write_id(&w, id);
     jw_object_end(&w);
+    jw_object_end(&w);
+    return api_reply_json(r, 200);
+}
+
+/* One inside of a subgraph says where the graphs around it are. */
+static int reply_inside(struct api_request *r, const struct thread *t, str ns, struct id id,
+                        struct err *err) {
+    struct checkpoint c;
+    int rc = checkpoint_get(r->store, t->id, ns, id, r->arena, &c, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = api_json(r);
+    jw_object(&w);
+    jw_key(&w, "checkpoint");
+    api_write_checkpoint(&w, &c, c.id);
     jw_object_end(&w);
     return api_reply_json(r, 200);
 }
@@ -55,7 +70,10 @@ int api_thread_state_update(struct api_request *r, struct err *err) {
         rc = graph_of(r, &t, &change.graph_id, err);
     if (rc == 0)
         rc = engine_state_update(r->engine, &change, &made, err);
-    return rc < 0 ? rc : reply_checkpoint(r, &t, change.name_space, made);
+    if (rc < 0)
+        return rc;
+    return change.name_space.len ? reply_inside(r, &t, change.name_space, made, err)
+                                 : reply_root(r, &t, made);
 }
 
 /* Of the thread: checkpoints do not change. */

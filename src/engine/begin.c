@@ -16,11 +16,16 @@
 
 #include "base/clock.h"
 
+/* The root's checkpoint. Of one inside of a subgraph it is the one that its map names, if any: as
+ * in the libraries a run always begins at the root. */
 static struct id addressed(yyjson_val *kwargs) {
+    yyjson_val *at = json_get(kwargs, "checkpoint");
     struct id id;
-    str text = json_str(json_get(json_get(kwargs, "checkpoint"), "checkpoint_id"));
+    str text = json_str(json_get(at, "checkpoint_id"));
     if (!text.p)
         text = json_str(json_get(kwargs, "checkpoint_id"));
+    if (!str_empty(json_str(json_get(at, "checkpoint_ns"))) || !text.p)
+        text = json_str(json_get(json_get(at, "checkpoint_map"), ""));
     return text.p && id_parse(text, &id) ? id : ID_NIL;
 }
 
@@ -150,31 +155,6 @@ int command_read(struct frame *f, yyjson_val *command, struct command *out, stru
     return rc == 0 && out->update ? read_update(f, out, err) : rc;
 }
 
-static bool is_hex32(str s) {
-    bool hex = s.len == 32;
-    for (size_t i = 0; hex && i < s.len; i++)
-        hex = (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f');
-    return hex;
-}
-
-/* One answer, or answers by the ids of interrupts. */
-static int take_answers(struct frame *f, yyjson_val *resume, struct err *err) {
-    yyjson_val *key, *value;
-    size_t i, n;
-    bool map = yyjson_is_obj(resume) && yyjson_obj_size(resume) > 0;
-    yyjson_obj_foreach(resume, i, n, key, value) map = map && is_hex32(json_str(key));
-    if (map) {
-        f->run->resume_map = resume;
-        return 0;
-    }
-    if (pending_interrupt_count(&f->pending) > 1)
-        return err_set(err, ERR_INVALID,
-                       "When there are multiple pending interrupts, you must specify the interrupt "
-                       "id when resuming.");
-    f->run->resume_one = resume;
-    return 0;
-}
-
 static int apply_command(struct frame *f, const struct command *c, struct db_batch *b,
                          struct begin *out, struct err *err) {
     str path = id_dashed(&f->run->arena, f->run->row.id);
@@ -221,8 +201,8 @@ static int resume(struct live_run *run, const struct origin *o, yyjson_val *comm
     if (rc == 0 && command)
         rc = command_read(f, command, &c, err);
     if (rc == 0 && c.resume)
-        rc = take_answers(f, c.resume, err);
-    if (rc == 0 && command)
+        rc = answers_take(f, c.resume, o->superseded, err);
+    if (rc == 0 && command && !run->refusal.p)
         rc = apply_command(f, &c, b, out, err);
     if (rc == 0 && out->entry_count == shown) {
         bool changed = f->pending.count > 0 || c.count > 0;
@@ -266,6 +246,7 @@ int live_run_begin(struct live_run *run, const struct thread *thread, struct db_
     struct origin o;
     *out = (struct begin){.entry_count = 1};
     run->started_at = rt_now_us(run->engine->rt);
+    run->waiting = arena_dup(&run->arena, thread->interrupts);
     int rc = load(run, thread, &o, err);
     if (rc < 0)
         return rc;

@@ -109,6 +109,7 @@ struct live_run *live_run_new(struct engine *e) {
     run->refs = 1;
     arena_init(&run->arena, RUN_ARENA_BYTES_MAX);
     fiber_event_init(&run->done);
+    list_init(&run->begin_waiters);
     return run;
 }
 

@@ -37,6 +37,11 @@ struct slot {
 #define RUN_ARENA_BYTES_MAX ((size_t)2 << 30)
 #define RUN_BYTES_MAX ((size_t)512 << 20)
 
+struct begin_waiter {
+    struct list node;
+    struct fiber *fiber;
+};
+
 struct live_run {
     struct engine *engine;
     int refs;
@@ -64,7 +69,7 @@ struct live_run {
     /* A run that started before its begin was durable: its step waits for that. */
     bool early, begin_over;
     int begin_rc;
-    struct fiber *begin_waiter;
+    struct list begin_waiters; /* fibers that wait for that */
     bool cancel;
     enum cancel_action cancel_action;
     str cancel_reason;        /* heap */
@@ -77,6 +82,8 @@ struct live_run {
     bool subgraphs;    /* their frames are shown, too */
     bool exit_only;    /* of the steps only the last one is stored (durability exit) */
     yyjson_val *resume_one, *resume_map; /* answers of its command; one: until it is given */
+    str refusal; /* JSON: the error of answers that nobody waits for; absent: they fit */
+    str waiting; /* the thread's interrupts when it began */
     struct id made_id; /* the newest checkpoint that it stored, of the root */
     str metadata_members; /* of checkpoints and messages, without braces */
     int64_t begun_us;

@@ -36,16 +36,16 @@ static void finish_add(struct live_run *run, struct db_batch *b) {
 /* The thread's row of a run's end; after finish_add, whose outcome its status is derived from. */
 static size_t settle_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct live_run *run = ctx;
-    enum thread_status status = run->status == RUN_ERROR || run->status == RUN_TIMEOUT
-                                    ? THREAD_ERROR
+    bool failed = (run->status == RUN_ERROR || run->status == RUN_TIMEOUT) && !run->refusal.p;
+    enum thread_status status = failed             ? THREAD_ERROR
                                 : run->interrupted ? THREAD_INTERRUPTED
                                                    : THREAD_IDLE;
     bool back = rolls_back(run);
     struct run_hold hold = live_run_hold(run);
     return thread_settle_add(b, &hold, back ? THREAD_IDLE : status,
                              run->interrupts.p && !back ? run->interrupts : STR("{}"),
-                             back ? STR_NULL : run->error, back ? ID_NIL : run->made_id, count,
-                             rt_now_us(run->engine->rt));
+                             back || !failed ? STR_NULL : run->error,
+                             back ? ID_NIL : run->made_id, count, rt_now_us(run->engine->rt));
 }
 
 static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
@@ -222,16 +222,17 @@ bool live_run_may_start_early(const struct live_run *run) {
     for (size_t i = 0; i < f->plan.count; i++)
         if (!f->def->nodes[f->plan.tasks[i].node].eager)
             return false;
-    return f->plan.count > 0 && !frame_stops_before(f);
+    return f->plan.count > 0 && !frame_stops_before(f) && !run->refusal.p;
 }
 
 bool live_run_has_begun(struct live_run *run) {
+    struct begin_waiter waiter = {.fiber = fiber_self()};
     if (!run->early || run->begin_over)
         return !run->early || run->begin_rc == 0;
-    run->begin_waiter = fiber_self();
+    list_push_back(&run->begin_waiters, &waiter.node);
     while (!run->begin_over)
         fiber_park_shielded();
-    run->begin_waiter = NULL;
+    list_remove(&waiter.node);
     return run->begin_rc == 0;
 }
 
@@ -254,11 +255,22 @@ static bool end_now(struct live_run *run) {
     return live_run_commit_step(&s) == 0;
 }
 
+/* The thread asks what it asked before. */
+static bool end_refused(struct live_run *run) {
+    run->status = RUN_ERROR;
+    run->error = run->refusal;
+    run->interrupted = true;
+    run->interrupts = run->waiting;
+    return end_now(run);
+}
+
 static bool steps(struct live_run *run) {
     struct frame *f = &run->root;
     struct step_end end;
     struct err err;
     int64_t limit = live_run_recursion_limit(run);
+    if (run->refusal.p)
+        return end_refused(run);
     if (f->plan.count == 0 || frame_stops_before(f)) {
         run->interrupted = f->plan.count > 0;
         run->status = RUN_SUCCESS;

@@ -96,8 +96,11 @@ struct command {
 MUST_CHECK int command_read(struct frame *f, yyjson_val *command, struct command *out,
                             struct err *err);
 
-/* inspect.c */
-const struct graph_def *graph_of_namespace(struct engine *e, str graph_id, str ns);
+/* answers.c: a command's; what does not fit, if the run is strict, sets the run's refusal. */
+MUST_CHECK int answers_take(struct frame *f, yyjson_val *resume, bool superseded, struct err *err);
+
+/* inspect.c: the graph of a namespace below g. NULL: unknown here, or g was NULL. */
+const struct graph_def *graph_of_namespace(const struct graph_def *g, str ns);
 
 /* step.c: the super-steps */
 struct step_end {

@@ -89,6 +89,10 @@ static inline bool hub_topic_behind(const struct hub_topic *t) {
 void hub_show(struct hub_topic *t, const struct stream_item *item);
 int hub_show_segment(struct hub_topic *t, struct hub_reader *r, const struct log_entry *e,
                      struct arena *a, struct err *err);
+/* The state of a stored checkpoint; absent when it is gone. */
+MUST_CHECK MAY_SUSPEND int hub_values(struct hub *h, struct id thread_id, str name_space,
+                                      struct id checkpoint_id, struct arena *a, str *out,
+                                      struct err *err);
 /* Shows the readers what the log has after shown_seq, up to `upto` at least. */
 MUST_CHECK MAY_SUSPEND int hub_topic_fill(struct hub_topic *t, int64_t upto, struct err *err);
 void hub_release_held(struct hub_topic *t);

@@ -72,24 +72,35 @@ static bool on_frame(void *ctx, str event, str data) {
     return r->o.frame(r->o.ctx, event, data, str_n(id, len));
 }
 
-/* Only replay asks, on its fiber; live checkpoints carry their values. Those of a checkpoint that
- * is gone are absent; when they could not be read the replay ends with that error. */
+int hub_values(struct hub *h, struct id thread_id, str name_space, struct id checkpoint_id,
+               struct arena *a, str *out, struct err *err) {
+    struct checkpoint c;
+    *out = STR_NULL;
+    int rc = checkpoint_get(h->store, thread_id, name_space, checkpoint_id, a, &c, err);
+    if (rc == 0)
+        rc = checkpoint_load_values(h->store, &c, a, err);
+    if (rc == 0)
+        *out = checkpoint_values_json(a, &c);
+    if (rc == ERR_NOT_FOUND)
+        log_event(LOG_WARN, "stream.values.missing", err->message, LOG_Z("code", err_name(rc)));
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* Only replay asks, on its fiber; live checkpoints carry their values. When they could not be read
+ * the replay ends with that error. */
 static str on_values(void *ctx, str name_space, struct id checkpoint_id) {
     struct hub_reader *r = ctx;
-    struct checkpoint c;
     struct err err = {0};
+    str values;
     if (!fiber_self() || !r->scratch)
         return STR_NULL;
-    int rc = checkpoint_get(r->hub->store, r->o.thread_id, name_space, checkpoint_id, r->scratch,
-                            &c, &err);
-    if (rc == 0)
-        rc = checkpoint_load_values(r->hub->store, &c, r->scratch, &err);
-    if (rc == 0)
-        return checkpoint_values_json(r->scratch, &c);
-    if (rc != ERR_NOT_FOUND)
+    int rc = hub_values(r->hub, r->o.thread_id, name_space, checkpoint_id, r->scratch, &values,
+                        &err);
+    if (rc < 0) {
         r->values_rc = rc;
-    log_event(LOG_WARN, "stream.values.missing", err.message, LOG_Z("code", err_name(rc)));
-    return STR_NULL;
+        log_event(LOG_WARN, "stream.values.failed", err.message, LOG_Z("code", err_name(rc)));
+    }
+    return values;
 }
 
 static struct hub_reader *reader_new(struct hub *h, const struct hub_reader_options *o) {

@@ -24,24 +24,28 @@
 
 /* --- fill --- */
 
-/* The state of a stored checkpoint, for those readers that show it; absent when it is gone. */
+static bool is_shown(const struct hub_topic *t, struct id run_id) {
+    LIST_EACH (&t->readers, n) {
+        const struct hub_reader *r = LIST_ENTRY(n, struct hub_reader, node);
+        if ((id_is_nil(r->o.run_id) || id_eq(r->o.run_id, run_id)) &&
+            render_shows_values(r->render))
+            return true;
+    }
+    return false;
+}
+
+/* The state of a checkpoint, when some reader shows it and its entry has none. */
 static int checkpoint_values(struct hub_topic *t, const struct log_entry *e, struct arena *a,
                              str *out, struct err *err) {
     yyjson_val *root;
     struct id id;
-    struct checkpoint c;
     *out = STR_NULL;
-    if (e->kind != LOG_CHECKPOINT || list_empty(&t->readers) ||
+    if (e->kind != LOG_CHECKPOINT || !is_shown(t, e->run_id) ||
         json_parse(a, e->data, &root, NULL) < 0 || json_get(root, "values") ||
         !id_parse(json_str(json_get(root, "id")), &id))
         return 0;
     str ns = json_str(json_get(root, "ns"));
-    int rc = checkpoint_get(t->hub->store, t->thread_id, ns.p ? ns : STR(""), id, a, &c, err);
-    if (rc == 0)
-        rc = checkpoint_load_values(t->hub->store, &c, a, err);
-    if (rc == 0)
-        *out = checkpoint_values_json(a, &c);
-    return rc == ERR_NOT_FOUND ? 0 : rc;
+    return hub_values(t->hub, t->thread_id, ns.p ? ns : STR(""), id, a, out, err);
 }
 
 static int fill_entry(struct hub_topic *t, const struct log_entry *e, struct arena *a,

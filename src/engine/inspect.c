@@ -9,9 +9,8 @@
 
 #include "engine/engine_int.h"
 
-/* The graph of a namespace: "node:task|node:task" leads down. NULL: unknown here. */
-const struct graph_def *graph_of_namespace(struct engine *e, str graph_id, str ns) {
-    const struct graph_def *g = registry_find(e->registry, graph_id);
+/* "node:task|node:task" leads down. */
+const struct graph_def *graph_of_namespace(const struct graph_def *g, str ns) {
     str part;
     while (g && ns.len > 0 && str_split_next(&ns, '|', &part)) {
         ptrdiff_t colon = str_find_char(part, ':');
@@ -194,8 +193,8 @@ int engine_state_show(struct engine *e, struct checkpoint *c, str graph_id, bool
     if (rc < 0 || p.count == 0)
         return rc;
     str tasks = c->tasks;
-    const struct graph_def *def =
-        graph_of_namespace(e, graph_of_metadata(c, a, graph_id), c->name_space);
+    const struct graph_def *def = graph_of_namespace(
+        graph_library_find(e->library, graph_of_metadata(c, a, graph_id)), c->name_space);
     if (def && (has_rows_of(&p, true) || (live && has_rows_of(&p, false))))
         rc = show_changed(e, def, c, &p, live, a, &tasks, out, err);
     return rc < 0 ? rc : decorate(a, &p, tasks, live, out, err);

@@ -399,6 +399,11 @@ static void render_tasks_begin(struct render *r, const struct stream_item *item)
     }
 }
 
+bool render_shows_values(const struct render *r) {
+    return render_wants(r, STREAM_VALUES | STREAM_MESSAGES | STREAM_EVENTS | STREAM_DEBUG |
+                               STREAM_CHECKPOINTS | STREAM_TASKS);
+}
+
 static void render_checkpoint(struct render *r, const struct stream_item *item, yyjson_val *data) {
     if (r->s == &r->root)
         scopes_drop(r);

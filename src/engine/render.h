@@ -37,6 +37,8 @@ struct render_options {
 struct render;
 struct render *render_new(const struct render_options *o);
 void render_free(struct render *r);
+/* Does it show states, as far as it knows the run's modes? */
+bool render_shows_values(const struct render *r);
 void render_item(struct render *r, const struct stream_item *item, bool mute);
 
 #endif

@@ -155,9 +155,9 @@ static void task_run(struct task *t) {
 
 /* --- keeping what has ended --- */
 
-/* Of a checkpoint that is not stored there are no rows. */
-static bool keeps(const struct frame *f) {
-    return !f->unsaved && !(f->run->early && !f->run->begin_over) && !f->run->hand_back;
+/* Of a checkpoint that is not stored there are no rows; one that is about to be is waited for. */
+static bool keeps(struct frame *f) {
+    return live_run_has_begun(f->run) && !f->unsaved && !f->run->hand_back;
 }
 
 static void task_keep(struct task *t) {

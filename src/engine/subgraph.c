@@ -86,11 +86,59 @@ static int resume(struct frame *f, struct checkpoint *c, struct err *err) {
     return rc;
 }
 
+/* The checkpoint of this namespace that the run's own one names beside it. */
+static struct id named(const struct live_run *run, str ns) {
+    yyjson_val *map = json_get(json_get(run->kwargs, "checkpoint"), "checkpoint_map");
+    str text = json_str(json_get_str(map, ns));
+    struct id id;
+    return text.p && id_parse(text, &id) ? id : ID_NIL;
+}
+
+/* On a branch of its own, where tasks that ended run again: as the root from an older one. */
+static int travel(struct frame *f, struct checkpoint *c, bool superseded, struct err *err) {
+    struct arena a;
+    struct db_batch b;
+    struct hub_entry entry;
+    int rc = frame_take(f, c, superseded, err);
+    if (rc < 0)
+        return rc;
+    f->resumed = f->replayed = true;
+    bool by_hand = str_eq(c->source, STR("update")) || str_eq(c->source, STR("fork"));
+    arena_init(&a, RUN_ARENA_BYTES_MAX);
+    db_batch_init(&b, &a);
+    if (superseded || !by_hand)
+        checkpoint_make(f, "fork", !f->run->exit_only, &b, &entry);
+    else
+        entry = resumed_entry(f, c->source, false);
+    entry.state = &f->view;
+    rc = commit(f, &entry, 1, &b, err);
+    arena_deinit(&a);
+    return rc;
+}
+
+/* Does it begin where the run says, and at which checkpoint? c: the newest of the namespace. */
+static int find_named(struct frame *f, struct checkpoint *c, bool *travels, bool *superseded,
+                      struct err *err) {
+    struct live_run *run = f->run;
+    struct id at = named(run, f->ns);
+    bool mine = id_eq(c->run_id, run->row.id); /* of an attempt before this one */
+    *travels = !id_is_nil(at) && !mine;
+    *superseded = !id_eq(c->id, at);
+    if (!*travels || !*superseded)
+        return 0;
+    return checkpoint_get(run->engine->store, run->row.thread_id, f->ns, at, &run->arena, c, err);
+}
+
 static int load_or_begin(struct task *t, struct frame *f, struct err *err) {
     struct live_run *run = f->run;
     struct checkpoint c;
+    bool travels = false, superseded;
     int rc = checkpoint_get(run->engine->store, run->row.thread_id, f->ns, ID_NIL, &run->arena, &c,
                             err);
+    if (rc == 0)
+        rc = find_named(f, &c, &travels, &superseded, err);
+    if (rc == 0 && travels)
+        return travel(f, &c, superseded, err);
     if (rc == 0 && !t->frame->replayed)
         return resume(f, &c, err);
     if (rc < 0 && rc != ERR_NOT_FOUND)

@@ -41,18 +41,23 @@ static int read_word(yyjson_val *body, const char *key, const struct word_set *s
     return ERR_INVALID;
 }
 
-/* A run begins at a checkpoint of the root graph. */
+/* Where the run begins: what the request names, or its configuration as libraries have it. */
+static yyjson_val *checkpoint_of(yyjson_val *body) {
+    yyjson_val *at = json_get(body, "checkpoint");
+    yyjson_val *configurable = json_get(json_get(body, "config"), "configurable");
+    if ((!at || yyjson_is_null(at)) && !json_str(json_get(body, "checkpoint_id")).p)
+        return configurable;
+    return at;
+}
+
 static int read_checkpoint(yyjson_val *body, struct err *err) {
     yyjson_val *checkpoint = json_get(body, "checkpoint");
-    yyjson_val *id = json_get(checkpoint, "checkpoint_id");
+    yyjson_val *id = json_get(checkpoint_of(body), "checkpoint_id");
     struct id parsed;
     if (!id || yyjson_is_null(id))
         id = json_get(body, "checkpoint_id");
     if (checkpoint && !yyjson_is_obj(checkpoint) && !yyjson_is_null(checkpoint))
         return err_set(err, ERR_INVALID, "checkpoint: must be an object");
-    if (!str_empty(json_str(json_get(checkpoint, "checkpoint_ns"))))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "checkpoint: a run cannot begin inside of a subgraph");
     if (id && !yyjson_is_null(id) && !id_parse(json_str(id), &parsed))
         return err_set(err, ERR_INVALID, "checkpoint_id: must name a checkpoint");
     return 0;
@@ -244,6 +249,17 @@ static void copy_member(struct json_writer *w, yyjson_val *body, const char *key
     jw_val(w, v);
 }
 
+static void write_checkpoint(struct json_writer *w, yyjson_val *at) {
+    static const char *const keys[] = {"checkpoint_id", "checkpoint_ns", "checkpoint_map"};
+    if (!json_get(at, keys[0]) && !json_get(at, keys[2]))
+        return;
+    jw_key(w, "checkpoint");
+    jw_object(w);
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
+        copy_member(w, at, keys[i]);
+    jw_object_end(w);
+}
+
 static str kwargs_text(struct live_run *run, const struct run_submit *s,
                        const struct run_context *ctx, const struct merged *m) {
     struct arena *a = &run->arena;
@@ -266,8 +282,9 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     jw_raw(&w, json_merge(a, ctx->assistant.context, member(a, s->body, "context")));
     jw_key(&w, "stream_mode");
     stream_modes_write(&w, run->modes);
-    static const char *const own[] = {"command", "checkpoint", "checkpoint_id", "durability",
-                                      "checkpoint_during"};
+    write_checkpoint(&w, checkpoint_of(s->body));
+    static const char *const own[] = {"command", "checkpoint_id", "durability",
+                                      "checkpoint_during", "strict_resume"};
     for (size_t i = 0; i < ARRAY_COUNT(own); i++)
         copy_member(&w, s->body, own[i]);
     copy_member(&w, s->body, "interrupt_before");
@@ -374,10 +391,11 @@ static void start_early(struct live_run *run) {
 }
 
 static void begin_is_over(struct live_run *run, int rc) {
-    if (!run->early && rc < 0)
-        live_run_leave_topic(run);
-    if (!run->early)
+    if (!run->early) {
+        if (rc < 0)
+            live_run_leave_topic(run);
         return;
+    }
     run->begin_rc = rc;
     run->begin_over = true;
     if (rc < 0) {
@@ -385,8 +403,8 @@ static void begin_is_over(struct live_run *run, int rc) {
         if (run->fiber)
             fiber_cancel(run->fiber);
     }
-    if (run->begin_waiter)
-        fiber_unpark(run->begin_waiter);
+    LIST_EACH (&run->begin_waiters, n)
+        fiber_unpark(LIST_ENTRY(n, struct begin_waiter, node)->fiber);
 }
 
 struct queue_row {

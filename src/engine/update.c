@@ -282,10 +282,9 @@ static int change_all(struct live_run *run, const struct state_change *change, s
 /* A frame of no run: what the store takes of a run is absent. */
 int engine_state_update(struct engine *e, const struct state_change *change,
                         struct id *out_checkpoint, struct err *err) {
-    const struct graph_def *root = registry_find(e->registry, change->graph_id);
-    const struct graph_def *def =
-        graph_of_namespace(e, change->graph_id, change->name_space);
-    if (!root || !def)
+    const struct graph_def *root = graph_library_find(e->library, change->graph_id);
+    const struct graph_def *def = graph_of_namespace(root, change->name_space);
+    if (!def)
         return err_set(err, ERR_NOT_FOUND, "Graph \"%.*s\" is not known to this server",
                        (int)(change->graph_id.len < 100 ? change->graph_id.len : 100),
                        change->graph_id.p);
