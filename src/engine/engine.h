@@ -82,7 +82,8 @@ struct run_submit {
     struct id thread_id;     /* nil: stateless, a thread is made */
     yyjson_val *body;        /* RunCreate, an object */
     str header_configurable; /* JSON object text of x-* headers; absent: {} */
-    str bearer;              /* of the request: kept in memory while the run lives here */
+    str bearer;              /* of the request: kept in memory while the run lives here. Empty: the
+                                x-supabase-access-token of the configuration, which is taken out */
     /* The run is durable, nothing of it was shown yet: attach readers now. Must not suspend. */
     void (*accepted)(void *ctx, struct live_run *run);
     /* Adds to the batch that makes the run durable; may be NULL. A failed expectation of what it

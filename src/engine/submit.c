@@ -202,6 +202,19 @@ static str with_contexts(struct arena *a, str configurable, yyjson_val *const la
     return json_merge(a, all, run);
 }
 
+/* The user's token among the configuration, as clients of Supabase send it. It is the run's bearer,
+ * in memory while the run lives here; no row holds it. */
+#define TOKEN_KEY "x-supabase-access-token"
+
+static str without_token(struct arena *a, str object) {
+    return str_find(object, STR(TOKEN_KEY)) < 0 ? object : json_without(a, object, TOKEN_KEY);
+}
+
+static void take_token(struct live_run *run, str configurable) {
+    if (run->bearer.len == 0 && str_find(configurable, STR(TOKEN_KEY)) >= 0)
+        run->bearer = json_str(json_get(parse_object(&run->arena, configurable), TOKEN_KEY));
+}
+
 static void merge(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
                   struct merged *out) {
     struct arena *a = &run->arena;
@@ -222,6 +235,9 @@ static void merge(struct live_run *run, const struct run_submit *s, const struct
         configurable = json_merge(a, configurable, s->header_configurable);
         full = json_merge(a, full, s->header_configurable);
     }
+    take_token(run, full);
+    configurable = without_token(a, configurable);
+    full = without_token(a, full);
     out->configurable = configurable;
     out->run_configurable = json_merge(a, full, server_keys(run, &ctx->assistant));
     out->top = top;
@@ -279,7 +295,8 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     jw_raw(&w, m->metadata);
     jw_object_end(&w);
     jw_key(&w, "context");
-    jw_raw(&w, json_merge(a, ctx->assistant.context, member(a, s->body, "context")));
+    str context = json_merge(a, ctx->assistant.context, member(a, s->body, "context"));
+    jw_raw(&w, without_token(a, context));
     jw_key(&w, "stream_mode");
     stream_modes_write(&w, run->modes);
     write_checkpoint(&w, checkpoint_of(s->body));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mcp_target.c - where a configured MCP server is, and how it learns who asks.
  *
- * The address is checked as guarded_http.h says. The user's token is the bearer of the request that
- * made the run, else the run's x-supabase-access-token. It goes only to servers that require it,
+ * The address is checked as guarded_http.h says. The user's token is the run's bearer: that of the
+ * request that made it, else its x-supabase-access-token. It goes only to servers that require it,
  * and only over https or to a host that the operator has named; as it is, or exchanged for one of
  * that server (RFC 8693: grant token-exchange, client "mcp_default", the endpoint as resource). An
  * exchanged token is used for one step and not kept. */
@@ -14,12 +14,6 @@
 #define TOKEN_BYTES_MAX    ((size_t)16 * 1024)
 #define EXCHANGE_US        10000000
 #define EXCHANGE_BYTES_MAX ((size_t)64 * 1024)
-
-static str user_token(const struct node_ctx *ctx) {
-    if (ctx->bearer.len)
-        return ctx->bearer;
-    return json_str(json_get(ctx->configurable, "x-supabase-access-token"));
-}
 
 static void write_form(struct buf *b, const char *name, str value) {
     buf_printf(b, "%s%s=", b->len ? "&" : "", name);
@@ -133,7 +127,7 @@ int mcp_target_make(struct node_ctx *ctx, const struct agent_config *config, siz
     if (rc < 0)
         return rc;
     if (s->auth_required) {
-        token = user_token(ctx);
+        token = ctx->bearer;
         if (!token.len || token.len > TOKEN_BYTES_MAX)
             return err_set(err, ERR_UNAUTHORISED,
                            "it needs the user's token, and the run has none");
