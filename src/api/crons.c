@@ -8,6 +8,7 @@
  * nobody was faster. */
 #include "engine/crons.h"
 #include "api/api_int.h"
+#include "api/runs_int.h"
 #include "base/clock.h"
 #include "model/time_zone.h"
 #include "store/crons.h"
@@ -201,6 +202,8 @@ static int payload_check(struct api_request *r, const struct cron *c, struct err
     struct run_submit s = {
         .who = &r->who, .assistant_id = c->assistant_id, .thread_id = c->thread_id};
     int rc = json_parse(r->arena, c->payload, &s.body, err);
+    if (rc == 0)
+        rc = run_check_webhook(r, json_get(s.body, "webhook"), err);
     return rc < 0 ? rc : engine_check(r->engine, &s, err);
 }
 

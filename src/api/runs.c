@@ -81,7 +81,7 @@ static int check_feedback_keys(yyjson_val *keys, struct err *err) {
     return 0;
 }
 
-static int check_webhook(struct api_request *r, yyjson_val *webhook, struct err *err) {
+int run_check_webhook(struct api_request *r, yyjson_val *webhook, struct err *err) {
     if (!webhook || yyjson_is_null(webhook))
         return 0;
     if (!yyjson_is_str(webhook))
@@ -103,7 +103,7 @@ int run_submit_fill(struct api_request *r, yyjson_val *run_create, struct run_su
     out->header_configurable = header_configurable(r);
     out->bearer = bearer(r);
     int rc = check_feedback_keys(json_get(run_create, "feedback_keys"), err);
-    return rc < 0 ? rc : check_webhook(r, json_get(run_create, "webhook"), err);
+    return rc < 0 ? rc : run_check_webhook(r, json_get(run_create, "webhook"), err);
 }
 
 int run_submit_read(struct api_request *r, bool thread, struct run_submit *out, struct err *err) {

@@ -17,6 +17,9 @@ MUST_CHECK int run_submit_read(struct api_request *r, bool thread, struct run_su
 MUST_CHECK MAY_SUSPEND int run_submit_fill(struct api_request *r, yyjson_val *run_create,
                                            struct run_submit *out, struct err *err);
 
+/* May a run, or one that a cron makes, tell this address of its end? NULL: none is given. */
+MUST_CHECK int run_check_webhook(struct api_request *r, yyjson_val *webhook, struct err *err);
+
 /* A run that is waited for. */
 struct run_wait {
     struct id id;
