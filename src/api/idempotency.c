@@ -86,6 +86,11 @@ str api_keyed_answer(const struct api_request *r) { return r->keyed ? r->keyed->
 
 static int answer_again(struct api_request *r, const struct idempotency *i, struct err *err) {
     http_reply_header(r->http, STR("Idempotency-Replayed"), STR("true"));
+    if (i->body.len == 0 && id_is_nil(i->run_id)) {
+        struct thread t;
+        int rc = thread_get(r->store, &r->who, i->thread_id, r->arena, &t, err);
+        return rc < 0 ? rc : api_reply_thread(r, &t, err);
+    }
     if (i->body.len == 0)
         return run_answer_again(r, i->thread_id, i->run_id, err);
     if (!id_is_nil(i->run_id)) {

@@ -11,12 +11,28 @@
 
 #define PRUNE_IDS_MAX 1000
 
+struct copy_answer {
+    struct api_request *r;
+    struct id id;
+};
+
+/* The repeated request is answered with the copy as it is by then: its values may be large. */
+static void keep_copy(void *ctx, struct db_batch *b, int64_t now_us) {
+    const struct copy_answer *answer = ctx;
+    (void)now_us;
+    api_keyed_add(answer->r, b, STR(""), answer->id, ID_NIL);
+}
+
 int api_thread_copy(struct api_request *r, struct err *err) {
     struct id source, id = id_v7();
     struct thread t;
+    struct copy_answer answer = {r, id};
+    struct store_rider rider = {keep_copy, &answer};
+    struct store store = *r->store;
+    store.with = r->keyed ? &rider : NULL;
     int rc = api_param_id(r, 0, &source, err, "Thread not found");
     if (rc == 0)
-        rc = thread_copy(r->store, &r->who, source, id, r->arena, err);
+        rc = thread_copy(&store, &r->who, source, id, r->arena, err);
     if (rc == ERR_NOT_FOUND)
         return err_set(err, ERR_CONFLICT, "Thread not found");
     if (rc == 0)

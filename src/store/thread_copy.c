@@ -13,15 +13,17 @@ int thread_copy(struct store *s, const struct principal *who, struct id source, 
                                         SQL_THREAD_COPY_WRITES};
     str named = arena_printf(a, "{\"thread_id\":\"" STR_FMT "\"}", STR_ARG(id_dashed(a, id)));
     struct db_batch b;
+    int64_t now = clock_wall_us();
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_THREAD_COPY,
                  DB_PARAMS(DB_UUID(id), DB_UUID(source), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who)), DB_T(named), DB_I(clock_wall_us())),
+                           DB_T(principal_owner_high(who)), DB_T(named), DB_I(now)),
                  DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     db_batch_add(&b, SQL_THREAD_COPY_CHECKPOINTS,
                  DB_PARAMS(DB_UUID(id), DB_UUID(source), DB_T(named)), DB_EXPECT_NONE);
     for (size_t i = 0; i < ARRAY_COUNT(rest); i++)
         db_batch_add(&b, rest[i], DB_PARAMS(DB_UUID(id), DB_UUID(source)), DB_EXPECT_NONE);
+    store_ride(s, &b, now);
     int rc = db_commit(s->db, &b, err);
     return rc == ERR_NOT_FOUND ? err_set(err, ERR_NOT_FOUND, "Thread not found") : rc;
 }
