@@ -30,6 +30,17 @@ UPDATE holdfast.graphs SET deleted = true, document = '{}', updated_at = $3,
   revision = 1 + (SELECT max(revision) FROM holdfast.graphs)
 WHERE graph_id = $1 AND owner = $2 AND deleted = false;
 
+-- name: graph_sweep_versions
+-- Of graphs that were deleted before $1. Whose revision is the last stays: it must not come again.
+DELETE FROM holdfast.graph_versions WHERE graph_id IN
+  (SELECT graph_id FROM holdfast.graphs WHERE deleted AND updated_at < $1
+                                 AND revision < (SELECT max(revision) FROM holdfast.graphs));
+
+-- name: graph_sweep
+-- $1 time
+DELETE FROM holdfast.graphs WHERE deleted AND updated_at < $1
+                       AND revision < (SELECT max(revision) FROM holdfast.graphs);
+
 -- name: graph_version_get
 -- $1 graph, $2 version
 SELECT graph_id, owner, version, document, 0::bigint, 0::bigint, created_at, created_at FROM holdfast.graph_versions

@@ -30,6 +30,17 @@ UPDATE graphs SET deleted = 1, document = '{}', updated_at = $3,
   revision = 1 + (SELECT max(revision) FROM graphs)
 WHERE graph_id = $1 AND owner = $2 AND deleted = 0;
 
+-- name: graph_sweep_versions
+-- Of graphs that were deleted before $1. Whose revision is the last stays: it must not come again.
+DELETE FROM graph_versions WHERE graph_id IN
+  (SELECT graph_id FROM graphs WHERE deleted = 1 AND updated_at < $1
+                                 AND revision < (SELECT max(revision) FROM graphs));
+
+-- name: graph_sweep
+-- $1 time
+DELETE FROM graphs WHERE deleted = 1 AND updated_at < $1
+                       AND revision < (SELECT max(revision) FROM graphs);
+
 -- name: graph_version_get
 -- $1 graph, $2 version
 SELECT graph_id, owner, version, document, 0, 0, created_at, created_at FROM graph_versions

@@ -7,11 +7,12 @@
  *   older states of all threads, when a policy says so: a walk over the threads by their ids that
  *     goes on where the last sweep stopped;
  *   with other runtimes on the database: what they left of threads and runs that they deleted;
- *   rows of workers that are gone.
+ *   rows of workers that are gone, and of graphs that were deleted a day ago.
  * Each part is safe to stop and to repeat. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine_int.h"
+#include "store/graphs.h"
 #include "store/idempotency.h"
 #include "store/items.h"
 #include "store/orphans.h"
@@ -24,6 +25,7 @@
 #define EXPIRY_BATCH    50
 #define RETENTION_BATCH 200
 #define DEAD_ROWS_US    (INT64_C(3600) * 1000000)
+#define DEAD_GRAPHS_US  (INT64_C(86400) * 1000000)
 
 static int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -133,6 +135,8 @@ void engine_sweep(struct engine *e) {
         rc = sweep_states(e, now, &a, &err);
     if (rc == 0 && e->w.leads && e->store->shared)
         rc = orphans_sweep(e->store, &e->w.orphans, &a, &err);
+    if (rc == 0 && e->w.leads)
+        rc = graph_sweep(e->store, now - DEAD_GRAPHS_US, &a, &err);
     if (rc == 0 && e->w.leads && e->o.shared)
         rc = worker_sweep(e->store, now - DEAD_ROWS_US, &a, &err);
     if (rc < 0)

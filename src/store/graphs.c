@@ -101,3 +101,11 @@ int graph_since(struct store *s, int64_t revision, int64_t limit, struct arena *
     *out_count = rows.row_count;
     return 0;
 }
+
+int graph_sweep(struct store *s, int64_t before_us, struct arena *a, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_GRAPH_SWEEP_VERSIONS, DB_PARAMS(DB_I(before_us)), DB_EXPECT_NONE);
+    db_batch_add(&b, SQL_GRAPH_SWEEP, DB_PARAMS(DB_I(before_us)), DB_EXPECT_NONE);
+    return db_commit(s->db, &b, err);
+}

@@ -27,5 +27,8 @@ MUST_CHECK int graph_version_get(struct store *s, str graph_id, int64_t version,
 /* Changes after a revision, in order; deleted ones, too. */
 MUST_CHECK int graph_since(struct store *s, int64_t revision, int64_t limit, struct arena *a,
                            struct stored_graph **out, size_t *out_count, struct err *err);
+/* Removes what is left of graphs that were deleted before this time: by then every process must
+ * have seen it. */
+MUST_CHECK int graph_sweep(struct store *s, int64_t before_us, struct arena *a, struct err *err);
 
 #endif

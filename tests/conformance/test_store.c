@@ -356,7 +356,8 @@ static void log_shares(struct history *h) {
         for (size_t i = 0; i < count; i++)
             line(h, "  " STR_FMT, STR_ARG(read[i].data));
         for (size_t i = 0; i < count && h->err.code == 0; i++)
-            assert_true(str_eq(read[i].data, entries[i].data));
+            if (!str_eq(read[i].data, entries[i].data))
+                fixture_fail(h->f, "entry %zu: %s", i, read[i].data.p);
     }
     struct log_entry loose = {
         .run_id = id_at(51), .kind = LOG_TASK, .data = STR("@78 0 1 {}")}; /* there is none */
