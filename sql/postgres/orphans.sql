@@ -26,3 +26,40 @@ FROM holdfast.run_states s WHERE s.run_id > $1 ORDER BY s.run_id LIMIT $2;
 -- name: orphan_run_delete
 -- only: postgres
 DELETE FROM holdfast.run_states WHERE run_id = $1 AND NOT live;
+
+-- What other runtimes leave of items that they delete or change: words and vectors of a value that
+-- is not the item's any more, which no search looks at.
+
+-- name: orphan_item_texts
+-- only: postgres
+-- A page: owner, namespace, key, is it of no item? $1 $2 $3 after this one, $4 limit
+SELECT t.owner, t.namespace, t.key,
+       NOT EXISTS (SELECT 1 FROM langgraph_server.store_items i
+                   WHERE i.owner_id = t.owner AND i.key = t.key AND i.updated_at = t.updated_at
+                     AND holdfast.labels(i.namespace) COLLATE "C" = t.namespace)
+FROM holdfast.item_texts t
+WHERE (t.owner, t.namespace, t.key) > ($1, $2, $3)
+ORDER BY t.owner, t.namespace, t.key LIMIT $4;
+
+-- name: orphan_item_text_delete
+-- only: postgres
+-- $1 owner, $2 namespace, $3 key
+DELETE FROM holdfast.item_texts t
+WHERE t.owner = $1 AND t.namespace = $2 AND t.key = $3
+  AND NOT EXISTS (SELECT 1 FROM langgraph_server.store_items i
+                  WHERE i.owner_id = t.owner AND i.key = t.key AND i.updated_at = t.updated_at
+                    AND holdfast.labels(i.namespace) COLLATE "C" = t.namespace);
+
+-- name: orphan_item_vectors
+-- only: postgres
+-- A page: id, is it of no item? $1 after this id, $2 limit
+SELECT v.id,
+       NOT EXISTS (SELECT 1 FROM langgraph_server.store_items i
+                   WHERE i.owner_id = v.owner AND i.key = v.key AND i.updated_at = v.updated_at
+                     AND holdfast.labels(i.namespace) COLLATE "C" = v.namespace)
+FROM holdfast.item_vectors v WHERE v.id > $1 ORDER BY v.id LIMIT $2;
+
+-- name: orphan_item_vector_delete
+-- only: postgres
+-- An id stands for one vector for good, and what it is of does not come back. $1 id
+DELETE FROM holdfast.item_vectors WHERE id = $1;

@@ -545,6 +545,7 @@ void engine_close(struct engine *e) {
     rt_timer_stop(e->rt, &e->w.lease_timer);
     rt_timer_stop(e->rt, &e->w.hint_timer);
     vec_deinit(&e->w.hint_threads);
+    orphans_cursor_deinit(&e->w.orphans);
     crons_close(e);
     hub_free(e->hub);
     graph_library_free(e->library);

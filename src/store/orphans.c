@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* orphans.c - what is left of threads and runs that other runtimes deleted.
+/* orphans.c - what is left of threads, runs and items that other runtimes deleted.
  *
  * They delete rows of the shared tables and know nothing of ours: head, log, states, runs. A walk
  * by key over the heads, a page at a time, looks each one's thread up; another one does so with the
- * runs. What has lost its row goes, unless a run of it is live: that one comes to its end first. */
+ * runs. What has lost its row goes, unless a run of it is live: that one comes to its end first.
+ * Words and vectors are looked at the same way; those of an item that was changed go, too. */
 #include "store/orphans.h"
 
+#include "base/mem.h"
 #include "store/threads.h"
 
 #define PAGE 1000
@@ -46,7 +48,64 @@ static int sweep_page(struct store *s, enum db_stmt page, struct id *at,
     return rc;
 }
 
+static void item_set(struct orphans_cursor *at, const struct db_rows *rows, size_t row) {
+    for (int i = 0; i < 3; i++) {
+        mem_free(at->item[i]);
+        at->item[i] = rows ? mem_strdup(db_str(rows, row, (size_t)i).p) : NULL;
+    }
+}
+
+static int sweep_texts(struct store *s, struct orphans_cursor *at, struct arena *a,
+                       struct err *err) {
+    struct db_rows rows;
+    struct db_batch b;
+    str after[3];
+    for (int i = 0; i < 3; i++)
+        after[i] = at->item[i] ? str_of(at->item[i]) : STR("");
+    int rc = db_read(s->db, SQL_ORPHAN_ITEM_TEXTS,
+                     DB_PARAMS(DB_T(after[0]), DB_T(after[1]), DB_T(after[2]), DB_I(PAGE)), a,
+                     &rows, err);
+    if (rc < 0)
+        return rc;
+    db_batch_init(&b, a);
+    for (size_t i = 0; i < rows.row_count; i++)
+        if (db_int(&rows, i, 3))
+            db_batch_add(&b, SQL_ORPHAN_ITEM_TEXT_DELETE,
+                         DB_PARAMS(DB_T(db_str(&rows, i, 0)), DB_T(db_str(&rows, i, 1)),
+                                   DB_T(db_str(&rows, i, 2))),
+                         DB_EXPECT_NONE);
+    rc = b.count ? db_commit(s->db, &b, err) : 0;
+    if (rc == 0)
+        item_set(at, rows.row_count < PAGE ? NULL : &rows, rows.row_count - 1);
+    return rc;
+}
+
+static int sweep_vectors(struct store *s, struct orphans_cursor *at, struct arena *a,
+                         struct err *err) {
+    struct db_rows rows;
+    struct db_batch b;
+    int rc = db_read(s->db, SQL_ORPHAN_ITEM_VECTORS, DB_PARAMS(DB_I(at->vector), DB_I(PAGE)), a,
+                     &rows, err);
+    if (rc < 0)
+        return rc;
+    db_batch_init(&b, a);
+    for (size_t i = 0; i < rows.row_count; i++)
+        if (db_int(&rows, i, 1))
+            db_batch_add(&b, SQL_ORPHAN_ITEM_VECTOR_DELETE, DB_PARAMS(DB_I(db_int(&rows, i, 0))),
+                         DB_EXPECT_NONE);
+    rc = b.count ? db_commit(s->db, &b, err) : 0;
+    if (rc == 0)
+        at->vector = rows.row_count < PAGE ? 0 : db_int(&rows, PAGE - 1, 0);
+    return rc;
+}
+
 int orphans_sweep(struct store *s, struct orphans_cursor *at, struct arena *a, struct err *err) {
     int rc = sweep_page(s, SQL_ORPHAN_THREADS, &at->thread, delete_thread, a, err);
-    return rc < 0 ? rc : sweep_page(s, SQL_ORPHAN_RUNS, &at->run, delete_run, a, err);
+    if (rc == 0)
+        rc = sweep_page(s, SQL_ORPHAN_RUNS, &at->run, delete_run, a, err);
+    if (rc == 0)
+        rc = sweep_texts(s, at, a, err);
+    return rc < 0 ? rc : sweep_vectors(s, at, a, err);
 }
+
+void orphans_cursor_deinit(struct orphans_cursor *at) { item_set(at, NULL, 0); }

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* orphans.h - what is left of threads and runs that other runtimes deleted.
+/* orphans.h - what is left of threads, runs and items that other runtimes deleted.
  *
- * Memory: the arena given. Suspends. Tests: tests/integration/run-threads */
+ * Memory: the arena given. Suspends. Tests: tests/integration/run-threads,
+ * tests/integration/run-store */
 #ifndef HF_STORE_ORPHANS_H
 #define HF_STORE_ORPHANS_H
 
 #include "store/store.h"
 
-/* Where the walk over the rows is; nil: at the start. */
+/* Where the walks over the rows are; begins as {0}. */
 struct orphans_cursor {
     struct id thread, run;
+    char *item[3]; /* owner, namespace and key; NULL: at the start */
+    int64_t vector;
 };
-/* Looks at the next page of heads and of runs, and deletes what hangs on nothing. */
+void orphans_cursor_deinit(struct orphans_cursor *at);
+/* Looks at the next page of each, and deletes what hangs on nothing. */
 MUST_CHECK int orphans_sweep(struct store *s, struct orphans_cursor *at, struct arena *a,
                              struct err *err);
 
