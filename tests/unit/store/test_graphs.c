@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_graphs.c - Goal: what is left of a deleted graph goes when its time has come, and no
- * number of a change ever comes twice. Method: graphs put and deleted, sweeps at times given by the test. */
+ * number of a change ever comes twice. Method: graphs put and deleted, sweeps at times that the
+ * test gives. */
 #include "store/graphs.h"
 
 #include "base/clock.h"
