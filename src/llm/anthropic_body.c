@@ -19,29 +19,9 @@
 struct body {
     struct json_writer w;
     struct arena *a;
-    const char *role; /* of the message being written; NULL: none */
+    struct llm_roles roles;
     struct err *err;
 };
-
-static void close_message(struct body *b) {
-    if (!b->role)
-        return;
-    jw_array_end(&b->w);
-    jw_object_end(&b->w);
-    b->role = NULL;
-}
-
-static void open_message(struct body *b, const char *role) {
-    if (b->role && strcmp(b->role, role) == 0)
-        return;
-    close_message(b);
-    b->role = role;
-    jw_object(&b->w);
-    jw_key(&b->w, "role");
-    jw_z(&b->w, role);
-    jw_key(&b->w, "content");
-    jw_array(&b->w);
-}
 
 /* --- blocks --- */
 
@@ -83,7 +63,7 @@ static int write_part(struct body *b, const char *role, yyjson_val *block) {
     if (p.kind == LLM_PART_NONE || (p.kind == LLM_PART_TEXT && str_trim(p.text).len == 0))
         return 0;
     if (role)
-        open_message(b, role);
+        llm_roles_open(&b->roles, &b->w, role);
     if (p.kind == LLM_PART_TEXT) {
         write_text(&b->w, p.text);
         return 0;
@@ -126,7 +106,7 @@ static void write_calls(struct body *b, yyjson_val *calls) {
         return;
     yyjson_arr_foreach(calls, i, n, call) {
         yyjson_val *args = json_get(call, "args");
-        open_message(b, "assistant");
+        llm_roles_open(&b->roles, &b->w, "assistant");
         jw_object(&b->w);
         jw_key(&b->w, "type");
         jw_z(&b->w, "tool_use");
@@ -146,7 +126,7 @@ static void write_calls(struct body *b, yyjson_val *calls) {
 static int write_result(struct body *b, const struct message *m) {
     yyjson_val *content = json_get(m->root, "content");
     int rc = 0;
-    open_message(b, "user");
+    llm_roles_open(&b->roles, &b->w, "user");
     jw_object(&b->w);
     jw_key(&b->w, "type");
     jw_z(&b->w, "tool_result");
@@ -172,7 +152,7 @@ static void write_plain(struct body *b, const char *role, const struct message *
     str text = message_text(b->a, m);
     if (str_trim(text).len == 0)
         return;
-    open_message(b, role);
+    llm_roles_open(&b->roles, &b->w, role);
     write_text(&b->w, text);
 }
 
@@ -251,7 +231,7 @@ static int tokens_max(const struct llm_request *r) {
 
 int llm_anthropic_write_body(struct buf *out, struct arena *scratch, const struct llm_request *r,
                              struct err *err) {
-    struct body b = {.w = json_writer(out), .a = scratch, .err = err};
+    struct body b = {.w = json_writer(out), .a = scratch, .roles = {.key = "content"}, .err = err};
     struct message *list;
     size_t count;
     yyjson_val *tools;
@@ -278,7 +258,7 @@ int llm_anthropic_write_body(struct buf *out, struct arena *scratch, const struc
     jw_array(&b.w);
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = write_message(&b, &list[i]);
-    close_message(&b);
+    llm_roles_close(&b.roles, &b.w);
     jw_array_end(&b.w);
     if (tools)
         write_tools(&b.w, tools);

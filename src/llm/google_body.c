@@ -23,35 +23,15 @@ struct body {
     struct arena *a;
     const struct message *list;
     size_t count;
-    const char *role; /* of the content being written; NULL: none */
-    bool sign;        /* the model wants signatures */
+    struct llm_roles roles;
+    bool sign; /* the model wants signatures */
     struct err *err;
 };
-
-static void close_content(struct body *b) {
-    if (!b->role)
-        return;
-    jw_array_end(&b->w);
-    jw_object_end(&b->w);
-    b->role = NULL;
-}
-
-static void open_content(struct body *b, const char *role) {
-    if (b->role && strcmp(b->role, role) == 0)
-        return;
-    close_content(b);
-    b->role = role;
-    jw_object(&b->w);
-    jw_key(&b->w, "role");
-    jw_z(&b->w, role);
-    jw_key(&b->w, "parts");
-    jw_array(&b->w);
-}
 
 static void write_text(struct body *b, const char *role, str text) {
     if (text.len == 0)
         return;
-    open_content(b, role);
+    llm_roles_open(&b->roles, &b->w, role);
     jw_object(&b->w);
     jw_key(&b->w, "text");
     jw_str(&b->w, text);
@@ -76,7 +56,7 @@ static void write_parts(struct body *b, yyjson_val *blocks) {
             write_text(b, "user", p.text);
         if (p.kind == LLM_PART_NONE || p.kind == LLM_PART_TEXT)
             continue;
-        open_content(b, "user");
+        llm_roles_open(&b->roles, &b->w, "user");
         jw_object(&b->w);
         jw_key(&b->w, p.base64.len ? "inlineData" : "fileData");
         jw_object(&b->w);
@@ -100,7 +80,7 @@ static void write_calls(struct body *b, const struct message *m, yyjson_val *cal
         str signature = json_str(json_get_str(signatures, json_str(json_get(call, "id"))));
         if (!signature.len && b->sign && i == 0 && yyjson_obj_size(signatures) == 0)
             signature = STR(NO_SIGNATURE);
-        open_content(b, "model");
+        llm_roles_open(&b->roles, &b->w, "model");
         jw_object(&b->w);
         jw_key(&b->w, "functionCall");
         jw_object(&b->w);
@@ -149,7 +129,7 @@ static void write_result(struct body *b, size_t at) {
     const struct message *m = &b->list[at];
     bool failed = str_eq(json_str(json_get(m->root, "status")), STR("error"));
     str text = message_text(b->a, m);
-    open_content(b, "user");
+    llm_roles_open(&b->roles, &b->w, "user");
     jw_object(&b->w);
     jw_key(&b->w, "functionResponse");
     jw_object(&b->w);
@@ -267,7 +247,7 @@ static bool wants_signatures(str model) {
 
 int llm_google_write_body(struct buf *out, struct arena *scratch, const struct llm_request *r,
                           struct err *err) {
-    struct body b = {.w = json_writer(out), .a = scratch, .err = err};
+    struct body b = {.w = json_writer(out), .a = scratch, .roles = {.key = "parts"}, .err = err};
     struct message *list;
     yyjson_val *tools;
     int rc = llm_messages_load(scratch, r, &list, &b.count, err);
@@ -283,7 +263,7 @@ int llm_google_write_body(struct buf *out, struct arena *scratch, const struct l
     jw_array(&b.w);
     for (size_t i = 0; i < b.count; i++)
         write_message(&b, i);
-    close_content(&b);
+    llm_roles_close(&b.roles, &b.w);
     jw_array_end(&b.w);
     if (tools)
         write_tools(&b.w, tools);

@@ -157,3 +157,23 @@ yyjson_val *llm_tool_function(yyjson_val *tool) {
     yyjson_val *function = json_get(tool, "function");
     return yyjson_is_obj(function) ? function : tool;
 }
+
+void llm_roles_close(struct llm_roles *l, struct json_writer *w) {
+    if (!l->role)
+        return;
+    jw_array_end(w);
+    jw_object_end(w);
+    l->role = NULL;
+}
+
+void llm_roles_open(struct llm_roles *l, struct json_writer *w, const char *role) {
+    if (l->role && strcmp(l->role, role) == 0)
+        return;
+    llm_roles_close(l, w);
+    l->role = role;
+    jw_object(w);
+    jw_key(w, "role");
+    jw_z(w, role);
+    jw_key(w, l->key);
+    jw_array(w);
+}

@@ -36,6 +36,15 @@ MUST_CHECK int llm_messages_load(struct arena *a, const struct llm_request *r, s
 MUST_CHECK int llm_tools_load(struct arena *a, const struct llm_request *r, yyjson_val **out,
                               struct err *err);
 yyjson_val *llm_tool_function(yyjson_val *tool); /* also of {"type":"function","function":…} */
+
+/* Messages as a list of {"role": …, KEY: […]}, in which neighbours of one role are one: open with
+ * the role before each part, close behind the last. */
+struct llm_roles {
+    const char *key;  /* of the parts */
+    const char *role; /* of the message being written; NULL: none */
+};
+void llm_roles_open(struct llm_roles *l, struct json_writer *w, const char *role);
+void llm_roles_close(struct llm_roles *l, struct json_writer *w);
 int llm_part_refuse(struct err *err, const struct llm_part *part, const char *server);
 
 #endif
