@@ -82,8 +82,9 @@ void pg_work_finish(struct pg_work *w, int code, enum pg_outcome outcome) {
     w->state = PG_WORK_DONE;
     if (w->sent_us)
         w->run_us = rt_mono_us(p->rt) - w->sent_us;
-    if (code != 0) {
+    if (code != 0)
         w->err.code = code;
+    if (code != 0 && w->kind != PG_KIND_PREPARE) { /* that one counts with the unit it is for */
         p->stats.errors++;
         metric_add(p->m.errors, 1);
         if (code == ERR_TIMEOUT) {
@@ -122,14 +123,20 @@ static bool take_prepare_error(struct pg_conn *c, struct pg_work *w, const struc
     return true;
 }
 
+/* Whether a cancel request hit a unit that it was not meant for. One whose own deadline is over has
+ * had what it would have got. */
+static bool cancelled_astray(const struct pg_conn *c, const struct pg_work *w) {
+    int64_t now = rt_mono_us(c->pool->rt);
+    return w->state != PG_WORK_CANCELLED && w->deadline_us > now &&
+           (c->cancel || (c->cancelled_us && now - c->cancelled_us < CANCEL_STRAY_US));
+}
+
 /* Whether the unit that failed runs again. */
 static bool again(struct pg_conn *c, struct pg_work *w, struct pg_stmt *t) {
     struct pg_pool *p = c->pool;
     bool may = !w->pinned && w->tries < 2 && w->next_result == 0 && p->state == PG_POOL_OPEN;
     bool lost = strcmp(w->sqlstate, "26000") == 0 || strcmp(w->sqlstate, "42P05") == 0;
-    if (lost && !w->unnamed) {
-        if (take_prepare_error(c, w, t))
-            return false;
+    if (lost && !w->unnamed && !take_prepare_error(c, w, t)) {
         now_unnamed(p, w->sqlstate);
         return may;
     }
@@ -139,10 +146,7 @@ static bool again(struct pg_conn *c, struct pg_work *w, struct pg_stmt *t) {
     }
     if (strcmp(w->sqlstate, "0A000") == 0 && !w->unnamed)
         return may;
-    if (strcmp(w->sqlstate, "57014") == 0 && w->state != PG_WORK_CANCELLED)
-        return may && (c->cancel ||
-                       (c->cancelled_us && rt_mono_us(p->rt) - c->cancelled_us < CANCEL_STRAY_US));
-    return false;
+    return strcmp(w->sqlstate, "57014") == 0 && may && cancelled_astray(c, w);
 }
 
 /* What the statement took: the time since the connection's last answer. Several answers of one turn

@@ -176,10 +176,13 @@ static void test_limits(void **state) {
 
 /* --- deadlines ------------------------------------------------------------------------------- */
 
-static void deadlines(struct fixture *f) {
+/* A slow unit, a quick one without a limit and a slow one. late: the loop stands still until both
+ * limits are over, so that what prepares the first statement is late as well, and the request that
+ * cancels it hits what the server does by then. */
+static void deadlines(struct fixture *f, int64_t timeout_us, bool late) {
     static struct queued q[3];
     size_t left = 3;
-    static const char *const sql[] = {"SELECT pg_sleep(30)", "SELECT 2", "SELECT pg_sleep(31)"};
+    static const char *const sql[] = {"SELECT pg_sleep(300)", "SELECT 2", "SELECT pg_sleep(301)"};
     assert_int_equal(pg_pool_await(f->pool, NULL), 0);
     for (int i = 0; i < 3; i++) {
         q[i] = (struct queued){.left = &left, .fiber = fiber_self()};
@@ -188,9 +191,11 @@ static void deadlines(struct fixture *f) {
                                   .calls = q[i].calls,
                                   .call_count = 1,
                                   .done = on_queued,
-                                  .timeout_us = i == 1 ? 0 : 500000 + i * 1000};
+                                  .timeout_us = i == 1 ? 0 : timeout_us + i * 1000};
         assert_int_equal(pg_pool_submit(f->pool, &q[i].w, NULL), 0);
     }
+    for (int64_t begin = clock_mono_us(); late && clock_mono_us() - begin <= timeout_us + 2000;)
+        ;
     while (left > 0)
         fiber_park_shielded();
     for (int i = 0; i < 3; i++) {
@@ -202,13 +207,19 @@ static void deadlines(struct fixture *f) {
     pg_pool_stats(f->pool, &s);
     assert_int_equal(s.timeouts, 2);
     assert_int_equal(number_of(f, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE "
-                                  "'SELECT pg_sleep%' AND state = 'active'"),
+                                  "'SELECT pg_sleep(30%' AND state = 'active'"),
                      0);
 }
 
+static void in_time(struct fixture *f) { deadlines(f, 500000, false); }
+
+static void too_late(struct fixture *f) { deadlines(f, 1000, true); }
+
 static void test_deadlines(void **state) {
     (void)state;
-    fixture_run(deadlines, NULL);
+    fixture_run(in_time, NULL);
+    for (int i = 0; i < 3; i++)
+        fixture_run(too_late, NULL);
 }
 
 /* --- coming and going ------------------------------------------------------------------------ */
