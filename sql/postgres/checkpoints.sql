@@ -21,20 +21,20 @@ SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[], $5::text[])
 
 -- name: checkpoint_get
 SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
-       next, tasks, metadata, created_at
+       next, tasks, metadata, created_at, saved
 FROM holdfast.checkpoints
 WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = $3;
 
 -- name: checkpoint_newest
 SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
-       next, tasks, metadata, created_at
+       next, tasks, metadata, created_at, saved
 FROM holdfast.checkpoints
 WHERE thread_id = $1 AND checkpoint_ns = $2
 ORDER BY checkpoint_id DESC LIMIT 1;
 
 -- name: checkpoint_page
 SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
-       next, tasks, metadata, created_at
+       next, tasks, metadata, created_at, saved
 FROM holdfast.checkpoints
 WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id < $3
   AND metadata::jsonb @> $4::jsonb
@@ -94,8 +94,10 @@ WHERE l.thread_id = $1 AND h.thread_id = $1
 -- $1 thread, $2 namespace, $3 checkpoint, $4 task, $5 number, $6 channel, $7 type, $8 value, $9 path
 INSERT INTO holdfast.checkpoint_writes AS w (thread_id, checkpoint_ns, checkpoint_id, task_id, idx,
                                              channel, type, value, task_path)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::int4[], $6::text[],
-                     $7::text[], $8::text[], $9::text[])
+SELECT n.thread, n.ns, n.checkpoint, n.task::text, n.idx, n.channel, n.type, n.value, n.path
+FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::int4[], $6::text[], $7::text[],
+            $8::text[], $9::text[])
+  AS n(thread, ns, checkpoint, task, idx, channel, type, value, path)
 ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
   channel = excluded.channel, type = excluded.type, value = excluded.value,
   task_path = excluded.task_path;

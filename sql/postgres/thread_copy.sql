@@ -45,10 +45,11 @@ WITH lg AS (
   WHERE thread_id IN ($2::uuid::text, replace($2::uuid::text, '-', '')) ORDER BY id
 )
 INSERT INTO holdfast.checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id,
-                                  run_id, step, source, channels, next, tasks, metadata, created_at)
+                                  run_id, step, source, channels, next, tasks, metadata, created_at,
+                                  saved)
 SELECT $1, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels, next,
        tasks, CASE WHEN metadata::jsonb ? 'thread_id' THEN (metadata::jsonb || $3::jsonb)::text
-              ELSE metadata END, created_at
+              ELSE metadata END, created_at, saved
 FROM holdfast.checkpoints WHERE thread_id = $2;
 
 -- name: thread_copy_values

@@ -82,8 +82,40 @@ WITH RECURSIVE marks AS (
   JOIN lg_checkpoints.checkpoints c
     ON c.thread_id = p.thread_id AND c.checkpoint_ns = $2 AND c.checkpoint_id = p.parent
   WHERE cardinality(p.channels) > 0
+), saved_marks AS (
+  SELECT EXISTS (SELECT 1 FROM holdfast.checkpoints c
+                 WHERE c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.saved IS NOT NULL
+                   AND (c.metadata::jsonb ? 'counters_since_delta_snapshot'
+                        OR c.metadata::jsonb ? 'delta_writes_versioned')) AS delta
+), saved_edge AS (
+  SELECT c.checkpoint_id, c.parent_checkpoint_id, c.channels::jsonb AS channels,
+         c.saved::jsonb AS saved
+  FROM holdfast.checkpoints c
+  WHERE c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.checkpoint_id >= $3
+    AND c.parent_checkpoint_id < $3 AND c.saved IS NOT NULL
+), saved_chain (id, parent, channels) AS (
+  SELECT e.checkpoint_id, e.parent_checkpoint_id,
+         ARRAY(SELECT v.key FROM jsonb_each(e.saved -> 'channel_versions') v
+               WHERE v.key !~ '^(__|branch:|join:)' AND NOT e.channels ? v.key)
+  FROM saved_edge e, saved_marks WHERE saved_marks.delta
+  UNION
+  SELECT c.checkpoint_id, c.parent_checkpoint_id,
+         ARRAY(SELECT n.name FROM unnest(p.channels) AS n(name)
+               WHERE NOT c.channels::jsonb ? n.name)
+  FROM saved_chain p
+  JOIN holdfast.checkpoints c
+    ON c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.checkpoint_id = p.parent
+  WHERE cardinality(p.channels) > 0
 )
 SELECT id::uuid FROM chain WHERE id COLLATE "C" < $3::uuid::text
+UNION
+SELECT id FROM saved_chain WHERE id < $3
+UNION
+SELECT e.parent_checkpoint_id FROM saved_edge e
+WHERE CASE WHEN e.saved ->> 'v' ~ '^\d+$' THEN (e.saved ->> 'v')::int < 4 END
+  AND EXISTS (SELECT 1 FROM holdfast.checkpoint_writes w
+              WHERE w.thread_id = $1 AND w.checkpoint_ns = $2
+                AND w.checkpoint_id = e.parent_checkpoint_id AND w.channel = '__pregel_tasks')
 UNION
 SELECT e.parent_checkpoint_id::uuid FROM edge e
 WHERE CASE WHEN e.checkpoint ->> 'v' ~ '^\d+$' THEN (e.checkpoint ->> 'v')::int < 4 END

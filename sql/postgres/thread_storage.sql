@@ -19,7 +19,7 @@ SELECT 'checkpoints' AS part, '' AS name, count(*), coalesce(sum(bytes), 0)::int
 FROM (SELECT pg_column_size(checkpoint) + pg_column_size(metadata) AS bytes FROM lg
       UNION ALL
       SELECT pg_column_size(channels) + pg_column_size(next) + pg_column_size(tasks)
-             + pg_column_size(metadata)
+             + pg_column_size(metadata) + coalesce(pg_column_size(saved), 0)
       FROM holdfast.checkpoints WHERE thread_id = $1
       UNION ALL
       SELECT pg_column_size(s.*) FROM langgraph_server.thread_states s

@@ -14,21 +14,21 @@ INSERT INTO checkpoint_lists (thread_id, list_id, start, count, items) VALUES ($
 -- name: checkpoint_get
 -- point
 SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
-       next, tasks, metadata, created_at
+       next, tasks, metadata, created_at, saved
 FROM checkpoints
 WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = $3;
 
 -- name: checkpoint_newest
 -- point
 SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
-       next, tasks, metadata, created_at
+       next, tasks, metadata, created_at, saved
 FROM checkpoints
 WHERE thread_id = $1 AND checkpoint_ns = $2
 ORDER BY checkpoint_id DESC LIMIT 1;
 
 -- name: checkpoint_page
 SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
-       next, tasks, metadata, created_at
+       next, tasks, metadata, created_at, saved
 FROM checkpoints
 WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id < $3
   AND hf_contains(metadata, $4)

@@ -12,10 +12,10 @@ FROM threads WHERE id = $2 AND owner BETWEEN $3 AND $4;
 -- name: thread_copy_checkpoints
 -- $1 the copy's id, $2 source, $3 what is put over metadata that name the thread
 INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step,
-                         source, channels, next, tasks, metadata, created_at)
+                         source, channels, next, tasks, metadata, created_at, saved)
 SELECT $1, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels, next,
        tasks, CASE WHEN json_extract(metadata, '$.thread_id') IS NULL THEN metadata
-              ELSE hf_merge(metadata, $3) END, created_at
+              ELSE hf_merge(metadata, $3) END, created_at, saved
 FROM checkpoints WHERE thread_id = $2;
 
 -- name: thread_copy_values

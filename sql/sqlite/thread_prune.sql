@@ -22,10 +22,42 @@ JOIN checkpoints c ON c.thread_id = $1 AND c.checkpoint_ns = f.ns AND c.checkpoi
 ORDER BY f.ns LIMIT $4;
 
 -- name: prune_needed
--- States before the floor from which later ones are made: none, each has all of its values.
+-- States before the floor from which later ones are made. Those of the server have all of their
+-- values. Of a saver's, a delta channel has a version but no value: it is made from the nearest
+-- ancestor that has one, and the writes on the way; without any, from all ancestors. Channels that
+-- are merely empty look the same: so this counts only where the libraries have left their marks of
+-- delta channels. And a state older than version 4 reads the sends of its parent.
 -- $1 thread, $2 namespace, $3 floor
-SELECT checkpoint_id FROM checkpoints
-WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id < $3 AND false;
+WITH RECURSIVE marks AS (
+  SELECT EXISTS (SELECT 1 FROM checkpoints
+                 WHERE thread_id = $1 AND checkpoint_ns = $2 AND saved IS NOT NULL
+                   AND (json_type(metadata, '$.counters_since_delta_snapshot') IS NOT NULL
+                        OR json_type(metadata, '$.delta_writes_versioned') IS NOT NULL)) AS delta
+), edge AS (
+  SELECT checkpoint_id, parent_checkpoint_id, channels, saved FROM checkpoints
+  WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id >= $3
+    AND parent_checkpoint_id < $3 AND saved IS NOT NULL
+), chain (id, parent, channels) AS (
+  SELECT e.checkpoint_id, e.parent_checkpoint_id,
+         (SELECT json_group_array(v.key) FROM json_each(e.saved, '$.channel_versions') v
+          WHERE v.key NOT GLOB '__*' AND v.key NOT GLOB 'branch:*' AND v.key NOT GLOB 'join:*'
+            AND NOT EXISTS (SELECT 1 FROM json_each(e.channels) r WHERE r.key = v.key))
+  FROM edge e, marks WHERE marks.delta
+  UNION
+  SELECT c.checkpoint_id, c.parent_checkpoint_id,
+         (SELECT json_group_array(n.value) FROM json_each(p.channels) n
+          WHERE NOT EXISTS (SELECT 1 FROM json_each(c.channels) r WHERE r.key = n.value))
+  FROM chain p
+  JOIN checkpoints c ON c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.checkpoint_id = p.parent
+  WHERE json_array_length(p.channels) > 0
+)
+SELECT id FROM chain WHERE id < $3
+UNION
+SELECT e.parent_checkpoint_id FROM edge e
+WHERE json_extract(e.saved, '$.v') < 4
+  AND EXISTS (SELECT 1 FROM checkpoint_writes w
+              WHERE w.thread_id = $1 AND w.checkpoint_ns = $2
+                AND w.checkpoint_id = e.parent_checkpoint_id AND w.channel = '__pregel_tasks');
 
 -- name: prune_events
 -- The log of runs that lose a state: it shows states, so it is whole or gone.

@@ -5,7 +5,7 @@
 -- once in 'values'.
 SELECT 'checkpoints' AS part, '' AS name, count(*),
        coalesce(sum(octet_length(channels) + octet_length(next) + octet_length(tasks)
-                    + octet_length(metadata)), 0)
+                    + octet_length(metadata) + coalesce(octet_length(saved), 0)), 0)
 FROM checkpoints WHERE thread_id = $1
 UNION ALL
 SELECT 'values', '', count(*), coalesce(sum(bytes), 0)

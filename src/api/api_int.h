@@ -51,6 +51,9 @@ MUST_CHECK MAY_SUSPEND int api_param_thread(struct api_request *r, struct thread
                                             struct err *err);
 /* Answers with the thread and its values. */
 MAY_SUSPEND int api_reply_thread(struct api_request *r, const struct thread *t, struct err *err);
+/* Deletes the thread or its older states; ERR_CONFLICT when a run of it is live. */
+MUST_CHECK MAY_SUSPEND int api_thread_prune_one(struct api_request *r, struct id id, int strategy,
+                                                struct arena *a, struct err *err);
 /* Memory for one object's state, reset for each, so that a list's size is bounded by its answer. */
 #define API_STATE_BYTES_MAX (SIZE_MAX / 2)
 

@@ -123,8 +123,8 @@ static struct id *prune_ids(struct body *b, size_t *out_count) {
     return ids;
 }
 
-static int prune_one(struct api_request *r, struct id id, int strategy, struct arena *a,
-                     struct err *err) {
+int api_thread_prune_one(struct api_request *r, struct id id, int strategy, struct arena *a,
+                         struct err *err) {
     static const struct prune_policy latest = {.count = 1, .thorough = true};
     struct thread t;
     int64_t removed;
@@ -151,7 +151,7 @@ int api_thread_prune(struct api_request *r, struct err *err) {
     arena_init(&each, SIZE_MAX / 2);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         arena_reset(&each);
-        rc = prune_one(r, ids[i], strategy, &each, err);
+        rc = api_thread_prune_one(r, ids[i], strategy, &each, err);
         pruned += rc == 0;
         if (rc == ERR_NOT_FOUND || rc == ERR_CONFLICT) {
             err_reset(err);

@@ -14,7 +14,9 @@
 
 #define ID_MAX_HEX "ffffffffffffffffffffffffffffffff"
 
-static void checkpoint_from_row(const struct db_rows *r, size_t row, struct checkpoint *out) {
+static int checkpoint_from_row(const struct db_rows *r, size_t row, struct arena *a,
+                               struct checkpoint *out, struct err *err) {
+    str saved = db_str(r, row, 12);
     *out = (struct checkpoint){
         .thread_id = db_id(r, row, 0),
         .name_space = db_str(r, row, 1),
@@ -29,6 +31,13 @@ static void checkpoint_from_row(const struct db_rows *r, size_t row, struct chec
         .metadata = db_str(r, row, 10),
         .created_at = db_int(r, row, 11),
     };
+    if (!saved.p)
+        return 0;
+    out->lg = ARENA_NEW(a, struct lg_row);
+    *out->lg = (struct lg_row){.id = db_str(r, row, 2), .native = true};
+    if (json_parse(a, saved, &out->lg->root, err) < 0)
+        return err_set(err, ERR_CORRUPT, "a checkpoint cannot be read");
+    return 0;
 }
 
 int checkpoint_get(struct store *s, struct id thread_id, str name_space, struct id id,
@@ -47,8 +56,10 @@ int checkpoint_get(struct store *s, struct id thread_id, str name_space, struct 
         return rc;
     if (rows.row_count == 0)
         return err_set(err, ERR_NOT_FOUND, "Checkpoint not found");
-    checkpoint_from_row(&rows, 0, out);
-    return 0;
+    rc = checkpoint_from_row(&rows, 0, a, out, err);
+    if (rc == 0 && out->lg)
+        out->lg->newest = id_is_nil(id);
+    return rc;
 }
 
 int checkpoint_head(struct store *s, struct id thread_id, struct id named, struct arena *a,
@@ -56,6 +67,8 @@ int checkpoint_head(struct store *s, struct id thread_id, struct id named, struc
     if (s->layout == CHECKPOINTS_LANGGRAPH || id_is_nil(named))
         return checkpoint_get(s, thread_id, STR(""), ID_NIL, a, out, err);
     int rc = checkpoint_get(s, thread_id, STR(""), named, a, out, err);
+    if (rc == 0 && out->lg)
+        out->lg->newest = true;
     if (rc != ERR_NOT_FOUND)
         return rc;
     /* On PostgreSQL the row may name one that stands in the other layout only. */
@@ -79,10 +92,10 @@ int checkpoint_list(struct store *s, struct id thread_id, str name_space, struct
     if (rc < 0)
         return rc;
     *out = ARENA_ARRAY(a, struct checkpoint, rows.row_count + 1);
-    for (size_t i = 0; i < rows.row_count; i++)
-        checkpoint_from_row(&rows, i, &(*out)[i]);
+    for (size_t i = 0; rc == 0 && i < rows.row_count; i++)
+        rc = checkpoint_from_row(&rows, i, a, &(*out)[i], err);
     *out_count = rows.row_count;
-    return 0;
+    return rc;
 }
 
 bool checkpoint_is_hidden(str channel) {

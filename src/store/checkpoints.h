@@ -31,7 +31,7 @@ struct checkpoint {
     str channels;              /* JSON of references, as stored */
     str next, tasks, metadata; /* JSON array, array, object */
     int64_t created_at;
-    struct lg_row *lg; /* LangGraph's layout: what was read of it */
+    struct lg_row *lg; /* LangGraph's layout, or written by a saver: what was read of it */
     /* filled by checkpoint_load_values, with next and tasks of what others wrote */
     struct checkpoint_channel *values;
     size_t value_count;

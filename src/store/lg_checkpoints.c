@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "model/lg_value.h"
+#include "store/saved_rows.h"
 
 #define PAGE_WITH_VALUES_MAX 32
 #define BRANCH               "branch:to:"
@@ -436,7 +437,8 @@ int lg_checkpoint_load(struct store *s, struct checkpoint *c, struct arena *a, s
         return 0; /* of a thread without checkpoints */
     if (!c->lg->rows) {
         struct db_rows *rows = ARENA_NEW(a, struct db_rows);
-        rc = read_one(s, c->thread_id, c->name_space, c->id, a, rows, err);
+        rc = c->lg->native ? saved_rows_read(s, c, a, rows, err)
+                           : read_one(s, c->thread_id, c->name_space, c->id, a, rows, err);
         fetched.rows = rows;
     }
     struct lg_row *kept = c->lg;

@@ -36,6 +36,7 @@ struct lg_row {
     const struct db_rows *rows; /* all of the answer; NULL: values were not asked for */
     str id;                     /* as it is stored */
     bool newest;                /* asked for as such: tasks that have ended are not next */
+    bool native;                /* a saver's in the native layout: see store/saved_rows.h */
 };
 
 MUST_CHECK MAY_SUSPEND int lg_checkpoint_get(struct store *s, struct id thread_id, str name_space,

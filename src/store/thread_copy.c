@@ -10,7 +10,7 @@
 int thread_copy(struct store *s, const struct principal *who, struct id source, struct id id,
                 struct arena *a, struct err *err) {
     static const enum db_stmt rest[] = {SQL_THREAD_COPY_VALUES, SQL_THREAD_COPY_LISTS,
-                                        SQL_THREAD_COPY_WRITES};
+                                        SQL_THREAD_COPY_WRITES, SQL_SAVED_RUNS_COPY};
     str named = arena_printf(a, "{\"thread_id\":\"" STR_FMT "\"}", STR_ARG(id_dashed(a, id)));
     struct db_batch b;
     int64_t now = clock_wall_us();

@@ -7,6 +7,15 @@
 
 #include "base/json.h"
 #include "model/lg_value.h"
+#include "store/saved_rows.h"
+
+/* The bytes of a native row: see store/saved_rows.h. */
+static str bytes_of(const struct store *s, struct arena *a, str type, str value) {
+    str bytes = value;
+    if (s->layout == CHECKPOINTS_NATIVE && !saved_decode(a, type, value, &bytes))
+        return STR("");
+    return bytes;
+}
 
 static int read_rows(struct store *s, struct id thread_id, str name_space, struct id checkpoint_id,
                      struct arena *a, struct db_rows *rows, struct err *err) {
@@ -26,11 +35,12 @@ int checkpoint_writes_read(struct store *s, struct id thread_id, str name_space,
     size_t count = 0;
     for (size_t i = 0; i < rows.row_count; i++) {
         struct checkpoint_write *w = &list[count];
+        str type = db_str(&rows, i, 3), value = bytes_of(s, a, type, db_str(&rows, i, 4));
         *w = (struct checkpoint_write){.idx = (int)db_int(&rows, i, 1),
                                        .channel = db_str(&rows, i, 2),
                                        .task_path = db_str(&rows, i, 5)};
         if (!id_parse(db_str(&rows, i, 0), &w->task_id) ||
-            lg_value_read(a, db_str(&rows, i, 3), db_str(&rows, i, 4), &w->value, NULL) < 0)
+            lg_value_read(a, type, value, &w->value, NULL) < 0)
             continue;
         if (!w->value.p)
             w->value = STR("null");

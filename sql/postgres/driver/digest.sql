@@ -17,12 +17,14 @@ SELECT thread_id, list_id, start, count, items FROM holdfast.checkpoint_lists;
 SELECT thread_id, hash, value FROM holdfast.checkpoint_values;
 
 -- name: digest_checkpoint_writes
-SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, value, task_path
+SELECT thread_id, checkpoint_ns, checkpoint_id,
+       coalesce(replace(holdfast.to_uuid(task_id)::text, '-', ''), task_id), idx, channel, type, value,
+       task_path
 FROM holdfast.checkpoint_writes;
 
 -- name: digest_checkpoints
 SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, step, source, channels,
-       next, tasks, metadata, created_at
+       next, tasks, metadata, created_at, saved
 FROM holdfast.checkpoints;
 
 -- name: digest_cron_firings
@@ -52,6 +54,9 @@ SELECT replace(r.id, '-', ''), replace(r.thread_id, '-', ''), replace(r.assistan
        s.cancel_action
 FROM langgraph_server.runs r
 LEFT JOIN holdfast.run_states s ON s.run_id = holdfast.to_uuid(r.id);
+
+-- name: digest_saved_runs
+SELECT run, thread_id FROM holdfast.saved_runs;
 
 -- name: digest_store_items
 SELECT CASE i.owner_id WHEN 'anonymous' THEN '' ELSE i.owner_id END, holdfast.labels(i.namespace),
