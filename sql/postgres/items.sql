@@ -81,9 +81,13 @@ ORDER BY i.updated_at @dir, holdfast.labels(i.namespace) COLLATE "C", i.key COLL
 LIMIT $7 OFFSET $8;
 
 -- name: item_text_put
+-- As holdfast.words says it, which is not inlined and would be planned for each execution.
 -- $1 owner, $2 namespace, $3 key, $4 number of words, $5 the owner as a word, $6 words, $7 now
 INSERT INTO holdfast.item_texts (owner, namespace, key, size, words, updated_at)
-VALUES (coalesce(nullif($1, ''), 'anonymous'), $2, $3, $4, holdfast.words($5, $6), $7)
+VALUES (coalesce(nullif($1, ''), 'anonymous'), $2, $3, $4,
+        (SELECT coalesce(string_agg('''' || u.word || ''':' || u.place, ' '), '')
+         FROM unnest(string_to_array(rtrim($6, ' '), ' ')) WITH ORDINALITY AS u(word, place)
+         WHERE u.word <> '')::tsvector || ($5::text || ':1')::tsvector, $7)
 ON CONFLICT (owner, namespace, key) DO UPDATE SET
   size = excluded.size, words = excluded.words, updated_at = excluded.updated_at;
 
