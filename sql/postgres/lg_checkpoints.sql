@@ -189,3 +189,50 @@ FROM lg_checkpoints.checkpoint_writes
 WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', '')) AND checkpoint_ns = $2
   AND checkpoint_id = $3::uuid::text
 ORDER BY task_id, idx;
+
+-- name: lg_delta_history
+-- only: postgres
+-- What the value of a delta channel is made of: 0, the value of the nearest state before that has
+-- one, then 1, the writes from there on, in the order of their steps.
+-- $1 thread, $2 namespace, $3 checkpoint, $4 channel
+WITH RECURSIVE before (thread_id, id, parent, version, inline, far, found) AS (
+  SELECT c.thread_id, c.checkpoint_id, c.parent_checkpoint_id, NULL::text, NULL::jsonb, 0, false
+  FROM lg_checkpoints.checkpoints c
+  WHERE c.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+    AND c.checkpoint_ns = $2 AND c.checkpoint_id = $3::uuid::text
+  UNION ALL
+  SELECT c.thread_id, c.checkpoint_id, c.parent_checkpoint_id,
+         c.checkpoint -> 'channel_versions' ->> $4::text,
+         c.checkpoint -> 'channel_values' -> $4::text, b.far + 1,
+         coalesce(jsonb_typeof(c.checkpoint -> 'channel_values' -> $4::text) <> 'null', false)
+         OR EXISTS (SELECT 1 FROM lg_checkpoints.checkpoint_blobs l
+                    WHERE l.thread_id = c.thread_id AND l.checkpoint_ns = $2
+                      AND l.channel = $4 AND l.type <> 'empty'
+                      AND l.version = c.checkpoint -> 'channel_versions' ->> $4::text)
+  FROM before b JOIN lg_checkpoints.checkpoints c
+    ON c.thread_id = b.thread_id AND c.checkpoint_ns = $2 AND c.checkpoint_id = b.parent
+  WHERE NOT b.found AND b.far < 100000
+)
+SELECT 0 AS kind, b.far, '' COLLATE "C" AS path, '' COLLATE "C" AS task, 0 AS idx,
+       coalesce(l.type, 'json'), coalesce(l.blob, convert_to(b.inline::text, 'UTF8'))
+FROM before b LEFT JOIN lg_checkpoints.checkpoint_blobs l
+  ON l.thread_id = b.thread_id AND l.checkpoint_ns = $2 AND l.channel = $4
+ AND l.version = b.version AND l.type <> 'empty'
+WHERE b.found
+UNION ALL
+SELECT 1, b.far, w.task_path COLLATE "C", w.task_id COLLATE "C", w.idx, w.type, w.blob
+FROM before b JOIN lg_checkpoints.checkpoint_writes w
+  ON w.thread_id = b.thread_id AND w.checkpoint_ns = $2 AND w.checkpoint_id = b.id
+ AND w.channel = $4
+WHERE b.far > 0
+ORDER BY 1, 2 DESC, 3, 4, 5;
+
+-- name: lg_sends_of
+-- only: postgres
+-- Before version 4 the sends of a step stood with the state before it.
+-- $1 thread, $2 namespace, $3 the checkpoint's parent
+SELECT type, blob
+FROM lg_checkpoints.checkpoint_writes
+WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', '')) AND checkpoint_ns = $2
+  AND checkpoint_id = $3::uuid::text AND channel = '__pregel_tasks'
+ORDER BY task_path COLLATE "C", task_id COLLATE "C", idx;

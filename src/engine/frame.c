@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* frame.c - what a frame goes on from: a checkpoint, an input, what was pending.
  *
- * Ids of tasks are made as LangGraph for Python makes them, so a process of either finds the
- * other's pending writes. */
+ * Ids of tasks are made as LangGraph makes them, for JavaScript in a thread that has its versions,
+ * else for Python: so a process of either finds the other's pending writes. */
 #include "engine/frame.h"
 
 #include "base/hash.h"
@@ -30,7 +30,38 @@ static void add_ns(struct buf *b, const struct frame *f, str name) {
     buf_str(b, name);
 }
 
+/* JavaScript's: of the JSON of namespace, step, name, kind, and trigger or number. */
+static struct id script_task_id(struct frame *f, const struct planned *t) {
+    str name = str_of(f->def->nodes[t->node].name);
+    struct buf b, ns;
+    buf_init(&b, SIZE_MAX / 2);
+    buf_init(&ns, SIZE_MAX / 2);
+    add_ns(&ns, f, name);
+    struct json_writer w = json_writer(&b);
+    jw_array(&w);
+    jw_str(&w, buf_view(&ns));
+    jw_str(&w, arena_printf(f->view.arena, "%d", f->step + 1));
+    jw_str(&w, name);
+    jw_z(&w, t->send < 0 ? "__pregel_pull" : "__pregel_push");
+    if (t->send >= 0) {
+        jw_str(&w, arena_printf(f->view.arena, "%td", t->send));
+    } else {
+        bool edge = f->plan.edges >> t->node & 1;
+        jw_array(&w);
+        jw_str(&w, edge ? arena_printf(f->view.arena, "branch:to:" STR_FMT, STR_ARG(name))
+                        : plan_join_of(&f->view, t->node));
+        jw_array_end(&w);
+    }
+    jw_array_end(&w);
+    struct id id = id_v5(f->checkpoint_id, buf_view(&b));
+    buf_deinit(&b);
+    buf_deinit(&ns);
+    return id;
+}
+
 struct id frame_task_id(struct frame *f, const struct planned *t) {
+    if (f->view.layout == CHECKPOINTS_LANGGRAPH && f->view.versions && f->view.versions->numbers)
+        return script_task_id(f, t);
     struct arena *a = f->view.arena;
     str name = str_of(f->def->nodes[t->node].name);
     str *triggers = ARENA_ARRAY(a, str, f->def->join_count + 1);
@@ -68,6 +99,8 @@ str interrupt_id(struct arena *a, str ns, size_t answered) {
 int frame_take(struct frame *f, struct checkpoint *c, bool shared, struct err *err) {
     struct store *store = f->run->engine->store;
     yyjson_val *next = NULL;
+    if (c->lg) /* the whole step counts, also what of it has ended */
+        c->lg->newest = false;
     int rc = checkpoint_load_values(store, c, &f->run->arena, err);
     if (rc == 0)
         rc = state_take_checkpoint(&f->view, c, shared, err);

@@ -266,6 +266,14 @@ static void read_sends(struct graph_view *v, struct route *all) {
     }
 }
 
+str plan_join_of(struct graph_view *v, int node) {
+    const struct graph_def *g = v->graph;
+    for (size_t i = 0; i < g->join_count; i++)
+        if (g->joins[i].node == node && join_complete(v, i))
+            return plan_join_channel(v->arena, g, &g->joins[i]);
+    return arena_printf(v->arena, "branch:to:%s", g->nodes[node].name);
+}
+
 void plan_read(struct graph_view *v, yyjson_val *next, struct plan *out) {
     struct route all = {.arena = v->arena, .graph = v->graph};
     uint64_t nodes = 0;

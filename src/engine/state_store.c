@@ -54,8 +54,9 @@ static int take_whole(struct graph_view *s, struct state_channel *c,
                            c->def->name);
         state_items_push(s, c, &m);
     }
-    /* A message got its id now; or the tables, which are the other layout's, have nothing. */
-    if (!same || !s->versions->count || s->layout == CHECKPOINTS_NATIVE)
+    /* A message got its id now; it was put together; or the tables, which are the other layout's,
+     * have nothing. */
+    if (!same || v->made || !s->versions->count || s->layout == CHECKPOINTS_NATIVE)
         return 0;
     c->list_id = 1;
     c->stored_count = c->added_count = c->count;
@@ -88,8 +89,8 @@ static int take_lg(struct graph_view *s, const struct checkpoint *cp, struct err
             continue;
         }
         c->value = arena_dup(s->arena, cp->values[i].value);
-        c->value_stored = c->value_added =
-            s->versions->count > 0 && s->layout == CHECKPOINTS_LANGGRAPH;
+        c->value_stored = c->value_added = s->versions->count > 0 && !cp->values[i].made &&
+                                           s->layout == CHECKPOINTS_LANGGRAPH;
     }
     s->values_fresh = false;
     return 0;

@@ -57,6 +57,11 @@ static bool is_undefined(yyjson_val *v) {
     return lc_kind(v) == 2 && str_eq(json_str(json_get(v, "type")), STR("undefined"));
 }
 
+/* Of a delta channel, by JavaScript. */
+static bool is_snapshot(yyjson_val *v) {
+    return str_eq(json_str(json_get(v, "type")), STR("delta_snapshot")) && json_has(v, "value");
+}
+
 static bool is_constructor(yyjson_val *v) {
     return str_eq(json_str(json_get(v, "type")), STR("constructor")) &&
            yyjson_is_arr(json_get(v, "id"));
@@ -150,8 +155,6 @@ static void view_object(struct arena *a, struct json_writer *w, yyjson_val *v, i
         view_bytes(a, w, first);
     else if (str_eq(name, STR("RegExp")) && yyjson_is_str(first))
         view_regexp(a, w, args);
-    else if (str_eq(name, STR("delta_snapshot")) && json_get(kwargs, "value"))
-        view(a, w, json_get(kwargs, "value"), depth + 1);
     else if (yyjson_arr_size(args) == 1)
         view(a, w, first, depth + 1);
     else if (yyjson_arr_size(args) > 1 || !yyjson_is_obj(kwargs))
@@ -166,6 +169,8 @@ static void view(struct arena *a, struct json_writer *w, yyjson_val *v, int dept
         jw_val(w, v);
     else if (lc == 2 && is_undefined(v))
         jw_null(w);
+    else if (lc == 2 && is_snapshot(v))
+        view(a, w, json_get(v, "value"), depth + 1);
     else if (lc == 2 && is_constructor(v))
         view_object(a, w, v, depth);
     else if (lc != 1 || !is_constructor(v) || !yyjson_is_obj(json_get(v, "kwargs")))

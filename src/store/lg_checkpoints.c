@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "model/lg_value.h"
+#include "store/lg_delta.h"
 #include "store/saved_rows.h"
 
 #define PAGE_WITH_VALUES_MAX 32
@@ -176,11 +177,17 @@ static int read_channel(const struct checkpoint *c, str channel, yyjson_val *ver
                         struct arena *a, str *out, str *stored, struct err *err) {
     yyjson_val *inline_value = json_get_str(json_get(c->lg->root, "channel_values"), channel);
     *out = *stored = STR_NULL;
-    if (inline_value) {
-        *out = json_text(a, inline_value);
+    if (str_eq(channel, STR("__pregel_tasks")) && c->lg->sends.p) {
+        *out = c->lg->sends;
         return 0;
     }
-    ptrdiff_t row = blob_row(c->lg->rows, channel, version_text(a, version));
+    /* true may stand for a delta channel that was written whole. */
+    bool marker = inline_value && yyjson_is_true(inline_value);
+    ptrdiff_t row = inline_value && !marker
+                        ? -1
+                        : blob_row(c->lg->rows, channel, version_text(a, version));
+    if (row < 0 && inline_value)
+        *out = json_text(a, inline_value);
     if (row < 0)
         return 0;
     str type = db_str(c->lg->rows, (size_t)row, 4), blob = db_str(c->lg->rows, (size_t)row, 5);
@@ -205,7 +212,7 @@ static int load_values(struct checkpoint *c, struct arena *a, struct err *err) {
     yyjson_val *versions = versions_of(c->lg), *key, *version;
     size_t i, count, n = 0;
     struct checkpoint_channel *values =
-        ARENA_ARRAY(a, struct checkpoint_channel, yyjson_obj_size(versions) + 1);
+        ARENA_ARRAY(a, struct checkpoint_channel, yyjson_obj_size(versions) + 2);
     yyjson_obj_foreach(versions, i, count, key, version) {
         struct checkpoint_channel *v = &values[n];
         *v = (struct checkpoint_channel){.name = key_str(key), .whole = true};
@@ -220,6 +227,12 @@ static int load_values(struct checkpoint *c, struct arena *a, struct err *err) {
         if (v->value.p)
             n++;
     }
+    if (c->lg->sends.p && !json_get(versions, "__pregel_tasks"))
+        values[n++] = (struct checkpoint_channel){.name = STR("__pregel_tasks"),
+                                                  .whole = true,
+                                                  .hidden = true,
+                                                  .made = true,
+                                                  .value = c->lg->sends};
     c->values = values;
     c->value_count = n;
     return 0;
@@ -232,6 +245,12 @@ struct plan {
     struct arena *a;
     struct json_writer next, tasks;
     uint8_t *taken; /* rows of writes whose task has been found */
+    bool probing;   /* only looks whether ids as JavaScript makes them are there */
+    bool by_id;     /* they are */
+};
+struct planned {
+    str node, trigger;
+    ptrdiff_t send; /* its number; -1: none */
 };
 
 /* The channel has a value that the node has not seen. */
@@ -250,7 +269,34 @@ static bool is_triggered(const struct checkpoint *c, str node, str channel, yyjs
            value.p;
 }
 
-/* Python notes the node in the path of a task. JavaScript does not: then the order decides. */
+/* The id of a task as JavaScript makes it. */
+static str script_task_id(const struct plan *p, const struct planned *t) {
+    const struct checkpoint *c = p->c;
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_array(&w);
+    jw_str(&w, c->name_space.len ? arena_printf(p->a, STR_FMT "|" STR_FMT, STR_ARG(c->name_space),
+                                                STR_ARG(t->node))
+                                 : t->node);
+    jw_str(&w, arena_printf(p->a, "%d", c->step + 1));
+    jw_str(&w, t->node);
+    jw_z(&w, t->send < 0 ? "__pregel_pull" : "__pregel_push");
+    if (t->send < 0) {
+        jw_array(&w);
+        jw_str(&w, t->trigger);
+        jw_array_end(&w);
+    } else {
+        jw_str(&w, arena_printf(p->a, "%td", t->send));
+    }
+    jw_array_end(&w);
+    str id = id_dashed(p->a, id_v5(c->id, buf_view(&b)));
+    buf_deinit(&b);
+    return id;
+}
+
+/* Python notes the node in the path of a task. JavaScript does not: then the id decides, or, of
+ * versions that made it otherwise, the order. */
 static bool path_fits(str path, str node) {
     if (path.len == 0)
         return true;
@@ -259,6 +305,15 @@ static bool path_fits(str path, str node) {
         return str_find(path, STR("__pregel_push")) >= 0;
     str rest = str_slice(path, (size_t)at + 15, path.len);
     return str_starts(rest, node) && (rest.len == node.len || rest.p[node.len] == ',');
+}
+
+static bool has_writes(const struct plan *p, str task) {
+    const struct db_rows *r = p->c->lg->rows;
+    for (size_t i = 0; i < r->row_count; i++)
+        if (db_int(r, i, 0) == ROW_WRITE && str_eq(db_str(r, i, 1), p->c->lg->id) &&
+            str_eq(db_str(r, i, 2), task))
+            return true;
+    return false;
 }
 
 /* Task id of the first waiting write that may be this node's; absent when there is none. */
@@ -312,9 +367,16 @@ static bool has_ended(const struct plan *p, str task) {
     return false;
 }
 
-static void plan_task(struct plan *p, str node, bool push) {
-    str task = take_task(p, node);
-    str id = task.p ? task : id_dashed(p->a, id_v5(p->c->id, node));
+static void plan_task(struct plan *p, const struct planned *t) {
+    str node = t->node, id = script_task_id(p, t);
+    bool push = t->send >= 0;
+    if (p->probing) {
+        p->by_id = p->by_id || has_writes(p, id);
+        return;
+    }
+    str task = p->by_id ? id : take_task(p, node);
+    if (task.p)
+        id = task;
     if (!p->c->lg->newest || !has_ended(p, task))
         jw_str(&p->next, node);
     if (str_eq(node, STR("__start__")))
@@ -357,7 +419,7 @@ static void plan_sends(struct plan *p, yyjson_val *version) {
         str node = json_str(yyjson_is_arr(send) ? yyjson_arr_get_first(send)
                                                 : json_get(send, "node"));
         if (node.p)
-            plan_task(p, node, true);
+            plan_task(p, &(struct planned){node, STR("__pregel_push"), (ptrdiff_t)i});
     }
 }
 
@@ -382,16 +444,35 @@ static bool join_node(const struct checkpoint *c, str channel, yyjson_val *versi
            text.p && json_parse(a, text, &came, NULL) == 0 && yyjson_arr_size(came) == wanted;
 }
 
+/* Before version 3: "start:NODE", "branch:FROM:CONDITION:NODE". */
+static bool old_trigger(const struct checkpoint *c, str channel, str *node) {
+    yyjson_val *version = json_get(c->lg->root, "v");
+    size_t colons = 0, last = 0;
+    for (size_t i = 0; i < channel.len; i++)
+        if (channel.p[i] == ':') {
+            colons++;
+            last = i;
+        }
+    if (!yyjson_is_int(version) || yyjson_get_sint(version) >= 3 ||
+        !((colons == 1 && str_starts(channel, STR("start:"))) ||
+          (colons == 3 && str_starts(channel, STR("branch:")))))
+        return false;
+    *node = str_slice(channel, last + 1, channel.len);
+    return true;
+}
+
 static void plan_next(struct plan *p) {
     yyjson_val *versions = versions_of(p->c->lg), *key, *version;
     size_t i, count;
     version = json_get(versions, "__pregel_tasks");
-    if (version)
+    if (version || p->c->lg->sends.p)
         plan_sends(p, version);
     yyjson_obj_foreach(versions, i, count, key, version) {
         str channel = key_str(key), node = channel;
         bool next = false;
-        if (str_starts(channel, STR(BRANCH))) {
+        if (old_trigger(p->c, channel, &node)) {
+            next = is_triggered(p->c, node, channel, version, p->a);
+        } else if (str_starts(channel, STR(BRANCH))) {
             node = str_slice(channel, sizeof(BRANCH) - 1, channel.len);
             next = is_triggered(p->c, node, channel, version, p->a);
         } else if (str_starts(channel, STR("join:"))) {
@@ -400,7 +481,7 @@ static void plan_next(struct plan *p) {
             next = is_triggered(p->c, node, channel, version, p->a);
         }
         if (next)
-            plan_task(p, node, false);
+            plan_task(p, &(struct planned){node, channel, -1});
     }
 }
 
@@ -410,9 +491,12 @@ static int load_next(struct checkpoint *c, struct arena *a, struct err *err) {
     buf_init(&tasks, LG_BYTES_MAX);
     struct plan p = {.c = c,
                      .a = a,
+                     .probing = true,
                      .next = json_writer(&next),
                      .tasks = json_writer(&tasks),
                      .taken = arena_zalloc(a, c->lg->rows->row_count + 1)};
+    plan_next(&p);
+    p.probing = false;
     jw_array(&p.next);
     jw_array(&p.tasks);
     plan_next(&p);
@@ -443,9 +527,14 @@ int lg_checkpoint_load(struct store *s, struct checkpoint *c, struct arena *a, s
     }
     struct lg_row *kept = c->lg;
     c->lg = &fetched;
+    bool others = !json_has(fetched.root, "holdfast"), shared = others && !kept->native;
+    if (rc == 0 && shared)
+        rc = lg_sends_load(s, c, a, &fetched.sends, err);
     if (rc == 0)
         rc = load_values(c, a, err);
-    if (rc == 0 && !json_has(fetched.root, "holdfast"))
+    if (rc == 0 && shared)
+        rc = lg_delta_load(s, c, a, err);
+    if (rc == 0 && others)
         rc = load_next(c, a, err);
     c->lg = kept;
     return rc;

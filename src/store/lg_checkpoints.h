@@ -37,6 +37,7 @@ struct lg_row {
     str id;                     /* as it is stored */
     bool newest;                /* asked for as such: tasks that have ended are not next */
     bool native;                /* a saver's in the native layout: see store/saved_rows.h */
+    str sends;                  /* JSON, that stand with the parent; absent: none */
 };
 
 MUST_CHECK MAY_SUSPEND int lg_checkpoint_get(struct store *s, struct id thread_id, str name_space,

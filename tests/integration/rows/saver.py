@@ -2,10 +2,13 @@
 """saver.py - a LangGraph process: small graphs with the PostgreSQL checkpointer of the library.
 
 usage: saver.py URL THREAD full | resume | say TEXT | read | research | answer VALUE
+       saver.py URL THREAD delta TEXT… | ask [QUESTION ANSWER]
 full runs a graph with tools, fan-out and many types up to an interrupt, resume ends it; say adds a
 message and an answer to a thread's list of messages; read prints the state and the history that the
 library sees. research and answer go on with the first phase of the server's research_agent, in
-nodes of these names. Prints one JSON value.
+nodes of these names. delta says each text to a graph with delta channels, and prints each state of
+the thread as it sees it; without a text it only reads. ask runs two questions at once up to them,
+if none are asked, and answers one. Prints one JSON value.
 """
 import datetime
 import decimal
@@ -15,11 +18,13 @@ import sys
 import uuid
 from typing import Annotated, Any, TypedDict
 
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (AIMessage, HumanMessage, RemoveMessage, SystemMessage,
+                                     ToolMessage)
+from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.graph import START, StateGraph
-from langgraph.graph.message import add_messages
-from langgraph.types import Command, Send, interrupt
+from langgraph.graph.message import _messages_delta_reducer, add_messages
+from langgraph.types import Command, Overwrite, Send, interrupt
 
 
 class Full(TypedDict):
@@ -38,6 +43,20 @@ class Research(TypedDict):
     phase1_results: list
     approved: Any
     feedback: Any
+
+
+class Delta(TypedDict):
+    messages: Annotated[list, DeltaChannel(_messages_delta_reducer)]
+    parts: Annotated[list, DeltaChannel(lambda all, new: all + sum(new, []), list,
+                                        snapshot_frequency=3)]
+    files: Annotated[dict, DeltaChannel(lambda all, new: {k: v for one in (all, *new)
+                                                          for k, v in one.items()}, dict)]
+    sure: bool
+    note: str
+
+
+class Ask(TypedDict):
+    log: Annotated[list, operator.add]
 
 
 class Chat(TypedDict):
@@ -122,6 +141,49 @@ def chat(saver):
     return graph.compile(checkpointer=saver)
 
 
+def delta(saver):
+    def answer(state):
+        text = str(state["messages"][-1].content)
+        if text == "forget":
+            return {"messages": [RemoveMessage(state["messages"][0].id)], "parts": Overwrite([0])}
+        return {"messages": [AIMessage("echo " + text, id=str(uuid.uuid4()))], "parts": [text],
+                "files": {text: len(state["parts"]), "last": text}, "sure": True, "note": text}
+
+    graph = StateGraph(Delta)
+    graph.add_node("answer", answer)
+    graph.add_node("more", lambda s: {"parts": ["more"]})
+    graph.add_node("less", lambda s: {"parts": ["less"]})
+    graph.add_edge(START, "answer")
+    graph.add_edge("answer", "more")
+    graph.add_edge("answer", "less")
+    return graph.compile(checkpointer=saver)
+
+
+def delta_seen(state):
+    values = dict(state.values)
+    values["messages"] = [[m.type, m.content, m.id] for m in values.get("messages", [])]
+    return {"id": state.config["configurable"]["checkpoint_id"], "next": sorted(state.next),
+            "values": values}
+
+
+def ask_graph(saver):
+    graph = StateGraph(Ask)
+    graph.add_node("one", lambda s: {"log": [interrupt("first")]})
+    graph.add_node("two", lambda s: {"log": [interrupt("second")]})
+    graph.add_edge(START, "one")
+    graph.add_edge(START, "two")
+    return graph.compile(checkpointer=saver)
+
+
+def ask_command(graph, config, rest):
+    if not graph.get_state(config).interrupts:
+        graph.invoke({"log": ["in"]}, config)
+    if not rest:
+        return
+    ids = {i.value: i.id for i in graph.get_state(config).interrupts}
+    graph.invoke(Command(resume={ids[rest[0]]: rest[1]}), config)
+
+
 def seen(state):
     messages = state.values.get("messages", [])
     return {"messages": [[m.type, m.content, m.id] for m in messages], "next": list(state.next),
@@ -144,6 +206,17 @@ def main():
             before = research_seen(graph.get_state(config))
             graph.invoke(Command(resume=rest[0]) if command == "answer" else None, config)
             print(json.dumps({"before": before, "after": research_seen(graph.get_state(config))}))
+            return
+        elif command == "ask":
+            graph = ask_graph(saver)
+            ask_command(graph, config, rest)
+            print(json.dumps(research_seen(graph.get_state(config))))
+            return
+        elif command == "delta":
+            graph = delta(saver)
+            for text in rest:
+                graph.invoke({"messages": [HumanMessage(text, id=str(uuid.uuid4()))]}, config)
+            print(json.dumps([delta_seen(s) for s in graph.get_state_history(config)]))
             return
         elif command == "say":
             chat(saver).invoke({"messages": [HumanMessage(rest[0], id=str(uuid.uuid4()))]}, config)
