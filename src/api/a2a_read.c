@@ -138,7 +138,7 @@ static void take_content(struct parts *p, struct api_a2a_send *out) {
         buf_str(&b, buf_view(&p->blocks));
         buf_char(&b, ']');
     } else {
-        jw_str(&w, buf_view(&p->text));
+        jw_str(&w, p->text.len ? buf_view(&p->text) : STR(""));
     }
     out->content = arena_dup(p->a, buf_view(&b));
     buf_deinit(&b);
@@ -158,7 +158,7 @@ static bool read_parts(struct arena *a, yyjson_val *list, struct api_a2a_send *o
     buf_init(&p.blocks, SIZE_MAX / 2);
     yyjson_arr_foreach(list, i, count, part) { ok = ok && add_part(&p, part); }
     if (ok) {
-        out->text = p.has_text ? arena_dup(a, buf_view(&p.text)) : STR_NULL;
+        out->text = !p.has_text ? STR_NULL : p.text.len ? arena_dup(a, buf_view(&p.text)) : STR("");
         out->data = p.data;
         out->resume = p.resume;
         take_content(&p, out);
