@@ -180,6 +180,17 @@ void render_event_head(struct render *r, struct json_writer *w, const char *even
     jw_key(w, "data");
 }
 
+static void render_lifecycle(struct render *r, const char *key, yyjson_val *data) {
+    if (!render_wants(r, STREAM_LIFECYCLE))
+        return;
+    struct json_writer w = render_begin(r);
+    jw_object(&w);
+    jw_key(&w, key);
+    jw_val(&w, json_get(data, key));
+    jw_object_end(&w);
+    render_end(r, "lifecycle");
+}
+
 /* --- start --- */
 
 static void render_start(struct render *r, const struct stream_item *item, yyjson_val *data) {
@@ -219,6 +230,7 @@ static void render_start(struct render *r, const struct stream_item *item, yyjso
         jw_object_end(&w);
         render_end(r, "events");
     }
+    render_lifecycle(r, "graph_id", data);
 }
 
 /* --- checkpoint --- */
@@ -364,8 +376,7 @@ static void read_tasks(struct render *r, yyjson_val *data) {
             .name = arena_dup(&r->s->step, json_str(json_get(t, "name"))),
             .triggers = json_text(&r->s->step, json_get(t, "triggers")),
             .path = json_text(&r->s->step, json_get(t, "path")),
-            .input = json_has(t, "input") ? json_text(&r->s->step, json_get(t, "input"))
-                                          : STR_NULL,
+            .input = json_has(t, "input") ? json_text(&r->s->step, json_get(t, "input")) : STR_NULL,
         };
     }
 }
@@ -576,6 +587,7 @@ static void render_run_end(struct render *r, yyjson_val *data) {
         jw_val(&w, feedback);
         render_end(r, "feedback");
     }
+    render_lifecycle(r, "status", data);
 }
 
 void render_item(struct render *r, const struct stream_item *item, bool mute) {

@@ -43,7 +43,9 @@ enum stream_mode {
     STREAM_EVENTS = 1 << 6,
     STREAM_TASKS = 1 << 7,
     STREAM_CHECKPOINTS = 1 << 8,
-    STREAM_TOOLS = 1 << 9
+    STREAM_TOOLS = 1 << 9,
+    /* No word of clients: a run's start and its end, for what is made of the others. */
+    STREAM_LIFECYCLE = 1 << 10
 };
 
 /* A string or an array of strings; missing, null and [] give fallback. */

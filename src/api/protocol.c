@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* protocol.c - POST /threads/{thread_id}/commands: the commands of protocol v2.
+ *
+ *   run.start      a run on the thread, which is made when it does not exist; when the thread asks
+ *                  and the input has the questions' ids as its keys, the input answers them
+ *   input.respond  answers one question, or several
+ *   state.get      the newest values
+ *   agent.getTree  what the thread runs
+ *
+ * An answer is {"type": "success", id, result, meta} or {"type": "error", id, error, message,
+ * meta}, both with status 200; a command that is none is refused with 400. What concerns
+ * credentials, and a thread that does not exist, is answered as everywhere else. */
+#include "api/a2a_int.h"
+#include "api/protocol_int.h"
+#include "api/runs_int.h"
+#include "store/checkpoints.h"
+
+struct command {
+    struct api_request *r;
+    yyjson_val *id, *params;
+    struct id thread_id;
+};
+
+static void write_meta(const struct command *c, struct json_writer *w, int64_t seq) {
+    jw_key(w, "meta");
+    jw_object(w);
+    jw_key(w, "thread_id");
+    api_write_id(w, c->thread_id);
+    if (seq >= 0) {
+        jw_key(w, "applied_through_seq");
+        jw_i64(w, seq);
+    }
+    jw_object_end(w);
+}
+
+static struct json_writer open_answer(const struct command *c, const char *type) {
+    struct json_writer w = api_json(c->r);
+    jw_object(&w);
+    jw_key(&w, "type");
+    jw_z(&w, type);
+    jw_key(&w, "id");
+    jw_val(&w, c->id);
+    return w;
+}
+
+static struct json_writer open_result(const struct command *c) {
+    struct json_writer w = open_answer(c, "success");
+    jw_key(&w, "result");
+    jw_object(&w);
+    return w;
+}
+
+/* seq: everything up to it was known before; negative: not said. */
+static int close_result(const struct command *c, struct json_writer *w, int64_t seq) {
+    jw_object_end(w);
+    write_meta(c, w, seq);
+    jw_object_end(w);
+    return api_reply_json(c->r, 200);
+}
+
+static int refuse(const struct command *c, const char *code, str text) {
+    struct json_writer w = open_answer(c, "error");
+    jw_key(&w, "error");
+    jw_z(&w, code);
+    jw_key(&w, "message");
+    jw_str(&w, text);
+    write_meta(c, &w, -1);
+    jw_object_end(&w);
+    return api_reply_json(c->r, 200);
+}
+
+/* What the client can mend is the command's error. */
+static int fail(const struct command *c, int rc, const struct err *err) {
+    if (rc != ERR_INVALID && rc != ERR_INVALID_UPDATE && rc != ERR_CONFLICT && rc != ERR_MALFORMED)
+        return rc;
+    return refuse(c, "invalid_argument", api_error_text(c->r, err, rc));
+}
+
+/* --- runs --- */
+
+static void copy(struct json_writer *w, yyjson_val *params, const char *key) {
+    yyjson_val *value = json_get(params, key);
+    if (!value || yyjson_is_null(value))
+        return;
+    jw_key(w, key);
+    jw_val(w, value);
+}
+
+static struct json_writer open_run(const struct command *c, str assistant) {
+    struct json_writer w = api_json(c->r);
+    jw_object(&w);
+    jw_key(&w, "assistant_id");
+    jw_str(&w, assistant);
+    copy(&w, c->params, "config");
+    copy(&w, c->params, "context");
+    copy(&w, c->params, "metadata");
+    copy(&w, c->params, "strict_resume");
+    jw_key(&w, "stream_mode");
+    jw_raw(&w, STR("[\"values\",\"updates\",\"messages-tuple\",\"custom\",\"tasks\","
+                   "\"checkpoints\"]"));
+    jw_key(&w, "stream_subgraphs");
+    jw_bool(&w, true);
+    jw_key(&w, "stream_resumable");
+    jw_bool(&w, true);
+    jw_key(&w, "if_not_exists");
+    jw_z(&w, "create");
+    return w;
+}
+
+/* Starts what was written; a reference. */
+static int start(const struct command *c, struct json_writer *w, struct live_run **out,
+                 struct err *err) {
+    struct run_submit s;
+    yyjson_val *body;
+    jw_object_end(w);
+    if (!buf_ok(w->b))
+        return ERR_TOO_LARGE;
+    int rc = json_parse(c->r->arena, buf_view(w->b), &body, err);
+    if (rc == 0)
+        rc = run_submit_fill(c->r, body, &s, err);
+    if (rc < 0)
+        return rc;
+    s.thread_id = c->thread_id;
+    return engine_submit(c->r->engine, &s, out, err);
+}
+
+/* The questions of the thread; NULL: it asks nothing, or is not there yet. */
+static int questions(const struct command *c, bool must_exist, struct thread *t, yyjson_val **out,
+                     struct err *err) {
+    *out = NULL;
+    int rc = thread_get(c->r->store, &c->r->who, c->thread_id, c->r->arena, t, err);
+    if (rc == ERR_NOT_FOUND && !must_exist)
+        return 0; /* or another's: then the run is refused */
+    if (rc == 0)
+        *out = api_a2a_interrupts_of(c->r->arena, t);
+    return rc;
+}
+
+static bool has_question(yyjson_val *list, str id) {
+    yyjson_val *item;
+    size_t i, count;
+    yyjson_arr_foreach(list, i, count, item) {
+        if (id.len > 0 && str_eq(json_str(json_get(item, "id")), id))
+            return true;
+    }
+    return false;
+}
+
+static bool answers(yyjson_val *list, yyjson_val *input) {
+    yyjson_val *key, *value;
+    size_t i, count;
+    bool all = yyjson_obj_size(input) > 0;
+    yyjson_obj_foreach(input, i, count, key, value) {
+        all = all && has_question(list, json_str(key));
+    }
+    return all;
+}
+
+static void write_strategy(const struct command *c, struct json_writer *w) {
+    yyjson_val *strategy = json_get(c->params, "multitask_strategy");
+    if (!strategy)
+        strategy = json_get(c->params, "multitaskStrategy");
+    jw_key(w, "multitask_strategy");
+    if (strategy && !yyjson_is_null(strategy))
+        jw_val(w, strategy);
+    else
+        jw_z(w, "enqueue");
+}
+
+/* What was known before the run; lets go of it. */
+static int settle(const struct command *c, struct live_run *run, int64_t *out_seq,
+                  struct err *err) {
+    struct run row;
+    struct id id = live_run_id(run);
+    live_run_unref(run);
+    int rc = run_get(c->r->store, &c->r->who, c->thread_id, id, c->r->arena, &row, err);
+    *out_seq = rc == 0 && row.first_seq > 0 ? protocol_seq_after(row.first_seq) : 0;
+    return rc == ERR_NOT_FOUND ? 0 : rc; /* rolled back meanwhile */
+}
+
+static int run_start(struct command *c, struct err *err) {
+    struct thread t;
+    struct live_run *run;
+    int64_t before;
+    yyjson_val *asked, *input = json_get(c->params, "input");
+    str assistant = json_str(json_get(c->params, "assistant_id"));
+    int rc = api_may_write(c->r, err);
+    if (rc < 0)
+        return rc;
+    if (!assistant.len)
+        return refuse(c, "invalid_argument", STR("assistant_id: is required"));
+    rc = questions(c, false, &t, &asked, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = open_run(c, assistant);
+    write_strategy(c, &w);
+    if (asked && answers(asked, input)) {
+        jw_key(&w, "command");
+        jw_object(&w);
+        jw_key(&w, "resume");
+        jw_val(&w, input);
+        jw_object_end(&w);
+    } else {
+        jw_key(&w, "input");
+        jw_raw(&w, json_text(c->r->arena, input));
+    }
+    rc = start(c, &w, &run, err);
+    if (rc < 0)
+        return fail(c, rc, err);
+    struct id run_id = live_run_id(run);
+    rc = settle(c, run, &before, err);
+    if (rc < 0)
+        return rc;
+    w = open_result(c);
+    jw_key(&w, "run_id");
+    api_write_id(&w, run_id);
+    jw_key(&w, "thread_id");
+    api_write_id(&w, c->thread_id);
+    return close_result(c, &w, before);
+}
+
+/* {interrupt_id: response}; false: an unknown one. */
+static bool write_responses(const struct command *c, struct json_writer *w, yyjson_val *asked) {
+    yyjson_val *list = json_get(c->params, "responses"), *item;
+    size_t i, count;
+    bool known = true;
+    jw_object(w);
+    if (!yyjson_is_arr(list)) {
+        str id = json_str(json_get(c->params, "interrupt_id"));
+        known = has_question(asked, id);
+        jw_key_str(w, known ? id : STR(""));
+        jw_raw(w, json_text(c->r->arena, json_get(c->params, "response")));
+    }
+    yyjson_arr_foreach(list, i, count, item) {
+        str id = json_str(json_get(item, "interrupt_id"));
+        known = known && has_question(asked, id);
+        jw_key_str(w, known ? id : STR(""));
+        jw_raw(w, json_text(c->r->arena, json_get(item, "response")));
+    }
+    jw_object_end(w);
+    return known && (!list || yyjson_arr_size(list) > 0);
+}
+
+static int input_respond(struct command *c, struct err *err) {
+    struct thread t;
+    struct live_run *run;
+    int64_t before;
+    yyjson_val *asked, *metadata;
+    int rc = api_may_write(c->r, err);
+    if (rc == 0)
+        rc = questions(c, true, &t, &asked, err);
+    if (rc < 0)
+        return rc;
+    if (json_parse(c->r->arena, t.metadata, &metadata, NULL) < 0)
+        metadata = NULL;
+    str assistant = json_str(json_get(metadata, "assistant_id"));
+    if (!asked || !assistant.len)
+        return refuse(c, "no_such_interrupt", STR("the thread asks nothing"));
+    struct json_writer w = open_run(c, assistant);
+    jw_key(&w, "command");
+    jw_object(&w);
+    jw_key(&w, "resume");
+    bool known = write_responses(c, &w, asked);
+    copy(&w, c->params, "update");
+    copy(&w, c->params, "goto");
+    jw_object_end(&w);
+    if (!known)
+        return refuse(c, "no_such_interrupt", STR("the thread has no question of this id"));
+    rc = start(c, &w, &run, err);
+    if (rc < 0)
+        return fail(c, rc, err);
+    rc = settle(c, run, &before, err);
+    if (rc < 0)
+        return rc;
+    w = open_result(c);
+    return close_result(c, &w, before);
+}
+
+/* --- looking --- */
+
+static bool is_named(yyjson_val *keys, str name) {
+    yyjson_val *key;
+    size_t i, count;
+    if (!yyjson_is_arr(keys))
+        return true;
+    yyjson_arr_foreach(keys, i, count, key) {
+        if (str_eq(json_str(key), name))
+            return true;
+    }
+    return false;
+}
+
+static void write_values(const struct command *c, struct json_writer *w, str values) {
+    yyjson_val *root = NULL, *key, *value, *keys = json_get(c->params, "keys");
+    size_t i, count;
+    if (values.len && json_parse(c->r->arena, values, &root, NULL) < 0)
+        root = NULL;
+    jw_key(w, "values");
+    jw_object(w);
+    yyjson_obj_foreach(root, i, count, key, value) {
+        if (!is_named(keys, json_str(key)))
+            continue;
+        jw_key_str(w, json_str(key));
+        jw_val(w, value);
+    }
+    jw_object_end(w);
+}
+
+static int state_get(struct command *c, struct err *err) {
+    struct thread t;
+    str values;
+    int rc = thread_get(c->r->store, &c->r->who, c->thread_id, c->r->arena, &t, err);
+    if (rc == 0)
+        rc = checkpoint_head_values(c->r->store, c->thread_id, c->r->arena, &values, err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = open_result(c);
+    write_values(c, &w, values);
+    if (!id_is_nil(t.checkpoint_id)) {
+        jw_key(&w, "checkpoint");
+        jw_object(&w);
+        jw_key(&w, "id");
+        api_write_id(&w, t.checkpoint_id);
+        jw_key(&w, "ns");
+        jw_z(&w, "");
+        jw_object_end(&w);
+    }
+    return close_result(c, &w, t.seq > 0 ? protocol_seq_after(t.seq) : 0);
+}
+
+static int get_tree(struct command *c, struct err *err) {
+    static const char *const words[] = {[THREAD_IDLE] = "completed",
+                                        [THREAD_BUSY] = "running",
+                                        [THREAD_INTERRUPTED] = "interrupted",
+                                        [THREAD_ERROR] = "failed"};
+    struct thread t;
+    yyjson_val *metadata;
+    int rc = thread_get(c->r->store, &c->r->who, c->thread_id, c->r->arena, &t, err);
+    if (rc < 0)
+        return rc;
+    if (json_parse(c->r->arena, t.metadata, &metadata, NULL) < 0)
+        metadata = NULL;
+    str graph = json_str(json_get(metadata, "graph_id"));
+    struct json_writer w = open_result(c);
+    jw_key(&w, "tree");
+    jw_object(&w);
+    jw_key(&w, "namespace");
+    jw_raw(&w, STR("[]"));
+    jw_key(&w, "status");
+    jw_z(&w, words[t.status]);
+    jw_key(&w, "graph_name");
+    jw_str(&w, graph.p ? graph : STR(""));
+    jw_key(&w, "children");
+    jw_raw(&w, STR("[]"));
+    jw_object_end(&w);
+    return close_result(c, &w, -1);
+}
+
+static int not_supported(struct command *c, struct err *err) {
+    (void)err;
+    return refuse(c, "not_supported", STR("this command is not supported here"));
+}
+
+static const struct method {
+    const char *name;
+    int (*answer)(struct command *c, struct err *err);
+} METHODS[] = {
+    {"run.start", run_start},
+    {"input.respond", input_respond},
+    {"state.get", state_get},
+    {"agent.getTree", get_tree},
+    {"input.inject", not_supported},
+    {"state.listCheckpoints", not_supported},
+    {"state.fork", not_supported},
+    {"subscription.subscribe", not_supported},
+    {"subscription.unsubscribe", not_supported},
+    {"subscription.reconnect", not_supported},
+};
+
+int api_protocol_command(struct api_request *r, struct err *err) {
+    struct command c = {
+        .r = r, .id = json_get(r->body, "id"), .params = json_get(r->body, "params")};
+    str method = json_str(json_get(r->body, "method"));
+    int rc = api_param_id(r, 0, &c.thread_id, err, "Thread with ID " STR_FMT " not found",
+                          STR_ARG(r->match.params[0]));
+    if (rc < 0)
+        return rc;
+    if (!yyjson_is_int(c.id) || yyjson_get_sint(c.id) < 0 || !method.len ||
+        (c.params && !yyjson_is_obj(c.params)))
+        return err_set(err, ERR_MALFORMED,
+                       "a command must have an id (an integer), a method and params (an object)");
+    for (size_t i = 0; i < ARRAY_COUNT(METHODS); i++)
+        if (str_eq(method, str_of(METHODS[i].name)))
+            return METHODS[i].answer(&c, err);
+    return refuse(&c, "unknown_command", STR("unknown command"));
+}
