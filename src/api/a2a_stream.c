@@ -8,33 +8,31 @@
  * what the end shows replaces them. An idle stream is this struct, its reader and the connection;
  * the task goes on when the client leaves. */
 #include "api/a2a_int.h"
-
+#include "api/reader_stream.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "http/sse.h"
 
-#define FRAME_ARENA_BYTES  ((size_t)256 << 20)
-#define REPLAY_AHEAD_BYTES (256 * 1024)
-#define STREAM_MODES       (STREAM_MESSAGES_TUPLE)
+#define FRAME_ARENA_BYTES ((size_t)256 << 20)
+#define STREAM_MODES      (STREAM_MESSAGES_TUPLE)
 
 struct api_a2a_stream {
-    struct http_stream *http; /* NULL once closed */
-    struct hub_reader *reader;
+    struct reader_stream sse;
     struct hub *hub;
     struct store *store;
     struct rt *rt;
-    struct fiber_event drained;
     struct principal who;
     struct buf owner, id, artifact; /* artifact: the id of what chunks came for */
     struct id assistant_id;
     struct api_a2a_task task;
     bool v1;
-    int refs;
 };
 
-static void unref(struct api_a2a_stream *s) {
-    if (--s->refs > 0)
-        return;
+static struct api_a2a_stream *of(void *ctx) {
+    return CONTAINER_OF(ctx, struct api_a2a_stream, sse);
+}
+
+static void stream_free(struct reader_stream *sse) {
+    struct api_a2a_stream *s = of(sse);
     buf_deinit(&s->owner);
     buf_deinit(&s->id);
     buf_deinit(&s->artifact);
@@ -65,16 +63,10 @@ static void event_open(struct event *e, struct api_a2a_stream *s, struct arena *
 }
 
 static bool event_send(struct event *e) {
-    struct buf frame;
-    bool taken = false;
     if (e->s->v1)
         jw_object_end(&e->w);
     rpc_close(&e->w);
-    buf_init(&frame, SIZE_MAX / 2);
-    sse_write(&frame, STR("message"), buf_view(&e->b), STR_NULL);
-    if (e->s->http)
-        taken = http_stream_write(e->s->http, buf_view(&frame));
-    buf_deinit(&frame);
+    bool taken = reader_stream_send(&e->s->sse, STR("message"), buf_view(&e->b), STR_NULL);
     buf_deinit(&e->b);
     return taken;
 }
@@ -107,11 +99,11 @@ static bool send_chunk(struct api_a2a_stream *s, struct arena *a, yyjson_val *me
 
 static bool on_frame(void *ctx, str event, str data, str id) {
     (void)id;
-    struct api_a2a_stream *s = ctx;
+    struct api_a2a_stream *s = of(ctx);
     struct arena a;
     yyjson_val *root;
     bool taken = true;
-    if (!s->http)
+    if (!s->sse.http)
         return false;
     if (!str_eq(event, STR("messages")))
         return true;
@@ -144,54 +136,26 @@ static void end_fiber(void *arg) {
     int rc = api_a2a_task_load(s->store, &s->who, s->assistant_id, &s->task, &a, &err);
     if (rc < 0)
         log_event(LOG_WARN, "a2a.end", err.message, LOG_Z("code", err_name(rc)));
-    else if (s->http)
+    else if (s->sse.http)
         send_end(s, &a);
-    if (s->http)
-        rc < 0 ? http_stream_abort(s->http) : http_stream_end(s->http);
+    if (s->sse.http)
+        rc < 0 ? http_stream_abort(s->sse.http) : http_stream_end(s->sse.http);
     arena_deinit(&a);
-    unref(s);
+    reader_stream_unref(&s->sse);
 }
 
 static void on_finished(void *ctx) {
-    struct api_a2a_stream *s = ctx;
-    if (!s->http)
+    struct api_a2a_stream *s = of(ctx);
+    if (!s->sse.http)
         return;
-    s->refs++;
+    reader_stream_ref(&s->sse);
     if (fiber_spawn(s->rt, "a2a.end", end_fiber, s, NULL))
         return;
-    http_stream_abort(s->http);
-    unref(s);
+    http_stream_abort(s->sse.http);
+    reader_stream_unref(&s->sse);
 }
 
 /* --- the connection --- */
-
-static void on_writable(struct http_stream *http, void *ctx) {
-    (void)http;
-    struct api_a2a_stream *s = ctx;
-    fiber_event_wake_all(&s->drained);
-}
-
-static void on_closed(struct http_stream *http, void *ctx) {
-    (void)http;
-    struct api_a2a_stream *s = ctx;
-    struct hub_reader *reader = s->reader;
-    s->http = NULL;
-    s->reader = NULL;
-    hub_reader_close(reader);
-    fiber_event_wake_all(&s->drained);
-    unref(s);
-}
-
-static void room(void *ctx) {
-    struct api_a2a_stream *s = ctx;
-    s->refs++;
-    while (s->http && http_stream_pending(s->http) >= REPLAY_AHEAD_BYTES) {
-        http_stream_want(s->http);
-        if (fiber_event_wait(&s->drained, FIBER_NO_DEADLINE) < 0)
-            break;
-    }
-    unref(s);
-}
 
 struct api_a2a_stream *api_a2a_stream_open(struct api_request *r, yyjson_val *id, bool v1,
                                            struct id assistant_id,
@@ -203,20 +167,15 @@ struct api_a2a_stream *api_a2a_stream_open(struct api_request *r, yyjson_val *id
                                  .who = r->who,
                                  .assistant_id = assistant_id,
                                  .task = *task,
-                                 .v1 = v1,
-                                 .refs = 1};
-    fiber_event_init(&s->drained);
+                                 .v1 = v1};
+    reader_stream_init(&s->sse, NULL, stream_free);
     buf_init(&s->owner, SIZE_MAX / 2);
     buf_init(&s->id, SIZE_MAX / 2);
     buf_init(&s->artifact, SIZE_MAX / 2);
     buf_str(&s->owner, r->who.owner);
     buf_str(&s->id, json_text(r->arena, id));
     s->who.owner = s->owner.len ? buf_view(&s->owner) : STR("");
-    http_reply_header(r->http, STR("Cache-Control"), STR("no-store"));
-    http_reply_header(r->http, STR("X-Accel-Buffering"), STR("no"));
-    struct http_stream_ops ops = {
-        .writable = on_writable, .closed = on_closed, .ctx = s, .heartbeat = STR(": heartbeat\n")};
-    s->http = http_reply_stream(r->http, 200, STR("text/event-stream"), &ops);
+    reader_stream_open(&s->sse, r);
     struct event e;
     event_open(&e, s, r->arena, "task");
     api_a2a_write_task(&e.o, task, 0);
@@ -230,23 +189,16 @@ static struct hub_reader_options reader_options(struct api_a2a_stream *s) {
                                        .modes = STREAM_MODES,
                                        .frame = on_frame,
                                        .finished = on_finished,
-                                       .ctx = s};
+                                       .ctx = &s->sse};
 }
 
 void api_a2a_stream_live(struct api_a2a_stream *s) {
     struct hub_reader_options o = reader_options(s);
-    s->reader = hub_reader_live(s->hub, &o);
+    reader_stream_live(&s->sse, s->hub, &o);
 }
 
 int api_a2a_stream_join(struct api_a2a_stream *s, int64_t first_seq, struct err *err) {
     struct hub_reader_options o = reader_options(s);
     struct hub_cursor cursor = {0};
-    s->refs++;
-    int rc = hub_reader_replay(s->hub, &o, first_seq, &cursor, room, &s->reader, err);
-    if (rc < 0 && s->http) {
-        log_event(LOG_ERROR, "stream.replay.failed", err->message, LOG_Z("code", err_name(rc)));
-        http_stream_abort(s->http);
-    }
-    unref(s);
-    return 0; /* the head is sent: nothing more to answer */
+    return reader_stream_replay(&s->sse, s->hub, &o, first_seq, &cursor, err);
 }

@@ -8,80 +8,33 @@
  * what is at or before `since` is not sent. An idle stream is this struct, its reader and the
  * connection. */
 #include "api/protocol_int.h"
-
+#include "api/reader_stream.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "history/log.h"
-#include "http/sse.h"
-
-#define REPLAY_AHEAD_BYTES (256 * 1024)
 
 struct stream {
-    struct http_stream *http; /* NULL once closed */
-    struct hub_reader *reader;
+    struct reader_stream sse;
     struct protocol_events *events;
-    struct fiber_event drained;
-    int refs;
 };
 
-static void unref(struct stream *s) {
-    if (--s->refs > 0)
-        return;
-    protocol_events_free(s->events);
-    mem_free(s);
+static struct stream *of(void *ctx) { return CONTAINER_OF(ctx, struct stream, sse); }
+
+static void stream_free(struct reader_stream *sse) {
+    protocol_events_free(of(sse)->events);
+    mem_free(of(sse));
 }
 
 static bool on_event(void *ctx, str method, str id, str json) {
-    struct stream *s = ctx;
-    struct buf frame;
-    if (!s->http)
-        return false;
-    buf_init(&frame, SIZE_MAX / 2);
-    sse_write(&frame, method, json, id);
-    bool taken = http_stream_write(s->http, buf_view(&frame));
-    buf_deinit(&frame);
-    return taken;
+    return reader_stream_send(ctx, method, json, id);
 }
 
 static bool on_frame(void *ctx, str event, str data, str id) {
-    struct stream *s = ctx;
-    return s->http && protocol_events_frame(s->events, event, data, id, clock_wall_us());
+    struct stream *s = of(ctx);
+    return s->sse.http && protocol_events_frame(s->events, event, data, id, clock_wall_us());
 }
 
-static void on_finished(void *ctx) {
-    struct stream *s = ctx;
-    if (s->http)
-        http_stream_end(s->http);
-}
-
-static void on_writable(struct http_stream *http, void *ctx) {
-    (void)http;
-    struct stream *s = ctx;
-    fiber_event_wake_all(&s->drained);
-}
-
-static void on_closed(struct http_stream *http, void *ctx) {
-    (void)http;
-    struct stream *s = ctx;
-    struct hub_reader *reader = s->reader;
-    s->http = NULL;
-    s->reader = NULL;
-    hub_reader_close(reader);
-    fiber_event_wake_all(&s->drained);
-    unref(s);
-}
-
-static void room(void *ctx) {
-    struct stream *s = ctx;
-    s->refs++;
-    while (s->http && http_stream_pending(s->http) >= REPLAY_AHEAD_BYTES) {
-        http_stream_want(s->http);
-        if (fiber_event_wait(&s->drained, FIBER_NO_DEADLINE) < 0)
-            break;
-    }
-    unref(s);
-}
+static void on_finished(void *ctx) { reader_stream_end(ctx); }
 
 static int replay(struct api_request *r, struct stream *s, struct id thread_id, int64_t first_seq,
                   struct err *err) {
@@ -89,22 +42,10 @@ static int replay(struct api_request *r, struct stream *s, struct id thread_id, 
                                    .modes = PROTOCOL_MODES,
                                    .frame = on_frame,
                                    .finished = on_finished,
-                                   .ctx = s};
+                                   .ctx = &s->sse};
     struct hub_cursor cursor = {0};
-    http_reply_header(r->http, STR("Cache-Control"), STR("no-store"));
-    http_reply_header(r->http, STR("X-Accel-Buffering"), STR("no"));
-    struct http_stream_ops ops = {
-        .writable = on_writable, .closed = on_closed, .ctx = s, .heartbeat = STR(": heartbeat\n")};
-    s->refs++;
-    s->http = http_reply_stream(r->http, 200, STR("text/event-stream"), &ops);
-    int rc =
-        hub_reader_replay(engine_hub(r->engine), &o, first_seq, &cursor, room, &s->reader, err);
-    if (rc < 0 && s->http) {
-        log_event(LOG_ERROR, "stream.replay.failed", err->message, LOG_Z("code", err_name(rc)));
-        http_stream_abort(s->http);
-    }
-    unref(s);
-    return 0; /* the head is sent: nothing more to answer */
+    reader_stream_open(&s->sse, r);
+    return reader_stream_replay(&s->sse, engine_hub(r->engine), &o, first_seq, &cursor, err);
 }
 
 int api_protocol_stream(struct api_request *r, struct err *err) {
@@ -114,10 +55,9 @@ int api_protocol_stream(struct api_request *r, struct err *err) {
     if (rc < 0)
         return rc;
     struct stream *s = NEW(struct stream);
-    s->refs = 1;
-    fiber_event_init(&s->drained);
+    reader_stream_init(&s->sse, NULL, stream_free);
     struct protocol_events_options o = {
-        .request = r->body, .now_us = clock_wall_us(), .event = on_event, .ctx = s};
+        .request = r->body, .now_us = clock_wall_us(), .event = on_event, .ctx = &s->sse};
     rc = protocol_events_new(&o, &s->events, err);
     if (rc == 0) {
         int64_t since = protocol_events_since(s->events);
@@ -128,7 +68,7 @@ int api_protocol_stream(struct api_request *r, struct err *err) {
             rc = log_last_start(r->store, t.id, from, r->arena, &first_seq, err);
     }
     if (rc < 0) {
-        unref(s);
+        reader_stream_unref(&s->sse);
         return rc;
     }
     return replay(r, s, t.id, first_seq, err);

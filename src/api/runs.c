@@ -175,16 +175,7 @@ int api_run_create_stateless(struct api_request *r, struct err *err) {
 static void on_stream_accepted(void *ctx, struct live_run *run) {
     struct api_request *r = ctx;
     run_headers(r, live_run_row(run), "stream");
-    struct run_stream *s = run_stream_open(r);
-    if (live_run_cancel_on_disconnect(run))
-        run_stream_watch(s, live_run_id(run));
-    struct hub_reader_options o = {.thread_id = live_run_thread(run),
-                                   .run_id = live_run_id(run),
-                                   .modes = live_run_modes(run),
-                                   .frame = run_stream_frame,
-                                   .finished = run_stream_finished,
-                                   .ctx = s};
-    *run_stream_reader(s) = hub_reader_live(engine_hub(r->engine), &o);
+    run_stream_live(r, run);
 }
 
 static int stream(struct api_request *r, bool thread, struct err *err) {

@@ -45,16 +45,8 @@ MUST_CHECK int run_join(struct api_request *r, struct id thread_id, struct id ru
 /* cancel_on_disconnect of the query; whoever may only read ends no runs. */
 bool api_cancels_on_disconnect(const struct api_request *r);
 
-/* A server-sent event stream with its reader; frees itself when the stream is closed. */
-struct run_stream;
-struct run_stream *run_stream_open(struct api_request *r);
-bool run_stream_frame(void *stream, str event, str data, str id);
-void run_stream_finished(void *stream);
-/* Suspends the replaying handler while the client is behind. */
-MAY_SUSPEND void run_stream_room(void *stream);
-struct hub_reader **run_stream_reader(struct run_stream *s);
-/* Cancels the run when the client goes before its end. */
-void run_stream_watch(struct run_stream *s, struct id run_id);
+/* Answers with the events of a run that was just accepted. */
+void run_stream_live(struct api_request *r, const struct live_run *run);
 
 /* Keys of feedback stand in addresses as they are: letters, digits, _ and -. */
 bool run_feedback_key_is_valid(str key);

@@ -1,43 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* runs_stream.c - readers of a thread's log as server-sent events.
+/* runs_stream.c - runs and threads as server-sent events, from now on or from a cursor.
  *
- *   handler: head sent ─▶ reader live (or replay on the handler's fiber, then live) ─▶ handler ends
- *   hub: frame ─▶ stream buffer ─▶ socket           run ended ─▶ finished ─▶ stream ends
- *   client gone ─▶ closed ─▶ reader closed, run cancelled if it was asked to
- *
- * An idle stream is this struct, its reader and the connection; no fiber. Frames are copied into
- * the connection's bounded buffer; a client that does not take them is cut and can resume by
- * cursor. */
+ *   run ended ─▶ finished ─▶ stream ends
+ *   client gone ─▶ run cancelled if it was asked to */
+#include "api/reader_stream.h"
 #include "api/runs_int.h"
-
 #include "base/log.h"
 #include "base/mem.h"
-#include "http/sse.h"
-
-#define REPLAY_AHEAD_BYTES (256 * 1024)
 
 struct run_stream {
-    struct http_stream *http; /* NULL once closed */
-    struct hub_reader *reader;
+    struct reader_stream sse;
     struct engine *engine;
     struct id watched; /* the run that is cancelled on disconnect; nil: none */
     struct rt *rt;
-    struct fiber_event drained;
     bool ended;
-    int refs; /* the stream, and a replay under way */
 };
 
-static void stream_unref(struct run_stream *s) {
-    if (--s->refs > 0)
-        return;
-    mem_free(s);
-}
+static struct run_stream *of(void *ctx) { return CONTAINER_OF(ctx, struct run_stream, sse); }
 
-static void on_writable(struct http_stream *http, void *ctx) {
-    (void)http;
-    struct run_stream *s = ctx;
-    fiber_event_wake_all(&s->drained);
-}
+static void stream_free(struct reader_stream *sse) { mem_free(of(sse)); }
 
 static void cancel_fiber(void *arg) {
     struct run_stream *s = arg;
@@ -47,76 +28,49 @@ static void cancel_fiber(void *arg) {
                            STR("the client disconnected"), false, &err);
     if (rc < 0 && rc != ERR_CONFLICT)
         log_event(LOG_WARN, "run.cancel.failed", err.message, LOG_Z("code", err_name(rc)));
-    stream_unref(s);
+    reader_stream_unref(&s->sse);
 }
 
-static void on_closed(struct http_stream *http, void *ctx) {
-    (void)http;
-    struct run_stream *s = ctx;
-    s->http = NULL;
-    struct hub_reader *reader = s->reader;
-    s->reader = NULL;
-    hub_reader_close(reader);
-    fiber_event_wake_all(&s->drained);
-    if (!id_is_nil(s->watched) && !s->ended) {
-        s->refs++;
-        if (!fiber_spawn(s->rt, "run.cancel", cancel_fiber, s, NULL))
-            stream_unref(s);
-    }
-    stream_unref(s);
+static void stream_closed(struct reader_stream *sse) {
+    struct run_stream *s = of(sse);
+    if (id_is_nil(s->watched) || s->ended)
+        return;
+    reader_stream_ref(sse);
+    if (!fiber_spawn(s->rt, "run.cancel", cancel_fiber, s, NULL))
+        reader_stream_unref(sse);
 }
 
-struct run_stream *run_stream_open(struct api_request *r) {
+static bool on_frame(void *ctx, str event, str data, str id) {
+    return reader_stream_send(ctx, event, data, id);
+}
+
+static void on_finished(void *ctx) {
+    of(ctx)->ended = true;
+    reader_stream_end(ctx);
+}
+
+/* watched: the run that is cancelled when the client goes before its end; nil: none. */
+static struct run_stream *stream_open(struct api_request *r, struct id watched) {
     struct run_stream *s = NEW(struct run_stream);
     s->rt = fiber_rt();
     s->engine = r->engine;
-    s->refs = 1;
-    fiber_event_init(&s->drained);
-    http_reply_header(r->http, STR("Cache-Control"), STR("no-store"));
-    http_reply_header(r->http, STR("X-Accel-Buffering"), STR("no"));
-    struct http_stream_ops ops = {
-        .writable = on_writable, .closed = on_closed, .ctx = s, .heartbeat = STR(": heartbeat\n")};
-    s->http = http_reply_stream(r->http, 200, STR("text/event-stream"), &ops);
+    s->watched = watched;
+    reader_stream_init(&s->sse, stream_closed, stream_free);
+    reader_stream_open(&s->sse, r);
     return s;
 }
 
-bool run_stream_frame(void *stream, str event, str data, str id) {
-    struct run_stream *s = stream;
-    if (!s->http)
-        return false;
-    struct buf b;
-    buf_init(&b, SIZE_MAX / 2);
-    sse_write(&b, event, data, id);
-    bool taken = http_stream_write(s->http, buf_view(&b));
-    buf_deinit(&b);
-    return taken;
+void run_stream_live(struct api_request *r, const struct live_run *run) {
+    struct id id = live_run_id(run);
+    struct run_stream *s = stream_open(r, live_run_cancel_on_disconnect(run) ? id : ID_NIL);
+    struct hub_reader_options o = {.thread_id = live_run_thread(run),
+                                   .run_id = id,
+                                   .modes = live_run_modes(run),
+                                   .frame = on_frame,
+                                   .finished = on_finished,
+                                   .ctx = &s->sse};
+    reader_stream_live(&s->sse, engine_hub(r->engine), &o);
 }
-
-void run_stream_finished(void *stream) {
-    struct run_stream *s = stream;
-    s->ended = true;
-    if (s->http)
-        http_stream_end(s->http);
-}
-
-void run_stream_room(void *stream) {
-    struct run_stream *s = stream;
-    if (!s->http || http_stream_pending(s->http) < REPLAY_AHEAD_BYTES)
-        return;
-    s->refs++;
-    while (s->http && http_stream_pending(s->http) >= REPLAY_AHEAD_BYTES) {
-        http_stream_want(s->http);
-        if (fiber_event_wait(&s->drained, FIBER_NO_DEADLINE) < 0)
-            break;
-    }
-    stream_unref(s);
-}
-
-struct hub_reader **run_stream_reader(struct run_stream *s) {
-    return &s->reader;
-}
-
-void run_stream_watch(struct run_stream *s, struct id run_id) { s->watched = run_id; }
 
 /* --- joining --- */
 
@@ -129,24 +83,14 @@ struct join {
 };
 
 static int join(struct api_request *r, const struct join *j, struct err *err) {
-    struct run_stream *s = run_stream_open(r);
-    if (j->watch)
-        run_stream_watch(s, j->run_id);
+    struct run_stream *s = stream_open(r, j->watch ? j->run_id : ID_NIL);
     struct hub_reader_options o = {.thread_id = j->thread_id,
                                    .run_id = j->run_id,
                                    .modes = j->modes,
-                                   .frame = run_stream_frame,
-                                   .finished = run_stream_finished,
-                                   .ctx = s};
-    s->refs++;
-    int rc = hub_reader_replay(engine_hub(r->engine), &o, j->first_seq, &j->cursor, run_stream_room,
-                               run_stream_reader(s), err);
-    if (rc < 0 && s->http) {
-        log_event(LOG_ERROR, "stream.replay.failed", err->message, LOG_Z("code", err_name(rc)));
-        http_stream_abort(s->http); /* the client comes back with its cursor */
-    }
-    stream_unref(s);
-    return 0; /* the head is sent: nothing more to answer */
+                                   .frame = on_frame,
+                                   .finished = on_finished,
+                                   .ctx = &s->sse};
+    return reader_stream_replay(&s->sse, engine_hub(r->engine), &o, j->first_seq, &j->cursor, err);
 }
 
 static unsigned query_modes(struct api_request *r, const char *name, unsigned fallback, int *rc,
@@ -175,8 +119,7 @@ static int read_cursor(struct api_request *r, struct hub_cursor *out, bool *give
     return 0;
 }
 
-int run_join_stream(struct api_request *r, struct id thread_id, struct id run_id,
-                    struct err *err) {
+int run_join_stream(struct api_request *r, struct id thread_id, struct id run_id, struct err *err) {
     struct run run;
     struct join j = {.run_id = run_id};
     bool given;
