@@ -13,6 +13,7 @@
  * Errors are of JSON-RPC with status 200, but for an unknown assistant and for what concerns
  * credentials. */
 #include "api/a2a_int.h"
+#include "api/agent_views.h"
 #include "api/runs_int.h"
 #include "base/clock.h"
 
@@ -39,32 +40,27 @@ static int fail(const struct call *c, int rc, const struct err *err) {
     return rc;
 }
 
-static int reply_task(struct call *c, bool wrapped, int64_t history) {
-    struct json_writer w = api_json(c->r);
-    struct api_a2a_writer o = {&w, c->r->arena, c->v1};
-    rpc_open(&w, c->id);
+/* wrapped: as the answer to a message, which version 1 names. */
+static void write_task(const struct call *c, struct json_writer *w, bool wrapped, int64_t history) {
+    struct api_a2a_writer o = {w, c->r->arena, c->v1};
+    rpc_open(w, c->id);
     if (wrapped && c->v1) {
-        jw_object(&w);
-        jw_key(&w, "task");
+        jw_object(w);
+        jw_key(w, "task");
     }
     api_a2a_write_task(&o, &c->task, history);
     if (wrapped && c->v1)
-        jw_object_end(&w);
-    rpc_close(&w);
+        jw_object_end(w);
+    rpc_close(w);
+}
+
+static int reply_task(struct call *c, bool wrapped, int64_t history) {
+    struct json_writer w = api_json(c->r);
+    write_task(c, &w, wrapped, history);
     return api_reply_json(c->r, 200);
 }
 
 /* --- what a message is to the run --- */
-
-static bool has_id(yyjson_val *interrupts, str id) {
-    yyjson_val *item;
-    size_t i, count;
-    yyjson_arr_foreach(interrupts, i, count, item) {
-        if (str_eq(json_str(json_get(item, "id")), id))
-            return true;
-    }
-    return false;
-}
 
 /* {id: value, …} of [{id, value}, …]. */
 static bool write_answers(struct json_writer *w, yyjson_val *interrupts, yyjson_val *resume) {
@@ -76,7 +72,7 @@ static bool write_answers(struct json_writer *w, yyjson_val *interrupts, yyjson_
         str id = json_str(json_get(item, "id"));
         if (!id.len && yyjson_arr_size(interrupts) == 1)
             id = json_str(json_get(yyjson_arr_get_first(interrupts), "id"));
-        known = known && id.len > 0 && has_id(interrupts, id);
+        known = known && api_has_question(interrupts, id);
         jw_key_str(w, id.len ? id : STR(""));
         jw_val(w, json_get(item, "value"));
     }
@@ -145,7 +141,7 @@ static int find_questions(struct call *c, yyjson_val **out, struct err *err) {
     int rc = thread_get(c->r->store, &c->r->who, c->send.thread_id, c->r->arena, &t, err);
     if (rc < 0)
         return rc;
-    *out = api_a2a_interrupts_of(c->r->arena, &t);
+    *out = api_questions_of(c->r->arena, &t);
     if (c->send.resume && !*out)
         return err_set(err, ERR_INVALID, "the task asks nothing");
     return 0;
@@ -184,27 +180,16 @@ static int make_run(struct call *c, bool tokens, yyjson_val **out, struct rpc_er
     else if (!write_command(c, &w, questions, e))
         return 0;
     jw_object_end(&w);
-    if (!buf_ok(w.b))
-        return ERR_TOO_LARGE;
-    return json_parse(c->r->arena, buf_view(w.b), out, err);
+    return api_json_read(c->r, out, err);
 }
 
 /* --- message/send, message/stream --- */
 
 static void write_outcome(void *ctx, struct json_writer *w, const struct run_outcome *outcome) {
     struct call *c = ctx;
-    struct api_a2a_writer o = {w, c->r->arena, c->v1};
     api_a2a_task_of_outcome(c->r->arena, outcome, &c->task);
     c->task.at_us = clock_wall_us();
-    rpc_open(w, c->id);
-    if (c->v1) {
-        jw_object(w);
-        jw_key(w, "task");
-    }
-    api_a2a_write_task(&o, &c->task, c->send.history);
-    if (c->v1)
-        jw_object_end(w);
-    rpc_close(w);
+    write_task(c, w, true, c->send.history);
 }
 
 static void take_run(struct call *c, const struct live_run *run) {

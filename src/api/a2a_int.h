@@ -60,8 +60,6 @@ struct api_a2a_task {
 MUST_CHECK MAY_SUSPEND int api_a2a_task_load(struct store *s, const struct principal *who,
                                              struct id assistant_id, struct api_a2a_task *task,
                                              struct arena *a, struct err *err);
-/* The questions of a thread that waits: [{id, value}, …]. */
-yyjson_val *api_a2a_interrupts_of(struct arena *a, const struct thread *t);
 void api_a2a_task_of_outcome(struct arena *a, const struct run_outcome *o,
                              struct api_a2a_task *task);
 

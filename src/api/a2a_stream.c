@@ -8,6 +8,7 @@
  * what the end shows replaces them. An idle stream is this struct, its reader and the connection;
  * the task goes on when the client leaves. */
 #include "api/a2a_int.h"
+#include "api/agent_views.h"
 #include "api/reader_stream.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -71,23 +72,10 @@ static bool event_send(struct event *e) {
     return taken;
 }
 
-static str text_of(struct arena *a, yyjson_val *content) {
-    yyjson_val *block;
-    size_t i, count;
-    str text = json_str(content);
-    yyjson_arr_foreach(content, i, count, block) {
-        str part = json_str(json_get(block, "text"));
-        if (part.len)
-            text = arena_printf(a, STR_FMT STR_FMT, STR_ARG(text), STR_ARG(part));
-    }
-    return text;
-}
-
 static bool send_chunk(struct api_a2a_stream *s, struct arena *a, yyjson_val *message) {
     struct event e;
-    str id = json_str(json_get(message, "id")), type = json_str(json_get(message, "type"));
-    str text = text_of(a, json_get(message, "content"));
-    if (!id.len || !text.len || !(str_starts(type, STR("AI")) || str_eq(type, STR("ai"))))
+    str id = json_str(json_get(message, "id")), text = api_message_text(a, message);
+    if (!id.len || !text.len || !api_message_is_ai(message))
         return true;
     struct api_a2a_chunk chunk = {id, text, str_eq(id, buf_view(&s->artifact))};
     buf_reset(&s->artifact);

@@ -6,26 +6,8 @@
  *
  * What came of an older run is the last state that it made. */
 #include "api/a2a_int.h"
+#include "api/agent_views.h"
 #include "store/checkpoints.h"
-
-yyjson_val *api_a2a_interrupts_of(struct arena *a, const struct thread *t) {
-    yyjson_val *root, *key, *list, *item, *out = NULL;
-    size_t i, count, j, items;
-    struct buf b;
-    if (t->status != THREAD_INTERRUPTED || json_parse(a, t->interrupts, &root, NULL) < 0)
-        return NULL;
-    buf_init(&b, SIZE_MAX / 2);
-    struct json_writer w = json_writer(&b);
-    jw_array(&w);
-    yyjson_obj_foreach(root, i, count, key, list) {
-        yyjson_arr_foreach(list, j, items, item) { jw_val(&w, item); }
-    }
-    jw_array_end(&w);
-    if (json_parse(a, arena_dup(a, buf_view(&b)), &out, NULL) < 0)
-        out = NULL;
-    buf_deinit(&b);
-    return out;
-}
 
 static enum api_a2a_state state_of(enum run_status status) {
     static const enum api_a2a_state states[] = {
@@ -72,7 +54,7 @@ int api_a2a_task_load(struct store *s, const struct principal *who, struct id as
         return 0;
     rc = load_values(s, task, a, &checkpoint, err);
     if (rc == 0 && task->state == A2A_COMPLETED && id_eq(checkpoint, thread.checkpoint_id))
-        task->interrupts = api_a2a_interrupts_of(a, &thread);
+        task->interrupts = api_questions_of(a, &thread);
     if (task->interrupts)
         task->state = A2A_INPUT_REQUIRED;
     return rc;

@@ -54,6 +54,10 @@ MAY_SUSPEND int api_reply_thread(struct api_request *r, const struct thread *t, 
 /* Deletes the thread or its older states; ERR_CONFLICT when a run of it is live. */
 MUST_CHECK MAY_SUSPEND int api_thread_prune_one(struct api_request *r, struct id id, int strategy,
                                                 struct arena *a, struct err *err);
+/* The same for each of them; answers how many there were. Those that are not there, or whose run is
+ * live, are left. */
+MUST_CHECK MAY_SUSPEND int api_threads_prune(struct api_request *r, const struct id *ids,
+                                             size_t count, int strategy, struct err *err);
 /* Memory for one object's state, reset for each, so that a list's size is bounded by its answer. */
 #define API_STATE_BYTES_MAX (SIZE_MAX / 2)
 

@@ -8,6 +8,7 @@
 #include "api/api_int.h"
 #include "base/base64.h"
 #include "engine/engine.h"
+#include "store/lg_checkpoints.h"
 #include "store/saved_checkpoints.h"
 #include "store/thread_ops.h"
 
@@ -47,8 +48,8 @@ static struct id read_id(struct body *b, const char *key) {
 
 /* pickle is left out: who reads it runs what it says. */
 static bool type_is_known(str type) {
-    static const char *const types[] = {"json",      "msgpack", "bytes",    "bytearray",
-                                        "null",      "empty",   "json+aes", "msgpack+aes",
+    static const char *const types[] = {"json",      "msgpack",      "bytes",    "bytearray",
+                                        "null",      "empty",        "json+aes", "msgpack+aes",
                                         "bytes+aes", "bytearray+aes"};
     for (size_t i = 0; i < ARRAY_COUNT(types); i++)
         if (str_eq(type, str_of(types[i])))
@@ -72,10 +73,6 @@ static void read_typed(struct body *b, const char *key, yyjson_val *from, str *t
     }
 }
 
-static str version_text(struct arena *a, yyjson_val *version) {
-    return yyjson_is_str(version) ? json_str(version) : json_text(a, version);
-}
-
 static void check_versions(struct body *b, yyjson_val *versions) {
     yyjson_val *key, *version;
     size_t i, count;
@@ -87,8 +84,7 @@ static void check_versions(struct body *b, yyjson_val *versions) {
         body_fault(b, "checkpoint", "at most %d channels", CHANNELS_MAX);
     yyjson_obj_foreach(versions, i, count, key, version) {
         if (yyjson_get_len(key) > CHANNEL_BYTES_MAX)
-            body_fault(b, "checkpoint", "a channel's name has at most %d bytes",
-                       CHANNEL_BYTES_MAX);
+            body_fault(b, "checkpoint", "a channel's name has at most %d bytes", CHANNEL_BYTES_MAX);
         else if (!yyjson_is_num(version) &&
                  (!yyjson_is_str(version) || yyjson_get_len(version) > VERSION_BYTES_MAX))
             body_fault(b, "checkpoint", "a version must be a number or a text of up to %d bytes",
@@ -116,7 +112,7 @@ static void read_values(struct body *b, struct saved_checkpoint *c) {
             body_fault(b, "values", "a channel has no version in the checkpoint");
             return;
         }
-        v->version = version_text(b->a, version);
+        v->version = lg_version_text(b->a, version);
         read_typed(b, "values", value, &v->type, &v->bytes);
     }
     c->values = list;
@@ -327,8 +323,7 @@ static int write_page(struct api_request *r, const struct saved_key *keys, size_
         if (r->out.len > SEARCH_BYTES)
             break;
         arena_reset(&each);
-        rc = saved_get(r->store, keys[i].thread_id, keys[i].name_space, keys[i].id, &each, &c,
-                       err);
+        rc = saved_get(r->store, keys[i].thread_id, keys[i].name_space, keys[i].id, &each, &c, err);
         if (rc == 0) {
             c.thread_name = keys[i].thread_name;
             write_saved(&w, &each, &c);
@@ -405,8 +400,8 @@ int api_checkpoint_delete(struct api_request *r, struct err *err) {
     str *run_names = read_names(&b, "run_ids", SAVED_RUN_BYTES_MAX, &runs);
     int rc = body_done(&b, err);
     for (size_t i = 0; rc == 0 && i < threads; i++) {
-        rc = api_thread_prune_one(r, saved_thread_id(&r->who, thread_names[i], &name),
-                                  PRUNE_DELETE, r->arena, err);
+        rc = api_thread_prune_one(r, saved_thread_id(&r->who, thread_names[i], &name), PRUNE_DELETE,
+                                  r->arena, err);
         if (rc == ERR_NOT_FOUND) {
             err_reset(err);
             rc = 0;
@@ -447,31 +442,16 @@ int api_checkpoint_copy(struct api_request *r, struct err *err) {
 
 int api_checkpoint_prune(struct api_request *r, struct err *err) {
     struct body b;
-    size_t count, pruned = 0;
+    size_t count;
     str name;
-    struct arena each;
     body_init(&b, r->arena, r->body);
     str *names = read_names(&b, "thread_ids", THREAD_NAME_BYTES_MAX, &count);
     int strategy = body_enum(&b, "strategy", &PRUNE_STRATEGY_WORDS, PRUNE_KEEP_LATEST);
     int rc = body_done(&b, err);
-    arena_init(&each, SIZE_MAX / 2);
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        arena_reset(&each);
-        rc = api_thread_prune_one(r, saved_thread_id(&r->who, names[i], &name), strategy, &each,
-                                  err);
-        pruned += rc == 0;
-        if (rc == ERR_NOT_FOUND || rc == ERR_CONFLICT) {
-            err_reset(err);
-            rc = 0;
-        }
-    }
-    arena_deinit(&each);
     if (rc < 0)
         return rc;
-    struct json_writer w = api_json(r);
-    jw_object(&w);
-    jw_key(&w, "pruned_count");
-    jw_i64(&w, (int64_t)pruned);
-    jw_object_end(&w);
-    return api_reply_json(r, 200);
+    struct id *ids = ARENA_ARRAY(r->arena, struct id, count + 1);
+    for (size_t i = 0; i < count; i++)
+        ids[i] = saved_thread_id(&r->who, names[i], &name);
+    return api_threads_prune(r, ids, count, strategy, err);
 }

@@ -151,6 +151,12 @@ struct json_writer api_json(struct api_request *r) {
     return json_writer(&r->out);
 }
 
+int api_json_read(struct api_request *r, yyjson_val **out, struct err *err) {
+    if (!buf_ok(&r->out))
+        return ERR_TOO_LARGE;
+    return json_parse(r->arena, buf_view(&r->out), out, err);
+}
+
 static void scratch_return(struct api_request *r) {
     struct api *api = r->api;
     if (r->out.cap > 0 && r->out.cap <= STOCK_BYTES_MAX && api->stock_count < STOCK_COUNT_MAX)

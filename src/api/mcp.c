@@ -252,9 +252,7 @@ static int make_run(struct api_request *r, const struct tool *tool, yyjson_val *
     else
         jw_raw(&w, STR("{}"));
     jw_object_end(&w);
-    if (!buf_ok(w.b))
-        return ERR_TOO_LARGE;
-    return json_parse(r->arena, buf_view(w.b), out, err);
+    return api_json_read(r, out, err);
 }
 
 /* What the caller can mend by calling otherwise. */

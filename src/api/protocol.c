@@ -10,7 +10,7 @@
  * An answer is {"type": "success", id, result, meta} or {"type": "error", id, error, message,
  * meta}, both with status 200; a command that is none is refused with 400. What concerns
  * credentials, and a thread that does not exist, is answered as everywhere else. */
-#include "api/a2a_int.h"
+#include "api/agent_views.h"
 #include "api/protocol_int.h"
 #include "api/runs_int.h"
 #include "store/checkpoints.h"
@@ -113,9 +113,7 @@ static int start(const struct command *c, struct json_writer *w, struct live_run
     struct run_submit s;
     yyjson_val *body;
     jw_object_end(w);
-    if (!buf_ok(w->b))
-        return ERR_TOO_LARGE;
-    int rc = json_parse(c->r->arena, buf_view(w->b), &body, err);
+    int rc = api_json_read(c->r, &body, err);
     if (rc == 0)
         rc = run_submit_fill(c->r, body, &s, err);
     if (rc < 0)
@@ -132,18 +130,8 @@ static int questions(const struct command *c, bool must_exist, struct thread *t,
     if (rc == ERR_NOT_FOUND && !must_exist)
         return 0; /* or another's: then the run is refused */
     if (rc == 0)
-        *out = api_a2a_interrupts_of(c->r->arena, t);
+        *out = api_questions_of(c->r->arena, t);
     return rc;
-}
-
-static bool has_question(yyjson_val *list, str id) {
-    yyjson_val *item;
-    size_t i, count;
-    yyjson_arr_foreach(list, i, count, item) {
-        if (id.len > 0 && str_eq(json_str(json_get(item, "id")), id))
-            return true;
-    }
-    return false;
 }
 
 static bool answers(yyjson_val *list, yyjson_val *input) {
@@ -151,7 +139,7 @@ static bool answers(yyjson_val *list, yyjson_val *input) {
     size_t i, count;
     bool all = yyjson_obj_size(input) > 0;
     yyjson_obj_foreach(input, i, count, key, value) {
-        all = all && has_question(list, json_str(key));
+        all = all && api_has_question(list, json_str(key));
     }
     return all;
 }
@@ -165,6 +153,14 @@ static void write_strategy(const struct command *c, struct json_writer *w) {
         jw_val(w, strategy);
     else
         jw_z(w, "enqueue");
+}
+
+/* A text of the thread's metadata; absent: none. */
+static str word_of(const struct command *c, const struct thread *t, const char *key) {
+    yyjson_val *metadata;
+    return json_parse(c->r->arena, t->metadata, &metadata, NULL) == 0
+               ? json_str(json_get(metadata, key))
+               : STR_NULL;
 }
 
 /* What was known before the run; lets go of it. */
@@ -227,13 +223,13 @@ static bool write_responses(const struct command *c, struct json_writer *w, yyjs
     jw_object(w);
     if (!yyjson_is_arr(list)) {
         str id = json_str(json_get(c->params, "interrupt_id"));
-        known = has_question(asked, id);
+        known = api_has_question(asked, id);
         jw_key_str(w, known ? id : STR(""));
         jw_raw(w, json_text(c->r->arena, json_get(c->params, "response")));
     }
     yyjson_arr_foreach(list, i, count, item) {
         str id = json_str(json_get(item, "interrupt_id"));
-        known = known && has_question(asked, id);
+        known = known && api_has_question(asked, id);
         jw_key_str(w, known ? id : STR(""));
         jw_raw(w, json_text(c->r->arena, json_get(item, "response")));
     }
@@ -245,15 +241,13 @@ static int input_respond(struct command *c, struct err *err) {
     struct thread t;
     struct live_run *run;
     int64_t before;
-    yyjson_val *asked, *metadata;
+    yyjson_val *asked;
     int rc = api_may_write(c->r, err);
     if (rc == 0)
         rc = questions(c, true, &t, &asked, err);
     if (rc < 0)
         return rc;
-    if (json_parse(c->r->arena, t.metadata, &metadata, NULL) < 0)
-        metadata = NULL;
-    str assistant = json_str(json_get(metadata, "assistant_id"));
+    str assistant = word_of(c, &t, "assistant_id");
     if (!asked || !assistant.len)
         return refuse(c, "no_such_interrupt", STR("the thread asks nothing"));
     struct json_writer w = open_run(c, assistant);
@@ -334,13 +328,10 @@ static int get_tree(struct command *c, struct err *err) {
                                         [THREAD_INTERRUPTED] = "interrupted",
                                         [THREAD_ERROR] = "failed"};
     struct thread t;
-    yyjson_val *metadata;
     int rc = thread_get(c->r->store, &c->r->who, c->thread_id, c->r->arena, &t, err);
     if (rc < 0)
         return rc;
-    if (json_parse(c->r->arena, t.metadata, &metadata, NULL) < 0)
-        metadata = NULL;
-    str graph = json_str(json_get(metadata, "graph_id"));
+    str graph = word_of(c, &t, "graph_id");
     struct json_writer w = open_result(c);
     jw_key(&w, "tree");
     jw_object(&w);

@@ -14,8 +14,8 @@
  *
  * Messages have the namespace of the graph that their node is of. The id of an event is the place
  * of its item in the log and its number within: SEQ.K.N; clients tell by it what they have seen. */
+#include "api/agent_views.h"
 #include "api/protocol_int.h"
-
 #include "base/mem.h"
 #include "base/vec.h"
 
@@ -195,6 +195,11 @@ static size_t segments(str ns) {
     return n;
 }
 
+static str node_of(str segment) {
+    ptrdiff_t colon = str_find_char(segment, ':');
+    return colon < 0 ? segment : str_slice(segment, 0, (size_t)colon);
+}
+
 /* A segment of a filter without ":task" stands for any task of that node. */
 static bool has_prefix(str ns, yyjson_val *prefix) {
     yyjson_val *item;
@@ -203,9 +208,8 @@ static bool has_prefix(str ns, yyjson_val *prefix) {
         str wanted = json_str(item), part;
         if (!next_segment(&ns, &part))
             return false;
-        ptrdiff_t colon = str_find_char(part, ':');
-        if (!str_eq(part, wanted) && (str_find_char(wanted, ':') >= 0 || colon < 0 ||
-                                      !str_eq(str_slice(part, 0, (size_t)colon), wanted)))
+        bool whole = str_find_char(wanted, ':') >= 0;
+        if (!str_eq(whole ? part : node_of(part), wanted))
             return false;
     }
     return true;
@@ -462,24 +466,12 @@ static void add_tool(struct protocol_events *p, struct open_message *m, int64_t 
     }
 }
 
-static str text_of(struct arena *a, yyjson_val *content) {
-    yyjson_val *block;
-    size_t i, count;
-    str text = json_str(content);
-    yyjson_arr_foreach(content, i, count, block) {
-        str part = json_str(json_get(block, "text"));
-        if (part.len)
-            text = arena_printf(a, STR_FMT STR_FMT, STR_ARG(text), STR_ARG(part));
-    }
-    return text;
-}
-
 /* A message comes in chunks, or whole: then its calls are complete and no chunks. */
 static void add_chunk(struct protocol_events *p, struct open_message *m, yyjson_val *chunk) {
     yyjson_val *call, *chunks = json_get(chunk, "tool_call_chunks");
     yyjson_val *usage = json_get(chunk, "usage_metadata");
     size_t i, count;
-    str text = text_of(&p->frame, json_get(chunk, "content"));
+    str text = api_message_text(&p->frame, chunk);
     str reason = json_str(json_get(json_get(chunk, "response_metadata"), "finish_reason"));
     if (text.len)
         add_text(p, m, text);
@@ -536,15 +528,10 @@ static void finish_message(struct protocol_events *p, size_t index) {
     p->messages.count--;
 }
 
-static bool is_ai(yyjson_val *message) {
-    str type = json_str(json_get(message, "type"));
-    return str_eq(type, STR("ai")) || str_starts(type, STR("AI"));
-}
-
 static void take_message(struct protocol_events *p, yyjson_val *data, str ns) {
     yyjson_val *chunk = yyjson_arr_get_first(data);
     str id = json_str(json_get(chunk, "id"));
-    if (!id.len || !is_ai(chunk))
+    if (!id.len || !api_message_is_ai(chunk))
         return;
     struct open_message *m = open_message(p, id, ns);
     if (m)
@@ -576,7 +563,7 @@ static void send_tool(struct protocol_events *p, str ns, const char *what, yyjso
 static void message_is_over(struct protocol_events *p, yyjson_val *message, str ns) {
     size_t index;
     str id = json_str(json_get(message, "id"));
-    if (!id.len || !is_ai(message))
+    if (!id.len || !api_message_is_ai(message))
         return;
     if (!find_message(p, id, &index) && !map_get(&p->seen, id)) {
         struct open_message *m = open_message(p, id, ns);
@@ -589,7 +576,7 @@ static void message_is_over(struct protocol_events *p, yyjson_val *message, str 
 static void message_tools(struct protocol_events *p, yyjson_val *message, str ns) {
     yyjson_val *call, *id = json_get(message, "tool_call_id");
     size_t i, count;
-    if (is_ai(message)) {
+    if (api_message_is_ai(message)) {
         yyjson_arr_foreach(json_get(message, "tool_calls"), i, count, call) {
             send_tool(p, ns, "tool-started", json_get(call, "id"), "tool_name",
                       json_get(call, "name"), json_get(call, "args"));
@@ -660,11 +647,6 @@ static void take_checkpoint(struct protocol_events *p, yyjson_val *data, str ns)
     jw_str(&e.w, json_str(json_get(metadata, "source")));
     jw_object_end(&e.w);
     event_close(&e);
-}
-
-static str node_of(str segment) {
-    ptrdiff_t colon = str_find_char(segment, ':');
-    return colon < 0 ? segment : str_slice(segment, 0, (size_t)colon);
 }
 
 static str last_segment(str ns) {

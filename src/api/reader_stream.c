@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader_stream.c - a reader of a thread's log, as an answer of server-sent events. */
+/* reader_stream.c - a reader of a thread's log, as an answer of server-sent events.
+ *
+ * Whatever may suspend holds a reference, for the client can go meanwhile: then http is NULL, and
+ * so is the reader. What the client has not taken of a replay bounds how far the replay is ahead.
+ */
 #include "api/reader_stream.h"
 
 #include "base/log.h"

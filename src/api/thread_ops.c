@@ -140,14 +140,11 @@ int api_thread_prune_one(struct api_request *r, struct id id, int strategy, stru
 }
 
 /* What is not there, is somebody else's or has a live run is left out of the count. */
-int api_thread_prune(struct api_request *r, struct err *err) {
-    struct body b;
-    size_t count, pruned = 0;
-    body_init(&b, r->arena, r->body);
-    struct id *ids = prune_ids(&b, &count);
-    int strategy = body_enum(&b, "strategy", &PRUNE_STRATEGY_WORDS, PRUNE_DELETE);
-    int rc = body_done(&b, err);
+int api_threads_prune(struct api_request *r, const struct id *ids, size_t count, int strategy,
+                      struct err *err) {
     struct arena each;
+    size_t pruned = 0;
+    int rc = 0;
     arena_init(&each, SIZE_MAX / 2);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         arena_reset(&each);
@@ -167,4 +164,14 @@ int api_thread_prune(struct api_request *r, struct err *err) {
     jw_i64(&w, (int64_t)pruned);
     jw_object_end(&w);
     return api_reply_json(r, 200);
+}
+
+int api_thread_prune(struct api_request *r, struct err *err) {
+    struct body b;
+    size_t count;
+    body_init(&b, r->arena, r->body);
+    struct id *ids = prune_ids(&b, &count);
+    int strategy = body_enum(&b, "strategy", &PRUNE_STRATEGY_WORDS, PRUNE_DELETE);
+    int rc = body_done(&b, err);
+    return rc < 0 ? rc : api_threads_prune(r, ids, count, strategy, err);
 }

@@ -37,25 +37,11 @@ static bool ids_have(const struct ids *ids, str id) {
     return false;
 }
 
-/* What is asked and not answered yet, in order. */
-static struct ids waiting_ids(struct frame *f) {
-    struct arena *a = &f->run->arena;
-    size_t most = pending_interrupt_count(&f->pending);
-    struct ids ids = {.list = ARENA_ARRAY(a, str, most + 1)};
-    for (size_t i = 0; i < f->pending.count; i++) {
-        const struct checkpoint_write *w = &f->pending.list[i];
-        yyjson_val *list, *item;
-        size_t k, n;
-        if (w->idx != WRITE_INTERRUPT || pending_has_ended(&f->pending, w->task_id) ||
-            json_parse(a, w->value, &list, NULL) < 0)
-            continue;
-        if (!yyjson_is_arr(list) && ids.count < most)
-            ids.list[ids.count++] = json_str(json_get(list, "id"));
-        yyjson_arr_foreach(list, k, n, item) {
-            if (ids.count < most)
-                ids.list[ids.count++] = json_str(json_get(item, "id"));
-        }
-    }
+/* Of what is asked and not answered yet, in order. */
+static struct ids waiting_ids(struct arena *a, yyjson_val *const *questions, size_t count) {
+    struct ids ids = {.list = ARENA_ARRAY(a, str, count + 1), .count = count};
+    for (size_t i = 0; i < count; i++)
+        ids.list[i] = json_str(json_get(questions[i], "id"));
     qsort(ids.list, ids.count, sizeof(str), by_text);
     return ids;
 }
@@ -80,8 +66,8 @@ static void write_ids(struct json_writer *w, const char *key, const struct ids *
     jw_array_end(w);
 }
 
-static void refuse(struct live_run *run, const char *reason, str message,
-                   const struct ids *unknown, const struct ids *waiting) {
+static void refuse(struct live_run *run, const char *reason, str message, const struct ids *unknown,
+                   const struct ids *waiting) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
@@ -99,14 +85,14 @@ static void refuse(struct live_run *run, const char *reason, str message,
     buf_deinit(&b);
 }
 
-#define AMBIGUOUS                                                                               \
-    "When there are multiple pending interrupts, you must specify the interrupt id when " \
+#define AMBIGUOUS                                                                                  \
+    "When there are multiple pending interrupts, you must specify the interrupt id when "          \
     "resuming."
 
 /* As the libraries: one answer that nobody waits for goes on after a breakpoint. */
-static void check(struct frame *f, yyjson_val *resume) {
+static void check(struct frame *f, yyjson_val *resume, struct ids waiting) {
     struct arena *a = &f->run->arena;
-    struct ids waiting = waiting_ids(f), unknown = {0};
+    struct ids unknown = {0};
     if (!is_map(resume)) {
         if (waiting.count > 1)
             refuse(f->run, "ambiguous", STR(AMBIGUOUS), &unknown, &waiting);
@@ -124,15 +110,17 @@ static void check(struct frame *f, yyjson_val *resume) {
 
 int answers_take(struct frame *f, yyjson_val *resume, bool superseded, struct err *err) {
     struct live_run *run = f->run;
+    yyjson_val **questions;
+    size_t count = pending_questions(&f->pending, &run->arena, &questions);
     if (yyjson_get_bool(json_get(run->kwargs, "strict_resume")) && !superseded)
-        check(f, resume);
+        check(f, resume, waiting_ids(&run->arena, questions, count));
     if (run->refusal.p)
         return 0;
     if (is_map(resume) && yyjson_obj_size(resume) > 0) {
         run->resume_map = resume;
         return 0;
     }
-    if (pending_interrupt_count(&f->pending) > 1)
+    if (count > 1)
         return err_set(err, ERR_INVALID, "%s", AMBIGUOUS);
     run->resume_one = resume;
     return 0;

@@ -10,9 +10,13 @@
 
 void frame_init(struct frame *f, struct live_run *run, struct frame *parent,
                 const struct graph_def *def, str ns) {
-    *f = (struct frame){
-        .run = run, .parent = parent, .thread_id = run->row.thread_id, .def = def, .ns = ns,
-        .parents = STR("{}"), .step = -2};
+    *f = (struct frame){.run = run,
+                        .parent = parent,
+                        .thread_id = run->row.thread_id,
+                        .def = def,
+                        .ns = ns,
+                        .parents = STR("{}"),
+                        .step = -2};
     if (parent) {
         str id = id_dashed(&run->arena, parent->checkpoint_id);
         str own = arena_printf(&run->arena, "{\"" STR_FMT "\":\"" STR_FMT "\"}",
@@ -46,10 +50,8 @@ static struct id script_task_id(struct frame *f, const struct planned *t) {
     if (t->send >= 0) {
         jw_str(&w, arena_printf(f->view.arena, "%td", t->send));
     } else {
-        bool edge = f->plan.edges >> t->node & 1;
         jw_array(&w);
-        jw_str(&w, edge ? arena_printf(f->view.arena, "branch:to:" STR_FMT, STR_ARG(name))
-                        : plan_join_of(&f->view, t->node));
+        jw_str(&w, plan_trigger_of(&f->view, &f->plan, t->node));
         jw_array_end(&w);
     }
     jw_array_end(&w);

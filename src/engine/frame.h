@@ -131,7 +131,8 @@ MUST_CHECK int pending_apply_null(struct frame *f, struct err *err);
 /* The writes of tasks that have ended, which their siblings do not see yet. */
 MUST_CHECK int pending_apply_ended(struct frame *f, struct err *err);
 bool pending_has_null(const struct pending *p, str path);
-size_t pending_interrupt_count(const struct pending *p);
+/* Interrupts ({"id","value"}) that were asked and not answered yet; their number. */
+size_t pending_questions(const struct pending *p, struct arena *a, yyjson_val ***out);
 str interrupt_id(struct arena *a, str ns, size_t answered);
 
 /* entries.c: entries of the log, and the rows of checkpoints */

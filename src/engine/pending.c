@@ -26,17 +26,24 @@ bool pending_has_null(const struct pending *p, str path) {
     return false;
 }
 
-size_t pending_interrupt_count(const struct pending *p) {
-    size_t count = 0;
-    struct arena a;
-    arena_init(&a, SIZE_MAX / 2);
+size_t pending_questions(const struct pending *p, struct arena *a, yyjson_val ***out) {
+    VEC(yyjson_val *) found = {0};
     for (size_t i = 0; i < p->count; i++) {
-        yyjson_val *list;
-        if (p->list[i].idx == WRITE_INTERRUPT && !pending_has_ended(p, p->list[i].task_id) &&
-            json_parse(&a, p->list[i].value, &list, NULL) == 0)
-            count += yyjson_is_arr(list) ? yyjson_arr_size(list) : 1;
+        const struct checkpoint_write *w = &p->list[i];
+        yyjson_val *list, *item;
+        size_t k, n;
+        if (w->idx != WRITE_INTERRUPT || pending_has_ended(p, w->task_id) ||
+            json_parse(a, w->value, &list, NULL) < 0)
+            continue;
+        if (!yyjson_is_arr(list))
+            vec_push(&found, list);
+        yyjson_arr_foreach(list, k, n, item) vec_push(&found, item);
     }
-    arena_deinit(&a);
+    size_t count = found.count;
+    *out = ARENA_ARRAY(a, yyjson_val *, count + 1);
+    if (count)
+        memcpy(*out, found.p, count * sizeof(**out));
+    vec_deinit(&found);
     return count;
 }
 
@@ -73,8 +80,8 @@ static void read_write(struct reading *r, const struct checkpoint_write *row) {
     if (str_eq(row->channel, STR("__pregel_tasks"))) {
         read_send(r, row->value);
     } else if (str_starts(row->channel, STR(BRANCH))) {
-        int node = graph_node_find(
-            r->view->graph, str_slice(row->channel, sizeof(BRANCH) - 1, row->channel.len));
+        int node = graph_node_find(r->view->graph,
+                                   str_slice(row->channel, sizeof(BRANCH) - 1, row->channel.len));
         if (node >= 0)
             route_to(&r->route, node);
     } else if (c && !checkpoint_is_hidden(row->channel)) {
@@ -93,8 +100,7 @@ static void read_write(struct reading *r, const struct checkpoint_write *row) {
 
 static void read_task(const struct pending *p, struct id task_id, struct graph_view *view,
                       struct reading *out) {
-    *out = (struct reading){.view = view,
-                            .route = {.arena = view->arena, .graph = view->graph}};
+    *out = (struct reading){.view = view, .route = {.arena = view->arena, .graph = view->graph}};
     for (size_t i = 0; i < p->count; i++)
         if (id_eq(p->list[i].task_id, task_id) && write_is_output(&p->list[i]))
             read_write(out, &p->list[i]);
@@ -251,14 +257,13 @@ static str interrupts_json(struct task *t) {
     struct json_writer w = json_writer(&b);
     jw_array(&w);
     for (size_t i = 0; i < t->interrupts.count; i++)
-        jw_raw(&w,
-               arena_printf(a,
-                            python ? "{\"lc\":2,\"type\":\"constructor\",\"id\":[\"langgraph\","
-                                     "\"types\",\"Interrupt\"],\"kwargs\":{\"id\":\"" STR_FMT
-                                     "\",\"value\":" STR_FMT "}}"
-                                   : "{\"id\":\"" STR_FMT "\",\"value\":" STR_FMT "}",
-                            STR_ARG(t->interrupts.p[i].id),
-                            STR_ARG(stored_form(t->frame, t->interrupts.p[i].value))));
+        jw_raw(&w, arena_printf(a,
+                                python ? "{\"lc\":2,\"type\":\"constructor\",\"id\":[\"langgraph\","
+                                         "\"types\",\"Interrupt\"],\"kwargs\":{\"id\":\"" STR_FMT
+                                         "\",\"value\":" STR_FMT "}}"
+                                       : "{\"id\":\"" STR_FMT "\",\"value\":" STR_FMT "}",
+                                STR_ARG(t->interrupts.p[i].id),
+                                STR_ARG(stored_form(t->frame, t->interrupts.p[i].value))));
     jw_array_end(&w);
     str json = arena_dup(a, buf_view(&b));
     buf_deinit(&b);

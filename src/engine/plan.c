@@ -266,9 +266,10 @@ static void read_sends(struct graph_view *v, struct route *all) {
     }
 }
 
-str plan_join_of(struct graph_view *v, int node) {
+str plan_trigger_of(struct graph_view *v, const struct plan *p, int node) {
     const struct graph_def *g = v->graph;
-    for (size_t i = 0; i < g->join_count; i++)
+    bool edge = p->edges >> node & 1;
+    for (size_t i = 0; !edge && i < g->join_count; i++)
         if (g->joins[i].node == node && join_complete(v, i))
             return plan_join_channel(v->arena, g, &g->joins[i]);
     return arena_printf(v->arena, "branch:to:%s", g->nodes[node].name);

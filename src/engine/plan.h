@@ -50,8 +50,8 @@ void plan_read(struct graph_view *v, yyjson_val *next, struct plan *out);
 void plan_consume(struct graph_view *v);
 /* The channel of a join, "join:A+B:NODE", and of the trigger of a node. */
 str plan_join_channel(struct arena *a, const struct graph_def *g, const struct graph_join *j);
-/* Of a node that no edge leads to: the channel of the join that is complete. */
-str plan_join_of(struct graph_view *v, int node);
+/* What a node is planned by: the channel of its edge, or of the join that is complete. */
+str plan_trigger_of(struct graph_view *v, const struct plan *p, int node);
 /* The triggers of a node in order, its joins included: count, at most join_count + 1. */
 size_t plan_triggers(struct arena *a, const struct graph_def *g, int node, str *out);
 

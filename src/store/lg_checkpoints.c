@@ -159,7 +159,7 @@ static yyjson_val *versions_of(const struct lg_row *lg) {
     return yyjson_is_obj(versions) ? versions : NULL;
 }
 
-static str version_text(struct arena *a, yyjson_val *version) {
+str lg_version_text(struct arena *a, yyjson_val *version) {
     return yyjson_is_str(version) ? json_str(version) : json_text(a, version);
 }
 
@@ -185,7 +185,7 @@ static int read_channel(const struct checkpoint *c, str channel, yyjson_val *ver
     bool marker = inline_value && yyjson_is_true(inline_value);
     ptrdiff_t row = inline_value && !marker
                         ? -1
-                        : blob_row(c->lg->rows, channel, version_text(a, version));
+                        : blob_row(c->lg->rows, channel, lg_version_text(a, version));
     if (row < 0 && inline_value)
         *out = json_text(a, inline_value);
     if (row < 0)

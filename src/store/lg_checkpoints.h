@@ -54,6 +54,8 @@ MUST_CHECK MAY_SUSPEND int lg_legacy_list(struct store *s, struct id thread_id, 
                                           struct arena *a, struct checkpoint **out,
                                           size_t *out_count, struct err *err);
 
+/* A channel's version, a number or a text, as the text that rows have. */
+str lg_version_text(struct arena *a, yyjson_val *version);
 /* Of a checkpoint whose values are loaded. */
 struct lg_versions *lg_versions_read(struct arena *a, const struct checkpoint *c);
 

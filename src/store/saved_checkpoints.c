@@ -14,9 +14,9 @@
 #include "store/saved_rows.h"
 #include "store/thread_ttl.h"
 
-#define THREADS_MAX      1000 /* that a search without a thread looks at */
-#define RUN_THREADS_MAX  100  /* of one look */
-#define NAME_KEY         "saver_thread_id"
+#define THREADS_MAX     1000 /* that a search without a thread looks at */
+#define RUN_THREADS_MAX 100  /* of one look */
+#define NAME_KEY        "saver_thread_id"
 
 static const struct id NAMES = {{0x6f, 0x1d, 0x2c, 0x60, 0x8a, 0x35, 0x5e, 0x0b, 0x9c, 0x41, 0x73,
                                  0x1e, 0x52, 0xd4, 0xaf, 0x08}};
@@ -70,10 +70,6 @@ static void touch_add(struct db_batch *b, const struct principal *who,
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
 }
 
-static str version_text(struct arena *a, yyjson_val *version) {
-    return yyjson_is_str(version) ? json_str(version) : json_text(a, version);
-}
-
 /* Without what is ours, or stands elsewhere. */
 static str root_text(const struct saved_checkpoint *c, struct arena *a) {
     struct buf b;
@@ -124,8 +120,7 @@ static int read_base(struct store *s, const struct saved_checkpoint *c, struct a
         if (rc == 0 && rows.row_count == 0)
             return 0;
         if (rc == 0)
-            rc = checkpoint_get(s, c->thread_id, c->name_space, db_id(&rows, 0, 0), a, base,
-                                &none);
+            rc = checkpoint_get(s, c->thread_id, c->name_space, db_id(&rows, 0, 0), a, base, &none);
     }
     if (rc == ERR_NOT_FOUND)
         return 0;
@@ -168,7 +163,7 @@ static int native_channels(struct store *s, const struct saved_checkpoint *c, st
             jw_str(&w, v->type);
             jw_object_end(&w);
         } else if (!v && ref && before &&
-                   str_eq(version_text(a, before), version_text(a, version))) {
+                   str_eq(lg_version_text(a, before), lg_version_text(a, version))) {
             jw_key_str(&w, json_str(key));
             jw_val(&w, ref);
         }
@@ -200,8 +195,8 @@ static int native_add(struct store *s, const struct saved_checkpoint *c, yyjson_
                            id_is_nil(c->parent_id) ? DB_NIL : DB_UUID(c->parent_id),
                            has_run ? DB_UUID(run) : DB_NIL,
                            DB_I(yyjson_is_int(step) ? yyjson_get_int(step) : -1),
-                           DB_T(source.p ? source : STR("loop")), DB_T(channels),
-                           DB_T(c->metadata), DB_I(made), DB_T(root_text(c, a))),
+                           DB_T(source.p ? source : STR("loop")), DB_T(channels), DB_T(c->metadata),
+                           DB_I(made), DB_T(root_text(c, a))),
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
     return 0;
 }
@@ -253,9 +248,8 @@ int saved_put(struct store *s, const struct principal *who, const struct saved_c
     return rc < 0 ? rc : commit(s, &b, err);
 }
 
-int saved_put_writes(struct store *s, const struct principal *who,
-                     const struct saved_checkpoint *c, bool replace, struct arena *a,
-                     struct err *err) {
+int saved_put_writes(struct store *s, const struct principal *who, const struct saved_checkpoint *c,
+                     bool replace, struct arena *a, struct err *err) {
     bool lg = s->layout == CHECKPOINTS_LANGGRAPH;
     struct db_batch b;
     db_batch_init(&b, a);
@@ -281,7 +275,8 @@ int saved_put_writes(struct store *s, const struct principal *who,
 
 /* --- reading --- */
 
-static int by_path(const struct saved_write *x, const struct saved_write *y) {
+static int by_path(const void *one, const void *other) {
+    const struct saved_write *x = one, *y = other;
     int c = str_cmp(x->task_path, y->task_path);
     if (c == 0)
         c = str_cmp(x->task_id, y->task_id);
@@ -289,8 +284,6 @@ static int by_path(const struct saved_write *x, const struct saved_write *y) {
         c = (x->idx > y->idx) - (x->idx < y->idx);
     return c;
 }
-
-static int compare_writes(const void *x, const void *y) { return by_path(x, y); }
 
 static int read_writes(struct store *s, struct saved_checkpoint *c, struct arena *a,
                        struct err *err) {
@@ -320,7 +313,7 @@ static int read_writes(struct store *s, struct saved_checkpoint *c, struct arena
         if (!saved_decode(a, w->type, w->bytes, &w->bytes))
             return err_set(err, ERR_CORRUPT, "a write of the checkpoint cannot be read");
     }
-    qsort(list, rows.row_count, sizeof(*list), compare_writes);
+    qsort(list, rows.row_count, sizeof(*list), by_path);
     c->writes = list;
     c->write_count = rows.row_count;
     return 0;
@@ -337,8 +330,8 @@ static void take_values(const struct db_rows *rows, struct saved_checkpoint *c, 
     c->values = values;
 }
 
-int saved_get(struct store *s, struct id thread_id, str name_space, struct id id,
-              struct arena *a, struct saved_checkpoint *out, struct err *err) {
+int saved_get(struct store *s, struct id thread_id, str name_space, struct id id, struct arena *a,
+              struct saved_checkpoint *out, struct err *err) {
     struct checkpoint c;
     struct db_rows native;
     int rc = checkpoint_get(s, thread_id, name_space, id, a, &c, err);
@@ -378,13 +371,12 @@ int saved_list(struct store *s, const struct principal *who, const struct saved_
                struct arena *a, struct saved_key **out, size_t *out_count, struct err *err) {
     bool all = id_is_nil(f->thread_id);
     struct db_rows rows;
-    const struct db_value params[] = {
-        all ? DB_T(who->owner) : DB_UUID(f->thread_id),
-        DB_T(f->name_space.p ? f->name_space : STR("")),
-        DB_UUID(id_is_nil(f->before) ? BEYOND : f->before),
-        DB_T(f->metadata.p ? f->metadata : STR("{}")),
-        DB_I(f->limit),
-        DB_I(THREADS_MAX)};
+    const struct db_value params[] = {all ? DB_T(who->owner) : DB_UUID(f->thread_id),
+                                      DB_T(f->name_space.p ? f->name_space : STR("")),
+                                      DB_UUID(id_is_nil(f->before) ? BEYOND : f->before),
+                                      DB_T(f->metadata.p ? f->metadata : STR("{}")),
+                                      DB_I(f->limit),
+                                      DB_I(THREADS_MAX)};
     int rc = db_read(s->db, keys_stmt(s, f), params, all ? 6 : 5, a, &rows, err);
     if (rc < 0)
         return rc;

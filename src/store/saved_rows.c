@@ -23,10 +23,6 @@ bool saved_decode(struct arena *a, str type, str text, str *out_bytes) {
     return base64_decode(a, text, out_bytes);
 }
 
-static str version_text(struct arena *a, yyjson_val *version) {
-    return yyjson_is_str(version) ? json_str(version) : json_text(a, version);
-}
-
 /* 1, '', channel, version, type, blob */
 static int value_row(struct store *s, const struct checkpoint *c, yyjson_val *key,
                      struct db_value *cells, struct arena *a, struct err *err) {
@@ -42,7 +38,7 @@ static int value_row(struct store *s, const struct checkpoint *c, yyjson_val *ke
     if (rows.row_count == 0 || !version || !saved_decode(a, type, db_str(&rows, 0, 0), &bytes))
         return err_set(err, ERR_CORRUPT, "a value of the checkpoint is missing");
     const struct db_value row[COLUMNS] = {DB_I(1),     DB_T(STR("")), DB_T(channel),
-                                          DB_T(version_text(a, version)), DB_T(type),
+                                          DB_T(lg_version_text(a, version)), DB_T(type),
                                           DB_B(bytes), DB_NIL};
     memcpy(cells, row, sizeof(row));
     return 0;
