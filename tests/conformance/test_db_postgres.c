@@ -384,6 +384,23 @@ static void removed_writer_is_back(struct fixture *f) {
     }
 }
 
+/* A writer that registers takes old rows away, and no others. */
+static void old_writers_are_swept(struct fixture *f) {
+    struct err err = {0};
+    struct db_batch b;
+    int code;
+    fixture_sql(f, "DELETE FROM holdfast.writers");
+    fixture_sql(f, "INSERT INTO holdfast.writers (id, epoch, group_no, created_at) "
+                   "SELECT gen_random_uuid(), 7, 1, now() - i * interval '1 day' "
+                   "FROM generate_series(1, 48) i");
+    for (int i = 0; i < 2; i++) { /* the first finds its row gone, the second takes another */
+        insert_once(f, i, &b, &err, &code);
+        CHECK_CODE(code, 0);
+    }
+    fixture_sql(f, "SELECT 1 / (count(*) = 29)::int FROM holdfast.writers WHERE epoch = 7");
+    fixture_sql(f, "SELECT 1 / count(*) FROM holdfast.writers WHERE epoch = 1 AND group_no > 0");
+}
+
 static void kill_server_main(void *arg) {
     struct fixture *f = arg;
     struct db_rows rows;
@@ -427,7 +444,8 @@ TEST(crowd_survives_terminated_backends, 4, 20000)
 TEST(look_ups_survive_terminated_backends, 4, 20000)
 TEST(entries_keep_their_numbers, 3, 20000)
 TEST(removed_writer_is_back, 2, 20000)
-TEST(crowd_survives_a_crash_of_the_server, 4, 20000)
+TEST(old_writers_are_swept, 2, 20000)
+TEST(crowd_survives_a_crash_of_the_server, 4, 60000)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -440,6 +458,7 @@ int main(void) {
         cmocka_unit_test(test_look_ups_survive_terminated_backends),
         cmocka_unit_test(test_entries_keep_their_numbers),
         cmocka_unit_test(test_removed_writer_is_back),
+        cmocka_unit_test(test_old_writers_are_swept),
         cmocka_unit_test(test_crowd_survives_a_crash_of_the_server),
     };
     return cmocka_run_group_tests_name("db_postgres", tests, NULL, NULL);

@@ -13,7 +13,13 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
        set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false);
 
 -- name: writer_register
+-- Takes old rows away, those of processes that ended without a word: a living one that is met gets
+-- another with its next group.
 -- $1 id
+WITH gone AS (
+  DELETE FROM holdfast.writers WHERE id IN (
+    SELECT id FROM holdfast.writers WHERE created_at < now() - interval '30 days'
+    FOR UPDATE SKIP LOCKED))
 INSERT INTO holdfast.writers (id, epoch, group_no) VALUES ($1, 1, 0);
 
 -- name: writer_advance
