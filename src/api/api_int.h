@@ -81,10 +81,6 @@ void api_keyed_add(struct api_request *r, struct db_batch *b, str body, struct i
                    struct id run_id);
 /* What was stored as the answer: to be sent as it is. Absent: nothing was. */
 str api_keyed_answer(const struct api_request *r);
-/* From now on the request's key is that of its part `index`; what was kept for it. Nothing is found
- * when the request has no key. */
-MUST_CHECK int api_keyed_part(struct api_request *r, size_t index, bool *out_found, str *out_body,
-                              struct err *err);
 MUST_CHECK int api_keyed_handle(struct api_request *r, str key, api_handler_fn handler,
                                 struct map *flights, struct err *err);
 
@@ -145,11 +141,23 @@ enum api_run_field {
 extern const struct word_set API_RUN_FIELDS;
 void api_write_run(struct json_writer *w, const struct run *run, unsigned fields);
 
-/* c NULL: a thread that has no state yet. values: JSON object text. */
 /* Where a state is; null for nil. id: of the checkpoint, or of its parent. */
 void api_write_checkpoint(struct json_writer *w, const struct checkpoint *c, struct id id);
-void api_write_state(struct json_writer *w, struct arena *a, const struct checkpoint *c,
-                     str values);
+enum api_state_field {
+    API_STATE_VALUES,
+    API_STATE_NEXT,
+    API_STATE_TASKS,
+    API_STATE_METADATA,
+    API_STATE_CREATED,
+    API_STATE_CHECKPOINT,
+    API_STATE_PARENT,
+    API_STATE_INTERRUPTS
+};
+#define API_STATE_ALL 0xffu
+extern const struct word_set API_STATE_FIELDS;
+/* c NULL: a thread that has no state yet. values: JSON object text. */
+void api_write_state(struct json_writer *w, struct arena *a, const struct checkpoint *c, str values,
+                     unsigned fields);
 void api_write_item(struct json_writer *w, const struct item *item);
 void api_write_labels(struct json_writer *w, str joined); /* "a.b" as ["a","b"] */
 

@@ -236,7 +236,13 @@ int api_assistant_latest(struct api_request *r, struct err *err) {
         return rc;
     struct body b;
     body_init(&b, r->arena, r->body);
-    int64_t version = body_int(&b, "version", (struct body_range){1, INT32_MAX, 0});
+    struct body_range versions = {1, INT32_MAX, 0};
+    int64_t version, of_query;
+    rc = api_query_int(r, "version", versions, &of_query, err);
+    if (rc < 0)
+        return rc;
+    versions.fallback = of_query;
+    version = body_int(&b, "version", versions);
     if (version == 0)
         body_fault(&b, "version", "is required and must be an integer");
     struct assistant out;

@@ -40,6 +40,18 @@ static const struct word RUN_WORDS[] = {
 };
 const struct word_set API_RUN_FIELDS = {RUN_WORDS, ARRAY_COUNT(RUN_WORDS)};
 
+static const struct word STATE_WORDS[] = {
+    {STR("values"), API_STATE_VALUES},
+    {STR("next"), API_STATE_NEXT},
+    {STR("tasks"), API_STATE_TASKS},
+    {STR("metadata"), API_STATE_METADATA},
+    {STR("created_at"), API_STATE_CREATED},
+    {STR("checkpoint"), API_STATE_CHECKPOINT},
+    {STR("parent_checkpoint"), API_STATE_PARENT},
+    {STR("interrupts"), API_STATE_INTERRUPTS},
+};
+const struct word_set API_STATE_FIELDS = {STATE_WORDS, ARRAY_COUNT(STATE_WORDS)};
+
 void api_write_id(struct json_writer *w, struct id id) {
     char text[ID_DASHED_LEN + 2];
     text[0] = text[sizeof(text) - 1] = '"';
@@ -213,31 +225,50 @@ static void write_interrupts(struct json_writer *w, struct arena *a, str tasks) 
     jw_array_end(w);
 }
 
-void api_write_state(struct json_writer *w, struct arena *a, const struct checkpoint *c,
-                     str values) {
+/* What a thread without a state shows. */
+static void write_no_state(struct json_writer *w, unsigned fields) {
+    static const struct {
+        int field;
+        str text;
+    } parts[] = {
+        {API_STATE_VALUES, STR("{}")},    {API_STATE_NEXT, STR("[]")},
+        {API_STATE_TASKS, STR("[]")},     {API_STATE_METADATA, STR("{}")},
+        {API_STATE_CREATED, STR("null")}, {API_STATE_CHECKPOINT, STR("null")},
+        {API_STATE_PARENT, STR("null")},  {API_STATE_INTERRUPTS, STR("[]")},
+    };
+    jw_object(w);
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+        if (!(fields & 1u << parts[i].field))
+            continue;
+        jw_key_str(w, word_text(&API_STATE_FIELDS, parts[i].field));
+        jw_raw(w, parts[i].text);
+    }
+    jw_object_end(w);
+}
+
+void api_write_state(struct json_writer *w, struct arena *a, const struct checkpoint *c, str values,
+                     unsigned fields) {
     if (!c) {
-        jw_raw(w, STR("{\"values\":{},\"next\":[],\"tasks\":[],\"metadata\":{},"
-                      "\"created_at\":null,\"checkpoint\":null,\"parent_checkpoint\":null,"
-                      "\"interrupts\":[]}"));
+        write_no_state(w, fields);
         return;
     }
     jw_object(w);
-    jw_key(w, "values");
-    jw_raw(w, values);
-    jw_key(w, "next");
-    jw_raw(w, c->next);
-    jw_key(w, "tasks");
-    jw_raw(w, c->tasks);
-    jw_key(w, "metadata");
-    jw_raw(w, c->metadata);
-    jw_key(w, "created_at");
-    api_write_time(w, c->created_at);
-    jw_key(w, "checkpoint");
-    api_write_checkpoint(w, c, c->id);
-    jw_key(w, "parent_checkpoint");
-    api_write_checkpoint(w, c, c->parent_id);
-    jw_key(w, "interrupts");
-    write_interrupts(w, a, c->tasks);
+    if (wants(w, fields, API_STATE_VALUES, "values"))
+        jw_raw(w, values);
+    if (wants(w, fields, API_STATE_NEXT, "next"))
+        jw_raw(w, c->next);
+    if (wants(w, fields, API_STATE_TASKS, "tasks"))
+        jw_raw(w, c->tasks);
+    if (wants(w, fields, API_STATE_METADATA, "metadata"))
+        jw_raw(w, c->metadata);
+    if (wants(w, fields, API_STATE_CREATED, "created_at"))
+        api_write_time(w, c->created_at);
+    if (wants(w, fields, API_STATE_CHECKPOINT, "checkpoint"))
+        api_write_checkpoint(w, c, c->id);
+    if (wants(w, fields, API_STATE_PARENT, "parent_checkpoint"))
+        api_write_checkpoint(w, c, c->parent_id);
+    if (wants(w, fields, API_STATE_INTERRUPTS, "interrupts"))
+        write_interrupts(w, a, c->tasks);
     jw_object_end(w);
 }
 

@@ -20,8 +20,7 @@
 #define KEY_BYTES_MAX 255
 
 struct api_keyed {
-    str given;   /* by the client */
-    str key;     /* as the database has it */
+    str key;     /* as the client gave it */
     str request; /* hex digest of what is asked */
     str flight;  /* owner and key */
     str answer;  /* the text that was stored; absent: none */
@@ -60,7 +59,7 @@ static int read_key(struct api_request *r, str text, struct api_keyed *out, stru
     for (size_t i = 0; i < text.len; i++)
         if (text.p[i] < ' ' || text.p[i] > '~')
             return err_set(err, ERR_INVALID, "Idempotency-Key: must be printable ASCII");
-    out->given = out->key = text;
+    out->key = text;
     out->request = request_digest(r);
     out->flight =
         arena_printf(r->arena, STR_FMT "\n" STR_FMT, STR_ARG(text), STR_ARG(r->who.owner));
@@ -114,26 +113,11 @@ static int find(struct api_request *r, bool *out_found, struct idempotency *out,
 static int look(struct api_request *r, struct err *err) {
     struct idempotency i;
     bool found = false;
-    r->keyed->key = r->keyed->given;
     int rc = find(r, &found, &i, err);
     if (rc < 0 || !found)
         return rc;
     rc = answer_again(r, &i, err);
     return rc < 0 ? rc : 1;
-}
-
-/* A part of a request that creates several has a key of its own, which no client can send. */
-int api_keyed_part(struct api_request *r, size_t index, bool *out_found, str *out_body,
-                   struct err *err) {
-    struct idempotency i;
-    *out_found = false;
-    if (!r->keyed)
-        return 0;
-    r->keyed->key = arena_printf(r->arena, STR_FMT "\n%zu", STR_ARG(r->keyed->given), index);
-    int rc = find(r, out_found, &i, err);
-    if (rc == 0 && *out_found)
-        *out_body = i.body;
-    return rc;
 }
 
 int api_keyed_handle(struct api_request *r, str key, api_handler_fn handler, struct map *flights,

@@ -101,6 +101,10 @@ static int read_index(struct body *b, struct item_change *c, struct err *err) {
     return 0;
 }
 
+static bool is_reserved(str name_space) {
+    return str_eq(name_space, STR("langgraph")) || str_starts(name_space, STR("langgraph."));
+}
+
 int items_read_put(const struct store *s, struct body *b, struct item_change *out,
                    struct err *err) {
     struct item_change c = {0};
@@ -114,6 +118,8 @@ int items_read_put(const struct store *s, struct body *b, struct item_change *ou
     int rc = read_index(b, &c, err);
     if (rc == 0)
         rc = items_read_key(b, &c.name_space, &c.key, err);
+    if (rc == 0 && is_reserved(c.name_space)) /* the libraries refuse it, too */
+        rc = err_set(err, ERR_INVALID, "Root label for namespace cannot be \"langgraph\"");
     if (rc == 0)
         *out = c;
     return rc;

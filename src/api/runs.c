@@ -172,22 +172,35 @@ int api_run_create_stateless(struct api_request *r, struct err *err) {
     return create(r, false, err);
 }
 
+struct streaming {
+    struct api_request *r;
+    struct run_namespaces wanted;
+};
+
 static void on_stream_accepted(void *ctx, struct live_run *run) {
-    struct api_request *r = ctx;
-    run_headers(r, live_run_row(run), "stream");
-    run_stream_live(r, run);
+    struct streaming *s = ctx;
+    run_headers(s->r, live_run_row(run), "stream");
+    run_stream_live(s->r, run, &s->wanted);
+}
+
+static void keep_streamed(void *ctx, const struct live_run *run, struct db_batch *b) {
+    struct streaming *s = ctx;
+    keep_run(s->r, run, b);
 }
 
 static int stream(struct api_request *r, bool thread, struct err *err) {
     struct run_submit s;
+    struct streaming streaming = {.r = r};
     int rc = run_submit_read(r, thread, &s, err);
+    if (rc == 0)
+        rc = run_namespaces_read(r, &streaming.wanted, err);
     if (rc < 0)
         return rc;
     s.accepted = on_stream_accepted;
     s.kept = r->keyed != NULL;
     if (r->keyed)
-        s.join_batch = keep_run;
-    s.ctx = r;
+        s.join_batch = keep_streamed;
+    s.ctx = &streaming;
     return engine_submit(r->engine, &s, NULL, err);
 }
 

@@ -45,8 +45,16 @@ MUST_CHECK int run_join(struct api_request *r, struct id thread_id, struct id ru
 /* cancel_on_disconnect of the query; whoever may only read ends no runs. */
 bool api_cancels_on_disconnect(const struct api_request *r);
 
+/* The query's `namespace`: graphs of the run whose events are wanted; count 0: all. */
+struct run_namespaces {
+    str *names;
+    size_t count;
+};
+MUST_CHECK int run_namespaces_read(struct api_request *r, struct run_namespaces *out,
+                                   struct err *err);
 /* Answers with the events of a run that was just accepted. */
-void run_stream_live(struct api_request *r, const struct live_run *run);
+void run_stream_live(struct api_request *r, const struct live_run *run,
+                     const struct run_namespaces *wanted);
 
 /* Keys of feedback stand in addresses as they are: letters, digits, _ and -. */
 bool run_feedback_key_is_valid(str key);

@@ -2,9 +2,8 @@
 /* runs_many.c - several runs by one request: a batch of stateless ones, cancelling by status or by
  * ids; and what people think of a run.
  *
- * The runs of a batch are read before the first is accepted; then each is a submission of its own,
- * so one that is refused (the queue is full) leaves those before it running. With an
- * Idempotency-Key the same request goes on from there. */
+ * A batch is accepted as a whole or not at all: the first fault of one run, or a queue without room
+ * for all, refuses the request and nothing of it is stored (engine/submit_many.c). */
 #include "api/api_int.h"
 #include "api/runs_int.h"
 
@@ -15,68 +14,49 @@
 
 /* --- a batch --- */
 
-static void keep_item(void *ctx, const struct live_run *run, struct db_batch *b) {
-    struct api_request *r = ctx;
-    struct buf text;
-    buf_init(&text, SIZE_MAX / 2);
-    struct json_writer w = json_writer(&text);
-    api_write_run(&w, live_run_row(run), API_RUN_ALL);
-    api_keyed_add(r, b, arena_dup(r->arena, buf_view(&text)), live_run_thread(run),
-                  live_run_id(run));
-    buf_deinit(&text);
+struct batch {
+    struct api_request *r;
+    struct live_run **runs;
+    size_t count;
+};
+
+static void write_runs(const struct batch *b, struct json_writer *w) {
+    jw_array(w);
+    for (size_t i = 0; i < b->count; i++)
+        api_write_run(w, live_run_row(b->runs[i]), API_RUN_ALL);
+    jw_array_end(w);
 }
 
-/* The row of the item's run, as text. */
-static int submit_item(struct api_request *r, struct run_submit *s, size_t index, str *out,
-                       struct err *err) {
-    bool found = false;
-    struct live_run *run;
-    int rc = api_keyed_part(r, index, &found, out, err);
-    if (rc < 0 || found)
-        return rc;
-    s->ctx = r;
-    s->join_batch = r->keyed ? keep_item : NULL;
-    rc = engine_submit(r->engine, s, &run, err);
-    if (rc < 0)
-        return rc;
-    *out = api_keyed_answer(r);
-    if (!out->p) {
-        struct buf text;
-        buf_init(&text, SIZE_MAX / 2);
-        struct json_writer w = json_writer(&text);
-        api_write_run(&w, live_run_row(run), API_RUN_ALL);
-        *out = arena_dup(r->arena, buf_view(&text));
-        buf_deinit(&text);
-    }
-    live_run_unref(run);
-    return 0;
+/* What the answer will be, kept by the batch that creates the runs. */
+static void keep_runs(void *ctx, struct db_batch *b) {
+    const struct batch *batch = ctx;
+    struct json_writer w = api_json(batch->r);
+    write_runs(batch, &w);
+    api_keyed_add(batch->r, b, arena_dup(batch->r->arena, buf_view(w.b)), ID_NIL, ID_NIL);
 }
 
 int api_run_batch(struct api_request *r, struct err *err) {
     yyjson_val *list = r->body, *item;
-    size_t i, count = yyjson_arr_size(list);
+    size_t i, n, count = yyjson_arr_size(list);
     if (!yyjson_is_arr(list) || count == 0 || count > BATCH_COUNT_MAX)
         return err_set(err, ERR_INVALID, "body: must be an array of 1 to %d runs", BATCH_COUNT_MAX);
     struct run_submit *submits = ARENA_ARRAY(r->arena, struct run_submit, count);
-    str *rows = ARENA_ARRAY(r->arena, str, count);
+    struct batch batch = {r, ARENA_ARRAY(r->arena, struct live_run *, count), count};
     int rc = 0;
-    yyjson_arr_foreach(list, i, count, item) {
+    yyjson_arr_foreach(list, i, n, item) {
         r->body = item;
-        rc = rc < 0 ? rc : run_submit_read(r, false, &submits[i], err);
+        rc = run_submit_read(r, false, &submits[i], err);
         if (rc < 0)
-            break;
+            return err_context(err, "run %zu", i);
     }
-    if (rc < 0)
-        (void)err_context(err, "run %zu", i);
-    for (size_t k = 0; rc == 0 && k < count; k++)
-        rc = submit_item(r, &submits[k], k, &rows[k], err);
+    rc = engine_submit_many(r->engine, submits, count, r->keyed ? keep_runs : NULL, &batch,
+                            batch.runs, err);
     if (rc < 0)
         return rc;
     struct json_writer w = api_json(r);
-    jw_array(&w);
-    for (size_t k = 0; k < count; k++)
-        jw_raw(&w, rows[k]);
-    jw_array_end(&w);
+    write_runs(&batch, &w);
+    for (i = 0; i < count; i++)
+        live_run_unref(batch.runs[i]);
     return api_reply_json(r, 200);
 }
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* runs_stream.c - runs and threads as server-sent events, from now on or from a cursor.
  *
+ * `namespace` names those graphs of a run whose events are wanted, each without the graphs that it
+ * calls ("" is the root): a filter on frames that have their ids already, so that a reader may come
+ * back with an id and other namespaces. What tells of the run as a whole passes always.
+ *
  *   run ended ─▶ finished ─▶ stream ends
  *   client gone ─▶ run cancelled if it was asked to */
 #include "api/reader_stream.h"
@@ -8,12 +12,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define NAMESPACES_MAX      64
+#define NAMESPACE_BYTES_MAX 1024
+
 struct run_stream {
     struct reader_stream sse;
     struct engine *engine;
     struct id watched; /* the run that is cancelled on disconnect; nil: none */
     struct rt *rt;
     bool ended;
+    size_t namespace_count; /* 0: all */
+    str namespaces[];       /* the texts lie behind them */
 };
 
 static struct run_stream *of(void *ctx) { return CONTAINER_OF(ctx, struct run_stream, sse); }
@@ -40,8 +49,22 @@ static void stream_closed(struct reader_stream *sse) {
         reader_stream_unref(sse);
 }
 
+static bool is_of_run(str event) {
+    return str_eq(event, STR("metadata")) || str_eq(event, STR("error")) ||
+           str_eq(event, STR("feedback"));
+}
+
+static bool is_wanted(const struct run_stream *s, str event) {
+    ptrdiff_t bar = str_find_char(event, '|');
+    str name_space = bar < 0 ? STR("") : str_slice(event, (size_t)bar + 1, event.len);
+    bool wanted = s->namespace_count == 0 || is_of_run(event);
+    for (size_t i = 0; i < s->namespace_count && !wanted; i++)
+        wanted = str_eq(s->namespaces[i], name_space);
+    return wanted;
+}
+
 static bool on_frame(void *ctx, str event, str data, str id) {
-    return reader_stream_send(ctx, event, data, id);
+    return !is_wanted(of(ctx), event) || reader_stream_send(ctx, event, data, id);
 }
 
 static void on_finished(void *ctx) {
@@ -49,9 +72,38 @@ static void on_finished(void *ctx) {
     reader_stream_end(ctx);
 }
 
+int run_namespaces_read(struct api_request *r, struct run_namespaces *out, struct err *err) {
+    int rc =
+        http_query_list(r->arena, &r->query, "namespace", false, &out->names, &out->count, err);
+    if (rc == 0 && out->count > NAMESPACES_MAX)
+        rc = err_set(err, ERR_INVALID, "namespace: at most %d", NAMESPACES_MAX);
+    for (size_t i = 0; rc == 0 && i < out->count; i++)
+        if (out->names[i].len > NAMESPACE_BYTES_MAX)
+            rc = err_set(err, ERR_INVALID, "namespace: is too long");
+    return rc;
+}
+
+static struct run_stream *stream_new(const struct run_namespaces *wanted) {
+    size_t bytes = 0, count = wanted ? wanted->count : 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += wanted->names[i].len;
+    struct run_stream *s = mem_alloc(sizeof(*s) + count * sizeof(str) + bytes);
+    *s = (struct run_stream){.namespace_count = count};
+    char *text = (char *)&s->namespaces[count];
+    for (size_t i = 0; i < count; i++) {
+        str name = wanted->names[i];
+        s->namespaces[i] = str_n(text, name.len);
+        if (name.len)
+            memcpy(text, name.p, name.len);
+        text += name.len;
+    }
+    return s;
+}
+
 /* watched: the run that is cancelled when the client goes before its end; nil: none. */
-static struct run_stream *stream_open(struct api_request *r, struct id watched) {
-    struct run_stream *s = NEW(struct run_stream);
+static struct run_stream *stream_open(struct api_request *r, struct id watched,
+                                      const struct run_namespaces *wanted) {
+    struct run_stream *s = stream_new(wanted);
     s->rt = fiber_rt();
     s->engine = r->engine;
     s->watched = watched;
@@ -60,9 +112,10 @@ static struct run_stream *stream_open(struct api_request *r, struct id watched) 
     return s;
 }
 
-void run_stream_live(struct api_request *r, const struct live_run *run) {
+void run_stream_live(struct api_request *r, const struct live_run *run,
+                     const struct run_namespaces *wanted) {
     struct id id = live_run_id(run);
-    struct run_stream *s = stream_open(r, live_run_cancel_on_disconnect(run) ? id : ID_NIL);
+    struct run_stream *s = stream_open(r, live_run_cancel_on_disconnect(run) ? id : ID_NIL, wanted);
     struct hub_reader_options o = {.thread_id = live_run_thread(run),
                                    .run_id = id,
                                    .modes = live_run_modes(run),
@@ -79,11 +132,12 @@ struct join {
     unsigned modes;
     int64_t first_seq;
     struct hub_cursor cursor;
+    struct run_namespaces wanted;
     bool watch;
 };
 
 static int join(struct api_request *r, const struct join *j, struct err *err) {
-    struct run_stream *s = stream_open(r, j->watch ? j->run_id : ID_NIL);
+    struct run_stream *s = stream_open(r, j->watch ? j->run_id : ID_NIL, &j->wanted);
     struct hub_reader_options o = {.thread_id = j->thread_id,
                                    .run_id = j->run_id,
                                    .modes = j->modes,
@@ -119,13 +173,61 @@ static int read_cursor(struct api_request *r, struct hub_cursor *out, bool *give
     return 0;
 }
 
+/* The entry of the run that made this checkpoint; 0: none. */
+static int checkpoint_find(struct store *store, const struct run *run, struct id id, int64_t *out,
+                           struct err *err) {
+    struct arena page;
+    struct log_entry *entries;
+    size_t count;
+    int64_t after = run->first_seq;
+    int rc;
+    *out = 0;
+    arena_init(&page, SIZE_MAX / 2);
+    str head = arena_printf(&page, "{\"id\":\"" STR_FMT "\"", STR_ARG(id_dashed(&page, id)));
+    char wanted[64]; /* longer than head; the arena is reset for each page */
+    ASSERT(head.len < sizeof(wanted));
+    memcpy(wanted, head.p, head.len);
+    do {
+        arena_reset(&page);
+        rc = log_read(store, run->thread_id, after, LOG_PAGE_MAX, &page, &entries, &count, err);
+        for (size_t i = 0; rc == 0 && i < count; i++) {
+            const struct log_entry *e = &entries[i];
+            after = e->seq;
+            if (e->kind == LOG_CHECKPOINT && id_eq(e->run_id, run->id) &&
+                str_starts(e->data, str_n(wanted, head.len)))
+                *out = e->seq;
+        }
+    } while (rc == 0 && count == LOG_PAGE_MAX && *out == 0);
+    arena_deinit(&page);
+    return rc;
+}
+
+/* checkpoint_id: the client shows that state already; it gets what comes after it. One that is not
+ * of the run, and no id at all, mean the whole run. */
+static int behind_checkpoint(struct api_request *r, const struct run *run, struct hub_cursor *out,
+                             struct err *err) {
+    str text = http_query_get(&r->query, "checkpoint_id");
+    struct id id;
+    int64_t seq = 0;
+    if (out->seq > 0 || !id_parse(text, &id))
+        return 0;
+    int rc = checkpoint_find(r->store, run, id, &seq, err);
+    if (rc == 0 && seq > 0)
+        *out = (struct hub_cursor){.seq = seq, .frames = INT64_MAX};
+    return rc;
+}
+
 int run_join_stream(struct api_request *r, struct id thread_id, struct id run_id, struct err *err) {
     struct run run;
     struct join j = {.run_id = run_id};
     bool given;
     int rc = run_get(r->store, &r->who, thread_id, run_id, r->arena, &run, err);
     if (rc == 0)
+        rc = run_namespaces_read(r, &j.wanted, err);
+    if (rc == 0)
         rc = read_cursor(r, &j.cursor, &given, err);
+    if (rc == 0)
+        rc = behind_checkpoint(r, &run, &j.cursor, err);
     if (rc < 0)
         return rc;
     yyjson_val *kwargs;

@@ -61,7 +61,8 @@ int api_info(struct api_request *r, struct err *err) {
     jw_z(&w, "holdfast");
     jw_key(&w, "flags");
     jw_raw(&w, STR("{\"assistants\":true,\"crons\":true,\"langsmith\":false,"
-                   "\"langsmith_tracing_replicas\":false,\"strict_resume\":true}"));
+                   "\"langsmith_tracing_replicas\":false,\"strict_resume\":true,"
+                   "\"stream_namespaces\":true}"));
     jw_key(&w, "metadata");
     jw_object(&w);
     jw_key(&w, "database");

@@ -16,7 +16,8 @@
 struct state_view {
     str graph_id; /* of the thread; absent: none */
     bool live, subgraphs;
-    str *select; /* names of values; none: all */
+    unsigned fields; /* of the state */
+    str *select;     /* names of values; none: all */
     size_t select_count;
 };
 
@@ -118,7 +119,8 @@ static int write_state(struct api_request *r, struct json_writer *w, struct aren
         return rc;
     c->next = shown.next;
     c->tasks = shown.tasks;
-    api_write_state(w, a, c, selected(a, shown.values, view));
+    unsigned fields = depth == 0 ? view->fields : API_STATE_ALL;
+    api_write_state(w, a, c, depth == 0 ? selected(a, shown.values, view) : shown.values, fields);
     return buf_ok(&r->out) ? 0 : ERR_TOO_LARGE;
 }
 
@@ -132,18 +134,49 @@ static int reply_state(struct api_request *r, struct checkpoint *c, const struct
     return rc < 0 ? rc : api_reply_json(r, 200);
 }
 
-/* ["values.name", …]: only those of the values. */
+/* What is shown of the state: "next" a member, "values.name" one of the values. */
+static int select_names(struct state_view *view, const str *names, size_t count, struct arena *a,
+                        struct err *err) {
+    unsigned fields = 0;
+    bool whole = false;
+    if (count > SELECT_MAX)
+        return err_set(err, ERR_INVALID, "select: at most %d", SELECT_MAX);
+    view->select = ARENA_ARRAY(a, str, count + 1);
+    view->select_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        int field = API_STATE_VALUES;
+        bool of_values = str_starts(names[i], STR("values."));
+        if (of_values)
+            view->select[view->select_count++] = str_slice(names[i], 7, names[i].len);
+        else if (!word_parse(&API_STATE_FIELDS, names[i], &field))
+            return err_set(err, ERR_INVALID, "select: unknown field " STR_FMT,
+                           STR_ARG(str_slice(names[i], 0, 40)));
+        whole = whole || (!of_values && field == API_STATE_VALUES);
+        fields |= 1u << field;
+    }
+    if (whole)
+        view->select_count = 0;
+    view->fields = fields ? fields : API_STATE_ALL;
+    return 0;
+}
+
 static int select_read(struct api_request *r, struct state_view *view, struct err *err) {
     str *names;
     size_t count;
     int rc = http_query_list(r->arena, &r->query, "select", true, &names, &count, err);
-    if (rc < 0)
-        return rc;
-    view->select = ARENA_ARRAY(r->arena, str, count + 1);
-    for (size_t i = 0; i < count && i < SELECT_MAX; i++)
-        if (str_starts(names[i], STR("values.")))
-            view->select[view->select_count++] = str_slice(names[i], 7, names[i].len);
-    return 0;
+    return rc < 0 ? rc : select_names(view, names, count, r->arena, err);
+}
+
+/* Of a body; without it what the query said stays. */
+static int select_of_body(struct api_request *r, yyjson_val *list, struct state_view *view,
+                          struct err *err) {
+    size_t i, n, count = yyjson_arr_size(list);
+    yyjson_val *name;
+    if (count == 0)
+        return 0;
+    str *names = ARENA_ARRAY(r->arena, str, count);
+    yyjson_arr_foreach(list, i, n, name) names[i] = json_str(name);
+    return select_names(view, names, count, r->arena, err);
 }
 
 static int view_of(struct api_request *r, struct thread *t, struct state_view *view,
@@ -170,7 +203,7 @@ int api_thread_state(struct api_request *r, struct err *err) {
     if (rc == ERR_NOT_FOUND) {
         struct json_writer w = api_json(r);
         err_reset(err);
-        api_write_state(&w, r->arena, NULL, STR_NULL);
+        api_write_state(&w, r->arena, NULL, STR_NULL, view.fields);
         return api_reply_json(r, 200);
     }
     return rc < 0 ? rc : reply_state(r, &c, &view, err);
@@ -222,13 +255,16 @@ int api_thread_state_checkpoint(struct api_request *r, struct err *err) {
     str ns = api_checkpoint_ns_read(&b);
     view.subgraphs = body_bool(&b, "subgraphs", view.subgraphs);
     view.live = id_is_nil(id);
+    yyjson_val *select = body_str_array(&b, "select");
     rc = body_done(&b, err);
+    if (rc == 0)
+        rc = select_of_body(r, select, &view, err);
     if (rc == 0)
         rc = checkpoint_get(r->store, t.id, ns, id, r->arena, &c, err);
     if (rc == ERR_NOT_FOUND && id_is_nil(id)) {
         struct json_writer w = api_json(r);
         err_reset(err);
-        api_write_state(&w, r->arena, NULL, STR_NULL);
+        api_write_state(&w, r->arena, NULL, STR_NULL, view.fields);
         return api_reply_json(r, 200);
     }
     return rc < 0 ? rc : reply_state(r, &c, &view, err);
@@ -246,21 +282,16 @@ struct history {
 static int reply_history(struct api_request *r, const struct history *h, struct err *err) {
     struct thread t;
     struct checkpoint *list;
-    size_t count, i, n;
+    size_t count, i;
     struct state_view view;
-    yyjson_val *name;
     int rc = view_of(r, &t, &view, err);
+    if (rc == 0)
+        rc = select_of_body(r, h->select, &view, err);
     if (rc == 0)
         rc = checkpoint_list(r->store, t.id, h->name_space, h->before, h->metadata, h->limit,
                              r->arena, &list, &count, err);
     if (rc < 0)
         return rc;
-    if (h->select && yyjson_arr_size(h->select))
-        view.select = ARENA_ARRAY(r->arena, str, SELECT_MAX);
-    yyjson_arr_foreach(h->select, i, n, name) {
-        if (view.select_count < SELECT_MAX && str_starts(json_str(name), STR("values.")))
-            view.select[view.select_count++] = str_slice(json_str(name), 7, json_str(name).len);
-    }
     struct arena scratch;
     arena_init(&scratch, API_STATE_BYTES_MAX);
     struct json_writer w = api_json(r);
@@ -289,7 +320,7 @@ int api_thread_history(struct api_request *r, struct err *err) {
 int api_thread_history_search(struct api_request *r, struct err *err) {
     struct body b;
     body_init(&b, r->arena, r->body);
-    struct body_range limits = {1, 1000, HISTORY_LIMIT_DEFAULT};
+    struct body_range limits = {1, 1000, 1}; /* the reference's; clients send theirs */
     struct history h = {
         .metadata = api_filter_read(&b, "metadata"),
         .before = api_checkpoint_id_read(&b, "before"),

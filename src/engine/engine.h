@@ -95,6 +95,13 @@ struct run_submit {
 /* On success *out (may be NULL) is a reference. */
 MUST_CHECK MAY_SUSPEND int engine_submit(struct engine *e, const struct run_submit *s,
                                          struct live_run **out, struct err *err);
+/* A batch of stateless runs: all are accepted by one transaction, or none. accepted and join_batch
+ * of the submissions are not called; join (may be NULL) adds to the batch, when all rows are made.
+ * On success out[i] is a reference. */
+MUST_CHECK MAY_SUSPEND int engine_submit_many(struct engine *e, const struct run_submit *submits,
+                                              size_t count,
+                                              void (*join)(void *ctx, struct db_batch *b),
+                                              void *ctx, struct live_run **out, struct err *err);
 struct live_run *engine_find(struct engine *e,
                              struct id run_id); /* a reference, or NULL: not live */
 void live_run_ref(struct live_run *run);

@@ -6,106 +6,16 @@
  * first log entries, and the run is running when it is accepted. Otherwise the run is stored as
  * pending and waits in its thread's slot. Configuration layers, later ones win: assistant, its
  * context, thread, run, its context, x-* headers, then the server's own keys. */
-#include "engine/engine_int.h"
+#include "engine/submit_int.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "engine/crons.h"
-#include "model/validate.h"
 
 /* How often another worker's run may take the thread just before. */
 #define SLOT_TRIES_MAX 8
 /* When a client that was refused for now may ask again. */
 #define RETRY_AFTER_MS 1000
-
-struct request {
-    unsigned modes;
-    enum multitask_strategy multitask;
-    enum on_completion on_completion;
-    enum on_disconnect on_disconnect;
-    enum if_not_exists if_not_exists;
-    int64_t after_us;
-    bool stateless;
-};
-
-static int read_word(yyjson_val *body, const char *key, const struct word_set *set, int fallback,
-                     int *out, struct err *err) {
-    yyjson_val *v = json_get(body, key);
-    *out = fallback;
-    if (!v || yyjson_is_null(v))
-        return 0;
-    if (word_parse(set, json_str(v), out))
-        return 0;
-    (void)word_refuse(set, err);
-    (void)err_context(err, "%s", key);
-    return ERR_INVALID;
-}
-
-/* Where the run begins: what the request names, or its configuration as libraries have it. */
-static yyjson_val *checkpoint_of(yyjson_val *body) {
-    yyjson_val *at = json_get(body, "checkpoint");
-    yyjson_val *configurable = json_get(json_get(body, "config"), "configurable");
-    if ((!at || yyjson_is_null(at)) && !json_str(json_get(body, "checkpoint_id")).p)
-        return configurable;
-    return at;
-}
-
-static int read_checkpoint(yyjson_val *body, struct err *err) {
-    yyjson_val *checkpoint = json_get(body, "checkpoint");
-    yyjson_val *id = json_get(checkpoint_of(body), "checkpoint_id");
-    struct id parsed;
-    if (!id || yyjson_is_null(id))
-        id = json_get(body, "checkpoint_id");
-    if (checkpoint && !yyjson_is_obj(checkpoint) && !yyjson_is_null(checkpoint))
-        return err_set(err, ERR_INVALID, "checkpoint: must be an object");
-    if (id && !yyjson_is_null(id) && !id_parse(json_str(id), &parsed))
-        return err_set(err, ERR_INVALID, "checkpoint_id: must name a checkpoint");
-    return 0;
-}
-
-static int read_request(struct engine *e, const struct run_submit *s, struct request *out,
-                        struct err *err) {
-    yyjson_val *body = s->body;
-    int multitask, completion, disconnect, missing, durability;
-    int rc = stream_modes_read(json_get(body, "stream_mode"), STREAM_VALUES, &out->modes, err);
-    if (rc == 0)
-        rc = read_word(body, "multitask_strategy", &MULTITASK_STRATEGY_WORDS,
-                       (int)e->o.multitask_default, &multitask, err);
-    if (rc == 0)
-        rc = read_word(body, "on_completion", &ON_COMPLETION_WORDS, ON_COMPLETION_DELETE,
-                       &completion, err);
-    if (rc == 0)
-        rc = read_word(body, "on_disconnect", &ON_DISCONNECT_WORDS, ON_DISCONNECT_CONTINUE,
-                       &disconnect, err);
-    if (rc == 0)
-        rc = read_word(body, "if_not_exists", &IF_NOT_EXISTS_WORDS, IF_NOT_EXISTS_REJECT, &missing,
-                       err);
-    if (rc == 0)
-        rc = read_word(body, "durability", &DURABILITY_WORDS, DURABILITY_ASYNC, &durability, err);
-    if (rc == 0)
-        rc = read_checkpoint(body, err);
-    if (rc < 0)
-        return rc;
-    yyjson_val *after = json_get(body, "after_seconds");
-    if (after && !yyjson_is_null(after)) {
-        double seconds = yyjson_get_num(after);
-        if (!yyjson_is_num(after) || seconds < 0 || seconds > 366.0 * 86400)
-            return err_set(err, ERR_INVALID,
-                           "after_seconds: must be a number between 0 and 31622400");
-        out->after_us = (int64_t)(seconds * 1e6);
-    }
-    out->multitask = (enum multitask_strategy)multitask;
-    out->on_completion = (enum on_completion)completion;
-    out->on_disconnect = (enum on_disconnect)disconnect;
-    out->if_not_exists = (enum if_not_exists)missing;
-    out->stateless = id_is_nil(s->thread_id);
-    return 0;
-}
-
-int engine_check(struct engine *e, const struct run_submit *s, struct err *err) {
-    struct request q = {0};
-    return read_request(e, s, &q, err);
-}
 
 /* --- configuration --- */
 
@@ -120,14 +30,6 @@ static yyjson_val *parse_object(struct arena *a, str text) {
         return NULL;
     return v;
 }
-
-struct merged {
-    str metadata;    /* of the run and, from now on, of the thread */
-    str under, over; /* the parts of it that come before and after the thread's own */
-    str config;      /* of the thread: without the server's own keys */
-    str configurable, run_configurable;
-    str top; /* config without configurable and metadata */
-};
 
 /* Who runs it, in every name that a graph may look under: no client's words stand there. */
 static void write_identity(struct json_writer *w, str owner) {
@@ -216,7 +118,7 @@ static void take_token(struct live_run *run, str configurable) {
 }
 
 static void merge(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
-                  struct merged *out) {
+                  struct run_merged *out) {
     struct arena *a = &run->arena;
     yyjson_val *layers[] = {parse_object(a, ctx->assistant.config),
                             ctx->has_thread ? parse_object(a, ctx->thread.config) : NULL,
@@ -277,7 +179,7 @@ static void write_checkpoint(struct json_writer *w, yyjson_val *at) {
 }
 
 static str kwargs_text(struct live_run *run, const struct run_submit *s,
-                       const struct run_context *ctx, const struct merged *m) {
+                       const struct run_context *ctx, const struct run_merged *m) {
     struct arena *a = &run->arena;
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
@@ -299,7 +201,7 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     jw_raw(&w, without_token(a, context));
     jw_key(&w, "stream_mode");
     stream_modes_write(&w, run->modes);
-    write_checkpoint(&w, checkpoint_of(s->body));
+    write_checkpoint(&w, run_request_checkpoint(s->body));
     static const char *const own[] = {"command", "checkpoint_id", "durability",
                                       "checkpoint_during", "strict_resume"};
     for (size_t i = 0; i < ARRAY_COUNT(own); i++)
@@ -322,6 +224,14 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     str text = arena_dup(a, buf_view(&b));
     buf_deinit(&b);
     return text;
+}
+
+void run_prepare(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
+                 struct run_merged *out) {
+    merge(run, s, ctx, out);
+    run->row.metadata = out->metadata;
+    run->row.kwargs = kwargs_text(run, s, ctx, out);
+    run->row.assistant_id = ctx->assistant.id;
 }
 
 /* sync and async mean the same here: a step is stored before the next one begins. */
@@ -424,6 +334,38 @@ static void begin_is_over(struct live_run *run, int rc) {
         fiber_unpark(LIST_ENTRY(n, struct begin_waiter, node)->fiber);
 }
 
+int run_accept_rows(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
+                    const struct run_merged *m, bool direct, struct db_batch *b, struct err *err) {
+    struct engine *e = run->engine;
+    if (!ctx->has_thread) {
+        struct thread_new n = {run->row.thread_id, m->metadata, m->config, e->store->thread_ttl};
+        thread_insert_add(b, s->who, &n, rt_now_us(e->rt));
+    }
+    run->row.status = direct ? RUN_RUNNING : RUN_PENDING;
+    run->row.attempt = direct ? 1 : 0;
+    int rc = live_run_read_kwargs(run, err);
+    if (rc < 0)
+        return rc;
+    run_insert_add(b, &run->row, run->worker);
+    run->row.status = RUN_PENDING; /* what the client is told: it was just created */
+    return 0;
+}
+
+struct log_entry run_queued_entry(const struct live_run *run) {
+    return (struct log_entry){.run_id = run->row.id,
+                              .kind = LOG_QUEUED,
+                              .at = rt_now_us(run->engine->rt),
+                              .data = STR("{}")};
+}
+
+struct thread_merge run_thread_merge(const struct run_context *ctx, const struct run_merged *m) {
+    return (struct thread_merge){.read = ctx->has_thread ? ctx->thread.metadata : m->metadata,
+                                 .metadata = m->metadata,
+                                 .under = m->under,
+                                 .over = m->over,
+                                 .config = m->config};
+}
+
 struct queue_row {
     const struct live_run *run;
     const struct thread_merge *merge;
@@ -436,42 +378,25 @@ static size_t queue_counter(void *ctx, struct db_batch *b, int64_t count) {
 }
 
 static int commit_new(struct live_run *run, const struct run_submit *s,
-                      const struct run_context *ctx, const struct merged *m, bool direct,
+                      const struct run_context *ctx, const struct run_merged *m, bool direct,
                       struct arena *a, struct err *err) {
     struct engine *e = run->engine;
     struct db_batch b;
     struct begin begin = {0};
-    int64_t now = rt_now_us(e->rt);
-    int rc = 0;
     db_batch_init(&b, a);
-    if (!ctx->has_thread) {
-        struct thread_new n = {run->row.thread_id, m->metadata, m->config, e->store->thread_ttl};
-        thread_insert_add(&b, s->who, &n, now);
-    }
-    run->row.status = direct ? RUN_RUNNING : RUN_PENDING;
-    run->row.attempt = direct ? 1 : 0;
-    rc = live_run_read_kwargs(run, err);
+    int rc = run_accept_rows(run, s, ctx, m, direct, &b, err);
     if (rc < 0)
         return rc;
-    run_insert_add(&b, &run->row, run->worker);
-    run->row.status = RUN_PENDING; /* what the client is told: it was just created */
     if (s->join_batch)
         s->join_batch(s->ctx, run, &b);
     if (direct)
         rc = live_run_begin(run, &ctx->thread, &b, &begin, err);
     else
-        begin = (struct begin){.entries = {{.entry = {.run_id = run->row.id,
-                                                      .kind = LOG_QUEUED,
-                                                      .at = now,
-                                                      .data = STR("{}")}}},
-                               .entry_count = 1};
+        begin =
+            (struct begin){.entries = {{.entry = run_queued_entry(run)}}, .entry_count = 1};
     if (rc < 0)
         return rc;
-    struct thread_merge merge = {.read = ctx->has_thread ? ctx->thread.metadata : m->metadata,
-                                 .metadata = m->metadata,
-                                 .under = m->under,
-                                 .over = m->over,
-                                 .config = m->config};
+    struct thread_merge merge = run_thread_merge(ctx, m);
     struct begin_row row = {run, &merge, ctx->head, run->made_id};
     struct queue_row queued = {run, &merge};
     struct log_counter counter = {queue_counter, &queued};
@@ -509,7 +434,7 @@ static int thread_unknown(struct live_run *run, struct err *err) {
                    STR_ARG(id_dashed(&run->arena, run->row.thread_id)));
 }
 
-static int context_check(const struct run_submit *s, const struct request *q, struct live_run *run,
+int run_context_check(const struct run_submit *s, const struct run_request *q, struct live_run *run,
                          const struct run_context *ctx, struct err *err) {
     if (!ctx->has_assistant)
         return err_set(err, ERR_NOT_FOUND,
@@ -524,7 +449,7 @@ static int context_check(const struct run_submit *s, const struct request *q, st
 
 /* The thread is taken: what the strategy makes of it. owned: it is there and the principal's;
  * otherwise only runs of this process are known to be. */
-static int make_way(struct engine *e, struct id thread_id, const struct request *q, bool owned,
+static int make_way(struct engine *e, struct id thread_id, const struct run_request *q, bool owned,
                     struct err *err) {
     if (q->multitask == MULTITASK_REJECT)
         return err_set(err, ERR_CONFLICT,
@@ -572,11 +497,8 @@ static void step_back(struct live_run *run, struct slot *slot) {
 
 static int accept_known(struct live_run *run, const struct run_submit *s,
                         const struct run_context *ctx, bool direct, struct err *err) {
-    struct merged m;
-    merge(run, s, ctx, &m);
-    run->row.metadata = m.metadata;
-    run->row.kwargs = kwargs_text(run, s, ctx, &m);
-    run->row.assistant_id = ctx->assistant.id;
+    struct run_merged m;
+    run_prepare(run, s, ctx, &m);
     /* The database fills the batch's arena while a run that started early fills its own. */
     struct arena batch;
     arena_init(&batch, RUN_ARENA_BYTES_MAX);
@@ -592,7 +514,7 @@ static int accept_known(struct live_run *run, const struct run_submit *s,
     return rc;
 }
 
-static int accept_run(struct live_run *run, const struct run_submit *s, struct request *q,
+static int accept_run(struct live_run *run, const struct run_submit *s, struct run_request *q,
                       struct err *err) {
     struct engine *e = run->engine;
     struct run_context ctx;
@@ -615,7 +537,7 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
     }
     int rc = run_context_read(e->store, s->who, &key, &run->arena, &ctx, err);
     if (rc == 0)
-        rc = context_check(s, q, run, &ctx, err);
+        rc = run_context_check(s, q, run, &ctx, err);
     if (rc == 0 && busy && !ctx.has_thread && slot_is_foreign(slot, s->who))
         rc = thread_unknown(run, err); /* a stranger makes nobody's runs end */
     bool elsewhere =
@@ -641,8 +563,8 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
     return rc;
 }
 
-static struct live_run *run_of_request(struct engine *e, const struct run_submit *s,
-                                       const struct request *q) {
+struct live_run *run_of_request(struct engine *e, const struct run_submit *s,
+                                       const struct run_request *q) {
     struct live_run *run = live_run_new(e);
     run->modes = q->modes;
     run->temporary = q->stateless && q->on_completion == ON_COMPLETION_DELETE;
@@ -660,8 +582,8 @@ static struct live_run *run_of_request(struct engine *e, const struct run_submit
     return run;
 }
 
-/* An accepted run goes its way. */
-static void let_go(struct live_run *run, const struct request *q) {
+void run_let_go(struct live_run *run, const struct run_request *q) {
+    metric_add(run->engine->metrics.accepted, 1);
     struct engine *e = run->engine;
     bool direct = run->slot->running == run, lost = !id_eq(run->worker, e->worker);
     live_run_enter(run);
@@ -690,17 +612,23 @@ static int refuse_for_now(struct err *err, int code, const char *why) {
     return code;
 }
 
-int engine_submit(struct engine *e, const struct run_submit *s, struct live_run **out,
-                  struct err *err) {
-    struct request q = {0};
-    struct live_run *run;
+int engine_may_accept(const struct engine *e, size_t count, struct err *err) {
     if (e->draining)
         return err_set(err, ERR_UNAVAILABLE, "The server is shutting down");
     if (!engine_is_worker(e))
         return refuse_for_now(err, ERR_UNAVAILABLE, "The database is away");
-    if (e->pending + e->delayed >= e->o.pending_max)
+    if (e->pending + e->delayed + count > e->o.pending_max)
         return refuse_for_now(err, ERR_LIMIT, "Too many runs are waiting");
-    int rc = read_request(e, s, &q, err);
+    return 0;
+}
+
+int engine_submit(struct engine *e, const struct run_submit *s, struct live_run **out,
+                  struct err *err) {
+    struct run_request q = {0};
+    struct live_run *run;
+    int rc = engine_may_accept(e, 1, err);
+    if (rc == 0)
+        rc = run_request_read(e, s, &q, err);
     if (rc < 0)
         return rc;
     for (int tries = 0;; tries++) {
@@ -717,8 +645,7 @@ int engine_submit(struct engine *e, const struct run_submit *s, struct live_run 
         if (!again)
             return rc;
     }
-    metric_add(e->metrics.accepted, 1);
-    let_go(run, &q);
+    run_let_go(run, &q);
     if (out)
         *out = run;
     else

@@ -123,7 +123,7 @@ static void test_state_interrupts(void **state) {
                            .tasks = STR("[{\"interrupts\":[{\"id\":\"1\"}]},{},"
                                         "{\"interrupts\":[{\"id\":\"2\"},{\"id\":\"3\"}]}]")};
     struct json_writer w = writer(s);
-    api_write_state(&w, &s->arena, &c, STR("{}"));
+    api_write_state(&w, &s->arena, &c, STR("{}"), API_STATE_ALL);
     str text = buf_view(&s->out);
     assert_true(str_ends(text, STR("\"parent_checkpoint\":null,\"interrupts\":[{\"id\":\"1\"},"
                                    "{\"id\":\"2\"},{\"id\":\"3\"}]}")));
