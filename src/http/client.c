@@ -1,118 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client.c - the streaming HTTP client: libcurl's multi_socket interface on the loop, fibers above.
+/* client.c - the streaming HTTP client: libcurl's easy handles as calls of fibers.
  *
  * Shape: one CURLM per client. A call is an easy handle with two buffers; it comes from a pool and
  * goes back to it with its options still set, so that a repeated call to the same URL with the same
- * headers sets only its body. curl runs on the loop's stack: timers and a deferred "kick" drive
- * it after a call was added; a fiber only adds, resumes and removes handles.
+ * headers sets only its body. How curl runs on the loop: client_loop.c.
  *
  *   IDLE (pool) -> HEAD (sent, no head yet) -> BODY (head complete) -> OVER (transfer ended)
  *                    `------------ error before the head -------------^
  *
- * Sockets: curl tells which events it wants (want); libuv watches some (have). A watch is widened
- * at once but narrowed only when a useless event arrives, so that a reused connection costs no
- * epoll_ctl per request. Sockets that we opened are known by number until curl closes them through
- * our callback; foreign ones (the resolver's pipe) are dropped the moment curl stops wanting them.
- *
- * Names: numeric hosts and localhost are curl's to translate (it starts no thread for them); any
- * other name is resolved on the offload pool, kept for a minute and loaded into curl's cache with
- * CURLOPT_RESOLVE. When that fails curl is asked, since a proxy may know the name.
- *
  * TLS: only the OpenSSL flavour; CAPATH must stay NULL, or the CA cache is off and each connection
  * costs 21 ms (measured, see docs). Back-pressure: past buffer_bytes_max the transfer is paused. */
-#include "http/client.h"
-
-#include <curl/curl.h>
 #include <stdio.h>
 #include <unistd.h>
-#include <uv.h>
 
-#include "base/clock.h"
-#include "base/map.h"
 #include "base/mem.h"
-#include "base/vec.h"
+#include "http/client_int.h"
 #include "rt/worker.h"
 
 enum {
     POOL_COUNT_MAX = 256,
-    HOST_COUNT_MAX = 256,
-    HOST_ADDRESS_MAX = 4,
     HEAD_BYTES_MAX = 64 * 1024,
     KEEP_BUFFER_BYTES = 64 * 1024, /* a pooled call gives larger buffers back */
     HEADERS_TEXT_BYTES_MAX = 64 * 1024,
-    URL_BYTES_MAX = 8 * 1024,
-    KICKS_PER_TURN_MAX = 8
+    URL_BYTES_MAX = 8 * 1024
 };
-#define RESOLVED_KEEP_US   (60 * 1000000LL)
 #define CONNECT_TIMEOUT_US (10 * 1000000LL)
 #define HEAD_TIMEOUT_US    (600 * 1000000LL)
 #define IDLE_TIMEOUT_US    (120 * 1000000LL)
 #define CA_FILE_DEFAULT    "/etc/ssl/certs/ca-certificates.crt"
 
-struct client_socket {
-    uv_poll_t poll;
-    struct http_client *client;
-    curl_socket_t fd;
-    int have, want; /* UV_READABLE | UV_WRITABLE */
-    bool owned;     /* opened by client_open_socket */
-};
-
-struct client_host {
-    char *key; /* "name:port" */
-    char addresses[HOST_ADDRESS_MAX * (RT_ADDRESS_LEN + 3)];
-    enum { HOST_RESOLVING, HOST_KNOWN, HOST_UNKNOWN } state;
-    bool unloaded; /* curl's cache does not have the addresses yet */
-    int64_t fresh_until_us;
-    struct fiber_event resolved;
-};
-
-struct http_client {
-    struct rt *rt;
-    CURLM *multi;
-    CURLSH *share;
-    char *ca_file; /* NULL: curl's own default */
-    size_t buffer_bytes_max;
-    struct rt_timer timer;
-    struct rt_defer kick;
-    int64_t kick_turn_us;
-    int kicks;
-    struct list pool;
-    size_t pooled, live;
-    struct map hosts;
-    struct buf scratch;
-    VEC(struct client_socket *) by_fd;
-    size_t sockets; /* poll handles not yet closed */
-    enum { CLIENT_OPEN, CLIENT_CLOSING } state;
-    struct rt_defer closed;
-    void (*done)(void *arg);
-    void *done_arg;
-};
-
-enum call_state { CALL_IDLE, CALL_HEAD, CALL_BODY, CALL_OVER };
-
-struct http_call {
-    struct list node; /* in the pool */
-    struct http_client *client;
-    CURL *easy;
-    enum call_state state;
-    bool added, paused, head_too_large;
-    int status;
-    CURLcode result;
-    struct fiber *waiter;
-    struct buf head, in, out;
-    int64_t idle_timeout_us;
-    char host[128]; /* "name:port" for texts */
-    char error_text[CURL_ERROR_SIZE];
-    /* What the handle is set to, so that equal options are not set again. */
-    struct buf url, headers_text, proxy;
-    bool proxy_set, custom_method;
-    int64_t connect_timeout_us;
-    struct curl_slist *headers, *resolve, *connect_to;
-};
-
 /* --- states, waking --- */
 
-static void call_set_state(struct http_call *call, enum call_state next) {
+void http_call_set_state(struct http_call *call, enum call_state next) {
     static const bool legal[4][4] = {
         [CALL_IDLE] = {[CALL_HEAD] = true},
         [CALL_HEAD] = {[CALL_BODY] = true, [CALL_OVER] = true, [CALL_IDLE] = true},
@@ -123,7 +42,7 @@ static void call_set_state(struct http_call *call, enum call_state next) {
     call->state = next;
 }
 
-static void call_wake(struct http_call *call) {
+void http_call_wake(struct http_call *call) {
     if (call->waiter)
         fiber_unpark(call->waiter);
 }
@@ -133,187 +52,6 @@ static int call_wait(struct http_call *call, int64_t deadline_us) {
     int rc = fiber_park(deadline_us);
     call->waiter = NULL;
     return rc;
-}
-
-/* --- curl's sockets on the loop --- */
-
-static struct client_socket *socket_find(struct http_client *c, curl_socket_t fd) {
-    return fd >= 0 && (size_t)fd < c->by_fd.count ? c->by_fd.p[fd] : NULL;
-}
-
-static void client_finish_close(struct rt_defer *d);
-
-static void socket_closed(uv_handle_t *h) {
-    struct client_socket *s = h->data;
-    struct http_client *c = s->client;
-    mem_free(s);
-    ASSERT(c->sockets > 0);
-    if (--c->sockets == 0 && c->state == CLIENT_CLOSING)
-        rt_defer(c->rt, &c->closed);
-}
-
-static struct client_socket *socket_add(struct http_client *c, curl_socket_t fd, bool owned) {
-    struct client_socket *s = NEW(struct client_socket);
-    if (uv_poll_init_socket(rt_uv(c->rt), &s->poll, fd) != 0) {
-        mem_free(s);
-        return NULL;
-    }
-    s->poll.data = s;
-    s->client = c;
-    s->fd = fd;
-    s->owned = owned;
-    while (c->by_fd.count <= (size_t)fd)
-        vec_push(&c->by_fd, NULL);
-    ASSERT(!c->by_fd.p[fd]);
-    c->by_fd.p[fd] = s;
-    c->sockets++;
-    return s;
-}
-
-static void socket_drop(struct client_socket *s) {
-    s->client->by_fd.p[s->fd] = NULL;
-    uv_poll_stop(&s->poll);
-    uv_close((uv_handle_t *)&s->poll, socket_closed);
-}
-
-static void client_collect(struct http_client *c);
-static void socket_event(uv_poll_t *p, int status, int events);
-
-static void socket_watch(struct client_socket *s, int events) {
-    s->have = events;
-    if (events == 0)
-        uv_poll_stop(&s->poll);
-    else if (uv_poll_start(&s->poll, events, socket_event) != 0)
-        s->have = 0; /* curl's own timeouts end the transfer */
-}
-
-static void socket_event(uv_poll_t *p, int status, int events) {
-    struct client_socket *s = p->data;
-    struct http_client *c = s->client;
-    if (status < 0) {
-        s->have = 0; /* libuv has stopped the watch */
-        events = s->want;
-    }
-    if ((events & s->want) == 0) {
-        socket_watch(s, s->want);
-        return;
-    }
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-    if (events & UV_READABLE)
-        flags |= CURL_CSELECT_IN;
-    if (events & UV_WRITABLE)
-        flags |= CURL_CSELECT_OUT;
-    int running;
-    curl_socket_t fd = s->fd;
-    curl_multi_socket_action(c->multi, fd, flags, &running);
-    s = socket_find(c, fd);
-    if (s && status < 0 && s->want != 0 && s->have == 0)
-        socket_watch(s, s->want);
-    client_collect(c);
-}
-
-static int client_on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx) {
-    (void)easy;
-    (void)socket_ctx;
-    struct http_client *c = ctx;
-    struct client_socket *s = socket_find(c, fd);
-    if (what == CURL_POLL_REMOVE) {
-        if (s) {
-            s->want = 0;
-            if (!s->owned)
-                socket_drop(s);
-        }
-        return 0;
-    }
-    if (!s)
-        s = socket_add(c, fd, false);
-    if (!s)
-        return -1;
-    s->want = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    if (s->want & ~s->have)
-        socket_watch(s, s->want);
-    return 0;
-}
-
-static curl_socket_t client_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to) {
-    (void)purpose;
-    struct http_client *c = ctx;
-    int fd = socket(to->family, to->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->protocol);
-    if (fd < 0)
-        return CURL_SOCKET_BAD;
-    if (!socket_add(c, fd, true)) {
-        close(fd);
-        return CURL_SOCKET_BAD;
-    }
-    return fd;
-}
-
-static int client_close_socket(void *ctx, curl_socket_t fd) {
-    struct http_client *c = ctx;
-    struct client_socket *s = socket_find(c, fd);
-    if (s)
-        socket_drop(s);
-    return close(fd);
-}
-
-/* --- curl's time --- */
-
-static void client_run_timeouts(struct http_client *c) {
-    int running;
-    curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    client_collect(c);
-}
-
-static void client_on_kick(struct rt_defer *d) {
-    client_run_timeouts(CONTAINER_OF(d, struct http_client, kick));
-}
-
-static void client_on_due(struct rt_timer *t) {
-    client_run_timeouts(CONTAINER_OF(t, struct http_client, timer));
-}
-
-static int client_on_timeout(CURLM *multi, long timeout_ms, void *ctx) {
-    (void)multi;
-    struct http_client *c = ctx;
-    if (timeout_ms < 0) {
-        rt_timer_stop(c->rt, &c->timer);
-        return 0;
-    }
-    if (timeout_ms == 0) {
-        /* At most a few rounds without a poll between them, lest curl starves the loop. */
-        int64_t turn_us = rt_mono_us(c->rt);
-        if (turn_us != c->kick_turn_us) {
-            c->kick_turn_us = turn_us;
-            c->kicks = 0;
-        }
-        if (c->kicks++ < KICKS_PER_TURN_MAX) {
-            rt_timer_stop(c->rt, &c->timer);
-            rt_defer(c->rt, &c->kick);
-            return 0;
-        }
-    }
-    rt_timer_start(c->rt, &c->timer, (int64_t)timeout_ms * 1000, client_on_due);
-    return 0;
-}
-
-static void client_collect(struct http_client *c) {
-    CURLMsg *m;
-    int left;
-    while ((m = curl_multi_info_read(c->multi, &left)) != NULL) {
-        if (m->msg != CURLMSG_DONE)
-            continue;
-        CURLcode result = m->data.result;
-        char *private;
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private);
-        struct http_call *call = (struct http_call *)(void *)private;
-        curl_multi_remove_handle(c->multi, call->easy);
-        call->added = false;
-        call->result = result;
-        if (call->state == CALL_HEAD)
-            call->status = 0; /* no complete head */
-        call_set_state(call, CALL_OVER);
-        call_wake(call);
-    }
 }
 
 /* --- bytes from curl --- */
@@ -334,8 +72,8 @@ static size_t call_on_header(char *p, size_t size, size_t count, void *ctx) {
     }
     if (line.len <= 2) {
         if (call->status >= 200) {
-            call_set_state(call, CALL_BODY);
-            call_wake(call);
+            http_call_set_state(call, CALL_BODY);
+            http_call_wake(call);
         }
         return line.len;
     }
@@ -357,7 +95,7 @@ static size_t call_on_body(char *p, size_t size, size_t count, void *ctx) {
     buf_append(&call->in, p, len);
     if (!buf_ok(&call->in))
         return 0;
-    call_wake(call);
+    http_call_wake(call);
     return len;
 }
 
@@ -386,10 +124,7 @@ static void call_set_fixed_options(struct http_call *call) {
     curl_easy_setopt(e, CURLOPT_HEADERDATA, (void *)call);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, call_on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, (void *)call);
-    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, client_open_socket);
-    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, (void *)c);
-    curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, client_close_socket);
-    curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, (void *)c);
+    http_call_use_loop(call);
     curl_easy_setopt(e, CURLOPT_SHARE, c->share);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -457,119 +192,6 @@ static void call_give_back(struct http_call *call) {
     buf_reset(&call->head);
     list_push_front(&c->pool, &call->node);
     c->pooled++;
-}
-
-/* --- URL and names --- */
-
-struct url_parts {
-    str host; /* without brackets */
-    int port;
-    bool v6;
-};
-
-static bool url_split(str url, struct url_parts *out) {
-    str rest;
-    if (str_starts(url, STR("http://"))) {
-        rest = str_slice(url, 7, url.len);
-        out->port = 80;
-    } else if (str_starts(url, STR("https://"))) {
-        rest = str_slice(url, 8, url.len);
-        out->port = 443;
-    } else {
-        return false;
-    }
-    size_t end = 0;
-    size_t start = 0;
-    for (; end < rest.len && !strchr("/?#", rest.p[end]); end++) {
-        if (rest.p[end] == '\0')
-            return false;
-        if (rest.p[end] == '@')
-            start = end + 1;
-    }
-    str authority = str_slice(rest, start, end);
-    str port = STR_NULL;
-    if (authority.len > 0 && authority.p[0] == '[') {
-        ptrdiff_t close_at = str_find_char(authority, ']');
-        if (close_at < 0)
-            return false;
-        out->host = str_slice(authority, 1, (size_t)close_at);
-        out->v6 = true;
-        if ((size_t)close_at + 1 < authority.len)
-            port = str_slice(authority, (size_t)close_at + 2, authority.len);
-    } else {
-        ptrdiff_t colon = str_find_char(authority, ':');
-        out->v6 = false;
-        out->host = colon < 0 ? authority : str_slice(authority, 0, (size_t)colon);
-        if (colon >= 0)
-            port = str_slice(authority, (size_t)colon + 1, authority.len);
-    }
-    uint64_t number = 0;
-    if (port.p && (!str_to_u64(port, &number) || number == 0 || number > 65535))
-        return false;
-    if (port.p)
-        out->port = (int)number;
-    return out->host.len > 0 && out->host.len < 100;
-}
-
-/* curl translates these without its resolver thread. */
-static bool host_needs_no_resolver(const struct url_parts *u) {
-    if (u->v6 || str_ieq(u->host, STR("localhost")) || str_ends(u->host, STR(".localhost")))
-        return true;
-    for (size_t i = 0; i < u->host.len; i++)
-        if (!strchr("0123456789.", u->host.p[i]))
-            return false;
-    return true;
-}
-
-static int host_resolve(struct http_client *c, struct client_host *h, str name) {
-    struct rt_address list[HOST_ADDRESS_MAX];
-    size_t count = 0;
-    h->state = HOST_RESOLVING;
-    int rc = rt_resolve(c->rt, name, list, HOST_ADDRESS_MAX, &count, NULL);
-    size_t at = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        at += (size_t)snprintf(h->addresses + at, sizeof h->addresses - at,
-                               list[i].v6 ? "%s[%s]" : "%s%s", i > 0 ? "," : "", list[i].text);
-    h->state = rc == 0 && count > 0 ? HOST_KNOWN : HOST_UNKNOWN;
-    h->unloaded = h->state == HOST_KNOWN;
-    h->fresh_until_us = rt_mono_us(c->rt) + RESOLVED_KEEP_US;
-    fiber_event_wake_all(&h->resolved);
-    return rc == ERR_CANCELLED ? rc : 0;
-}
-
-/* Sees to it that curl knows the addresses of the host; 0 also when it has to ask by itself. */
-static int call_prepare_host(struct http_call *call, const struct url_parts *u,
-                             int64_t deadline_us) {
-    struct http_client *c = call->client;
-    str key = str_of(call->host);
-    struct client_host *h = map_get(&c->hosts, key);
-    if (!h) {
-        if (c->hosts.count >= HOST_COUNT_MAX)
-            return 0;
-        h = NEW(struct client_host);
-        h->key = mem_strdup(call->host);
-        h->state = HOST_UNKNOWN;
-        fiber_event_init(&h->resolved);
-        map_put(&c->hosts, str_of(h->key), h);
-    }
-    while (h->state == HOST_RESOLVING) {
-        int rc = fiber_event_wait(&h->resolved, deadline_us);
-        if (rc < 0)
-            return rc;
-    }
-    if (rt_mono_us(c->rt) >= h->fresh_until_us) {
-        int rc = host_resolve(c, h, u->host);
-        if (rc < 0)
-            return rc;
-    }
-    if (h->state != HOST_KNOWN || !h->unloaded)
-        return 0;
-    h->unloaded = false;
-    char line[sizeof h->addresses + sizeof call->host + 2];
-    snprintf(line, sizeof line, "%s:%s", h->key, h->addresses);
-    call->resolve = curl_slist_append(NULL, line);
-    curl_easy_setopt(call->easy, CURLOPT_RESOLVE, call->resolve);
-    return 0;
 }
 
 /* --- setting a call up --- */
@@ -761,8 +383,8 @@ static int call_start(struct http_call *call, const struct http_call_options *o,
     struct http_client *c = call->client;
     snprintf(call->host, sizeof call->host, u->v6 ? "[%.*s]:%d" : "%.*s:%d", STR_ARG(u->host),
              u->port);
-    if (!o->proxy.p && !host_needs_no_resolver(u)) {
-        int rc = call_prepare_host(call, u, deadline_us);
+    if (!o->proxy.p && !http_host_needs_no_resolver(u)) {
+        int rc = http_call_prepare_host(call, u, deadline_us);
         if (rc < 0)
             return call_wait_failed(rc, "address", call, err);
     }
@@ -782,14 +404,15 @@ int http_call_open(struct http_client *c, const struct http_call_options *o, str
     fiber_assert_inside();
     ASSERT(c->state == CLIENT_OPEN);
     struct url_parts u = {0};
-    if (o->url.len >= URL_BYTES_MAX || o->proxy.len >= URL_BYTES_MAX || !url_split(o->url, &u))
+    if (o->url.len >= URL_BYTES_MAX || o->proxy.len >= URL_BYTES_MAX ||
+        !http_call_target(o->url, &u))
         return err_set(err, ERR_INVALID, "the URL is not a valid http or https one");
     int64_t timeout_us = o->head_timeout_us > 0 ? o->head_timeout_us : HEAD_TIMEOUT_US;
     int64_t deadline_us = rt_mono_us(c->rt) + timeout_us;
     struct http_call *call = call_take(c);
     if (!call)
         return err_set(err, ERR_LIMIT, "curl has no memory for another call");
-    call_set_state(call, CALL_HEAD);
+    http_call_set_state(call, CALL_HEAD);
     int rc = call_start(call, o, &u, deadline_us, err);
     while (rc == 0 && call->state == CALL_HEAD) {
         rc = call_wait(call, deadline_us);
@@ -893,7 +516,7 @@ void http_call_close(struct http_call *call) {
         curl_slist_free_all(call->connect_to);
         call->connect_to = NULL;
     }
-    call_set_state(call, CALL_IDLE);
+    http_call_set_state(call, CALL_IDLE);
     call_give_back(call);
 }
 
@@ -912,14 +535,25 @@ static int client_check_curl(struct err *err) {
 static void client_set_multi_options(struct http_client *c, const struct http_client_options *o) {
     long total = (long)(o->connections_max > 0 ? o->connections_max : 1024);
     long per_host = (long)(o->connections_per_host_max > 0 ? o->connections_per_host_max : 256);
-    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, client_on_socket);
-    curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, (void *)c);
-    curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, client_on_timeout);
-    curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, (void *)c);
+    http_client_loop_attach(c);
     curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
     curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, total);
     curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, total);
     curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host);
+}
+
+static void client_finish_close(struct rt_defer *d) {
+    struct http_client *c = CONTAINER_OF(d, struct http_client, closed);
+    void (*done)(void *) = c->done;
+    void *arg = c->done_arg;
+    http_client_forget_hosts(c);
+    buf_deinit(&c->scratch);
+    vec_deinit(&c->by_fd);
+    mem_free(c->ca_file);
+    mem_free(c);
+    curl_global_cleanup();
+    if (done)
+        done(arg);
 }
 
 int http_client_open(struct rt *rt, const struct http_client_options *o, struct http_client **out,
@@ -952,32 +586,9 @@ int http_client_open(struct rt *rt, const struct http_client_options *o, struct 
     list_init(&c->pool);
     map_init(&c->hosts);
     buf_init(&c->scratch, HEADERS_TEXT_BYTES_MAX);
-    c->kick.fn = client_on_kick;
     c->closed.fn = client_finish_close;
     *out = c;
     return 0;
-}
-
-static void client_finish_close(struct rt_defer *d) {
-    struct http_client *c = CONTAINER_OF(d, struct http_client, closed);
-    void (*done)(void *) = c->done;
-    void *arg = c->done_arg;
-    size_t at = 0;
-    str key;
-    void *value;
-    while (map_next(&c->hosts, &at, &key, &value)) {
-        struct client_host *h = value;
-        mem_free(h->key);
-        mem_free(h);
-    }
-    map_deinit(&c->hosts);
-    buf_deinit(&c->scratch);
-    vec_deinit(&c->by_fd);
-    mem_free(c->ca_file);
-    mem_free(c);
-    curl_global_cleanup();
-    if (done)
-        done(arg);
 }
 
 void http_client_close(struct http_client *c, void (*done)(void *arg), void *arg) {
@@ -988,9 +599,7 @@ void http_client_close(struct http_client *c, void (*done)(void *arg), void *arg
         call_free(LIST_ENTRY(n, struct http_call, node));
     curl_multi_cleanup(c->multi);
     curl_share_cleanup(c->share);
-    rt_timer_stop(c->rt, &c->timer);
-    if (list_linked(&c->kick.node))
-        list_remove(&c->kick.node);
+    http_client_loop_detach(c);
     c->state = CLIENT_CLOSING;
     c->done = done;
     c->done_arg = arg;
