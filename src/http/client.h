@@ -24,6 +24,13 @@ MUST_CHECK int http_client_open(struct rt *rt, const struct http_client_options 
                                 struct http_client **out, struct err *err);
 void http_client_close(struct http_client *c, void (*done)(void *arg), void *arg);
 
+/* AWS Signature Version 4, as CURLOPT_AWS_SIGV4 has it. The headers of the call must hold the
+ * payload's digest (x-amz-content-sha256) and a Content-Type; none may be empty. */
+struct http_signing {
+    str scheme; /* "aws:amz:REGION:SERVICE" */
+    str key_id, secret;
+};
+
 struct http_call;
 struct http_call_options {
     enum http_method method;
@@ -36,6 +43,7 @@ struct http_call_options {
     int64_t idle_timeout_us;    /* 0: 120 s without a byte of the body */
     str proxy;                  /* absent: from http_proxy, https_proxy, no_proxy as curl does */
     str connect_to;             /* numeric address instead of the host's; with proxy "" */
+    const struct http_signing *signing; /* NULL: none; its texts end with a NUL */
 };
 /* Sends the request and waits for the response head. */
 MUST_CHECK MAY_SUSPEND int http_call_open(struct http_client *c, const struct http_call_options *o,

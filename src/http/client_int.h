@@ -52,7 +52,7 @@ struct http_call {
     char error_text[CURL_ERROR_SIZE];
     /* What the handle is set to, so that equal options are not set again. */
     struct buf url, headers_text, proxy;
-    bool proxy_set, custom_method;
+    bool proxy_set, custom_method, signed_now;
     int64_t connect_timeout_us;
     struct curl_slist *headers, *resolve, *connect_to;
 };

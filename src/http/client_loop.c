@@ -7,7 +7,8 @@
  * Sockets: curl tells which events it wants (want); libuv watches some (have). A watch is widened
  * at once but narrowed only when a useless event arrives, so that a reused connection costs no
  * epoll_ctl per request. Sockets that we opened are known by number until curl closes them through
- * our callback; foreign ones (the resolver's pipe) are dropped the moment curl stops wanting them. */
+ * our callback; foreign ones (the resolver's pipe) are dropped the moment curl stops wanting
+ * them. */
 #include <unistd.h>
 #include <uv.h>
 

@@ -58,7 +58,8 @@ static inline void raw_sent(uv_write_t *w, int status) {
 
 static inline void raw_send(struct raw_conn *conn, str bytes) {
     uv_write_t *w = mem_alloc(sizeof *w + bytes.len);
-    memcpy(w + 1, bytes.p, bytes.len);
+    if (bytes.len)
+        memcpy(w + 1, bytes.p, bytes.len);
     uv_buf_t b = uv_buf_init((char *)(w + 1), (unsigned)bytes.len);
     if (uv_write(w, (uv_stream_t *)&conn->tcp, &b, 1, raw_sent) != 0)
         mem_free(w);
