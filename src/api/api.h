@@ -58,6 +58,7 @@ typedef int (*api_handler_fn)(struct api_request *r, struct err *err);
 struct json_writer api_json(struct api_request *r);    /* empties the buffer */
 /* What was written, as a value in the request's arena. ERR_TOO_LARGE when it overflowed. */
 MUST_CHECK int api_json_read(struct api_request *r, yyjson_val **out, struct err *err);
+void api_json_done(struct api_request *r); /* the buffer goes back to the stock */
 int api_reply_json(struct api_request *r, int status); /* 0, or ERR_TOO_LARGE when it overflowed */
 int api_reply_text(struct api_request *r, int status, str json_text);
 int api_reply_empty(struct api_request *r, int status); /* 204, 202 */

@@ -36,15 +36,18 @@ MUST_CHECK int api_query_int(struct api_request *r, const char *name, struct bod
 void api_page_headers(struct api_request *r, const struct page *page, size_t count, bool more);
 /* 404 for a name that is neither an assistant nor a graph. */
 int api_assistant_unknown(str name, struct err *err);
-int api_unbuilt(struct err *err, const char *what);
 /* 403 unless the principal may write: for routes where that depends on the body. */
 MUST_CHECK int api_may_write(struct api_request *r, struct err *err);
+/* The log's line on who did what, when there is to be one. */
+void api_audit(const struct api_request *r);
 /* What a client is told of a failure; one of the server is logged. */
 str api_error_text(struct api_request *r, const struct err *err, int code);
 
 /* --- origin.c --- */
 /* May a page from the request's Origin call, whatever it may read? */
 bool api_origin_is_fine(struct api_request *r);
+/* The same for a WebSocket, which browsers open without asking: as far as answers may be read. */
+bool api_socket_origin_is_fine(struct api_request *r);
 
 /* The thread that the first path parameter names; 404 "Thread with ID {id} not found". */
 MUST_CHECK MAY_SUSPEND int api_param_thread(struct api_request *r, struct thread *out,

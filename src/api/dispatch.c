@@ -121,7 +121,8 @@ static void observe(struct api *api, const struct api_request *r) {
 }
 
 /* Who did what. Public routes have nobody to name. */
-static void audit(struct api *api, const struct api_request *r) {
+void api_audit(const struct api_request *r) {
+    const struct api *api = r->api;
     if (!r->match.route || api->options.audit == API_AUDIT_OFF)
         return;
     enum policy policy = ROUTES[r->match.route->id].policy;
@@ -157,7 +158,7 @@ int api_json_read(struct api_request *r, yyjson_val **out, struct err *err) {
     return json_parse(r->arena, buf_view(&r->out), out, err);
 }
 
-static void scratch_return(struct api_request *r) {
+void api_json_done(struct api_request *r) {
     struct api *api = r->api;
     if (r->out.cap > 0 && r->out.cap <= STOCK_BYTES_MAX && api->stock_count < STOCK_COUNT_MAX)
         api->stock[api->stock_count++] = buf_take(&r->out);
@@ -294,6 +295,6 @@ void api_handle(struct http_request *req, void *ctx) {
             api_reply_error(&r, &err, rc);
     }
     observe(api, &r);
-    audit(api, &r);
-    scratch_return(&r);
+    api_audit(&r);
+    api_json_done(&r);
 }

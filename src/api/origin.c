@@ -41,3 +41,7 @@ bool api_origin_is_fine(struct api_request *r) {
     return is_of_this_machine(origin) || (own.p && str_ieq(origin, own)) ||
            (named.len > 0 && str_ieq(origin, named));
 }
+
+bool api_socket_origin_is_fine(struct api_request *r) {
+    return str_eq(str_of(api_options_of(r->api)->cors_origin), STR("*")) || api_origin_is_fine(r);
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* protocol.c - POST /threads/{thread_id}/commands: the commands of protocol v2.
+/* protocol.c - the commands of protocol v2: POST /threads/{thread_id}/commands, or one after the
+ * other over a WebSocket (protocol_socket.c).
  *
  *   run.start      a run on the thread, which is made when it does not exist; when the thread asks
  *                  and the input has the questions' ids as its keys, the input answers them
@@ -19,6 +20,7 @@ struct command {
     struct api_request *r;
     yyjson_val *id, *params;
     struct id thread_id;
+    int (*answer)(struct api_request *r); /* with what was written */
 };
 
 static void write_meta(const struct command *c, struct json_writer *w, int64_t seq) {
@@ -55,7 +57,7 @@ static int close_result(const struct command *c, struct json_writer *w, int64_t 
     jw_object_end(w);
     write_meta(c, w, seq);
     jw_object_end(w);
-    return api_reply_json(c->r, 200);
+    return c->answer(c->r);
 }
 
 static int refuse(const struct command *c, const char *code, str text) {
@@ -66,7 +68,7 @@ static int refuse(const struct command *c, const char *code, str text) {
     jw_str(&w, text);
     write_meta(c, &w, -1);
     jw_object_end(&w);
-    return api_reply_json(c->r, 200);
+    return c->answer(c->r);
 }
 
 /* What the client can mend is the command's error. */
@@ -368,14 +370,14 @@ static const struct method {
     {"subscription.reconnect", not_supported},
 };
 
-int api_protocol_command(struct api_request *r, struct err *err) {
-    struct command c = {
-        .r = r, .id = json_get(r->body, "id"), .params = json_get(r->body, "params")};
+int protocol_command(struct api_request *r, struct id thread_id,
+                     int (*answer)(struct api_request *r), struct err *err) {
+    struct command c = {.r = r,
+                        .id = json_get(r->body, "id"),
+                        .params = json_get(r->body, "params"),
+                        .thread_id = thread_id,
+                        .answer = answer};
     str method = json_str(json_get(r->body, "method"));
-    int rc = api_param_id(r, 0, &c.thread_id, err, "Thread with ID " STR_FMT " not found",
-                          STR_ARG(r->match.params[0]));
-    if (rc < 0)
-        return rc;
     if (!yyjson_is_int(c.id) || yyjson_get_sint(c.id) < 0 || !method.len ||
         (c.params && !yyjson_is_obj(c.params)))
         return err_set(err, ERR_MALFORMED,
@@ -384,4 +386,13 @@ int api_protocol_command(struct api_request *r, struct err *err) {
         if (str_eq(method, str_of(METHODS[i].name)))
             return METHODS[i].answer(&c, err);
     return refuse(&c, "unknown_command", STR("unknown command"));
+}
+
+static int reply(struct api_request *r) { return api_reply_json(r, 200); }
+
+int api_protocol_command(struct api_request *r, struct err *err) {
+    struct id thread_id;
+    int rc = api_param_id(r, 0, &thread_id, err, "Thread with ID " STR_FMT " not found",
+                          STR_ARG(r->match.params[0]));
+    return rc < 0 ? rc : protocol_command(r, thread_id, reply, err);
 }

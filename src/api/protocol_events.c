@@ -143,6 +143,8 @@ int protocol_events_new(const struct protocol_events_options *o, struct protocol
         rc = read_number(json_get(p->request, "depth"), "depth", &p->depth, err);
     if (rc == 0)
         rc = read_number(json_get(p->request, "since"), "since", &p->since, err);
+    if (o->behind > p->since)
+        p->since = o->behind;
     if (rc < 0)
         protocol_events_free(p);
     else
@@ -151,6 +153,16 @@ int protocol_events_new(const struct protocol_events_options *o, struct protocol
 }
 
 int64_t protocol_events_since(const struct protocol_events *p) { return p->since; }
+
+static int64_t number_of(const struct hub_cursor *at, int64_t place) {
+    int64_t below = at->k * PLACES_OF_ITEM + place;
+    return at->seq << PROTOCOL_PLACE_BITS |
+           (below < PROTOCOL_PLACE_MASK ? below : PROTOCOL_PLACE_MASK - 1);
+}
+
+int64_t protocol_events_position(const struct protocol_events *p) {
+    return p->at.seq ? number_of(&p->at, PLACES_OF_ITEM - 1) : 0;
+}
 
 static void message_free(struct open_message *m) {
     for (size_t i = 0; i < m->tools.count; i++)
@@ -264,9 +276,7 @@ static void write_ns(struct json_writer *w, str ns) {
 static bool event_open(struct protocol_events *p, struct event *e, enum channel channel, str method,
                        str ns, str node, str name) {
     int64_t place = p->place < PLACES_OF_ITEM - 1 ? p->place : PLACES_OF_ITEM - 1;
-    int64_t below = p->at.k * PLACES_OF_ITEM + place;
-    int64_t seq = p->at.seq << PROTOCOL_PLACE_BITS |
-                  (below < PROTOCOL_PLACE_MASK ? below : PROTOCOL_PLACE_MASK - 1);
+    int64_t seq = number_of(&p->at, place);
     *e = (struct event){.p = p, .method = method};
     e->id = arena_printf(&p->frame, "%lld.%lld.%lld", (long long)p->at.seq, (long long)p->at.k,
                          (long long)p->place++);

@@ -27,6 +27,7 @@ static inline int64_t protocol_seq_after(int64_t log_seq) {
 struct protocol_events;
 struct protocol_events_options {
     yyjson_val *request; /* {channels, namespaces, depth, since}; copied */
+    int64_t behind;      /* 0, or the client has everything up to this number, too */
     int64_t now_us;      /* until the first live event */
     bool (*event)(void *ctx, str method, str id, str json); /* false: gone */
     void *ctx;
@@ -36,7 +37,15 @@ MUST_CHECK int protocol_events_new(const struct protocol_events_options *o,
                                    struct protocol_events **out, struct err *err);
 void protocol_events_free(struct protocol_events *p);
 int64_t protocol_events_since(const struct protocol_events *p); /* 0: not given */
+/* The number that counts everything up to the item of the last frame; 0: there was none. */
+int64_t protocol_events_position(const struct protocol_events *p);
 /* A frame of the reader, as it comes. */
 bool protocol_events_frame(struct protocol_events *p, str event, str data, str id, int64_t now_us);
+
+/* Executes the command that is r's body; answer sends what was written (api_json). An error is not
+ * answered. */
+MUST_CHECK MAY_SUSPEND int protocol_command(struct api_request *r, struct id thread_id,
+                                            int (*answer)(struct api_request *r),
+                                            struct err *err);
 
 #endif

@@ -55,10 +55,6 @@ int api_body_object(struct api_request *r, struct err *err) {
     return err_set(err, ERR_INVALID, "body: must be a JSON object");
 }
 
-int api_unbuilt(struct err *err, const char *what) {
-    return err_set(err, ERR_UNSUPPORTED, "%s is not built yet", what);
-}
-
 struct page api_page_read(struct body *b, int64_t limit_default) {
     struct body_range limits = {1, PAGE_LIMIT_MAX, limit_default};
     struct body_range offsets = {0, PAGE_OFFSET_MAX, 0};

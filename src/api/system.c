@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* system.c - the handlers about the server itself, and of what is not built.
+/* system.c - the handlers about the server itself.
  *
  * The page of GET /docs is one self-contained document: it reads /openapi.json in the browser and
  * needs nothing from elsewhere, so it works offline and under a strict content policy. */
-#include <stdio.h>
-
 #include "api/api_int.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -111,7 +109,6 @@ static const char DOCS_PAGE[] =
     "for(const[path,ops]of Object.entries(d.paths))for(const[m,o]of Object.entries(ops)){"
     "if(o.tags[0]!==tag)add(at,'h2',tag=o.tags[0]);const x=add(at,'details'),s=add(x,'summary');"
     "add(s,'code',m.toUpperCase(),'m');add(s,'code',path);add(s,'span',' '+o.summary);"
-    "if(o['x-not-built']){x.style.opacity=.5;add(s,'em',' (not built yet: answers 501)')}"
     "const show=(t,v)=>{if(v){add(x,'h4',t);add(x,'pre',JSON.stringify(v,null,2))}};"
     "const named=v=>v&&v.$ref?d.components.schemas[v.$ref.split('/').pop()]:v;"
     "show('Parameters',o.parameters);"
@@ -127,11 +124,4 @@ int api_docs(struct api_request *r, struct err *err) {
     http_reply(r->http, 200, STR("text/html; charset=utf-8"),
                str_n(DOCS_PAGE, sizeof(DOCS_PAGE) - 1));
     return 0;
-}
-
-int api_not_built(struct api_request *r, struct err *err) {
-    char what[160];
-    str method = http_method_name(r->match.route->method);
-    (void)snprintf(what, sizeof(what), STR_FMT " %s", STR_ARG(method), r->match.route->path);
-    return api_unbuilt(err, what);
 }

@@ -20,6 +20,12 @@ void hash_sha256(str data, unsigned char out[HASH_SHA256_BYTES]) {
     ASSERT(ok == 1 && len == HASH_SHA256_BYTES);
 }
 
+void hash_sha1(str data, unsigned char out[HASH_SHA1_BYTES]) {
+    unsigned int len = 0;
+    int ok = EVP_Digest(data.p, data.len, out, &len, EVP_sha1(), NULL);
+    ASSERT(ok == 1 && len == HASH_SHA1_BYTES);
+}
+
 void hash_xxh3(str data, unsigned char out[HASH_XXH3_BYTES]) {
     XXH128_canonical_t canonical;
     STATIC_ASSERT(sizeof(canonical) == HASH_XXH3_BYTES, "XXH3 has 128 bits");

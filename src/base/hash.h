@@ -11,6 +11,9 @@
 /* RFC 2104. */
 void hash_hmac_sha256(str key, str data, unsigned char out[HASH_SHA256_BYTES]);
 void hash_sha256(str data, unsigned char out[HASH_SHA256_BYTES]);
+/* Only where a protocol wants it: it protects nothing. */
+#define HASH_SHA1_BYTES 20
+void hash_sha1(str data, unsigned char out[HASH_SHA1_BYTES]);
 /* XXH3 of 128 bits, in its canonical form. */
 #define HASH_XXH3_BYTES 16
 void hash_xxh3(str data, unsigned char out[HASH_XXH3_BYTES]);

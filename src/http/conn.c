@@ -468,6 +468,33 @@ static void conn_next(struct http_conn *conn) {
     }
 }
 
+static void stream_input(struct http_conn *conn, str bytes) {
+    if (conn->in.len) {
+        input_stash(conn, bytes);
+        bytes = input_view(conn);
+    }
+    http_stream_input(conn->stream, &bytes);
+    if (conn->state < CONN_CLOSED)
+        input_keep(conn, bytes);
+}
+
+void http_conn_feed(struct http_conn *conn) {
+    if (conn->in.len)
+        stream_input(conn, STR(""));
+    if (conn->paused && conn->state == CONN_STREAM && !http_stream_holds_input(conn->stream)) {
+        conn->paused = false;
+        if (!conn->eof)
+            (void)uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read); /* was reading */
+    }
+}
+
+void http_conn_hold_input(struct http_conn *conn) {
+    if (conn->paused || conn->state >= CONN_CLOSED)
+        return;
+    conn->paused = true;
+    uv_read_stop((uv_stream_t *)&conn->tcp);
+}
+
 static void conn_input(struct http_conn *conn, str bytes) {
     int rc;
     switch ((enum conn_state)conn->state) {
@@ -489,8 +516,13 @@ static void conn_input(struct http_conn *conn, str bytes) {
         if (conn->state == CONN_IDLE)
             conn_next(conn);
         break;
-    case CONN_RUNNING:
     case CONN_STREAM:
+        if (http_stream_takes_input(conn->stream))
+            stream_input(conn, bytes);
+        else
+            input_stash(conn, bytes);
+        break;
+    case CONN_RUNNING:
     case CONN_FLUSH:
         input_stash(conn, bytes);
         break;

@@ -130,6 +130,8 @@ void http_conn_refuse(struct http_conn *conn, int status, const char *detail);
 void http_conn_response_done(struct http_conn *conn); /* handler returned, no stream is left */
 void http_conn_drained(struct http_conn *conn);       /* from out.c: everything is in the kernel */
 void http_conn_sweep(struct http_server *s);          /* timeouts and heartbeats */
+void http_conn_feed(struct http_conn *conn); /* what was kept goes to the stream's input */
+void http_conn_hold_input(struct http_conn *conn); /* reads no more, until it is fed */
 
 /* out.c: a failed write closes the connection. */
 void http_conn_send(struct http_conn *conn, str head, str body);
@@ -156,5 +158,14 @@ bool http_response_preflight(struct http_exchange *x); /* true: answered */
 void http_stream_cut(struct http_stream *stream);     /* its connection closes */
 void http_stream_drained(struct http_stream *stream); /* a blocked write is through */
 void http_stream_heartbeat(struct http_stream *stream);
+/* A stream of raw bytes in both directions, begun by this head (101). input takes bytes off: all,
+ * unless it is held. */
+typedef void (*http_input_fn)(void *ctx, str *bytes);
+struct http_stream *http_stream_upgrade(struct http_request *req, str head,
+                                        const struct http_stream_ops *ops, http_input_fn input);
+void http_stream_hold_input(struct http_stream *stream, bool held);
+bool http_stream_takes_input(const struct http_stream *stream); /* was it upgraded? */
+bool http_stream_holds_input(const struct http_stream *stream);
+void http_stream_input(struct http_stream *stream, str *bytes);
 
 #endif

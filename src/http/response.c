@@ -154,6 +154,8 @@ void http_reply_header(struct http_request *req, str name, str value) {
     static const str own[] = {
         {"date", 4}, {"content-length", 14}, {"transfer-encoding", 17}, {"connection", 10}};
     struct http_exchange *x = req->conn;
+    if (!x)
+        return; /* of a socket's handshake that was kept: there is no response to come */
     bool fits = x->lines.len + name.len + value.len + 4 <= x->lines.max_bytes;
     bool drop = !fits || name.len == 0 || !one_line(name) || !one_line(value) ||
                 memchr(name.p, ':', name.len) || memchr(name.p, ' ', name.len);

@@ -33,6 +33,8 @@ struct http_stream {
     bool wanted; /* ask the producer when nothing is unsent */
     bool wrote;  /* since it was last asked */
     bool raw;    /* no chunk framing */
+    bool held;   /* input waits in the connection */
+    http_input_fn input; /* NULL: what comes is the next request */
 };
 
 STATIC_ASSERT(sizeof(struct http_stream) <= 512, "an idle stream is small");
@@ -50,9 +52,8 @@ static void stream_set_state(struct http_stream *stream, int to) {
     pump_later(stream);
 }
 
-struct http_stream *http_reply_stream(struct http_request *req, int status, str content_type,
-                                      const struct http_stream_ops *ops) {
-    struct http_exchange *x = req->conn;
+/* A connection that is gone already leaves it cut, without one. */
+static struct http_stream *stream_new(struct http_exchange *x, const struct http_stream_ops *ops) {
     struct http_conn *conn = x->conn;
     struct http_server *s = conn->server;
     ASSERT(!x->replied && ops->writable && ops->closed);
@@ -67,6 +68,51 @@ struct http_stream *http_reply_stream(struct http_request *req, int status, str 
     }
     stream->conn = conn;
     conn->stream = stream;
+    return stream;
+}
+
+struct http_stream *http_stream_upgrade(struct http_request *req, str head,
+                                        const struct http_stream_ops *ops, http_input_fn input) {
+    struct http_exchange *x = req->conn;
+    struct http_conn *conn = x->conn;
+    struct http_stream *stream = stream_new(x, ops);
+    if (!stream->conn)
+        return stream;
+    stream->raw = true;
+    stream->input = input;
+    conn->keep_alive = false;
+    http_conn_cork(conn, head);
+    if (conn->state < CONN_CLOSED)
+        http_conn_set_state(conn, CONN_STREAM);
+    pump_later(stream);
+    return stream;
+}
+
+bool http_stream_takes_input(const struct http_stream *stream) { return stream->input != NULL; }
+bool http_stream_holds_input(const struct http_stream *stream) { return stream->held; }
+
+void http_stream_input(struct http_stream *stream, str *bytes) {
+    stream->input(stream->ops.ctx, bytes);
+}
+
+void http_stream_hold_input(struct http_stream *stream, bool held) {
+    if (!stream->conn || stream->held == held)
+        return;
+    stream->held = held;
+    if (held)
+        http_conn_hold_input(stream->conn);
+    else
+        pump_later(stream); /* which feeds it */
+}
+
+struct http_stream *http_reply_stream(struct http_request *req, int status, str content_type,
+                                      const struct http_stream_ops *ops) {
+    struct http_exchange *x = req->conn;
+    struct http_conn *conn = x->conn;
+    struct http_server *s = conn->server;
+    struct http_stream *stream = stream_new(x, ops);
+    if (!stream->conn)
+        return stream;
     stream->raw = conn->version_minor == 0;
     if (stream->raw || s->state != SERVER_OPEN)
         conn->keep_alive = false;
@@ -229,6 +275,10 @@ static void pump(struct rt_defer *d) {
         http_server_maybe_done(s);
         return;
     }
+    if (stream->input && stream->state == STREAM_OPEN && !stream->held)
+        http_conn_feed(stream->conn);
+    if (stream->state == STREAM_CUT)
+        return; /* by what it was fed; this function is due again */
     for (int i = 0; i < BURST_MAX; i++)
         if (!pump_once(stream))
             return;

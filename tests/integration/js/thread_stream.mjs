@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// thread_stream.mjs URL - protocol v2 through the official client (npm @langchain/langgraph-sdk,
-// client.threads.stream). Prints one JSON object of what came of it.
+// thread_stream.mjs URL [websocket] - protocol v2 through the official client (npm
+// @langchain/langgraph-sdk, client.threads.stream). Prints one JSON object of what came of it.
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
@@ -9,10 +9,11 @@ const load = (name) => import(pathToFileURL(from.resolve(name)).href);
 const { Client } = await load("langgraph-sdk-v1");
 const client = new Client({ apiUrl: process.argv[2], apiKey: null,
     callerOptions: { maxRetries: 0 } });
+const transport = process.argv[3] ?? "sse";
 const human = (content) => ({ messages: [{ role: "user", content }] });
 const seen = { messages: [], deltas: [], calls: [] };
 
-const thread = client.threads.stream({ assistantId: "agent", transport: "sse" });
+const thread = client.threads.stream({ assistantId: "agent", transport });
 const messages = (async () => {
     for await (const message of thread.messages) {
         for await (const part of message.text) seen.deltas.push(part);
@@ -27,7 +28,7 @@ seen.output = output.messages.map((m) => m.content);
 seen.interrupted = thread.interrupted;
 await thread.close();
 
-const second = client.threads.stream({ assistantId: "agent", transport: "sse" });
+const second = client.threads.stream({ assistantId: "agent", transport });
 const calls = (async () => {
     for await (const call of second.toolCalls) {
         seen.calls.push([call.name, call.input, await call.output]);
@@ -39,7 +40,7 @@ seen.tools = (await second.output).messages.map((m) => m.content);
 await calls;
 await second.close();
 
-const asking = client.threads.stream({ assistantId: "asking", transport: "sse" });
+const asking = client.threads.stream({ assistantId: "asking", transport });
 await asking.run.start({ input: { about: "x" } });
 await asking.output;
 seen.asks = [asking.interrupted, asking.interrupts.map((i) => i.payload)];

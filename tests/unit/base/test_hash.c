@@ -52,8 +52,19 @@ static void test_base64(void **state) {
     arena_deinit(&a);
 }
 
+static void test_sha1(void **state) {
+    (void)state;
+    unsigned char out[HASH_SHA1_BYTES];
+    hash_sha1(STR("abc"), out); /* FIPS 180-4 */
+    assert_memory_equal(out,
+                        "\xa9\x99\x3e\x36\x47\x06\x81\x6a\xba\x3e\x25\x71\x78\x50\xc2\x6c"
+                        "\x9c\xd0\xd8\x9d",
+                        sizeof(out));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sha256), cmocka_unit_test(test_hmac),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sha256), cmocka_unit_test(test_sha1),
+                                       cmocka_unit_test(test_hmac),
                                        cmocka_unit_test(test_base64)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
