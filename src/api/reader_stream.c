@@ -10,6 +10,7 @@
 #include "http/sse.h"
 
 #define REPLAY_AHEAD_BYTES (256 * 1024)
+#define FRAME_AROUND_BYTES 256 /* field names, id, framing */
 
 void reader_stream_init(struct reader_stream *s, void (*closed)(struct reader_stream *s),
                         void (*free)(struct reader_stream *s)) {
@@ -65,11 +66,11 @@ void reader_stream_end(struct reader_stream *s) {
         http_stream_end(s->http);
 }
 
-/* Suspends the replaying handler while the client is behind. */
-static void room(void *ctx) {
+/* Suspends the replaying handler while the client is behind: it is slow, not lost. */
+static void room(void *ctx, size_t bytes) {
     struct reader_stream *s = ctx;
     reader_stream_ref(s);
-    while (s->http && http_stream_pending(s->http) >= REPLAY_AHEAD_BYTES) {
+    while (s->http && !http_stream_fits(s->http, bytes + FRAME_AROUND_BYTES, REPLAY_AHEAD_BYTES)) {
         http_stream_want(s->http);
         if (fiber_event_wait(&s->drained, FIBER_NO_DEADLINE) < 0)
             break;

@@ -414,8 +414,8 @@ static void after_commit(struct hub_topic *t, const struct hub_append *append, s
     bool watched = !list_empty(&t->readers);
     if (!watched && !t->filling && logged)
         t->shown_seq = seq - (int64_t)logged;
-    bool gap = t->filling || (logged && watched && t->shown_seq >= 0 &&
-                              t->shown_seq < seq - (int64_t)logged) ||
+    bool gap = t->filling ||
+               (logged && watched && t->shown_seq >= 0 && t->shown_seq < seq - (int64_t)logged) ||
                lacks_values(t, append);
     if (seq > t->visible_seq)
         t->visible_seq = seq;

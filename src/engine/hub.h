@@ -28,7 +28,7 @@ struct hub *hub_new(struct rt *rt, struct store *store);
 
 /* --- logs that other processes append to; see hub_tail.c --- */
 struct hub_events {
-    void (*committed)(void *ctx, struct id thread_id); /* by this process */
+    void (*committed)(void *ctx, struct id thread_id);               /* by this process */
     void (*ended)(void *ctx, struct id run_id, struct id thread_id); /* by another one */
     void (*fenced)(void *ctx, struct id run_id); /* its fragments were refused */
     void *ctx;
@@ -69,8 +69,8 @@ struct hub_append {
     struct id thread_id;
     struct db_batch *batch;
     const struct hub_entry *entries;
-    size_t count;                       /* may be 0 */
-    const struct log_counter *counter;  /* NULL: a statement of its own */
+    size_t count;                      /* may be 0 */
+    const struct log_counter *counter; /* NULL: a statement of its own */
     bool held; /* the batch is of the run that the topic is held by, and asks for that itself */
     /* May be NULL. While it is not known whether the batch was stored: go on asking? NULL: for some
      * seconds. After it said no the answer is ERR_UNAVAILABLE and batch->in_doubt. */
@@ -106,7 +106,7 @@ struct hub_reader_options {
     struct id thread_id;
     struct id run_id; /* nil: every run of the thread; never ends by itself */
     unsigned modes;   /* HUB_MODES_OF_RUN: and those that each run was started with */
-    bool alive; /* of a replay: the run was not over when first_seq was read */
+    bool alive;       /* of a replay: the run was not over when first_seq was read */
     bool (*frame)(void *ctx, str event, str data, str id); /* false: gone */
     void (*finished)(void *ctx); /* once, after the run's end was shown; not after a close */
     void *ctx;
@@ -114,11 +114,11 @@ struct hub_reader_options {
 /* For a run whose first entry is still to come. */
 struct hub_reader *hub_reader_live(struct hub *h, const struct hub_reader_options *o);
 /* From the log: entries after first_seq are read, those up to the cursor are not shown. room (may
- * be NULL) suspends until the client has taken enough. Returns NULL when the run's end was shown
- * (or the client is gone) already; else the reader is live. */
+ * be NULL) suspends until the client has taken so much that a frame of `bytes` has room. Returns
+ * NULL when the run's end was shown (or the client is gone) already; else the reader is live. */
 MAY_SUSPEND int hub_reader_replay(struct hub *h, const struct hub_reader_options *o,
                                   int64_t first_seq, const struct hub_cursor *cursor,
-                                  void (*room)(void *ctx), struct hub_reader **out,
+                                  void (*room)(void *ctx, size_t bytes), struct hub_reader **out,
                                   struct err *err);
 void hub_reader_close(struct hub_reader *r);
 /* Tells every live reader that the server is going: finished() of all. */

@@ -38,16 +38,16 @@ struct hub_topic {
     bool filling;        /* its readers are being given entries from the log */
     bool hinted;         /* somebody appended while its run is here */
     int64_t tail_due_us, tail_wait_us;
-    int pending;         /* commits with entries under way */
-    struct list open;    /* fragments in no batch yet */
-    struct list flying;  /* fragments in batches under way, oldest first */
-    struct list held;    /* fragments that wait for a pending commit; no ids yet */
+    int pending;        /* commits with entries under way */
+    struct list open;   /* fragments in no batch yet */
+    struct list flying; /* fragments in batches under way, oldest first */
+    struct list held;   /* fragments that wait for a pending commit; no ids yet */
     size_t open_bytes;
     struct rt_timer flush_timer;
     bool flushing;
     bool held_by_run;     /* hold is set */
     struct run_hold hold; /* of the run that runs here */
-    bool gone; /* the thread was deleted: what was not shown can be shown no more */
+    bool gone;            /* the thread was deleted: what was not shown can be shown no more */
 };
 struct hub_reader {
     struct list node; /* in topic->readers while live */
@@ -55,12 +55,13 @@ struct hub_reader {
     struct hub_topic *topic;
     struct hub_reader_options o;
     struct render *render;
-    int64_t seq;             /* the last entry seen */
-    int64_t base, k;         /* the last fragment seen */
+    int64_t seq;     /* the last entry seen */
+    int64_t base, k; /* the last fragment seen */
     struct hub_cursor cursor, now;
-    struct arena *scratch; /* of a replay under way */
+    struct arena *scratch;                 /* of a replay under way */
+    void (*room)(void *ctx, size_t bytes); /* of a replay under way; may be NULL */
     int values_rc; /* why the values of a state could not be read; 0: they could */
-    bool seen; /* something of its run */
+    bool seen;     /* something of its run */
     bool closed, ended;
     int refs;
 };

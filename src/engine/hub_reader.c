@@ -67,6 +67,10 @@ static bool on_frame(void *ctx, str event, str data) {
     if (position_cmp(r->now.seq, r->now.k, r->cursor.seq, r->cursor.k) == 0 &&
         r->now.frames <= r->cursor.frames)
         return true;
+    if (r->room)
+        r->room(r->o.ctx, event.len + data.len);
+    if (r->closed)
+        return false;
     char id[HUB_CURSOR_TEXT_MAX];
     size_t len = hub_cursor_write(&r->now, id);
     return r->o.frame(r->o.ctx, event, data, str_n(id, len));
@@ -94,8 +98,8 @@ static str on_values(void *ctx, str name_space, struct id checkpoint_id) {
     str values;
     if (!fiber_self() || !r->scratch)
         return STR_NULL;
-    int rc = hub_values(r->hub, r->o.thread_id, name_space, checkpoint_id, r->scratch, &values,
-                        &err);
+    int rc =
+        hub_values(r->hub, r->o.thread_id, name_space, checkpoint_id, r->scratch, &values, &err);
     if (rc < 0) {
         r->values_rc = rc;
         log_event(LOG_WARN, "stream.values.failed", err.message, LOG_Z("code", err_name(rc)));
@@ -231,8 +235,7 @@ static void go_live(struct hub_reader *r, int64_t read_seq) {
     hub_tail_soon(t);
 }
 
-static int replay(struct hub_reader *r, int64_t *read_seq, void (*room)(void *ctx),
-                  struct err *err) {
+static int replay(struct hub_reader *r, int64_t *read_seq, struct err *err) {
     int64_t after = *read_seq;
     struct arena a;
     arena_init(&a, SIZE_MAX / 2);
@@ -251,8 +254,6 @@ static int replay(struct hub_reader *r, int64_t *read_seq, void (*room)(void *ct
             rc = show_entry(r, &entries[i], &a, err);
             if (rc < 0)
                 break;
-            if (room && !r->closed)
-                room(r->o.ctx);
         }
         if (rc < 0 || r->closed || r->ended)
             break;
@@ -270,14 +271,16 @@ static int replay(struct hub_reader *r, int64_t *read_seq, void (*room)(void *ct
 }
 
 int hub_reader_replay(struct hub *h, const struct hub_reader_options *o, int64_t first_seq,
-                      const struct hub_cursor *cursor, void (*room)(void *ctx),
+                      const struct hub_cursor *cursor, void (*room)(void *ctx, size_t bytes),
                       struct hub_reader **out, struct err *err) {
     struct hub_reader *r = reader_new(h, o);
     r->cursor = *cursor;
     r->refs++;
     *out = r;
     int64_t read_seq = first_seq;
-    int rc = replay(r, &read_seq, room, err);
+    r->room = room;
+    int rc = replay(r, &read_seq, err);
+    r->room = NULL;
     bool deleted = r->topic->gone || (!r->seen && !id_is_nil(r->o.run_id) && !o->alive);
     if (rc == 0 && !r->closed && !r->ended && deleted)
         hub_reader_finish(r); /* run or thread: its end will never come */

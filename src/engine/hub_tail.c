@@ -88,8 +88,8 @@ int hub_topic_fill(struct hub_topic *t, int64_t upto, struct err *err) {
         size_t count;
         int64_t visible = t->visible_seq;
         arena_reset(&a);
-        rc = log_read(h->store, t->thread_id, t->shown_seq, LOG_PAGE_MAX, &a, &entries, &count,
-                      err);
+        rc =
+            log_read(h->store, t->thread_id, t->shown_seq, LOG_PAGE_MAX, &a, &entries, &count, err);
         for (size_t i = 0; rc == 0 && i < count && !t->gone; i++)
             rc = fill_entry(t, &entries[i], &a, err);
         if (rc == 0 && count < LOG_PAGE_MAX && t->shown_seq < visible)

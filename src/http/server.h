@@ -107,6 +107,8 @@ void http_stream_want(struct http_stream *s); /* schedules writable for this tur
  * one that would make the unsent bytes pass the bound cuts the stream. */
 bool http_stream_write(struct http_stream *s, str bytes);
 size_t http_stream_pending(const struct http_stream *s); /* unsent bytes */
+/* Would so many bytes be taken now, with at most ahead_max unsent then? Always when nothing is. */
+bool http_stream_fits(const struct http_stream *s, size_t bytes, size_t ahead_max);
 void http_stream_end(struct http_stream *s);   /* after the pending bytes */
 void http_stream_abort(struct http_stream *s); /* cuts the connection without the end mark */
 

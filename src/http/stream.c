@@ -140,6 +140,11 @@ size_t http_stream_pending(const struct http_stream *stream) {
     return stream->conn ? http_conn_unsent_bytes(stream->conn) : 0;
 }
 
+bool http_stream_fits(const struct http_stream *stream, size_t bytes, size_t ahead_max) {
+    size_t limit = stream->server->o.stream_buffer_bytes_max, unsent = http_stream_pending(stream);
+    return unsent == 0 || unsent + bytes <= (ahead_max < limit ? ahead_max : limit);
+}
+
 /* Room for `more` bytes; cuts the stream when the peer is too far behind. */
 static bool within_bound(struct http_stream *stream, size_t more) {
     size_t limit = stream->server->o.stream_buffer_bytes_max;

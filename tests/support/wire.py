@@ -11,7 +11,7 @@ class Wire:
     def __init__(self, port, seconds=30):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.left = b""
+        self.left = bytearray()  # its front is cut off without copying the rest
 
     def __enter__(self):
         return self
@@ -31,14 +31,17 @@ class Wire:
         while mark not in self.left:
             if not self.more():
                 raise EOFError(f"closed after {self.left[:200]!r}")
-        head, self.left = self.left.split(mark, 1)
-        return head
+        return self.take(self.left.index(mark), len(mark))
 
     def exactly(self, count):
         while len(self.left) < count:
             if not self.more():
                 raise EOFError(f"closed {count - len(self.left)} bytes before the end")
-        data, self.left = self.left[:count], self.left[count:]
+        return self.take(count)
+
+    def take(self, count, more=0):
+        data = bytes(self.left[:count])
+        del self.left[:count + more]
         return data
 
     def head(self):
@@ -60,14 +63,14 @@ class Wire:
         if not has_body or status in (204, 304):
             return status, headers, b""
         if headers.get("transfer-encoding") == "chunked":
-            body = b""
+            body = bytearray()
             while True:
                 size = int(self.until(b"\r\n").split(b";")[0], 16)
                 body += self.exactly(size)
                 if self.exactly(2) != b"\r\n":
                     raise AssertionError("a chunk does not end with CRLF")
                 if size == 0:
-                    return status, headers, body
+                    return status, headers, bytes(body)
         return status, headers, self.exactly(int(headers.get("content-length", "0")))
 
     def closed(self):
