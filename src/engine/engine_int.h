@@ -148,6 +148,7 @@ struct engine {
     struct list arriving;
     size_t helpers; /* fibers of the engine's own under way; a drain waits for them */
     bool looking; /* for strays: the timer runs, or its fiber */
+    bool look_again; /* asked for since the fiber began */
     struct rt_timer stray_timer;
     bool draining, hurry;
     struct fiber_event idle;

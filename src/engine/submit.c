@@ -593,6 +593,7 @@ void run_let_go(struct live_run *run, const struct run_request *q) {
     if (lost) { /* durable, and now for others to execute */
         run->moved = true;
         live_run_end(run);
+        engine_look_for_strays(e); /* this worker, under its new name, may be who adopted it */
     } else if (direct) {
         run->state = LIVE_RUNNING;
         struct err failed = {0};

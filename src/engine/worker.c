@@ -111,12 +111,13 @@ static void stray_fiber(void *arg) {
     struct engine *e = arg;
     struct err err = {0};
     size_t entered = 0;
+    e->look_again = false;
     int rc = e->draining ? 0 : enter_mine(e, &entered, &err);
     e->looking = false;
     e->helpers--;
-    if (rc < 0)
+    if (rc < 0 || e->look_again)
         engine_look_for_strays(e);
-    else if (entered)
+    if (entered)
         worker_wishes_soon(e);
     if (entered)
         log_event(LOG_WARN, "engine.strays", "runs that had slipped away are queued again",
@@ -132,6 +133,7 @@ static void on_stray_due(struct rt_timer *t) {
 }
 
 void engine_look_for_strays(struct engine *e) {
+    e->look_again = true; /* what is being read now may be older than what is asked for */
     if (e->looking || e->draining)
         return;
     e->looking = true;

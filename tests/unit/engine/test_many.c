@@ -15,19 +15,40 @@
 
 /* --- a database that others use, too --- */
 
+enum hold { HOLD_NONE, HOLD_NEXT, HOLD_HELD };
 struct share {
     struct db db;
     struct db *inner;
+    /* The answer to the next operation that begins with the statement waits for the test. */
+    enum hold hold;
+    enum db_stmt hold_stmt;
+    bool no_renewal; /* of the lease; all else works */
+    size_t lists_of_worker; /* how often it was asked which runs a worker has */
 };
 static struct db *inner_of(struct db *db) { return CONTAINER_OF(db, struct share, db)->inner; }
+static void answer_waits(struct db *db, enum db_stmt stmt) {
+    struct share *s = CONTAINER_OF(db, struct share, db);
+    if (s->hold != HOLD_NEXT || stmt != s->hold_stmt)
+        return;
+    s->hold = HOLD_HELD;
+    while (s->hold == HOLD_HELD)
+        fiber_yield();
+}
 static int share_commit(struct db *db, struct db_batch *b, struct err *err) {
     struct db *inner = inner_of(db);
-    return inner->vtable->commit(inner, b, err);
+    if (b->ops[0].stmt == SQL_WORKER_RENEW && CONTAINER_OF(db, struct share, db)->no_renewal)
+        return err_set(err, ERR_UNAVAILABLE, "no renewal");
+    int rc = inner->vtable->commit(inner, b, err);
+    answer_waits(db, b->ops[0].stmt);
+    return rc;
 }
 static int share_read(struct db *db, enum db_stmt stmt, const struct db_value *params, size_t count,
                       struct arena *a, struct db_rows *out, struct err *err) {
     struct db *inner = inner_of(db);
-    return inner->vtable->read(inner, stmt, params, count, a, out, err);
+    int rc = inner->vtable->read(inner, stmt, params, count, a, out, err);
+    CONTAINER_OF(db, struct share, db)->lists_of_worker += stmt == SQL_RUN_PAGE_MINE;
+    answer_waits(db, stmt);
+    return rc;
 }
 static void share_stats(struct db *db, struct db_stats *out) {
     struct db *inner = inner_of(db);
@@ -39,11 +60,11 @@ static const struct db_vtable share_vtable = {.name = "share",
                                               .read = share_read,
                                               .stats = share_stats,
                                               .close = share_close};
-static struct db *share_new(struct db *inner) {
+static struct share *share_new(struct db *inner) {
     struct share *s = NEW(struct share);
     db_init(&s->db, &share_vtable);
     s->inner = inner;
-    return &s->db;
+    return s;
 }
 
 /* --- workers --- */
@@ -52,6 +73,7 @@ struct many;
 struct peer {
     struct many *m;
     struct fx f; /* as the single-engine fixture: engine, store, arena */
+    struct share *share;
     bool up;
 };
 struct many {
@@ -86,7 +108,8 @@ static void peer_open(struct many *m, struct peer *p) {
     p->m = m;
     p->f = m->base;
     arena_init(&p->f.a, SIZE_MAX / 2);
-    p->f.db = db_fault_wrap(share_new(m->db));
+    p->share = share_new(m->db);
+    p->f.db = db_fault_wrap(&p->share->db);
     p->f.store.db = p->f.db;
     assert_int_equal(engine_open(m->rt, &p->f.store, p->f.registry, &p->f.services, &o,
                                  &p->f.engine, NULL),
@@ -173,6 +196,22 @@ static void many_both(size_t count, void (*body)(struct many *)) {
 }
 
 /* --- what the tests do --- */
+
+static void hold_answer(struct peer *p, enum db_stmt stmt) {
+    p->share->hold_stmt = stmt;
+    p->share->hold = HOLD_NEXT;
+}
+static void until_held(struct peer *p) {
+    while (p->share->hold != HOLD_HELD)
+        assert_int_equal(fiber_sleep_us(2000), 0);
+}
+static void let_answer_go(struct peer *p) { p->share->hold = HOLD_NONE; }
+
+static struct engine_stats stats_of(struct peer *p) {
+    struct engine_stats s;
+    engine_stats(p->f.engine, &s);
+    return s;
+}
 
 static const char hello[] =
     "{\"input\":{\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"id\":\"m1\"}]},"
@@ -678,6 +717,67 @@ static void test_doubt(void **state) {
     many_run(1, false, body_doubt);
 }
 
+/* While a run is accepted its worker loses its lease, and under its next name it adopts the run. */
+static void submit_fiber(void *arg) {
+    struct peer *p = arg;
+    live_run_unref(start(p, "pair", fx_thread(&p->f), hello));
+}
+static void body_renamed(struct many *m) {
+    struct peer *a = &m->peers[0];
+    struct run *runs;
+    size_t count;
+    struct id old = stats_of(a).worker;
+    hold_answer(a, SQL_RUN_INSERT);
+    assert_non_null(fiber_spawn(m->rt, "submit", submit_fiber, a, NULL));
+    until_held(a);
+    assert_int_equal(run_list_of_worker(&m->base.store, old, ID_NIL, 10, &m->base.a, &runs, &count,
+                                        NULL),
+                     0);
+    assert_int_equal(count, 1);
+    struct id id = runs[0].id;
+    a->share->no_renewal = true;
+    while (stats_of(a).leases_lost == 0)
+        assert_int_equal(fiber_sleep_us(2000), 0);
+    size_t lists = a->share->lists_of_worker;
+    a->share->no_renewal = false;
+    while (a->share->lists_of_worker == lists) /* after it has adopted something */
+        assert_int_equal(fiber_sleep_us(2000), 0);
+    let_answer_go(a);
+    assert_int_equal(wait_at(a, id, NULL).status, RUN_SUCCESS);
+}
+static void test_renamed(void **state) {
+    (void)state;
+    many_run(1, false, body_renamed);
+}
+
+/* While a run tries to take its thread, an older one comes, from a worker that is gone. The one
+ * that was refused must not stand before it: the database lets only the older one begin. */
+static void body_older(struct many *m) {
+    struct peer *a = &m->peers[0], *b = &m->peers[1];
+    struct id thread = fx_thread(&a->f);
+    struct live_run *holder = start(b, "gate", thread, hello);
+    struct live_run *older = start(b, "echo", thread, hello);
+    struct id holder_id = live_run_id(holder), older_id = live_run_id(older);
+    live_run_unref(holder);
+    live_run_unref(older);
+    struct live_run *newer = start(a, "echo", thread, hello);
+    hold_answer(a, SQL_RUN_CONTEXT);
+    until_held(a);
+    peer_down(b);
+    while (stats_of(a).pending < 2)
+        assert_int_equal(fiber_sleep_us(2000), 0);
+    let_answer_go(a);
+    fx_gate_open = true;
+    assert_int_equal(wait_at(a, holder_id, NULL).status, RUN_SUCCESS);
+    assert_int_equal(wait_at(a, older_id, NULL).status, RUN_SUCCESS);
+    assert_int_equal(wait_at(a, live_run_id(newer), newer).status, RUN_SUCCESS);
+    live_run_unref(newer);
+}
+static void test_older(void **state) {
+    (void)state;
+    many_both(2, body_older);
+}
+
 static size_t leaders(struct many *m) {
     size_t count = 0;
     for (size_t i = 0; i < m->count; i++) {
@@ -723,6 +823,7 @@ int main(void) {
         cmocka_unit_test(test_delete),    cmocka_unit_test(test_delayed),
         cmocka_unit_test(test_stateless),
         cmocka_unit_test(test_doubt),     cmocka_unit_test(test_leader),
+        cmocka_unit_test(test_renamed),   cmocka_unit_test(test_older),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
