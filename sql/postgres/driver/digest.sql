@@ -47,6 +47,21 @@ SELECT owner, key, convert_from(value, 'UTF8'), version, updated_at FROM holdfas
 -- name: digest_leaders
 SELECT name, worker, expires_at FROM holdfast.leaders;
 
+-- name: digest_plan_gates
+SELECT plan_id, position, owner, kind, prompt, status, actor, reason, created_at, expires_at, decided_at
+FROM holdfast.plan_gates;
+
+-- name: digest_plan_steps
+SELECT plan_id, position, name, tool, inputs, spec, key, status, attempt, wish, output, error, started_at,
+       ended_at
+FROM holdfast.plan_steps;
+
+-- name: digest_plans
+SELECT id, thread_id, run_id, owner, project_id, goal, hash, metadata, concurrency, status, version,
+       step_count, fault_count, succeeded, failed, cancelled, timed_out, error, created_at, started_at,
+       ended_at, updated_at
+FROM holdfast.plans;
+
 -- name: digest_runs
 SELECT replace(r.id, '-', ''), replace(r.thread_id, '-', ''), replace(r.assistant_id, '-', ''),
        r.status, r.metadata - 'owner', r.kwargs, r.multitask_strategy, coalesce(s.attempt, 0),

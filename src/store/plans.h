@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plans.h - rows of plans and their steps: one statement for however many steps.
+ *
+ * A plan's version counts its writes. Who has the plan's run names the version that it has seen
+ * (ERR_CONFLICT: somebody has asked for something since); who asks for something moves it on.
+ * Memory: results in the arena given. Suspends: every function with an err, except *_add.
+ * Tests: tests/conformance/test_plans.c */
+#ifndef HF_STORE_PLANS_H
+#define HF_STORE_PLANS_H
+
+#include "model/plan.h"
+#include "store/store.h"
+
+struct plan_row {
+    struct id id, thread_id, run_id;
+    str owner, project, goal, hash, metadata;
+    int64_t concurrency;
+    enum run_state status;
+    int64_t version, step_count, fault_count;
+    int64_t succeeded, failed, cancelled, timed_out; /* steps */
+    str error;                                       /* absent: none */
+    int64_t created_at, started_at, ended_at, updated_at; /* 0: not yet */
+};
+struct plan_step_row {
+    int64_t position;
+    str name, tool, inputs, spec, key;
+    enum run_state status;
+    int64_t attempt;
+    str wish, output, error; /* absent: none */
+    int64_t started_at, ended_at;
+};
+static inline int64_t plan_row_incomplete(const struct plan_row *p) {
+    return p->step_count - p->succeeded - p->failed - p->cancelled - p->timed_out;
+}
+
+struct plan_place {
+    struct id id, thread_id, run_id;
+    str owner;
+};
+/* The plan and all of its steps, queued; those with a fault failed. Two statements. */
+void plan_insert_add(struct db_batch *b, const struct plan_place *place, const struct plan *plan,
+                     int64_t now_us);
+
+/* What a step has come to. */
+struct plan_step_change {
+    size_t position;
+    enum run_state status;
+    int attempt;
+    int64_t started_at, ended_at; /* 0: not (yet) */
+    str output, error;            /* output: JSON; absent: none */
+};
+struct plan_change {
+    struct id plan_id, run_id;
+    int64_t version; /* as it was seen: ERR_CONFLICT when it is another one */
+    enum run_state status;
+    int64_t succeeded, failed, cancelled, timed_out;
+    str error;
+    const struct plan_step_change *steps; /* each once; their wishes are done with */
+    size_t step_count;
+};
+void plan_change_add(struct db_batch *b, const struct plan_change *c, int64_t now_us);
+
+/* Asks whoever has the plan. ERR_NOT_FOUND: it is not there, or over. */
+void plan_touch_add(struct db_batch *b, const struct principal *who, struct id plan_id,
+                    int64_t now_us);
+/* The same about a step, in a batch with plan_touch_add. ERR_CONFLICT: the step is over. */
+void plan_step_wish_add(struct db_batch *b, struct id plan_id, int64_t position, str wish);
+/* The thread's plan ends, with what is left of its steps, because its run has, or never will.
+ * blocked: also when it waits for decisions. Does nothing when it is over. */
+void plan_end_add(struct db_batch *b, struct id thread_id, bool blocked, enum run_state status,
+                  str error, int64_t now_us);
+
+/* With the first `step_limit` steps. "Plan run not found" */
+MUST_CHECK int plan_get(struct store *s, const struct principal *who, struct id id,
+                        int64_t step_limit, struct arena *a, struct plan_row *out,
+                        struct plan_step_row **out_steps, size_t *out_count, struct err *err);
+/* found false: the thread has none. */
+MUST_CHECK int plan_of_thread(struct store *s, struct id thread_id, struct arena *a,
+                              struct plan_row *out, bool *out_found, struct err *err);
+/* In order, after a position (-1: from the first on). status NULL: any. */
+MUST_CHECK int plan_steps(struct store *s, struct id plan_id, int64_t after,
+                          const enum run_state *status, int64_t limit, struct arena *a,
+                          struct plan_step_row **out, size_t *out_count, struct err *err);
+struct plan_wish {
+    int64_t position;
+    str wish;
+};
+/* ERR_NOT_FOUND: the plan is gone. */
+MUST_CHECK int plan_wishes(struct store *s, struct id plan_id, struct arena *a,
+                           int64_t *out_version, struct plan_wish **out, size_t *out_count,
+                           struct err *err);
+
+struct plan_filter {
+    str project;                  /* absent: any */
+    const enum run_state *status; /* NULL: any */
+    struct id before;             /* nil: from the newest on */
+    int64_t limit;
+};
+/* Of one owner, newest first. */
+MUST_CHECK int plan_list(struct store *s, const struct principal *who,
+                         const struct plan_filter *f, struct arena *a, struct plan_row **out,
+                         size_t *out_count, struct err *err);
+
+struct plan_event_row {
+    int64_t seq, at;
+    struct id run_id;
+    str data;
+};
+/* Entries of one kind of the thread's log. */
+MUST_CHECK int plan_events(struct store *s, struct id thread_id, int64_t after, int kind,
+                           int64_t limit, struct arena *a, struct plan_event_row **out,
+                           size_t *out_count, struct err *err);
+
+#endif
