@@ -51,7 +51,8 @@ SET status = excluded.status, attempt = excluded.attempt, wish = NULL, output = 
 UPDATE plans
 SET version = version + 1, status = $3, succeeded = $4, failed = $5, cancelled = $6, timed_out = $7,
     error = $8, run_id = $9, updated_at = $10,
-    started_at = CASE WHEN started_at IS NULL AND $3 = 'running' THEN $10 ELSE started_at END,
+    started_at = CASE WHEN started_at IS NULL AND $3 NOT IN ('queued', 'cancelled') THEN $10
+                      ELSE started_at END,
     ended_at = CASE WHEN $3 IN @plan_final THEN $10 END
 WHERE id = $1 AND version = $2;
 

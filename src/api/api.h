@@ -15,6 +15,7 @@
 struct engine;
 struct auth;
 struct delivery_relay;
+struct plans;
 
 /* Which requests get a line in the log that says who asked: auto is writes when requests show who
  * they are, else off. */
@@ -23,6 +24,7 @@ enum api_audit { API_AUDIT_AUTO, API_AUDIT_OFF, API_AUDIT_WRITES, API_AUDIT_ALL 
 struct api_options {
     struct auth *auth;               /* NULL: every request acts as the owner "" */
     struct delivery_relay *delivery; /* knows which webhooks may be asked for */
+    struct plans *plans;
     enum api_audit audit;
     bool error_text; /* --error-format=text */
     bool debug_api;

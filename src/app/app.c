@@ -35,6 +35,7 @@
 #include "http/client.h"
 #include "llm/port.h"
 #include "mcp/port.h"
+#include "plans/plans.h"
 #include "store/assistants.h"
 #include "store/items.h"
 
@@ -43,6 +44,7 @@
 #define WORKER_PAUSE_US_MAX  10000000
 #define LAST_ANSWERS_US      1000000
 #define LAST_ANSWERS_POLL_US 5000
+#define PLAN_LOOK_US         500000 /* for what other processes ask of a plan */
 
 struct app {
     struct config config;
@@ -58,6 +60,7 @@ struct app {
     struct graph_services services;
     struct registry *registry;
     struct engine *engine;
+    struct plans *plans;
     struct hints *hints; /* NULL with SQLite */
     struct auth *auth;
     struct delivery_relay *delivery;
@@ -356,6 +359,14 @@ static void embedder_open(struct app *app, const struct store_settings *s) {
     app->store.items.embedder = &app->embedder;
 }
 
+/* Before the engine: its graph is one that assistants are seeded for. */
+static void plans_settings_open(struct app *app) {
+    struct plans_options o = {.concurrency_default = (size_t)app->config.plan_concurrency,
+                              .concurrency_max = PLAN_CONCURRENCY_MAX,
+                              .look_us = database_is_remote(&app->config) ? PLAN_LOOK_US : 0};
+    app->plans = plans_open(app->rt, &app->store, app->registry, &o);
+}
+
 static int parts_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     int rc = services_open(app, err);
@@ -371,6 +382,7 @@ static int parts_open(struct app *app, struct err *err) {
     embedder_open(app, &store);
     app->registry = registry_new(&app->services, &registry);
     graphs_register(app->registry);
+    plans_settings_open(app);
     struct engine_options engine = engine_settings(app, store.sweep_us);
     rc = graph_files_load(c->graphs.p, app->registry, err);
     if (rc == 0)
@@ -380,6 +392,7 @@ static int parts_open(struct app *app, struct err *err) {
                          err);
     if (rc < 0)
         return rc;
+    plans_set_engine(app->plans, app->engine);
     struct auth_options auth;
     auth_settings(c, &auth);
     rc = auth_open(app->rt, app->client, &app->store, &auth, &app->auth, err);
@@ -390,6 +403,7 @@ static int parts_open(struct app *app, struct err *err) {
         return rc;
     struct api_options api = {.auth = app->auth,
                               .delivery = app->delivery,
+                              .plans = app->plans,
                               .audit = audit_of(c),
                               .error_text = c->error_format == CONFIG_ERROR_TEXT,
                               .debug_api = c->debug_api,
@@ -436,6 +450,7 @@ static void close_all(struct app *app) {
     delivery_free(app->delivery);
     engine_close(app->engine);
     registry_free(app->registry);
+    plans_free(app->plans);
     llm_free(app->llm);
     embeddings_free(app->embeddings);
     vector_cache_free(app->embedder.cache);

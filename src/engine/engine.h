@@ -89,6 +89,7 @@ struct run_submit {
     /* Adds to the batch that makes the run durable; may be NULL. A failed expectation of what it
      * adds must be a code that the engine does not use for its own: ERR_FENCED, ERR_REPEATED. */
     void (*join_batch)(void *ctx, const struct live_run *run, struct db_batch *b);
+    str steps; /* one more entry of the log, of kind LOG_STEPS; absent: none */
     bool kept; /* a temporary run's thread stays as long as answers do (store/idempotency.h) */
     void *ctx;
 };

@@ -261,7 +261,7 @@ MUST_CHECK int live_run_read_kwargs(struct live_run *run, struct err *err); /* f
 
 /* begin.c */
 struct begin {
-    struct hub_entry entries[4]; /* start, then checkpoints */
+    struct hub_entry entries[5]; /* start, then checkpoints; of steps */
     size_t entry_count;
 };
 /* Loads the state, applies the input, adds the checkpoints. ERR_INVALID for an unusable input. */
@@ -278,6 +278,12 @@ struct step_commit {
     bool end;  /* the run's last */
 };
 MUST_CHECK MAY_SUSPEND int live_run_commit_step(struct step_commit *s);
+/* A batch of a node's own, with entries of kind LOG_STEPS. */
+MUST_CHECK MAY_SUSPEND int live_run_commit_own(struct live_run *run, struct db_batch *b,
+                                               const str *entries, size_t count,
+                                               struct err *err);
+/* What the graph adds to the batch with the run's end. */
+void live_run_ended_add(struct live_run *run, struct db_batch *b);
 void live_run_fail(struct live_run *run, int rc, const struct err *err);
 /* False: the begin of this run never became durable, so there is nothing to go on with. */
 MAY_SUSPEND bool live_run_has_begun(struct live_run *run);

@@ -25,7 +25,26 @@ static bool rolls_back(const struct live_run *run) {
     return run->cancel && run->cancel_action == CANCEL_ROLLBACK;
 }
 
+void live_run_ended_add(struct live_run *run, struct db_batch *b) {
+    const struct graph_def *def = run->def;
+    yyjson_val *kwargs = run->kwargs;
+    if (!def) { /* it never began here */
+        if (!kwargs && json_parse(&run->arena, run->row.kwargs, &kwargs, NULL) < 0)
+            return;
+        yyjson_val *configurable = json_get(json_get(kwargs, "config"), "configurable");
+        def = registry_find(run->engine->registry, json_str(json_get(configurable, "graph_id")));
+    }
+    struct graph_end end = {.thread_id = run->row.thread_id,
+                            .run_id = run->row.id,
+                            .status = run->status,
+                            .error = run->error,
+                            .now_us = rt_now_us(run->engine->rt)};
+    if (def && def->ended)
+        def->ended(def, b, &end);
+}
+
 static void finish_add(struct live_run *run, struct db_batch *b) {
+    live_run_ended_add(run, b);
     if (rolls_back(run))
         run_rollback_add(b, run->row.thread_id, run->row.id);
     else
@@ -202,6 +221,38 @@ int live_run_commit_step(struct step_commit *s) {
         run->made_id = old.made_id;
         if (f->view.channels)
             state_unstage(&f->view);
+        hub_pause_us(e->hub, wait_us);
+    }
+}
+
+int live_run_commit_own(struct live_run *run, struct db_batch *b, const str *entries, size_t count,
+                        struct err *err) {
+    struct engine *e = run->engine;
+    struct hub_entry *list = ARENA_ARRAY(b->arena, struct hub_entry, count + 1);
+    for (size_t i = 0; i < count; i++)
+        list[i].entry = (struct log_entry){.run_id = run->row.id,
+                                           .kind = LOG_STEPS,
+                                           .at = rt_now_us(e->rt),
+                                           .data = entries[i]};
+    size_t own = b->count;
+    for (int64_t wait_us = 50000;;
+         wait_us = wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX : wait_us * 2) {
+        struct err why = {0};
+        struct hub_append append = {.thread_id = run->row.thread_id,
+                                    .batch = b,
+                                    .entries = list,
+                                    .count = count,
+                                    .held = true,
+                                    .patient = run_patient,
+                                    .ctx = run};
+        b->count = own; /* what the log added goes again */
+        int rc = hub_commit(e->hub, &append, &why);
+        if (rc == 0 || !worth_retrying(run, rc)) {
+            if (rc < 0 && err)
+                *err = why;
+            return rc;
+        }
+        log_event(LOG_WARN, "run.commit.failed", why.message, LOG_Z("code", err_name(rc)));
         hub_pause_us(e->hub, wait_us);
     }
 }

@@ -13,6 +13,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "model/message.h"
+#include "model/state.h"
 #include "rt/fiber.h"
 
 enum channel_kind {
@@ -115,6 +116,14 @@ struct graph_services {
     struct mcp *mcp;      /* NULL: no tools of MCP servers */
     const void *settings; /* the graphs' own (struct graphs_settings) */
 };
+struct db_batch;
+/* How a run came to its end. */
+struct graph_end {
+    struct id thread_id, run_id;
+    enum run_status status;
+    str error; /* JSON; absent: none */
+    int64_t now_us;
+};
 struct graph_def {
     const char *id, *description;
     const struct channel_def *channels;
@@ -138,6 +147,9 @@ struct graph_def {
      * compiled graph and a live run one each; a graph keeps those that its nodes name. */
     void (*ref)(const struct graph_def *g);
     void (*unref)(const struct graph_def *g);
+    /* Adds to the batch with a run's end, also of one that never began; NULL: nothing. Must not
+     * suspend. */
+    void (*ended)(const struct graph_def *g, struct db_batch *b, const struct graph_end *end);
 };
 static inline const struct graph_def *graph_def_ref(const struct graph_def *g) {
     if (g->ref)
@@ -180,6 +192,15 @@ void node_send(struct node_ctx *ctx, int node, str json);
  * the thread interrupted, and the task runs again, from its beginning, when the answer has come. */
 MUST_CHECK int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume,
                               struct err *err);
+/* How many answers there are already. */
+size_t node_answer_count(const struct node_ctx *ctx);
+/* Is somebody ending the run? A node that is cancelled without goes on later, maybe elsewhere. */
+bool node_run_is_cancelled(const struct node_ctx *ctx);
+/* Commits a batch of the node's own with entries for the log (JSON objects, LOG_STEPS), while the
+ * run has its thread: ERR_FENCED. Deaf to cancellation; waits for a database that is away. The
+ * batch has an arena of its own. */
+MUST_CHECK int node_commit(struct node_ctx *ctx, struct db_batch *b, const str *entries,
+                           size_t count, struct err *err);
 /* A token of a message being written: at once to live readers, coalesced into the log. */
 struct node_chunk {
     str message_id, content; /* content absent: none */

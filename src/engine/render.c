@@ -620,6 +620,13 @@ void render_item(struct render *r, const struct stream_item *item, bool mute) {
     case LOG_FRAGMENTS:
         render_fragment(r, data);
         break;
+    case LOG_STEPS:
+        if (render_wants(r, STREAM_CUSTOM)) {
+            struct json_writer w = render_begin(r);
+            jw_val(&w, data);
+            render_end(r, "custom");
+        }
+        break;
     case LOG_QUEUED:
         break;
     }

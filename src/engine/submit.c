@@ -377,6 +377,15 @@ static size_t queue_counter(void *ctx, struct db_batch *b, int64_t count) {
                             rt_now_us(row->run->engine->rt));
 }
 
+static void add_steps(const struct live_run *run, const struct run_submit *s, struct begin *begin) {
+    if (!s->steps.p)
+        return;
+    ASSERT(begin->entry_count < ARRAY_COUNT(begin->entries));
+    int64_t now = rt_now_us(run->engine->rt);
+    begin->entries[begin->entry_count++] = (struct hub_entry){
+        .entry = {.run_id = run->row.id, .kind = LOG_STEPS, .at = now, .data = s->steps}};
+}
+
 static int commit_new(struct live_run *run, const struct run_submit *s,
                       const struct run_context *ctx, const struct run_merged *m, bool direct,
                       struct arena *a, struct err *err) {
@@ -396,6 +405,7 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
             (struct begin){.entries = {{.entry = run_queued_entry(run)}}, .entry_count = 1};
     if (rc < 0)
         return rc;
+    add_steps(run, s, &begin);
     struct thread_merge merge = run_thread_merge(ctx, m);
     struct begin_row row = {run, &merge, ctx->head, run->made_id};
     struct queue_row queued = {run, &merge};

@@ -62,6 +62,21 @@ int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume
     return err_set(err, ERR_INTERRUPTED, "%s waits for an answer", ctx->node->name);
 }
 
+size_t node_answer_count(const struct node_ctx *ctx) {
+    const struct task *t = ctx->task;
+    return t->answers.count + (t->run->resume_one != NULL);
+}
+
+bool node_run_is_cancelled(const struct node_ctx *ctx) {
+    const struct live_run *run = ((const struct task *)ctx->task)->run;
+    return run->cancel && !run->hand_back;
+}
+
+int node_commit(struct node_ctx *ctx, struct db_batch *b, const str *entries, size_t count,
+                struct err *err) {
+    return live_run_commit_own(((struct task *)ctx->task)->run, b, entries, count, err);
+}
+
 static void write_task_id(struct json_writer *w, const struct task *t) {
     char id[ID_DASHED_LEN];
     id_write_dashed(t->id, id);

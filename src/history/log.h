@@ -16,7 +16,9 @@ enum log_kind {
     LOG_TASK,       /* a task's result: {"id","name","result","error",…} */
     LOG_FRAGMENTS,  /* tokens, coalesced: {"b": base, "k": first, "f": [fragment, …]} */
     LOG_END,        /* a run's end: {"status","error"} */
-    LOG_QUEUED      /* a run was accepted and waits for its turn */
+    LOG_QUEUED,     /* a run was accepted and waits for its turn */
+    /* From here on: of plans; an index finds them by kind. */
+    LOG_STEPS = 64 /* what became of steps: see src/plans/events.c */
 };
 
 struct log_entry {

@@ -27,7 +27,7 @@
 
 struct parse {
     struct arena *a;
-    struct plan *plan;
+    struct plan_spec *plan;
     plan_tool_fn tool_check;
     yyjson_val **values;
     struct map names; /* name → struct named */
@@ -326,9 +326,9 @@ static int read_steps(struct parse *p, yyjson_val *steps, struct err *err) {
     return check_order(p, err);
 }
 
-int plan_parse(struct arena *a, yyjson_val *v, plan_tool_fn tool_check, struct plan *out,
+int plan_parse(struct arena *a, yyjson_val *v, plan_tool_fn tool_check, struct plan_spec *out,
                struct err *err) {
-    struct plan plan = {.metadata = STR("{}")};
+    struct plan_spec plan = {.metadata = STR("{}")};
     struct parse p = {.a = a, .plan = &plan, .tool_check = tool_check};
     struct body b;
     body_init(&b, a, v);

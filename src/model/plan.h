@@ -43,7 +43,7 @@ struct plan_step {
     str fault;    /* why it cannot run; absent: it can */
 };
 
-struct plan {
+struct plan_spec {
     str goal, project; /* project absent: none named */
     str metadata;      /* JSON object */
     str hash;          /* hex SHA-256 of the canonical text of goal and steps */
@@ -53,7 +53,7 @@ struct plan {
 };
 
 MUST_CHECK int plan_parse(struct arena *a, yyjson_val *v, plan_tool_fn tool_check,
-                          struct plan *out, struct err *err);
+                          struct plan_spec *out, struct err *err);
 
 /* What of a step is kept beside its name, tool and inputs, as JSON; and read again. */
 str plan_step_spec(struct arena *a, const struct plan_step *s);

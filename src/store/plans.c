@@ -74,7 +74,7 @@ static str take_text(struct arena *a, struct buf *b) {
     return text;
 }
 
-static str insert_rows(struct arena *a, struct id plan_id, const struct plan *plan) {
+static str insert_rows(struct arena *a, struct id plan_id, const struct plan_spec *plan) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
@@ -106,8 +106,8 @@ static str insert_rows(struct arena *a, struct id plan_id, const struct plan *pl
     return take_text(a, &b);
 }
 
-void plan_insert_add(struct db_batch *b, const struct plan_place *place, const struct plan *plan,
-                     int64_t now_us) {
+void plan_insert_add(struct db_batch *b, const struct plan_place *place,
+                     const struct plan_spec *plan, int64_t now_us) {
     db_batch_add(b, SQL_PLAN_INSERT,
                  DB_PARAMS(DB_UUID(place->id), DB_UUID(place->thread_id), DB_UUID(place->run_id),
                            DB_T(place->owner.p ? place->owner : STR("")),
@@ -163,7 +163,7 @@ void plan_change_add(struct db_batch *b, const struct plan_change *c, int64_t no
                  DB_PARAMS(DB_UUID(c->plan_id), DB_I(c->version), DB_T(run_state_name(c->status)),
                            DB_I(c->succeeded), DB_I(c->failed), DB_I(c->cancelled),
                            DB_I(c->timed_out), DB_T(c->error), DB_UUID(c->run_id), DB_I(now_us)),
-                 DB_EXPECT_CHANGE(ERR_CONFLICT));
+                 DB_EXPECT_CHANGE(c->code ? c->code : ERR_CONFLICT));
     if (!c->step_count)
         return;
     str rows = change_rows(b->arena, c, now_us);

@@ -38,8 +38,8 @@ struct plan_place {
     str owner;
 };
 /* The plan and all of its steps, queued; those with a fault failed. Two statements. */
-void plan_insert_add(struct db_batch *b, const struct plan_place *place, const struct plan *plan,
-                     int64_t now_us);
+void plan_insert_add(struct db_batch *b, const struct plan_place *place,
+                     const struct plan_spec *plan, int64_t now_us);
 
 /* What a step has come to. */
 struct plan_step_change {
@@ -51,7 +51,8 @@ struct plan_step_change {
 };
 struct plan_change {
     struct id plan_id, run_id;
-    int64_t version; /* as it was seen: ERR_CONFLICT when it is another one */
+    int64_t version; /* as it was seen */
+    int code;        /* when it is another one; 0: ERR_CONFLICT */
     enum run_state status;
     int64_t succeeded, failed, cancelled, timed_out;
     str error;

@@ -26,15 +26,17 @@ static struct id id_at(int n) {
     return id;
 }
 
-static struct plan make_plan(struct arena *a, size_t count, const char *project) {
+static struct plan_spec make_plan(struct arena *a, size_t count, const char *project) {
     struct buf b;
-    struct plan plan = {0};
+    struct plan_spec plan = {0};
     yyjson_val *v;
     buf_init(&b, 1 << 20);
-    buf_printf(&b, "{\"goal\":\"ship \\\"it\\\" \xc3\xa4\",\"project_id\":\"%s\",\"steps\":[", project);
+    buf_printf(&b, "{\"goal\":\"ship \\\"it\\\" \xc3\xa4\",\"project_id\":\"%s\",\"steps\":[",
+               project);
     for (size_t i = 0; i < count; i++)
-        buf_printf(&b, "%s{\"name\":\"s%zu\",\"tool\":\"%s\",\"inputs\":{\"b\":\"x'\\\\\\n\",\"a\":%zu},"
-                       "\"depends_on\":[%s]}",
+        buf_printf(&b,
+                   "%s{\"name\":\"s%zu\",\"tool\":\"%s\","
+                   "\"inputs\":{\"b\":\"x'\\\\\\n\",\"a\":%zu},\"depends_on\":[%s]}",
                    i ? "," : "", i, i == 2 ? "" : "test:echo", i, i == 1 ? "0" : "");
     buf_z(&b, "]}");
     ASSERT(json_parse(a, arena_dup(a, buf_view(&b)), &v, NULL) == 0);
@@ -46,7 +48,7 @@ static struct plan make_plan(struct arena *a, size_t count, const char *project)
 static int insert(struct store *s, const struct principal *who, int n, size_t count,
                   const char *project, size_t *out_statements, struct arena *a, struct err *err) {
     struct db_batch b;
-    struct plan plan = make_plan(a, count, project);
+    struct plan_spec plan = make_plan(a, count, project);
     struct thread_new t = {.id = id_at(1000 + n), .metadata = STR("{}"), .config = STR("{}")};
     struct plan_place place = {id_at(n), id_at(1000 + n), id_at(2000 + n), who->owner};
     db_batch_init(&b, a);

@@ -11,7 +11,7 @@ static const char *tool_check(str tool) {
     return str_starts(tool, STR("test:")) ? NULL : "is not a tool of this server";
 }
 
-static void check_step(struct arena *a, const struct plan *p, size_t i) {
+static void check_step(struct arena *a, const struct plan_spec *p, size_t i) {
     const struct plan_step *s = &p->steps[i];
     struct plan_step again = {0};
     yyjson_val *inputs;
@@ -32,7 +32,7 @@ static void check_step(struct arena *a, const struct plan *p, size_t i) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena a;
-    struct plan p;
+    struct plan_spec p;
     yyjson_val *v;
     if (size > 65536)
         return 0;

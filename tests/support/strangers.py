@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""strangers.py - how a stranger tries the routes of savers: cases for the matrix of run-auth."""
+"""strangers.py - how a stranger tries the routes of savers and of plans: cases for the matrix of
+run-auth."""
 import uuid
+
+import suite
 
 
 def checkpoint(thread, metadata=None):
@@ -40,4 +43,36 @@ SAVERS = {
     "checkpoint_prune": lambda w, ids: [
         ("", {"thread_ids": [ids["thread_id"], "hers"], "strategy": how},
          lambda v: v["pruned_count"] == 0) for how in ("delete", "keep_latest")],
+}
+
+PLAN = {"goal": "a goal", "project_id": "hers", "steps": [
+    {"name": "a", "tool": "test:fail"}, {"name": "b", "tool": "test:echo"}]}
+
+
+def her_plan(world, ask):
+    """Ids of a plan run that is over."""
+    made = world.made("/plans/runs", PLAN)
+    suite.eventually(lambda: ask(world.server, "GET", f"/plans/runs/{made['id']}",
+                                 world.token)[2]["status"] == "failed", "it ends")
+    return {"plan_id": made["id"], "position": "7654321"}
+
+
+def _not_hers(ids):
+    return lambda v: ids["plan_id"] not in [r["id"] for r in v["runs"]]
+
+
+def _unknown(w, ids):
+    return [("", None, "404")]
+
+
+# As CASES of run-auth.
+PLANS = {
+    "plan_create": lambda w, ids: [("", {**PLAN, "project_id": "mine"},
+                                    lambda v: v["steps"]["total"] == 2)],
+    "plan_preview": lambda w, ids: [("", PLAN, lambda v: v["project_id"] == "hers")],
+    "plan_list": lambda w, ids: [
+        (q, None, _not_hers(ids)) for q in ("", "?project_id=hers", "?status=failed",
+                                            f"?before={ids['plan_id']}&limit=100")],
+    "plan_get": _unknown, "plan_step_list": _unknown, "plan_events": _unknown,
+    "plan_cancel": _unknown, "plan_step_cancel": _unknown, "plan_step_retry": _unknown,
 }

@@ -18,14 +18,14 @@ static const char *tool_check(str tool) {
     return str_starts(tool, STR("test:")) ? NULL : "is not a tool of this server";
 }
 
-static int parse(const char *text, struct plan *out, struct err *err) {
+static int parse(const char *text, struct plan_spec *out, struct err *err) {
     yyjson_val *v;
     assert_int_equal(json_parse(&arena, str_of(text), &v, NULL), 0);
     return plan_parse(&arena, v, tool_check, out, err);
 }
 
-static struct plan plan_of(const char *text) {
-    struct plan p;
+static struct plan_spec plan_of(const char *text) {
+    struct plan_spec p;
     struct err err = {0};
     if (parse(text, &p, &err) < 0)
         fail_msg("%s", err.message);
@@ -52,7 +52,7 @@ static void test_refused(void **state) {
          "circle: b, c"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct plan p;
+        struct plan_spec p;
         struct err err = {0};
         assert_int_equal(parse(rows[i].text, &p, &err), ERR_INVALID);
         if (!strstr(err.message, rows[i].why))
@@ -86,7 +86,7 @@ static void test_bad_steps(void **state) {
         (void)snprintf(text, sizeof(text),
                        "{\"goal\":\"g\",\"steps\":[{\"name\":\"z\",\"tool\":\"test:echo\"},%s]}",
                        rows[i].step);
-        struct plan p = plan_of(text);
+        struct plan_spec p = plan_of(text);
         assert_int_equal(p.step_count, 2);
         assert_null(p.steps[0].fault.p);
         assert_int_equal(p.fault_count, rows[i].why ? 1 : 0);
@@ -97,7 +97,7 @@ static void test_bad_steps(void **state) {
 
 static void test_depends(void **state) {
     (void)state;
-    struct plan p = plan_of(
+    struct plan_spec p = plan_of(
         "{\"goal\":\"g\",\"steps\":[{\"name\":\"a\",\"tool\":\"test:echo\"},"
         "{\"name\":\"a\",\"tool\":\"test:echo\"},"
         "{\"name\":\"b\",\"tool\":\"test:echo\",\"depends_on\":[1,\"a\",0]},"
@@ -113,15 +113,15 @@ static void test_depends(void **state) {
 static void test_keys(void **state) {
     (void)state;
     char a[PLAN_KEY_LEN], b[PLAN_KEY_LEN];
-    struct plan p = plan_of("{\"goal\":\"g\",\"steps\":["
+    struct plan_spec p = plan_of("{\"goal\":\"g\",\"steps\":["
                             "{\"name\":\"a\",\"tool\":\"test:echo\",\"inputs\":{\"x\":1,\"y\":2}},"
                             "{\"name\":\"a\",\"tool\":\"test:echo\",\"inputs\":{\"y\":2,\"x\":1}}"
                             "]}");
-    struct plan q = plan_of("{\"steps\":["
+    struct plan_spec q = plan_of("{\"steps\":["
                             "{\"tool\":\"test:echo\",\"inputs\":{\"y\":2, \"x\":1},\"name\":\"a\"},"
                             "{\"name\":\"a\",\"tool\":\"test:echo\",\"inputs\":{\"x\":1,\"y\":2}}"
                             "],\"goal\":\"g\"}");
-    struct plan other = plan_of("{\"goal\":\"h\",\"steps\":["
+    struct plan_spec other = plan_of("{\"goal\":\"h\",\"steps\":["
                                 "{\"name\":\"a\",\"tool\":\"test:echo\"}]}");
     assert_true(str_eq(p.hash, q.hash));
     assert_false(str_eq(p.hash, other.hash));
@@ -137,7 +137,7 @@ static void test_keys(void **state) {
 
 static void test_kept(void **state) {
     (void)state;
-    struct plan p = plan_of(
+    struct plan_spec p = plan_of(
         "{\"goal\":\"g\",\"steps\":[{\"name\":\"a\",\"tool\":\"test:echo\"},"
         "{\"name\":\"b\",\"tool\":\"test:echo\",\"depends_on\":[0],\"timeout\":0.5,"
         "\"priority\":-2,\"secrets_scope\":\"ci\",\"retry\":{\"max_attempts\":4,"
@@ -167,7 +167,7 @@ static void test_kept(void **state) {
 static void test_large(void **state) {
     (void)state;
     struct buf b;
-    struct plan p;
+    struct plan_spec p;
     struct err err = {0};
     yyjson_val *v;
     for (size_t n = PLAN_STEPS_MAX; n <= PLAN_STEPS_MAX + 1; n++) {

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* events.c - what of a plan stands in its thread's log, in entries of kind LOG_STEPS.
+ *
+ *   {"v": version, "began": true, "status": of the plan, "created": steps, "faults": of them,
+ *    "error": text, "e": [[position, status, attempt, time in us, error], …]}
+ *
+ * One entry carries up to EVENTS_PER_ENTRY changes of steps, so that a wave of a thousand steps is
+ * some sixteen rows. A plan that has begun since the last entry says so, whatever it is now.
+ * Members that say nothing are left out; so is an event's error. The time is that of the change,
+ * the entry's that of its commit. */
+#include "plans/plans_int.h"
+
+static void entry_begin(struct json_writer *w, int64_t version, bool began,
+                        const enum run_state *status) {
+    jw_object(w);
+    jw_key(w, "v");
+    jw_i64(w, version);
+    if (began) {
+        jw_key(w, "began");
+        jw_bool(w, true);
+    }
+    if (status) {
+        jw_key(w, "status");
+        jw_str(w, run_state_name(*status));
+    }
+}
+
+static void write_event(struct json_writer *w, const struct step_event *e) {
+    jw_array(w);
+    jw_i64(w, e->position);
+    jw_str(w, run_state_name(e->state));
+    jw_i64(w, e->attempt);
+    jw_i64(w, e->at);
+    if (e->error.p)
+        jw_str(w, e->error);
+    jw_array_end(w);
+}
+
+size_t plan_entries_write(struct arena *a, const struct plan_news *news,
+                          const struct step_event *events, size_t count, str **out) {
+    const enum run_state *status = news->status;
+    size_t entries = (count + EVENTS_PER_ENTRY - 1) / EVENTS_PER_ENTRY;
+    if (entries == 0)
+        entries = status || news->began ? 1 : 0;
+    str *list = ARENA_ARRAY(a, str, entries + 1);
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    for (size_t i = 0, at = 0; i < entries; i++) {
+        buf_reset(&b);
+        struct json_writer w = json_writer(&b);
+        bool last = i + 1 == entries;
+        entry_begin(&w, news->version, i == 0 && news->began, last ? status : NULL);
+        if (last && status && news->error.p) {
+            jw_key(&w, "error");
+            jw_str(&w, news->error);
+        }
+        jw_key(&w, "e");
+        jw_array(&w);
+        for (size_t k = 0; k < EVENTS_PER_ENTRY && at < count; k++)
+            write_event(&w, &events[at++]);
+        jw_array_end(&w);
+        jw_object_end(&w);
+        list[i] = arena_dup(a, buf_view(&b));
+    }
+    buf_deinit(&b);
+    *out = list;
+    return entries;
+}
+
+str plan_created_entry(struct arena *a, const struct plan_spec *plan) {
+    return arena_printf(a, "{\"v\":1,\"status\":\"queued\",\"created\":%zu,\"faults\":%zu}",
+                        plan->step_count, plan->fault_count);
+}
+
+static bool read_event(const struct plan_event_row *row, size_t index, yyjson_val *v,
+                       struct plan_event *out) {
+    *out = (struct plan_event){.seq = row->seq,
+                               .index = (int64_t)index,
+                               .position = yyjson_get_sint(yyjson_arr_get(v, 0)),
+                               .status = json_str(yyjson_arr_get(v, 1)),
+                               .attempt = yyjson_get_sint(yyjson_arr_get(v, 2)),
+                               .at = yyjson_get_sint(yyjson_arr_get(v, 3)),
+                               .error = json_str(yyjson_arr_get(v, 4))};
+    return out->status.p != NULL;
+}
+
+static void about_plan(const struct plan_event_row *row, struct plan_event *out, size_t index,
+                       str status, str error) {
+    *out = (struct plan_event){.seq = row->seq,
+                               .index = (int64_t)index,
+                               .at = row->at,
+                               .status = status,
+                               .position = -1,
+                               .error = error};
+}
+
+int plan_events_read(struct arena *a, const struct plan_event_row *row, struct plan_event **out,
+                     size_t *out_count, struct err *err) {
+    yyjson_val *v, *item;
+    size_t i, n, count = 0;
+    if (json_parse(a, row->data, &v, NULL) < 0)
+        return err_set(err, ERR_CORRUPT, "an event of a plan cannot be read");
+    yyjson_val *events = json_get(v, "e"), *status = json_get(v, "status");
+    struct plan_event *list = ARENA_ARRAY(a, struct plan_event, yyjson_arr_size(events) + 2);
+    if (yyjson_get_bool(json_get(v, "began")))
+        about_plan(row, &list[count++], 0, run_state_name(RUN_STATE_RUNNING), STR_NULL);
+    yyjson_arr_foreach(events, i, n, item) {
+        if (!read_event(row, count, item, &list[count]))
+            return err_set(err, ERR_CORRUPT, "an event of a plan cannot be read");
+        count++;
+    }
+    if (status) {
+        about_plan(row, &list[count], count, json_str(status), json_str(json_get(v, "error")));
+        count++;
+    }
+    *out = list;
+    *out_count = count;
+    return 0;
+}

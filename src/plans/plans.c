@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plans.c - the graph "plan", and what is asked of plans from outside.
+ *
+ * Making a plan is one batch with the run that executes it: thread, run, input checkpoint, plan,
+ * steps and the log's entries. The plan has the id of its first run. A step that is tried again is
+ * put back in the batch of another run of the same thread, under the version that was read.
+ *
+ * A run can come to its end without its coordinator: cancelled before it began, given up after too
+ * many attempts. The graph's hook then ends the plan in the same batch. */
+#include "plans/plans_int.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+/* --- the graph --- */
+
+static const struct channel_def CHANNELS[] = {
+    {.name = "goal", .kind = CHANNEL_LAST_VALUE, .in_output = true, .in_input = true},
+    {.name = "plan_id", .kind = CHANNEL_LAST_VALUE, .in_output = true},
+    {.name = "status", .kind = CHANNEL_LAST_VALUE, .in_output = true},
+    {.name = "steps", .kind = CHANNEL_LAST_VALUE, .in_output = true},
+};
+static const struct graph_edge EDGES[] = {{GRAPH_START, 0, NULL}, {0, GRAPH_END, NULL}};
+
+static void route(const struct graph_view *v, void *compiled, int from, struct route *out) {
+    (void)v;
+    (void)compiled;
+    route_to(out, from == GRAPH_START ? 0 : GRAPH_END);
+}
+
+/* What people read of an error. */
+static str error_message(struct arena *a, str error) {
+    yyjson_val *v;
+    if (!error.p || json_parse(a, error, &v, NULL) < 0)
+        return STR_NULL;
+    return json_str(json_get(v, "message"));
+}
+
+static void on_ended(const struct graph_def *g, struct db_batch *b, const struct graph_end *end) {
+    (void)g;
+    if (end->status == RUN_SUCCESS)
+        return;
+    enum run_state status = run_state_of(end->status);
+    str error = status == RUN_STATE_CANCELLED ? STR("the run was cancelled")
+                                              : error_message(b->arena, end->error);
+    plan_end_add(b, end->thread_id, false, status, error, end->now_us);
+}
+
+#define STATE_PROPERTIES                                                                    \
+    "\"goal\":{\"type\":\"string\"},\"plan_id\":{\"type\":\"string\"},"                     \
+    "\"status\":{\"type\":\"string\"},\"steps\":{\"type\":\"object\"}"
+
+static void graph_init(struct plans *p) {
+    p->node = (struct node_def){.name = "steps", .run = plan_node, .data = p};
+    p->graph = (struct graph_def){
+        .id = PLAN_GRAPH,
+        .description = "Executes a plan of steps; POST /plans/runs makes one.",
+        .channels = CHANNELS,
+        .channel_count = ARRAY_COUNT(CHANNELS),
+        .nodes = &p->node,
+        .node_count = 1,
+        .edges = EDGES,
+        .edge_count = ARRAY_COUNT(EDGES),
+        .route = route,
+        .input_schema = "{\"type\":\"object\",\"title\":\"PlanInput\",\"properties\":{"
+                        "\"goal\":{\"type\":\"string\"}}}",
+        .output_schema = "{\"type\":\"object\",\"title\":\"PlanOutput\",\"properties\":"
+                         "{" STATE_PROPERTIES "}}",
+        .state_schema = "{\"type\":\"object\",\"title\":\"PlanState\",\"properties\":"
+                        "{" STATE_PROPERTIES "}}",
+        .config_schema = "{\"type\":\"object\",\"title\":\"PlanConfig\",\"properties\":{}}",
+        .context_schema = "{\"type\":\"object\",\"title\":\"PlanContext\",\"properties\":{}}",
+        .ended = on_ended,
+    };
+}
+
+static void metrics_init(struct plans_metrics *m) {
+    static const char *const labels[RUN_STATE_COUNT] = {
+        [RUN_STATE_SUCCEEDED] = "status=\"succeeded\"",
+        [RUN_STATE_FAILED] = "status=\"failed\"",
+        [RUN_STATE_CANCELLED] = "status=\"cancelled\"",
+        [RUN_STATE_TIMED_OUT] = "status=\"timed_out\"",
+    };
+    m->created = metric_counter("holdfast_plans_created_total", "Plans made.", NULL);
+    m->steps_created = metric_counter("holdfast_plan_steps_created_total", "Steps made.", NULL);
+    m->faults = metric_counter("holdfast_plan_step_faults_total",
+                               "Steps that cannot run as they were given.", NULL);
+    m->retries = metric_counter("holdfast_plan_step_retries_total",
+                                "Attempts of steps after a failed one.", NULL);
+    for (size_t i = 0; i < RUN_STATE_COUNT; i++)
+        if (labels[i])
+            m->steps[i] = metric_counter("holdfast_plan_steps_total",
+                                         "Steps that came to an end.", labels[i]);
+}
+
+struct plans *plans_open(struct rt *rt, struct store *store, struct registry *registry,
+                         const struct plans_options *o) {
+    struct plans *p = NEW(struct plans);
+    p->rt = rt;
+    p->store = store;
+    p->o = *o;
+    map_init(&p->live);
+    metrics_init(&p->metrics);
+    graph_init(p);
+    registry_add(registry, &p->graph);
+    return p;
+}
+
+void plans_set_engine(struct plans *p, struct engine *e) { p->engine = e; }
+
+void plans_free(struct plans *p) {
+    if (!p)
+        return;
+    map_deinit(&p->live);
+    mem_free(p);
+}
+
+const char *plans_tool_check(str tool) { return plan_tool_check(tool); }
+
+/* --- making --- */
+
+static str run_body(struct arena *a, str goal, yyjson_val *webhook, bool first) {
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    jw_key(&w, "assistant_id");
+    jw_z(&w, PLAN_GRAPH);
+    jw_key(&w, "input");
+    jw_object(&w);
+    jw_key(&w, "goal");
+    jw_str(&w, goal);
+    jw_object_end(&w);
+    jw_key(&w, "stream_mode");
+    jw_raw(&w, STR("[\"values\",\"updates\",\"custom\"]"));
+    jw_key(&w, "multitask_strategy");
+    jw_z(&w, "reject");
+    if (first) {
+        jw_key(&w, "if_not_exists");
+        jw_z(&w, "create");
+    }
+    if (webhook) {
+        jw_key(&w, "webhook");
+        jw_val(&w, webhook);
+    }
+    jw_object_end(&w);
+    str text = arena_dup(a, buf_view(&b));
+    buf_deinit(&b);
+    return text;
+}
+
+static int submit(struct plans *p, struct run_submit *s, str body, struct arena *a,
+                  struct run *out, struct err *err) {
+    struct live_run *live;
+    s->assistant_name = STR(PLAN_GRAPH);
+    s->assistant_id = assistant_id_of_graph(s->assistant_name);
+    int rc = json_parse(a, body, &s->body, err);
+    if (rc == 0)
+        rc = engine_submit(p->engine, s, &live, err);
+    if (rc < 0)
+        return rc;
+    *out = *live_run_row(live);
+    live_run_unref(live);
+    return 0;
+}
+
+struct making {
+    struct plans *plans;
+    const struct plans_create *c;
+};
+
+static void join_new(void *ctx, const struct live_run *run, struct db_batch *b) {
+    const struct making *m = ctx;
+    const struct run *row = live_run_row(run);
+    struct plan_place place = {row->id, row->thread_id, row->id, m->c->who->owner};
+    plan_insert_add(b, &place, m->c->plan, rt_now_us(m->plans->rt));
+    if (m->c->join_batch)
+        m->c->join_batch(m->c->ctx, row->id, row->thread_id, b);
+}
+
+int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
+                 struct plans_made *out, struct err *err) {
+    struct making m = {p, c};
+    struct run row;
+    struct run_submit s = {.who = c->who,
+                           .thread_id = id_v7(),
+                           .header_configurable = c->header_configurable,
+                           .bearer = c->bearer,
+                           .join_batch = join_new,
+                           .steps = plan_created_entry(a, c->plan),
+                           .ctx = &m};
+    int rc = submit(p, &s, run_body(a, c->plan->goal, c->webhook, true), a, &row, err);
+    if (rc < 0)
+        return rc;
+    metric_add(p->metrics.created, 1);
+    metric_add(p->metrics.steps_created, (int64_t)c->plan->step_count);
+    metric_add(p->metrics.faults, (int64_t)c->plan->fault_count);
+    *out = (struct plans_made){row.id, row.thread_id};
+    return 0;
+}
+
+/* --- asking --- */
+
+static int over(struct err *err) {
+    return err_set(err, ERR_CONFLICT, "The plan run is over");
+}
+
+/* No run has it: it waits for somebody, or its run has just ended. */
+static int end_here(struct plans *p, const struct plan_row *row, struct arena *a,
+                    struct err *err) {
+    struct db_batch b;
+    enum run_state status = RUN_STATE_CANCELLED;
+    str *entries;
+    db_batch_init(&b, a);
+    plan_end_add(&b, row->thread_id, true, status, STR("it was cancelled"), rt_now_us(p->rt));
+    b.ops[0].expect = DB_EXPECT_CHANGE(ERR_CONFLICT);
+    struct plan_news news = {.version = row->version + 1, .status = &status};
+    (void)plan_entries_write(a, &news, NULL, 0, &entries);
+    struct hub_entry entry = {.entry = {.run_id = row->run_id,
+                                        .kind = LOG_STEPS,
+                                        .at = rt_now_us(p->rt),
+                                        .data = entries[0]}};
+    struct hub_append append = {
+        .thread_id = row->thread_id, .batch = &b, .entries = &entry, .count = 1};
+    int rc = hub_commit(engine_hub(p->engine), &append, err);
+    return rc == ERR_CONFLICT ? over(err) : rc;
+}
+
+int plans_cancel(struct plans *p, const struct principal *who, struct id id, bool wait,
+                 struct arena *a, struct err *err) {
+    struct plan_row row;
+    struct plan_step_row *steps;
+    size_t count;
+    int rc = plan_get(p->store, who, id, 0, a, &row, &steps, &count, err);
+    if (rc == 0 && run_state_final(row.status))
+        rc = over(err);
+    if (rc < 0)
+        return rc;
+    rc = engine_cancel(p->engine, who, row.thread_id, row.run_id, CANCEL_INTERRUPT,
+                       STR("the plan was cancelled"), wait, err);
+    if (rc == ERR_CONFLICT || rc == ERR_NOT_FOUND) {
+        err_reset(err);
+        rc = end_here(p, &row, a, err);
+    }
+    return rc;
+}
+
+int plans_cancel_step(struct plans *p, const struct principal *who, struct id id,
+                      int64_t position, struct arena *a, struct err *err) {
+    struct db_batch b;
+    struct plan_row row;
+    struct plan_step_row *steps;
+    size_t count;
+    int rc = plan_get(p->store, who, id, 0, a, &row, &steps, &count, err);
+    if (rc == 0 && (position < 0 || position >= row.step_count))
+        rc = err_set(err, ERR_NOT_FOUND, "Step not found");
+    if (rc == 0 && run_state_final(row.status))
+        rc = over(err);
+    if (rc < 0)
+        return rc;
+    db_batch_init(&b, a);
+    plan_touch_add(&b, who, id, rt_now_us(p->rt));
+    plan_step_wish_add(&b, id, position, STR("cancel"));
+    rc = db_commit(p->store->db, &b, err);
+    if (rc == ERR_CONFLICT)
+        return err_set(err, ERR_CONFLICT, "The step is over");
+    if (rc == ERR_NOT_FOUND)
+        return over(err);
+    if (rc == 0)
+        coordinator_poke(p, id);
+    return rc;
+}
+
+/* --- once more --- */
+
+struct again {
+    struct plans *plans;
+    struct plan_change change;
+    struct step_event *events;
+};
+
+static void join_again(void *ctx, const struct live_run *run, struct db_batch *b) {
+    struct again *x = ctx;
+    x->change.run_id = live_run_row(run)->id;
+    plan_change_add(b, &x->change, rt_now_us(x->plans->rt));
+}
+
+static bool given_up(const struct plan_step_row *s) {
+    return run_state_final(s->status) && s->status != RUN_STATE_SUCCEEDED;
+}
+
+/* The step, and those behind it that were given up for its sake. */
+static int mark_again(struct arena *a, const struct plan_step_row *steps, size_t count, size_t at,
+                      bool *marked, struct err *err) {
+    marked[at] = true;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < count; i++) {
+            struct plan_step spec = {0};
+            if (marked[i] || steps[i].status != RUN_STATE_CANCELLED)
+                continue;
+            int rc = plan_step_spec_read(a, steps[i].spec, count, &spec, err);
+            if (rc < 0)
+                return rc;
+            for (size_t k = 0; k < spec.depend_count && !marked[i]; k++)
+                marked[i] = changed = marked[spec.depends[k]];
+        }
+    }
+    return 0;
+}
+
+static void again_fill(struct again *x, struct arena *a, const struct plan_row *row,
+                       const struct plan_step_row *steps, size_t count, const bool *marked) {
+    int64_t now = rt_now_us(x->plans->rt);
+    struct plan_step_change *list = ARENA_ARRAY(a, struct plan_step_change, count);
+    struct plan_change *c = &x->change;
+    *c = (struct plan_change){.plan_id = row->id,
+                              .version = row->version,
+                              .code = ERR_FENCED,
+                              .status = RUN_STATE_QUEUED,
+                              .succeeded = row->succeeded,
+                              .failed = row->failed,
+                              .cancelled = row->cancelled,
+                              .timed_out = row->timed_out,
+                              .steps = list};
+    x->events = ARENA_ARRAY(a, struct step_event, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!marked[i])
+            continue;
+        c->failed -= steps[i].status == RUN_STATE_FAILED;
+        c->cancelled -= steps[i].status == RUN_STATE_CANCELLED;
+        c->timed_out -= steps[i].status == RUN_STATE_TIMED_OUT;
+        x->events[c->step_count] = (struct step_event){(uint32_t)i, RUN_STATE_QUEUED, 0, now,
+                                                       STR_NULL};
+        list[c->step_count++] = (struct plan_step_change){.position = i,
+                                                          .status = RUN_STATE_QUEUED,
+                                                          .attempt = (int)steps[i].attempt};
+    }
+}
+
+int plans_retry_step(struct plans *p, const struct principal *who, struct id id, int64_t position,
+                     struct arena *a, struct id *out_run, struct err *err) {
+    struct plan_row row;
+    struct plan_step_row *steps;
+    struct again x = {.plans = p};
+    struct run run;
+    size_t count;
+    int rc = plan_get(p->store, who, id, PLAN_STEPS_MAX, a, &row, &steps, &count, err);
+    if (rc == 0 && (position < 0 || (size_t)position >= count))
+        rc = err_set(err, ERR_NOT_FOUND, "Step not found");
+    if (rc == 0 && !run_state_final(row.status))
+        rc = err_set(err, ERR_CONFLICT, "The plan run is under way");
+    if (rc == 0 && !given_up(&steps[position]))
+        rc = err_set(err, ERR_CONFLICT, "The step has succeeded");
+    if (rc < 0)
+        return rc;
+    bool *marked = ARENA_ARRAY(a, bool, count);
+    rc = mark_again(a, steps, count, (size_t)position, marked, err);
+    if (rc < 0)
+        return rc;
+    again_fill(&x, a, &row, steps, count, marked);
+    str *entries;
+    enum run_state queued = RUN_STATE_QUEUED;
+    size_t shown = x.change.step_count < EVENTS_PER_ENTRY ? x.change.step_count : EVENTS_PER_ENTRY;
+    struct plan_news news = {.version = row.version + 1, .status = &queued};
+    (void)plan_entries_write(a, &news, x.events, shown, &entries);
+    struct run_submit s = {.who = who,
+                           .thread_id = row.thread_id,
+                           .header_configurable = STR("{}"),
+                           .join_batch = join_again,
+                           .steps = entries[0],
+                           .ctx = &x};
+    rc = submit(p, &s, run_body(a, row.goal, NULL, false), a, &run, err);
+    if (rc == ERR_FENCED)
+        rc = err_set(err, ERR_CONFLICT, "The plan run is under way");
+    if (rc == 0)
+        *out_run = run.id;
+    return rc;
+}

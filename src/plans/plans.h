@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plans.h - runs of plans: made in one batch, executed by whoever has their LangGraph run.
+ *
+ * A plan run is a run of the graph "plan" on a thread of its own. Its one node coordinates: it
+ * holds the states of all steps in memory, lets those that are ready execute, and writes what they
+ * come to, many at a time. docs/internals/plans.md draws it.
+ * Owner: src/app. Memory: from plans_open to plans_free. Suspends: as marked.
+ * Tests: tests/integration/run-plan-runs */
+#ifndef HF_PLANS_PLANS_H
+#define HF_PLANS_PLANS_H
+
+#include "engine/engine.h"
+#include "engine/graph.h"
+#include "store/plans.h"
+
+#define PLAN_GRAPH "plan"
+
+struct plans;
+struct plans_options {
+    size_t concurrency_default, concurrency_max; /* steps of a plan at once */
+    int64_t look_us; /* how often a coordinator looks whether another process asked for something;
+                        0: there is none */
+};
+/* Adds the graph to the registry. engine: set before anything runs. */
+struct plans *plans_open(struct rt *rt, struct store *store, struct registry *registry,
+                         const struct plans_options *o);
+void plans_set_engine(struct plans *p, struct engine *e);
+void plans_free(struct plans *p); /* after the engine */
+
+/* Of plan_parse: may a step use this tool? */
+const char *plans_tool_check(str tool);
+
+struct plans_create {
+    const struct principal *who;
+    const struct plan_spec *plan;
+    yyjson_val *webhook;     /* of the run; NULL: none */
+    str header_configurable; /* as of run_submit */
+    str bearer;
+    /* Adds to the batch that creates; may be NULL. */
+    void (*join_batch)(void *ctx, struct id plan_id, struct id thread_id, struct db_batch *b);
+    void *ctx;
+};
+struct plans_made {
+    struct id id, thread_id; /* id: of its first run, too */
+};
+MUST_CHECK MAY_SUSPEND int plans_create(struct plans *p, const struct plans_create *c,
+                                        struct arena *a, struct plans_made *out, struct err *err);
+/* Ends the plan, whatever it does; ERR_CONFLICT when it is over. */
+MUST_CHECK MAY_SUSPEND int plans_cancel(struct plans *p, const struct principal *who, struct id id,
+                                        bool wait, struct arena *a, struct err *err);
+/* ERR_CONFLICT when the step is over. */
+MUST_CHECK MAY_SUSPEND int plans_cancel_step(struct plans *p, const struct principal *who,
+                                             struct id id, int64_t position, struct arena *a,
+                                             struct err *err);
+/* A step that failed, and what was given up for its sake, is done again, in a new run of the
+ * plan's thread. ERR_CONFLICT while the plan is under way, and when the step succeeded. */
+MUST_CHECK MAY_SUSPEND int plans_retry_step(struct plans *p, const struct principal *who,
+                                            struct id id, int64_t position, struct arena *a,
+                                            struct id *out_run, struct err *err);
+
+/* --- events.c: the log of a plan --- */
+struct plan_event {
+    int64_t seq, index; /* of the entry, and in it */
+    int64_t at;
+    str status;       /* of the plan, or of the step */
+    int64_t position; /* of the step; -1: it is about the plan */
+    int64_t attempt;
+    str error; /* absent: none */
+};
+/* The events of one entry. ERR_CORRUPT. */
+MUST_CHECK int plan_events_read(struct arena *a, const struct plan_event_row *row,
+                                struct plan_event **out, size_t *out_count, struct err *err);
+
+#endif
