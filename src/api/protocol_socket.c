@@ -124,8 +124,9 @@ static void on_finished(void *ctx) {
         http_ws_close(s->ws, CLOSE_GOING, STR("come again"));
 }
 
-static void room(void *ctx) {
+static void room(void *ctx, size_t bytes) {
     struct socket *s = ctx;
+    (void)bytes;
     while (s->ws && !s->stale && http_ws_pending(s->ws) >= REPLAY_AHEAD_BYTES) {
         http_ws_want(s->ws);
         if (fiber_event_wait(&s->drained, FIBER_NO_DEADLINE) < 0)
