@@ -75,6 +75,7 @@ struct live_run {
     str cancel_reason;        /* heap */
     /* execution */
     yyjson_val *kwargs, *configurable;
+    str whole_configurable; /* with what its row does not have (secrets.c); absent: as the row */
     const struct graph_def *def;
     struct compiled_graph *compiled;
     struct hub_topic *topic;

@@ -104,19 +104,6 @@ static str with_contexts(struct arena *a, str configurable, yyjson_val *const la
     return json_merge(a, all, run);
 }
 
-/* The user's token among the configuration, as clients of Supabase send it. It is the run's bearer,
- * in memory while the run lives here; no row holds it. */
-#define TOKEN_KEY "x-supabase-access-token"
-
-static str without_token(struct arena *a, str object) {
-    return str_find(object, STR(TOKEN_KEY)) < 0 ? object : json_without(a, object, TOKEN_KEY);
-}
-
-static void take_token(struct live_run *run, str configurable) {
-    if (run->bearer.len == 0 && str_find(configurable, STR(TOKEN_KEY)) >= 0)
-        run->bearer = json_str(json_get(parse_object(&run->arena, configurable), TOKEN_KEY));
-}
-
 static void merge(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
                   struct run_merged *out) {
     struct arena *a = &run->arena;
@@ -137,11 +124,14 @@ static void merge(struct live_run *run, const struct run_submit *s, const struct
         configurable = json_merge(a, configurable, s->header_configurable);
         full = json_merge(a, full, s->header_configurable);
     }
-    take_token(run, full);
-    configurable = without_token(a, configurable);
-    full = without_token(a, full);
+    run_take_token(run, full);
+    configurable = run_without_secrets(a, configurable);
+    str shown = run_without_secrets(a, full), own_keys = server_keys(run, &ctx->assistant);
     out->configurable = configurable;
-    out->run_configurable = json_merge(a, full, server_keys(run, &ctx->assistant));
+    out->run_configurable = json_merge(a, shown, own_keys);
+    full = run_without_token(a, full);
+    if (!str_eq(full, shown))
+        run->whole_configurable = json_merge(a, full, own_keys);
     out->top = top;
     out->under = json_merge(a, ctx->assistant.metadata, store_metadata(a, config_metadata));
     str metadata = out->under;
@@ -198,7 +188,7 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     jw_object_end(&w);
     jw_key(&w, "context");
     str context = json_merge(a, ctx->assistant.context, member(a, s->body, "context"));
-    jw_raw(&w, without_token(a, context));
+    jw_raw(&w, run_without_secrets(a, context));
     jw_key(&w, "stream_mode");
     stream_modes_write(&w, run->modes);
     write_checkpoint(&w, run_request_checkpoint(s->body));
@@ -249,6 +239,10 @@ int live_run_read_kwargs(struct live_run *run, struct err *err) {
         return rc;
     yyjson_val *config = json_get(run->kwargs, "config");
     run->configurable = json_get(config, "configurable");
+    if (run->whole_configurable.p)
+        rc = json_parse(a, run->whole_configurable, &run->configurable, err);
+    if (rc < 0)
+        return rc;
     run->temporary = yyjson_get_bool(json_get(run->kwargs, "temporary"));
     run->kept = yyjson_get_bool(json_get(run->kwargs, "kept"));
     run->subgraphs = yyjson_get_bool(json_get(run->kwargs, "subgraphs"));

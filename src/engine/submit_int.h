@@ -33,6 +33,11 @@ struct run_merged {
     str top; /* config without configurable and metadata */
 };
 
+/* secrets.c */
+void run_take_token(struct live_run *run, str configurable); /* as its bearer */
+str run_without_token(struct arena *a, str object);
+str run_without_secrets(struct arena *a, str object); /* of a configuration, or a context */
+
 /* submit.c */
 /* Is there room for count more runs? ERR_LIMIT, ERR_UNAVAILABLE. */
 MUST_CHECK int engine_may_accept(const struct engine *e, size_t count, struct err *err);
