@@ -36,6 +36,7 @@
 #define QUEUE_COUNT_MAX    32
 #define SUBSCRIPTION_MAX   64
 #define REPLAY_AHEAD_BYTES (256 * 1024)
+#define FRAME_AROUND_BYTES 512 /* an event's members, its head */
 #define PARKED_US          200000
 #define PARKED_US_MAX      2000000
 /* Clients send several subscriptions at once: the reader begins once for all of them. */
@@ -124,10 +125,11 @@ static void on_finished(void *ctx) {
         http_ws_close(s->ws, CLOSE_GOING, STR("come again"));
 }
 
+/* A frame may become an event of several subscriptions. */
 static void room(void *ctx, size_t bytes) {
     struct socket *s = ctx;
-    (void)bytes;
-    while (s->ws && !s->stale && http_ws_pending(s->ws) >= REPLAY_AHEAD_BYTES) {
+    bytes = (bytes + FRAME_AROUND_BYTES) * (s->subscribed + 1);
+    while (s->ws && !s->stale && !http_ws_fits(s->ws, bytes, REPLAY_AHEAD_BYTES)) {
         http_ws_want(s->ws);
         if (fiber_event_wait(&s->drained, FIBER_NO_DEADLINE) < 0)
             break;

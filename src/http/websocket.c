@@ -78,7 +78,9 @@ static bool send_frame(struct http_ws *ws, enum http_ws_opcode opcode, str paylo
 
 bool http_ws_send(struct http_ws *ws, str text) { return send_frame(ws, HTTP_WS_TEXT, text); }
 
-size_t http_ws_pending(const struct http_ws *ws) { return http_stream_pending(ws->stream); }
+bool http_ws_fits(const struct http_ws *ws, size_t bytes, size_t ahead_max) {
+    return http_stream_fits(ws->stream, bytes, ahead_max);
+}
 
 void http_ws_want(struct http_ws *ws) { http_stream_want(ws->stream); }
 

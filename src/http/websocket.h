@@ -31,8 +31,8 @@ MUST_CHECK int http_websocket_check(const struct http_request *req, struct err *
 struct http_ws *http_reply_websocket(struct http_request *req, const struct http_ws_ops *ops);
 /* Copies. False: closing, or cut just now. */
 bool http_ws_send(struct http_ws *ws, str text);
-size_t http_ws_pending(const struct http_ws *ws); /* unsent bytes */
-void http_ws_want(struct http_ws *ws);            /* calls writable when nothing is unsent */
+bool http_ws_fits(const struct http_ws *ws, size_t bytes, size_t ahead_max); /* as of streams */
+void http_ws_want(struct http_ws *ws); /* calls writable when nothing is unsent */
 /* Reads no more until it is resumed; message may still be called for nothing. */
 void http_ws_pause(struct http_ws *ws, bool paused);
 /* Says why and ends; later calls do nothing. reason: at most 123 bytes of it are sent. */
