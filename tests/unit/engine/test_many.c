@@ -2,68 +2,136 @@
 /* test_many.c - several workers on one database. Goal: a run is seen, awaited, cancelled and
  * followed from a worker that does not execute it; a thread has one run at a time whoever took it;
  * what a worker had goes on elsewhere when it dies, sleeps or drains, and its late writes are
- * refused. Method: engines in one process, each with its own faulty way to one database in memory;
- * most tests run with hints between the engines and without. Waits are for states, never for times.
- */
+ * refused. Method: engines in one process, each with its own faulty way to one database in memory,
+ * in simulated time: an operation waits for its turn, is done while time stands still, and its
+ * answer comes a moment later, so every test goes the same way each time and none takes long; most
+ * run with hints between the engines and without. Waits are for states, never for times; a test
+ * that lasts PATIENCE_US of simulated time fails. */
 #include "engine_fixture.h"
 
 #include "base/mem.h"
+#include "base/rand.h"
 #include "history/log.h"
 
-#define PEERS    3
-#define LEASE_US 400000
+#define PEERS       3
+#define LEASE_US    400000
+#define ANSWER_US   50
+#define LOOK_US     1000
+#define PATIENCE_US 600000000
+
+/* --- time --- */
+
+static int64_t now_us;
+static int64_t read_clock(void) { return now_us; }
+static void leap(void *ctx, int64_t mono_us) {
+    if (mono_us > *(int64_t *)ctx + PATIENCE_US)
+        fail_msg("something is awaited that does not come");
+    now_us = mono_us;
+}
+
+struct pause {
+    struct rt_timer timer;
+    struct fiber *fiber;
+    bool over;
+};
+static void on_pause_over(struct rt_timer *timer) {
+    struct pause *p = CONTAINER_OF(timer, struct pause, timer);
+    p->over = true;
+    fiber_unpark(p->fiber);
+}
+static void pass(int64_t us) { /* deaf to cancellation, as an operation of the database is */
+    struct pause p = {.fiber = fiber_self()};
+    rt_timer_start(fiber_rt(), &p.timer, us, on_pause_over);
+    while (!p.over)
+        fiber_park_shielded();
+}
 
 /* --- a database that others use, too --- */
+
+/* Whoever comes first is served first. */
+struct door {
+    struct list waiting;
+    uint64_t next, served;
+};
+struct waiting {
+    struct list node;
+    struct fiber *fiber;
+};
+static void door_enter(struct door *d) {
+    struct waiting me = {.fiber = fiber_self()};
+    uint64_t ticket = d->next++;
+    if (ticket == d->served)
+        return;
+    list_push_back(&d->waiting, &me.node);
+    while (ticket != d->served)
+        fiber_park_shielded();
+    list_remove(&me.node);
+}
+static void door_leave(struct door *d) {
+    d->served++;
+    if (!list_empty(&d->waiting))
+        fiber_unpark(LIST_ENTRY(list_first(&d->waiting), struct waiting, node)->fiber);
+}
 
 enum hold { HOLD_NONE, HOLD_NEXT, HOLD_HELD };
 struct share {
     struct db db;
     struct db *inner;
+    struct door *door;
     /* The answer to the next operation that begins with the statement waits for the test. */
     enum hold hold;
     enum db_stmt hold_stmt;
     bool no_renewal; /* of the lease; all else works */
     size_t lists_of_worker; /* how often it was asked which runs a worker has */
 };
-static struct db *inner_of(struct db *db) { return CONTAINER_OF(db, struct share, db)->inner; }
-static void answer_waits(struct db *db, enum db_stmt stmt) {
-    struct share *s = CONTAINER_OF(db, struct share, db);
+static struct share *share_of(struct db *db) { return CONTAINER_OF(db, struct share, db); }
+static void answer_comes(struct share *s, enum db_stmt stmt) {
+    pass(ANSWER_US);
     if (s->hold != HOLD_NEXT || stmt != s->hold_stmt)
         return;
     s->hold = HOLD_HELD;
     while (s->hold == HOLD_HELD)
-        fiber_yield();
+        pass(LOOK_US);
 }
 static int share_commit(struct db *db, struct db_batch *b, struct err *err) {
-    struct db *inner = inner_of(db);
-    if (b->ops[0].stmt == SQL_WORKER_RENEW && CONTAINER_OF(db, struct share, db)->no_renewal)
+    struct share *s = share_of(db);
+    enum db_stmt first = b->ops[0].stmt;
+    if (first == SQL_WORKER_RENEW && s->no_renewal)
         return err_set(err, ERR_UNAVAILABLE, "no renewal");
-    int rc = inner->vtable->commit(inner, b, err);
-    answer_waits(db, b->ops[0].stmt);
+    door_enter(s->door);
+    int rc = s->inner->vtable->commit(s->inner, b, err);
+    door_leave(s->door);
+    answer_comes(s, first);
     return rc;
 }
 static int share_read(struct db *db, enum db_stmt stmt, const struct db_value *params, size_t count,
                       struct arena *a, struct db_rows *out, struct err *err) {
-    struct db *inner = inner_of(db);
-    int rc = inner->vtable->read(inner, stmt, params, count, a, out, err);
-    CONTAINER_OF(db, struct share, db)->lists_of_worker += stmt == SQL_RUN_PAGE_MINE;
-    answer_waits(db, stmt);
+    struct share *s = share_of(db);
+    struct db_rows rows;
+    door_enter(s->door);
+    int rc = s->inner->vtable->read(s->inner, stmt, params, count, a, &rows, err);
+    door_leave(s->door);
+    s->lists_of_worker += stmt == SQL_RUN_PAGE_MINE;
+    answer_comes(s, stmt);
+    if (rc == 0)
+        *out = rows;
     return rc;
 }
 static void share_stats(struct db *db, struct db_stats *out) {
-    struct db *inner = inner_of(db);
+    struct db *inner = share_of(db)->inner;
     inner->vtable->stats(inner, out);
 }
-static void share_close(struct db *db) { mem_free(CONTAINER_OF(db, struct share, db)); }
+static void share_close(struct db *db) { mem_free(share_of(db)); }
 static const struct db_vtable share_vtable = {.name = "share",
                                               .commit = share_commit,
                                               .read = share_read,
                                               .stats = share_stats,
                                               .close = share_close};
-static struct share *share_new(struct db *inner) {
+static struct share *share_new(struct db *inner, struct door *door) {
     struct share *s = NEW(struct share);
     db_init(&s->db, &share_vtable);
     s->inner = inner;
+    s->door = door;
     return s;
 }
 
@@ -79,6 +147,7 @@ struct peer {
 struct many {
     struct rt *rt;
     struct db *db;
+    struct door door;
     struct fx base;
     struct peer peers[PEERS];
     size_t count;
@@ -108,7 +177,7 @@ static void peer_open(struct many *m, struct peer *p) {
     p->m = m;
     p->f = m->base;
     arena_init(&p->f.a, SIZE_MAX / 2);
-    p->share = share_new(m->db);
+    p->share = share_new(m->db, &m->door);
     p->f.db = db_fault_wrap(&p->share->db);
     p->f.store.db = p->f.db;
     assert_int_equal(engine_open(m->rt, &p->f.store, p->f.registry, &p->f.services, &o,
@@ -167,9 +236,16 @@ static void many_run(size_t count, bool hints, void (*body)(struct many *)) {
     struct db_sqlite_options o;
     db_sqlite_options_default(&o);
     fx_gate_open = false;
+    list_init(&m.door.waiting);
+    now_us = INT64_C(1700000000000000);
+    int64_t begin_us = now_us;
+    rand_seed(1);
+    clock_set_source(read_clock, read_clock);
     assert_int_equal(rt_open(&m.rt, NULL), 0);
+    rt_simulate(m.rt, leap, &begin_us);
     assert_int_equal(db_sqlite_open(m.rt, &o, &m.db, NULL), 0);
-    m.base = (struct fx){.rt = m.rt, .db = m.db, .store = {m.db}, .who = {.owner = STR("")}};
+    m.base = (struct fx){.rt = m.rt, .who = {.owner = STR("")}};
+    m.base.db = m.base.store.db = &share_new(m.db, &m.door)->db;
     arena_init(&m.base.a, SIZE_MAX / 2);
     m.base.services = (struct graph_services){.rt = m.rt};
     m.base.registry = registry_new(&m.base.services, &(struct registry_options){60000000, 16});
@@ -185,9 +261,12 @@ static void many_run(size_t count, bool hints, void (*body)(struct many *)) {
         arena_deinit(&m.peers[i].f.a);
     }
     registry_free(m.base.registry);
+    db_close(m.base.db);
     db_close(m.db);
     rt_close(m.rt);
     arena_deinit(&m.base.a);
+    clock_set_source(NULL, NULL);
+    rand_seed(0);
 }
 
 static void many_both(size_t count, void (*body)(struct many *)) {
