@@ -93,7 +93,7 @@ void slot_settle(struct engine *e, struct slot *s) {
     mem_free(s);
 }
 
-static void use_places(struct engine *e) {
+void engine_use_places(struct engine *e) {
     while (engine_has_place(e) && !list_empty(&e->ready)) {
         struct slot *s = LIST_ENTRY(list_pop_front(&e->ready), struct slot, ready);
         slot_settle(e, s);
@@ -188,7 +188,7 @@ void live_run_block(struct live_run *run, int64_t us) {
     /* An older run may have come while this one tried: it is the one to try now. */
     set_blocked(s, take_place(s, run), us);
     slot_settle(e, s);
-    use_places(e);
+    engine_use_places(e);
     if (e->running == 0)
         fiber_event_wake_all(&e->idle);
 }
@@ -230,7 +230,7 @@ void live_run_end(struct live_run *run) {
         s->running = NULL;
         e->running--;
         slot_settle(e, s);
-        use_places(e);
+        engine_use_places(e);
     } else if (s) {
         slot_settle(e, s);
     }

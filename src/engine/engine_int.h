@@ -198,6 +198,7 @@ void slot_unblock(struct slot *s);
 void slot_promote(struct slot *s, struct id holder);
 void live_run_delay(struct live_run *run, int64_t due_wall_us);
 bool engine_has_place(const struct engine *e);
+void engine_use_places(struct engine *e); /* some may have come */
 /* The run is over: result is set. Leaves its slot, wakes the waiters, drops the engine's reference.
  */
 void live_run_end(struct live_run *run);

@@ -218,6 +218,7 @@ static int beat(struct engine *e, struct err *err) {
     rt_timer_start(e->rt, &e->w.lease_timer, left > 0 ? left : 0, on_lease_over);
     if (!renew) {
         e->w.adopt_due_us = 0;
+        engine_use_places(e); /* for runs whose acceptance had begun before the lease was lost */
         fiber_event_wake_all(&e->w.chore_wake);
     }
     return 0;
