@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clients.c - what is asked of the servers: runs in all strategies, cancels, streams that are cut
- * and go on at another server, deletions. A call that fails for the database's sake may or may not
- * have happened; whatever it acknowledged must have. */
+/* clients.c - what is asked of the servers: runs in all strategies, answers (also where nothing is
+ * asked), cancels, streams that are cut and go on at another server. A call that fails for the
+ * database's sake may or may not have happened; whatever it acknowledged must have. */
 #include "sim.h"
 
 #include <stdio.h>
@@ -11,9 +11,9 @@
 
 #define CALLS_MAX     12
 #define STREAM_US_MAX (2 * SIM_SETTLE_US)
-#define ALL_MODES 0x1ffu
-#define INPUT                                                                                  \
-    "\"input\":{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]},"                           \
+#define ALL_MODES     0x1ffu
+#define INPUT         "\"input\":{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
+#define MODES \
     "\"stream_mode\":[\"values\",\"updates\",\"messages-tuple\",\"tasks\",\"custom\"]"
 
 static const char *const strategies[] = {"enqueue", "enqueue", "reject", "interrupt", "rollback"};
@@ -67,8 +67,8 @@ static bool connect_once(struct sim_server *s, struct sim_stream *stream, size_t
         struct hub_reader_options o = {.thread_id = stream->thread_id,
                                        .run_id = stream->run_id,
                                        .modes = ALL_MODES,
-                                       .alive = row.status == RUN_PENDING ||
-                                                row.status == RUN_RUNNING,
+                                       .alive =
+                                           row.status == RUN_PENDING || row.status == RUN_RUNNING,
                                        .frame = on_frame,
                                        .finished = on_finished,
                                        .ctx = &f};
@@ -81,8 +81,8 @@ static bool connect_once(struct sim_server *s, struct sim_stream *stream, size_t
     while (rc == 0 && reader && !f.finished && !f.cut && !s->dead && s->up) {
         sim_pass(20000);
         if (!w->trouble && rt_mono_us(w->rt) - begun_us > STREAM_US_MAX) {
-            sim_wrong(w, "a stream of run %02x%02x does not come to its end",
-                      stream->run_id.b[14], stream->run_id.b[15]);
+            sim_wrong(w, "a stream of run %02x%02x does not come to its end", stream->run_id.b[14],
+                      stream->run_id.b[15]);
             f.finished = true;
         }
     }
@@ -113,8 +113,7 @@ static void follow(struct sim_world *w, const struct sim_run *run) {
     for (int tries = 0; tries < 200 && !stream->complete; tries++) {
         struct sim_server *s = sim_enter(w);
         if (s) {
-            stream->complete =
-                connect_once(s, stream, sim_chance(w, 60) ? 1 + sim_below(w, 6) : 0);
+            stream->complete = connect_once(s, stream, sim_chance(w, 60) ? 1 + sim_below(w, 6) : 0);
             sim_leave(s);
         }
         sim_pass(1000 + (int64_t)sim_below(w, 300000));
@@ -125,21 +124,20 @@ static void follow(struct sim_world *w, const struct sim_run *run) {
 
 /* --- calls --- */
 
-static void submit(struct sim_world *w, struct sim_server *s, struct sim_thread *thread) {
-    char body[400], after[40] = "";
+static int submit(struct sim_world *w, struct sim_server *s, struct sim_thread *thread,
+                  const char *what, const char *strategy, const char *after) {
+    char body[400];
     struct arena a;
     struct err err = {0};
     struct live_run *live;
-    const struct graph_def *graph = &sim_graphs[sim_below(w, sim_graph_count)];
-    const char *strategy = strategies[sim_below(w, ARRAY_COUNT(strategies))];
+    const char *graph =
+        thread->asking ? thread->asking : sim_graphs[sim_below(w, SIM_PLAIN_GRAPHS)].id;
     struct run_submit submit = {.who = &w->who,
-                                .assistant_id = id_v5(ID_NAMESPACE_GRAPH, str_of(graph->id)),
-                                .assistant_name = str_of(graph->id),
+                                .assistant_id = id_v5(ID_NAMESPACE_GRAPH, str_of(graph)),
+                                .assistant_name = str_of(graph),
                                 .thread_id = thread->id};
-    if (sim_chance(w, 10))
-        (void)snprintf(after, sizeof(after), ",\"after_seconds\":%d", (int)sim_below(w, 5));
-    (void)snprintf(body, sizeof(body), "{" INPUT ",\"multitask_strategy\":\"%s\"%s}", strategy,
-                   after);
+    (void)snprintf(body, sizeof(body), "{%s," MODES ",\"multitask_strategy\":\"%s\"%s}", what,
+                   strategy, after);
     arena_init(&a, SIZE_MAX / 2);
     if (json_parse(&a, str_of(body), &submit.body, NULL) < 0)
         UNREACHABLE();
@@ -149,17 +147,41 @@ static void submit(struct sim_world *w, struct sim_server *s, struct sim_thread 
         thread->interrupted = true;
     int rc = engine_submit(s->engine, &submit, &live, &err);
     if (rc == 0) {
-        struct sim_run run = {
-            .id = live_run_id(live), .thread_id = thread->id, .graph = graph->id};
+        struct sim_run run = {.id = live_run_id(live), .thread_id = thread->id, .graph = graph};
         live_run_unref(live);
         vec_push(&w->runs, run);
-        sim_note(w, "server %d.%d accepts run %02x%02x of %s, %s", s->number, s->life,
-                 run.id.b[14], run.id.b[15], graph->id, strategy);
+        sim_note(w, "server %d.%d accepts run %02x%02x of %s, %s: %.20s", s->number, s->life,
+                 run.id.b[14], run.id.b[15], graph, strategy, what);
     } else if (rc != ERR_UNAVAILABLE && rc != ERR_CONFLICT && rc != ERR_NOT_FOUND &&
-               rc != ERR_LIMIT && rc != ERR_TIMEOUT) {
+               rc != ERR_LIMIT && rc != ERR_TIMEOUT &&
+               !(thread->asking && strstr(err.message, "no input for"))) {
         sim_wrong(w, "a run was refused with %s: %s", err_name(rc), err.message);
     }
     arena_deinit(&a);
+    return rc;
+}
+
+static int answer(struct sim_world *w, struct sim_server *s, struct sim_thread *thread,
+                  const char *strategy, const char *after) {
+    char command[60];
+    (void)snprintf(command, sizeof(command), "\"command\":{\"resume\":%lld}",
+                   (long long)++w->answers);
+    return submit(w, s, thread, command, strategy, after);
+}
+
+int sim_answer(struct sim_world *w, struct sim_server *s, struct sim_thread *thread) {
+    return answer(w, s, thread, "enqueue", "");
+}
+
+static void submit_any(struct sim_world *w, struct sim_server *s, struct sim_thread *thread) {
+    char after[40] = "";
+    const char *strategy = strategies[sim_below(w, ARRAY_COUNT(strategies))];
+    if (sim_chance(w, 10))
+        (void)snprintf(after, sizeof(after), ",\"after_seconds\":%d", (int)sim_below(w, 5));
+    if (thread->asking && sim_chance(w, 60))
+        (void)answer(w, s, thread, strategy, after);
+    else
+        (void)submit(w, s, thread, INPUT, strategy, after);
 }
 
 static void cancel(struct sim_world *w, struct sim_server *s, const struct sim_run *run) {
@@ -167,10 +189,10 @@ static void cancel(struct sim_world *w, struct sim_server *s, const struct sim_r
     enum cancel_action action = sim_chance(w, 30) ? CANCEL_ROLLBACK : CANCEL_INTERRUPT;
     for (size_t i = 0; i < SIM_THREADS; i++)
         if (id_eq(w->threads[i].id, run->thread_id))
-            *(action == CANCEL_ROLLBACK ? &w->threads[i].rolled_back
-                                        : &w->threads[i].interrupted) = true;
-    int rc = engine_cancel(s->engine, &w->who, run->thread_id, run->id, action, STR("sim"), false,
-                           &err);
+            *(action == CANCEL_ROLLBACK ? &w->threads[i].rolled_back : &w->threads[i].interrupted) =
+                true;
+    int rc =
+        engine_cancel(s->engine, &w->who, run->thread_id, run->id, action, STR("sim"), false, &err);
     sim_note(w, "server %d.%d cancels: %d", s->number, s->life, rc);
     if (rc < 0 && rc != ERR_UNAVAILABLE && rc != ERR_CONFLICT && rc != ERR_NOT_FOUND &&
         rc != ERR_TIMEOUT)
@@ -193,7 +215,7 @@ static void call(struct sim_world *w, struct sim_server *s) {
     struct sim_thread *thread = &w->threads[sim_below(w, SIM_THREADS)];
     uint64_t what = sim_below(w, 100);
     if (what < 55 || w->runs.count == 0) {
-        submit(w, s, thread);
+        submit_any(w, s, thread);
         return;
     }
     struct sim_run run = w->runs.p[sim_below(w, w->runs.count)];

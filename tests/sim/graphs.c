@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* graphs.c - what runs of the simulation do: take time, say words, count, fail, fan out.
+/* graphs.c - what runs of the simulation do: take time, say words, count, fail, fan out, ask.
  *
+ * The asking graphs ask twice, one of them inside of a subgraph, then put both answers behind
+ * `answers`: each is a number that one command gave, so no number may stand there twice.
  * Every node of the counting graphs adds one to `count`; the count of a thread is then the number
  * of tasks that were committed, whoever executed them. */
 #include "sim.h"
@@ -9,7 +11,14 @@
 
 static const struct channel_def channels[] = {
     {"messages", CHANNEL_MESSAGES, .in_input = true, .in_output = true},
-    {"count", CHANNEL_LAST_VALUE, .in_output = true}};
+    {"count", CHANNEL_LAST_VALUE, .in_output = true},
+    {"first", CHANNEL_LAST_VALUE, .in_output = true},
+    {"second", CHANNEL_LAST_VALUE, .in_output = true},
+    {"answers", CHANNEL_LIST, .in_output = true}};
+/* Of the graph within: what it is given must not come back as its output. */
+static const struct channel_def inner_channels[] = {
+    {"first", CHANNEL_LAST_VALUE, .in_output = true},
+    {"second", CHANNEL_LAST_VALUE, .in_output = true}};
 
 static int take_time(struct err *err) {
     int64_t us = rand_below(10) ? (int64_t)rand_below(300000) : (int64_t)rand_below(5000000);
@@ -55,6 +64,30 @@ static int talk(struct node_ctx *ctx, struct err *err) {
     return 0;
 }
 
+static int ask(struct node_ctx *ctx, struct err *err) {
+    yyjson_val *answer;
+    int rc = take_time(err);
+    if (rc == 0)
+        rc = node_interrupt(ctx, STR("{\"question\":1}"), &answer, err);
+    if (rc == 0)
+        rc = take_time(err);
+    if (rc == 0)
+        node_write_value(ctx, ctx->node->data,
+                         arena_printf(ctx->arena, "%lld", (long long)yyjson_get_sint(answer)));
+    return rc;
+}
+
+static int collect(struct node_ctx *ctx, struct err *err) {
+    str first = graph_view_value(ctx->state, "first"),
+        second = graph_view_value(ctx->state, "second");
+    int rc = count_up(ctx, err);
+    if (rc == 0)
+        node_write_value(
+            ctx, "answers",
+            arena_printf(ctx->arena, "[" STR_FMT "," STR_FMT "]", STR_ARG(first), STR_ARG(second)));
+    return rc;
+}
+
 static int fail(struct node_ctx *ctx, struct err *err) {
     (void)ctx;
     int rc = take_time(err);
@@ -65,6 +98,13 @@ static const struct node_def chain_nodes[] = {
     {"a", count_up, .eager = true}, {"b", count_up}, {"c", count_up}};
 static const struct node_def fork_nodes[] = {{"left", talk}, {"right", talk}, {"join", count_up}};
 static const struct node_def fail_nodes[] = {{"a", count_up}, {"b", fail}};
+
+static const struct node_def inner_nodes[] = {{"ask", ask, .data = "first"},
+                                              {"again", ask, .data = "second"}};
+static const struct node_def ask_nodes[] = {{"a", count_up},
+                                            {"ask", ask, .data = "first"},
+                                            {"again", ask, .data = "second"},
+                                            {"collect", collect}};
 
 static void chain(const struct graph_view *v, void *compiled, int from, struct route *out) {
     (void)v;
@@ -90,7 +130,24 @@ static void forked(const struct graph_view *v, void *compiled, int from, struct 
         .channel_count = ARRAY_COUNT(channels), .nodes = node_list,                                \
         .node_count = ARRAY_COUNT(node_list), .route = route_fn                                    \
     }
-const struct graph_def sim_graphs[] = {GRAPH("chain", chain_nodes, chain),
-                                       GRAPH("fork", fork_nodes, forked),
-                                       GRAPH("fail", fail_nodes, pair)};
+static void line(const struct graph_view *v, void *compiled, int from, struct route *out) {
+    (void)v;
+    (void)compiled;
+    route_to(out, from == GRAPH_START ? 0 : from < 3 ? from + 1 : GRAPH_END);
+}
+
+static const struct graph_def inner = {.id = "inner",
+                                       .description = "simulated",
+                                       .channels = inner_channels,
+                                       .channel_count = ARRAY_COUNT(inner_channels),
+                                       .nodes = inner_nodes,
+                                       .node_count = ARRAY_COUNT(inner_nodes),
+                                       .route = pair};
+static const struct node_def within_nodes[] = {
+    {"a", count_up}, {"within", .subgraph = &inner}, {"collect", collect}};
+
+const struct graph_def sim_graphs[] = {
+    GRAPH("chain", chain_nodes, chain), GRAPH("fork", fork_nodes, forked),
+    GRAPH("fail", fail_nodes, pair), GRAPH("ask", ask_nodes, line),
+    GRAPH("within", within_nodes, chain)};
 const size_t sim_graph_count = ARRAY_COUNT(sim_graphs);

@@ -2,7 +2,7 @@
 /* main.c - runs worlds of the simulation, one seed after the other.
  *
  * usage: simulation [--first N] [--count N] [--twice N] [--verbose]
- *   --first    the first seed (default 1)      --count   how many (200; HF_TEST_FULL: 10000)
+ *   --first    the first seed (default 1)      --count   how many (120; HF_TEST_FULL: 10000)
  *   --twice    every N-th seed is run twice and must be the same, step by step (20)
  * A seed that fails is printed with what was wrong; --first SEED --count 1 --verbose shows it all.
  * Ends with "N passed, N failed". */
@@ -26,7 +26,7 @@ struct options {
 };
 
 static void read_options(int argc, char **argv, struct options *o) {
-    *o = (struct options){.first = 1, .count = getenv("HF_TEST_FULL") ? 10000 : 200, .twice = 20};
+    *o = (struct options){.first = 1, .count = getenv("HF_TEST_FULL") ? 10000 : 120, .twice = 20};
     for (int i = 1; i < argc; i++) {
         uint64_t *to = strcmp(argv[i], "--first") == 0   ? &o->first
                        : strcmp(argv[i], "--count") == 0 ? &o->count
@@ -44,6 +44,7 @@ static void read_options(int argc, char **argv, struct options *o) {
 struct result {
     uint64_t trace; /* hash of everything that happened */
     size_t runs;
+    int64_t answers;
     bool good;
 };
 
@@ -59,10 +60,10 @@ static struct result world(uint64_t seed, bool verbose) {
         struct sim_world w;
         (void)alarm(WORLD_SECONDS_MAX);
         sim_run_world(seed, verbose, &w);
-        r = (struct result){.trace = w.trace, .runs = w.runs.count, .good = w.why.len == 0};
+        r = (struct result){
+            .trace = w.trace, .runs = w.runs.count, .answers = w.taken, .good = w.why.len == 0};
         if (!r.good)
-            printf("seed %llu: " STR_FMT "\n", (unsigned long long)seed,
-                   STR_ARG(buf_view(&w.why)));
+            printf("seed %llu: " STR_FMT "\n", (unsigned long long)seed, STR_ARG(buf_view(&w.why)));
         sim_world_deinit(&w);
         r.good = write(ends[1], &r, sizeof(r)) == (ssize_t)sizeof(r) && r.good;
         exit(0);
@@ -83,6 +84,7 @@ int main(int argc, char **argv) {
     struct options o;
     uint64_t passed = 0, failed = 0;
     size_t runs = 0;
+    int64_t answers = 0;
     read_options(argc, argv, &o);
     (void)setvbuf(stdout, NULL, _IOLBF, 0); /* a world that crashes has told its way there */
     log_init(o.verbose ? LOG_INFO : LOG_ERROR, o.verbose ? 1 : open("/dev/null", O_WRONLY), false);
@@ -94,11 +96,12 @@ int main(int argc, char **argv) {
             r.good = false;
         }
         runs += r.runs;
+        answers += r.answers;
         passed += r.good;
         failed += !r.good;
     }
-    printf("%zu runs in %llu worlds, first seed %llu\n%llu passed, %llu failed\n", runs,
-           (unsigned long long)o.count, (unsigned long long)o.first, (unsigned long long)passed,
-           (unsigned long long)failed);
+    printf("%zu runs and %lld answers in %llu worlds, first seed %llu\n%llu passed, %llu failed\n",
+           runs, (long long)answers, (unsigned long long)o.count, (unsigned long long)o.first,
+           (unsigned long long)passed, (unsigned long long)failed);
     return failed ? 1 : 0;
 }

@@ -14,9 +14,11 @@
 #include "engine/engine.h"
 #include "history/log.h"
 
-#define SIM_SERVERS  3
-#define SIM_THREADS  3
-#define SIM_LEASE_US 10000000
+#define SIM_SERVERS 3
+#define SIM_THREADS 4
+/* The first graphs are of all threads but the last; that has one of the asking ones. */
+#define SIM_PLAIN_GRAPHS 3
+#define SIM_LEASE_US     10000000
 /* From the last trouble and call to the end of every run: a lease and 5 s, and the time that the
  * runs of a thread take, one after the other. */
 #define SIM_SETTLE_US (SIM_LEASE_US + 5000000 + 30000000)
@@ -58,6 +60,7 @@ struct sim_stream {
 
 struct sim_thread {
     struct id id;
+    const char *asking;            /* graph of all its runs; NULL: any that asks nothing */
     bool rolled_back, interrupted; /* some run of it may have been */
 };
 
@@ -77,10 +80,12 @@ struct sim_world {
     VEC(struct sim_run) runs;
     VEC(struct sim_stream *) streams;
     bool peaceful; /* a world without trouble */
-    bool trouble; /* delays and failures are allowed now */
+    bool trouble;  /* delays and failures are allowed now */
     size_t clients;
-    uint64_t trace; /* hash of everything that happened */
-    struct buf why; /* first thing that was wrong; empty: nothing */
+    int64_t answers; /* numbers that commands have given: 1 to this */
+    int64_t taken;   /* how many of them are in a state at the end */
+    uint64_t trace;  /* hash of everything that happened */
+    struct buf why;  /* first thing that was wrong; empty: nothing */
 };
 
 /* world.c */
@@ -100,12 +105,15 @@ extern const struct graph_def sim_graphs[];
 extern const size_t sim_graph_count;
 
 /* clients.c */
+/* A run with the next answer. 0: accepted. */
+MAY_SUSPEND int sim_answer(struct sim_world *w, struct sim_server *s, struct sim_thread *thread);
 void sim_client(void *world);
 void sim_stream_free(struct sim_stream *s);
 MAY_SUSPEND void sim_replay(struct sim_server *s, struct sim_stream *out);
 
 /* checks.c */
 MAY_SUSPEND void sim_settle(struct sim_world *w);
+MAY_SUSPEND void sim_answer_all(struct sim_world *w); /* what is asked still */
 MAY_SUSPEND void sim_check(struct sim_world *w);
 
 #endif

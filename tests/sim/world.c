@@ -184,11 +184,8 @@ static void way_stats(struct db *db, struct db_stats *out) {
     w->db->vtable->stats(w->db, out);
 }
 static void way_close(struct db *db) { mem_free(CONTAINER_OF(db, struct way, db)); }
-static const struct db_vtable way_vtable = {.name = "sim",
-                                            .commit = way_commit,
-                                            .read = way_read,
-                                            .stats = way_stats,
-                                            .close = way_close};
+static const struct db_vtable way_vtable = {
+    .name = "sim", .commit = way_commit, .read = way_read, .stats = way_stats, .close = way_close};
 
 /* --- servers --- */
 
@@ -302,6 +299,8 @@ static void world_fiber(void *arg) {
     for (size_t i = 0; i < SIM_THREADS; i++) {
         struct thread t;
         w->threads[i].id = id_v7();
+        if (i == SIM_THREADS - 1)
+            w->threads[i].asking = sim_graphs[SIM_PLAIN_GRAPHS + w->seed / 4 % 2].id;
         if (thread_create(&w->current[0]->store, &w->who, w->threads[i].id, STR("{}"), STR("{}"),
                           false, &w->arena, &t, &err) < 0)
             sim_wrong(w, "a thread: %s", err.message);
@@ -313,6 +312,7 @@ static void world_fiber(void *arg) {
     while (w->clients)
         sim_pass(50000);
     sim_settle(w);
+    sim_answer_all(w);
     sim_check(w);
     for (size_t i = 0; i < SIM_SERVERS; i++) {
         engine_drain(w->current[i]->engine, rt_mono_us(w->rt));
