@@ -814,10 +814,10 @@ static void body_renamed(struct many *m) {
                      0);
     assert_int_equal(count, 1);
     struct id id = runs[0].id;
+    size_t lists = a->share->lists_of_worker;
     a->share->no_renewal = true;
     while (stats_of(a).leases_lost == 0)
         assert_int_equal(fiber_sleep_us(2000), 0);
-    size_t lists = a->share->lists_of_worker;
     a->share->no_renewal = false;
     while (a->share->lists_of_worker == lists) /* after it has adopted something */
         assert_int_equal(fiber_sleep_us(2000), 0);
