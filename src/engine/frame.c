@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "engine/engine_int.h"
+#include "engine/runner.h"
 
 void frame_init(struct frame *f, struct live_run *run, struct frame *parent,
                 const struct graph_def *def, str ns) {
@@ -118,6 +119,18 @@ int frame_take(struct frame *f, struct checkpoint *c, bool shared, struct err *e
     return 0;
 }
 
+void frame_route(const struct frame *f, const struct graph_view *view, int from,
+                 struct route *out) {
+    const struct graph_runner *runner = graph_runner_of(f->def);
+    struct graph_question q = {.graph = f->def,
+                               .state = view,
+                               .compiled = f->compiled->object,
+                               .from = from,
+                               .configurable = f->run->configurable};
+    if (runner->has_routes(f->def))
+        runner->route(&q, out);
+}
+
 /* What waited of the state before gives way to the input. */
 int frame_input(struct frame *f, const struct state_write *writes, size_t count, struct err *err) {
     const int start = GRAPH_START;
@@ -130,8 +143,7 @@ int frame_input(struct frame *f, const struct state_write *writes, size_t count,
             return rc;
     }
     state_step_end(&f->view);
-    if (f->def->route)
-        f->def->route(&f->view, f->compiled->object, GRAPH_START, &route);
+    frame_route(f, &f->view, GRAPH_START, &route);
     return plan_after(&f->view, &start, &route, 1, &f->plan, err);
 }
 

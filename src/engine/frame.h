@@ -4,8 +4,7 @@
  * A frame has a state, the checkpoint that it stands for, and the plan of the step that follows. A
  * subgraph's frame lives inside the task of its parent and has a namespace ("node:task") with
  * checkpoints of its own. docs/internals/graph-engine.md draws it.
- * Memory: the run's arena. Suspends: as marked. Tests: tests/unit/engine/test_steps.c,
- */
+ * Memory: the run's arena. Suspends: as marked. Tests: tests/unit/engine/test_steps.c */
 #ifndef HF_ENGINE_FRAME_H
 #define HF_ENGINE_FRAME_H
 
@@ -81,8 +80,8 @@ str frame_task_ns(struct frame *f, const struct planned *t, struct id task_id);
 MUST_CHECK MAY_SUSPEND int frame_take(struct frame *f, struct checkpoint *c, bool shared,
                                       struct err *err);
 /* Applies an input and plans the first tasks. */
-MUST_CHECK int frame_input(struct frame *f, const struct state_write *writes, size_t count,
-                           struct err *err);
+MUST_CHECK MAY_SUSPEND int frame_input(struct frame *f, const struct state_write *writes,
+                                       size_t count, struct err *err);
 /* The pending writes of the checkpoint, those of nobody applied. */
 MUST_CHECK MAY_SUSPEND int frame_pending(struct frame *f, struct err *err);
 
@@ -112,6 +111,9 @@ struct step_end {
 };
 /* One super-step, committed. True: the frame is over. */
 MAY_SUSPEND bool frame_step(struct frame *f, struct step_end *end);
+/* Asks the graph's runner what follows; view: the frame's, or as one task sees it. */
+MAY_SUSPEND void frame_route(const struct frame *f, const struct graph_view *view, int from,
+                             struct route *out);
 bool frame_stops_before(const struct frame *f);
 
 /* subgraph.c: a task that is a graph. */

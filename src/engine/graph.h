@@ -59,7 +59,7 @@ struct node_retry {
 struct graph_def;
 struct node_def {
     const char *name;
-    node_fn run; /* NULL for a subgraph */
+    node_fn run; /* built in; NULL for a subgraph */
     /* Does nothing to the world but ask a model: a run's first tasks of this kind start while its
      * begin is being committed. What they write and emit waits for that commit all the same. */
     bool eager;
@@ -83,6 +83,9 @@ const struct message *graph_view_message(const struct graph_view *v, const char 
                                          size_t index);
 /* JSON; absent: it has no value. Lists (not of messages) are arrays. */
 str graph_view_value(const struct graph_view *v, const char *channel);
+
+/* {"channel": value, …} of all channels that have a value. */
+void graph_view_write(const struct graph_view *v, struct json_writer *w);
 
 struct graph_edge {        /* for drawing and for checking route() */
     int from, to;          /* node index, GRAPH_START, GRAPH_END */
@@ -124,8 +127,10 @@ struct graph_end {
     str error; /* JSON; absent: none */
     int64_t now_us;
 };
+struct graph_runner;
 struct graph_def {
     const char *id, *description;
+    const struct graph_runner *runner; /* who has its code (engine/runner.h); NULL: built in */
     const struct channel_def *channels;
     size_t channel_count;
     const struct node_def *nodes;
@@ -135,9 +140,9 @@ struct graph_def {
     const struct graph_join *joins;
     size_t join_count;
     /* What follows `from` (GRAPH_START or a node), given the state after its writes; nothing said:
-     * nothing follows. May be NULL. Deterministic, and must not suspend. */
+     * nothing follows. May be NULL. Deterministic, and must not suspend. Built in. */
     void (*route)(const struct graph_view *v, void *compiled, int from, struct route *out);
-    /* Builds the immutable object of a configuration; NULL: none needed. */
+    /* Builds the immutable object of a configuration; NULL: none needed. Built in. */
     int (*compile)(const struct graph_services *s, const struct graph_config *c, void **out,
                    struct err *err);
     void (*free_compiled)(void *compiled);
@@ -184,7 +189,8 @@ struct node_ctx {
 /* A write to a channel: JSON text (not CHANNEL_MESSAGES) or messages. Copied. */
 void node_write_value(struct node_ctx *ctx, const char *channel, str json);
 void node_write_message(struct node_ctx *ctx, const char *channel, const struct message *m);
-/* Besides what route() says. */
+/* Besides what route() says; after node_routed() it is not asked. */
+void node_routed(struct node_ctx *ctx);
 void node_goto(struct node_ctx *ctx, int node);
 void node_send(struct node_ctx *ctx, int node, str json);
 /* Asks somebody outside. The k-th call of a task gives its k-th answer (valid as long as the
@@ -210,6 +216,10 @@ struct node_chunk {
 };
 void node_emit_chunk(struct node_ctx *ctx, const struct node_chunk *c);
 void node_emit_custom(struct node_ctx *ctx, str json); /* the custom stream mode */
+/* Who it is, as states and streams show it: the id of the task, and the namespace that begins with
+ * it. In the run's arena. */
+struct id node_task_id(const struct node_ctx *ctx);
+str node_name_space(const struct node_ctx *ctx);
 /* Time spent, for the per-phase metrics: "llm", "tool". */
 void node_observe(struct node_ctx *ctx, const char *phase, int64_t us);
 

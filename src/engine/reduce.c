@@ -1,9 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reduce.c - sum, product, min, max, and, or, concat, merge over JSON values.
+/* reduce.c - the words of reducers; sum, product, min, max, and, or, concat, merge over JSON.
  *
  * Integers stay integers while the result fits 64 bits; then, and with any other number, doubles. A
- * new reducer: its word in enum channel_reducer and a case in reduce_values. */
+ * new reducer: its word in enum channel_reducer and in REDUCERS, and a case in reduce_values. */
 #include "engine/reduce.h"
+
+/* --- the words of channels --- */
+
+struct reducer_word {
+    const char *word;
+    enum channel_kind kind;
+    enum channel_reducer reducer;
+};
+static const struct reducer_word REDUCERS[] = {
+    {"last_value", CHANNEL_LAST_VALUE, 0},
+    {"any", CHANNEL_ANY, 0},
+    {"messages", CHANNEL_MESSAGES, 0},
+    {"append", CHANNEL_LIST, 0},
+    {"topic", CHANNEL_TOPIC, 0},
+    {"ephemeral", CHANNEL_EPHEMERAL, 0},
+    {"sum", CHANNEL_BINARY, REDUCE_SUM},
+    {"product", CHANNEL_BINARY, REDUCE_PRODUCT},
+    {"min", CHANNEL_BINARY, REDUCE_MIN},
+    {"max", CHANNEL_BINARY, REDUCE_MAX},
+    {"and", CHANNEL_BINARY, REDUCE_AND},
+    {"or", CHANNEL_BINARY, REDUCE_OR},
+    {"concat", CHANNEL_BINARY, REDUCE_CONCAT},
+    {"merge", CHANNEL_BINARY, REDUCE_MERGE},
+};
+
+bool channel_read_reducer(struct channel_def *c, str word) {
+    for (size_t i = 0; i < ARRAY_COUNT(REDUCERS); i++) {
+        if (!str_eq(word, str_of(REDUCERS[i].word)))
+            continue;
+        c->kind = REDUCERS[i].kind;
+        c->reducer = REDUCERS[i].reducer;
+        return true;
+    }
+    return false;
+}
+
+bool channel_fits_initial(const struct channel_def *c, yyjson_val *v) {
+    switch (c->kind) {
+    case CHANNEL_MESSAGES:
+    case CHANNEL_TOPIC:
+        return false;
+    case CHANNEL_LIST:
+        return yyjson_is_arr(v);
+    case CHANNEL_BINARY:
+        if (c->reducer == REDUCE_AND || c->reducer == REDUCE_OR)
+            return yyjson_is_bool(v);
+        if (c->reducer == REDUCE_CONCAT)
+            return yyjson_is_str(v) || yyjson_is_arr(v);
+        return c->reducer == REDUCE_MERGE ? yyjson_is_obj(v) : yyjson_is_num(v);
+    default:
+        return true;
+    }
+}
+
+/* --- reducing --- */
 
 static str text_of(struct arena *a, struct buf *b) {
     ASSERT(buf_ok(b));

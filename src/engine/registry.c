@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/vec.h"
+#include "engine/runner.h"
 
 struct entry {
     struct list node; /* oldest first */
@@ -57,8 +58,7 @@ void compiled_graph_unref(struct compiled_graph *g) {
     ASSERT(g->refs > 0);
     if (--g->refs > 0)
         return;
-    if (g->def->free_compiled)
-        g->def->free_compiled(g->object);
+    graph_runner_of(g->def)->free_compiled(g->def, g->object);
     graph_def_unref(g->def);
     mem_free(g);
 }
@@ -256,7 +256,7 @@ static int build(struct registry *r, struct entry *e, const struct graph_def *de
     e->building = true;
     struct graph_config c = {.graph = def, .configurable = config};
     int64_t t0 = clock_mono_us();
-    int rc = def->compile ? def->compile(&r->services, &c, &g->object, &e->err) : 0;
+    int rc = graph_runner_of(def)->compile(&r->services, &c, &g->object, &e->err);
     metric_observe_us(r->build_seconds, clock_mono_us() - t0);
     e->building = false;
     e->rc = rc;

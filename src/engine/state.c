@@ -353,6 +353,10 @@ str state_hidden_names(const struct graph_view *s) {
 
 /* --- what routes and nodes see --- */
 
+void graph_view_write(const struct graph_view *v, struct json_writer *w) {
+    write_values(w, v, true);
+}
+
 size_t graph_view_message_count(const struct graph_view *v, const char *channel) {
     const struct state_channel *c = state_channel_of(v, str_of(channel));
     return c ? c->count : 0;

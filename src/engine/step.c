@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/rand.h"
 #include "engine/engine_int.h"
+#include "engine/runner.h"
 
 /* --- a task --- */
 
@@ -68,7 +69,8 @@ static void tasks_free(struct task *tasks, size_t count) {
 }
 
 static int run_node(struct task *t) {
-    return t->node->subgraph ? subgraph_run(t, &t->err) : t->node->run(&t->ctx, &t->err);
+    return t->node->subgraph ? subgraph_run(t, &t->err)
+                             : graph_runner_of(t->frame->def)->run(&t->ctx, &t->err);
 }
 
 static void timed_fiber(void *arg) {
@@ -102,6 +104,7 @@ static void run_attempt(struct task *t) {
     err_reset(&t->err);
     t->writes.count = t->interrupts.count = 0;
     t->asked = 0;
+    t->routed = false;
     t->next = (struct route){.arena = &t->run->arena, .graph = t->frame->def};
     if (t->node->timeout_us)
         run_timed(t);
@@ -125,7 +128,7 @@ static void task_route(struct task *t, bool alone) {
     struct frame *f = t->frame;
     struct graph_view seen;
     const struct graph_view *view = &f->view;
-    if (t->routed || t->rc < 0 || !f->def->route)
+    if (t->routed || t->rc < 0 || !graph_runner_of(f->def)->has_routes(f->def))
         return;
     if (!alone) {
         t->rc = state_with(&f->view, t->writes.p, t->writes.count, &seen, &t->err);
@@ -133,7 +136,7 @@ static void task_route(struct task *t, bool alone) {
             return;
         view = &seen;
     }
-    f->def->route(view, f->compiled->object, t->planned->node, &t->next);
+    frame_route(f, view, t->planned->node, &t->next);
     t->routed = true;
 }
 

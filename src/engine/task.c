@@ -33,6 +33,15 @@ void node_write_message(struct node_ctx *ctx, const char *channel, const struct 
     vec_push(&t->writes, w);
 }
 
+void node_routed(struct node_ctx *ctx) { ((struct task *)ctx->task)->routed = true; }
+
+struct id node_task_id(const struct node_ctx *ctx) { return ((const struct task *)ctx->task)->id; }
+
+str node_name_space(const struct node_ctx *ctx) {
+    const struct task *t = ctx->task;
+    return frame_task_ns(t->frame, t->planned, t->id);
+}
+
 void node_goto(struct node_ctx *ctx, int node) {
     route_to(&((struct task *)ctx->task)->next, node);
 }

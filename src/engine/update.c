@@ -118,11 +118,11 @@ static int as_nodes(struct changing *c, const struct state_update *updates, size
         int rc = node_of(f, updates[i].as_node, &done[i], err);
         if (rc == 0)
             rc = read_writes(f, &updates[i], &writes[i], &counts[i], &routes[i], err);
-        if (rc == 0 && count > 1 && f->def->route) {
+        if (rc == 0 && count > 1) {
             struct graph_view seen;
             rc = state_with(&f->view, writes[i], counts[i], &seen, err);
             if (rc == 0)
-                f->def->route(&seen, f->compiled->object, done[i], &routes[i]);
+                frame_route(f, &seen, done[i], &routes[i]);
         }
         if (rc < 0)
             return rc;
@@ -135,8 +135,8 @@ static int as_nodes(struct changing *c, const struct state_update *updates, size
                 return rc;
         }
     state_step_end(&f->view);
-    if (count == 1 && f->def->route)
-        f->def->route(&f->view, f->compiled->object, done[0], &routes[0]);
+    if (count == 1)
+        frame_route(f, &f->view, done[0], &routes[0]);
     int rc = plan_after(&f->view, done, routes, count, &f->plan, err);
     if (rc == 0)
         make(c, count == 1 && str_eq(updates[0].as_node, STR("__input__")) ? "loop" : "update");

@@ -9,6 +9,7 @@
  * spec/graph-document.schema.json. */
 #include "graphs/document.h"
 
+#include "engine/reduce.h"
 #include "engine/state.h"
 #include "graphs/document_int.h"
 #include "model/words.h"
@@ -27,61 +28,15 @@ bool document_name_is_valid(str name) {
 
 /* --- channels --- */
 
-struct reducer_word {
-    const char *word;
-    enum channel_kind kind;
-    enum channel_reducer reducer;
-};
-static const struct reducer_word REDUCERS[] = {
-    {"last_value", CHANNEL_LAST_VALUE, 0},
-    {"any", CHANNEL_ANY, 0},
-    {"messages", CHANNEL_MESSAGES, 0},
-    {"append", CHANNEL_LIST, 0},
-    {"topic", CHANNEL_TOPIC, 0},
-    {"ephemeral", CHANNEL_EPHEMERAL, 0},
-    {"sum", CHANNEL_BINARY, REDUCE_SUM},
-    {"product", CHANNEL_BINARY, REDUCE_PRODUCT},
-    {"min", CHANNEL_BINARY, REDUCE_MIN},
-    {"max", CHANNEL_BINARY, REDUCE_MAX},
-    {"and", CHANNEL_BINARY, REDUCE_AND},
-    {"or", CHANNEL_BINARY, REDUCE_OR},
-    {"concat", CHANNEL_BINARY, REDUCE_CONCAT},
-    {"merge", CHANNEL_BINARY, REDUCE_MERGE},
-};
-
 static bool read_reducer(const struct doc_object *o, struct channel_def *c) {
     yyjson_val *v = json_get(o->v, "reducer");
     str word = v ? json_str(v) : STR("last_value");
-    for (size_t i = 0; i < ARRAY_COUNT(REDUCERS); i++) {
-        if (!str_eq(word, str_of(REDUCERS[i].word)))
-            continue;
-        c->kind = REDUCERS[i].kind;
-        c->reducer = REDUCERS[i].reducer;
+    if (channel_read_reducer(c, word))
         return true;
-    }
     doc_member_fault(o, "reducer",
                      "must be last_value, any, messages, append, topic, ephemeral, sum, product, "
                      "min, max, and, or, concat or merge");
     return false;
-}
-
-/* Would the engine take it as the first value? */
-static bool initial_fits(const struct channel_def *c, yyjson_val *v) {
-    switch (c->kind) {
-    case CHANNEL_MESSAGES:
-    case CHANNEL_TOPIC:
-        return false;
-    case CHANNEL_LIST:
-        return yyjson_is_arr(v);
-    case CHANNEL_BINARY:
-        if (c->reducer == REDUCE_AND || c->reducer == REDUCE_OR)
-            return yyjson_is_bool(v);
-        if (c->reducer == REDUCE_CONCAT)
-            return yyjson_is_str(v) || yyjson_is_arr(v);
-        return c->reducer == REDUCE_MERGE ? yyjson_is_obj(v) : yyjson_is_num(v);
-    default:
-        return true;
-    }
 }
 
 static void read_channel(struct doc_reader *r, str name, yyjson_val *v, const struct doc_at *at) {
@@ -99,7 +54,7 @@ static void read_channel(struct doc_reader *r, str name, yyjson_val *v, const st
     if (c.accumulate && c.kind != CHANNEL_TOPIC)
         doc_member_fault(&o, "accumulate", "is for the reducer topic only");
     yyjson_val *initial = json_get(v, "initial"), *schema = json_get(v, "schema");
-    if (initial && !initial_fits(&c, initial))
+    if (initial && !channel_fits_initial(&c, initial))
         doc_member_fault(&o, "initial", "does not fit the reducer");
     else if (initial)
         c.initial = json_text(r->a, initial).p;
