@@ -22,6 +22,7 @@
 #include "app/graph_config.h"
 #include "app/graph_files.h"
 #include "app/hints.h"
+#include "app/runners.h"
 #include "app/store_settings.h"
 #include "app/supervisor.h"
 #include "app/thread_settings.h"
@@ -59,6 +60,7 @@ struct app {
     struct graphs_settings graphs;
     struct graph_services services;
     struct registry *registry;
+    struct runners *runners;
     struct engine *engine;
     struct plans *plans;
     struct hints *hints; /* NULL with SQLite */
@@ -108,6 +110,7 @@ static void stop_fiber(void *arg) {
     if (app->http)
         http_server_stop_accepting(app->http);
     engine_drain(app->engine, app->drain_until_us);
+    runners_stop(app->runners);
     delivery_stop(app->delivery, app->drain_until_us);
     /* The last answers and the ends of the streams are on their way: closing would cut them. */
     int64_t until_us = rt_mono_us(app->rt) + LAST_ANSWERS_US;
@@ -196,6 +199,8 @@ static int start(struct app *app, struct err *err) {
     app->store.shared = rc == 0 && db_postgres_pool(app->db);
     if (app->store.shared && app->config.checkpoints == CONFIG_CHECKPOINTS_LANGGRAPH)
         app->store.layout = CHECKPOINTS_LANGGRAPH;
+    if (rc == 0 && !app->stopping)
+        rc = runners_start(app->runners, err);
     if (rc == 0 && !app->stopping)
         rc = seed_assistants(app, err);
     if (rc == 0 && !app->stopping)
@@ -386,6 +391,8 @@ static int parts_open(struct app *app, struct err *err) {
     struct engine_options engine = engine_settings(app, store.sweep_us);
     rc = graph_files_load(c->graphs.p, app->registry, err);
     if (rc == 0)
+        rc = runners_new(app->rt, c, app->registry, &app->runners, err);
+    if (rc == 0)
         rc = thread_settings(c, &engine, &app->store.thread_ttl, err);
     if (rc == 0)
         rc = engine_open(app->rt, &app->store, app->registry, &app->services, &engine, &app->engine,
@@ -451,6 +458,7 @@ static void close_all(struct app *app) {
     engine_close(app->engine);
     registry_free(app->registry);
     plans_free(app->plans);
+    runners_free(app->runners);
     llm_free(app->llm);
     embeddings_free(app->embeddings);
     vector_cache_free(app->embedder.cache);

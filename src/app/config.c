@@ -15,12 +15,14 @@
 #include <stddef.h>
 
 #define MEMORY_BYTES_MAX  (4u << 20)
+#define LIST_BYTES_MAX    (1u << 20)
 #define US_PER_S          1000000
 #define MILLISECONDS_FROM 1000 /* of a PATIENCE */
 
 enum kind {
     KIND_GROUP,
     KIND_STR,
+    KIND_LIST,
     KIND_SECRET,
     KIND_BOOL,
     KIND_INT,
@@ -30,7 +32,8 @@ enum kind {
     KIND_CHOICE
 };
 static const char *const kind_words[] = {
-    [KIND_STR] = "TEXT",         [KIND_SECRET] = "SECRET",
+    [KIND_STR] = "TEXT",         [KIND_LIST] = "TEXT",
+    [KIND_SECRET] = "SECRET",
     [KIND_BOOL] = "true|false",  [KIND_INT] = "N",
     [KIND_BYTES] = "BYTES",      [KIND_SECONDS] = "SECONDS",
     [KIND_PATIENCE] = "SECONDS",
@@ -50,6 +53,7 @@ struct row {
 };
 
 #define KIND_OF_STR          KIND_STR, NULL
+#define KIND_OF_LIST         KIND_LIST, NULL
 #define KIND_OF_SECRET       KIND_SECRET, NULL
 #define KIND_OF_BOOL         KIND_BOOL, NULL
 #define KIND_OF_INT          KIND_INT, NULL
@@ -58,6 +62,7 @@ struct row {
 #define KIND_OF_PATIENCE     KIND_PATIENCE, NULL
 #define KIND_OF_CHOICE(list) KIND_CHOICE, list
 #define OFFSET_STR(key)      offsetof(struct config, key)
+#define OFFSET_LIST          OFFSET_STR
 #define OFFSET_SECRET        OFFSET_STR
 #define OFFSET_BOOL          OFFSET_STR
 #define OFFSET_INT           OFFSET_STR
@@ -169,7 +174,7 @@ static int convert_text(const struct row *row, const char *name, str text, struc
                        (long long)row->min, (long long)row->max);
     }
     void *field = (char *)c + row->offset;
-    if (row->kind == KIND_STR) {
+    if (row->kind != KIND_SECRET) {
         *(str *)field = arena_dup(&c->memory, text);
     } else {
         ((struct secret *)field)->s = text.len ? arena_dup(&c->memory, text) : STR_NULL;
@@ -213,6 +218,7 @@ static int convert(const struct row *row, const struct given *given, struct conf
     void *field = (char *)c + row->offset;
     switch (row->kind) {
     case KIND_STR:
+    case KIND_LIST:
     case KIND_SECRET:
         return convert_text(row, name, text, c, err);
     case KIND_INT:
@@ -422,8 +428,13 @@ static int find_flags(int argc, char **argv, struct given *given, struct config 
             return err_set(err, ERR_INVALID, "unknown option %.100s; --help lists them",
                            argv[optind - 1]);
         } else {
-            given[flag - FLAG_FIRST] =
-                (struct given){optarg ? optarg : "true", SOURCE_FLAG, STR_NULL};
+            struct given *g = &given[flag - FLAG_FIRST];
+            bool more = rows[flag - FLAG_FIRST].kind == KIND_LIST && g->source == SOURCE_FLAG;
+            const char *text = optarg ? optarg : "true";
+            if (more && strlen(g->text) + strlen(text) < LIST_BYTES_MAX) {
+                text = arena_printf(&c->memory, "%s\n%s", g->text, text).p;
+            }
+            *g = (struct given){text, SOURCE_FLAG, STR_NULL};
         }
     }
     if (optind < argc) {

@@ -45,6 +45,7 @@ enum config_database_profile {
 };
 
 #define OPT_FIELD_STR(key)      str key;
+#define OPT_FIELD_LIST(key)     str key; /* a line each */
 #define OPT_FIELD_SECRET(key)   struct secret key;
 #define OPT_FIELD_BOOL(key)     bool key;
 #define OPT_FIELD_INT(key)      int64_t key;

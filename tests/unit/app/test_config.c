@@ -365,12 +365,27 @@ static void test_workers(void **state) {
                    "--listen", "127.0.0.1:0", NULL);
 }
 
+/* A flag that may be given several times: a line each, in place of those of the variable. */
+static void test_list(void **state) {
+    (void)state;
+    struct config c;
+    struct err err;
+    setenv("HOLDFAST_RUNNERS", "a=one\nb=two", 1);
+    assert_int_equal(load(&c, &err, NULL), 0);
+    assert_str(c.runner, "a=one\nb=two");
+    config_deinit(&c);
+    assert_int_equal(load(&c, &err, "--runner", "x=1", "--runner=y=2 3", NULL), 0);
+    assert_str(c.runner, "x=1\ny=2 3");
+    config_deinit(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_defaults, clear_environment),
         cmocka_unit_test_setup(test_flag_over_environment_over_default, clear_environment),
         cmocka_unit_test_setup(test_kinds, clear_environment),
         cmocka_unit_test_setup(test_bytes_units, clear_environment),
+        cmocka_unit_test_setup(test_list, clear_environment),
         cmocka_unit_test_setup(test_ranges, clear_environment),
         cmocka_unit_test_setup(test_usage_errors, clear_environment),
         cmocka_unit_test_setup(test_listen, clear_environment),
