@@ -15,6 +15,29 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.assistants
 RETURNING id, $2::text, graph_id, name, description, config, context, metadata - 'owner', version,
           created_at, updated_at;
 
+-- arrays: assistant_insert
+WITH args AS (
+  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[],
+                       $7::jsonb[], $8::jsonb[], $9::timestamptz[]) WITH ORDINALITY
+    AS a(assistant, owner, graph, name, description, config, context, metadata, now, number)
+), made AS (
+  INSERT INTO langgraph_server.assistants (id, graph_id, name, description, config, context,
+                                           metadata, version, created_at, updated_at)
+  SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.assistants s
+                           WHERE s.id = replace(a.assistant::text, '-', ''))
+         THEN holdfast.other_spelling() ELSE a.assistant::text END,
+         a.graph, a.name, a.description, a.config, a.context,
+         CASE WHEN a.owner = '' THEN a.metadata - 'owner'
+         ELSE a.metadata || jsonb_build_object('owner', a.owner) END,
+         1, a.now, a.now
+  FROM args a
+  RETURNING id, graph_id, name, description, config, context, metadata - 'owner' AS metadata,
+            version, created_at, updated_at
+)
+SELECT a.number, m.id, a.owner, m.graph_id, m.name, m.description, m.config, m.context, m.metadata,
+       m.version, m.created_at, m.updated_at
+FROM args a JOIN made m ON m.id = a.assistant::text;
+
 -- name: assistant_insert_missing
 -- Parameters as assistant_insert; changes nothing when the id exists.
 INSERT INTO langgraph_server.assistants (id, graph_id, name, description, config, context, metadata,
@@ -53,6 +76,16 @@ INSERT INTO holdfast.assistant_versions (assistant_id, version, graph_id, name, 
                                          context, metadata, created_at)
 SELECT $1, version, graph_id, name, description, config, context, metadata - 'owner', updated_at
 FROM langgraph_server.assistants WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+ON CONFLICT (assistant_id, version) DO NOTHING;
+
+-- arrays: assistant_version_keep
+INSERT INTO holdfast.assistant_versions (assistant_id, version, graph_id, name, description, config,
+                                         context, metadata, created_at)
+SELECT a.assistant, s.version, s.graph_id, s.name, s.description, s.config, s.context,
+       s.metadata - 'owner', s.updated_at
+FROM unnest($1::uuid[]) AS a(assistant)
+JOIN langgraph_server.assistants s
+  ON s.id IN (a.assistant::text, replace(a.assistant::text, '-', ''))
 ON CONFLICT (assistant_id, version) DO NOTHING;
 
 -- name: assistant_get
@@ -121,8 +154,16 @@ DELETE FROM langgraph_server.assistants
 WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
   AND (coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3;
 
+-- arrays: assistant_delete
+DELETE FROM langgraph_server.assistants s
+USING unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS a(assistant, low, high, number)
+WHERE s.id IN (a.assistant::text, replace(a.assistant::text, '-', ''))
+  AND (coalesce(s.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN a.low AND a.high
+RETURNING a.number;
+
 -- name: assistant_delete_versions
-DELETE FROM holdfast.assistant_versions WHERE assistant_id = $1;
+-- many
+DELETE FROM holdfast.assistant_versions WHERE assistant_id = ANY ($1::uuid[]);
 
 -- name: assistant_owned
 -- together: uuid text text

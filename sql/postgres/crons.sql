@@ -70,10 +70,30 @@ WITH c AS (
 )
 DELETE FROM holdfast.cron_states WHERE cron_id IN (SELECT id FROM c);
 
+-- arrays: cron_delete_of_thread
+WITH c AS (
+  DELETE FROM langgraph_server.crons c
+  WHERE c.thread_id = ANY (@spellings_of_1)
+  RETURNING holdfast.to_uuid(c.id) AS id
+), f AS (
+  DELETE FROM holdfast.cron_firings WHERE cron_id IN (SELECT id FROM c)
+)
+DELETE FROM holdfast.cron_states WHERE cron_id IN (SELECT id FROM c);
+
 -- name: cron_delete_of_assistant
 WITH c AS (
   DELETE FROM langgraph_server.crons c
   WHERE c.assistant_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  RETURNING holdfast.to_uuid(c.id) AS id
+), f AS (
+  DELETE FROM holdfast.cron_firings WHERE cron_id IN (SELECT id FROM c)
+)
+DELETE FROM holdfast.cron_states WHERE cron_id IN (SELECT id FROM c);
+
+-- arrays: cron_delete_of_assistant
+WITH c AS (
+  DELETE FROM langgraph_server.crons c
+  WHERE c.assistant_id = ANY (@spellings_of_1)
   RETURNING holdfast.to_uuid(c.id) AS id
 ), f AS (
   DELETE FROM holdfast.cron_firings WHERE cron_id IN (SELECT id FROM c)

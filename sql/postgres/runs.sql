@@ -4,6 +4,9 @@
 --
 -- Parts of one WITH see the same snapshot, and the order of locks is that of the references: heads
 -- before threads, states before runs.
+--
+-- Statements for many join rows by `= ANY (ARRAY[…])`, or an IN of both spellings: then each element
+-- is a look-up by key, whatever the planner believes of the tables (an equality could be hashed).
 
 -- name: run_get
 -- together: uuid text text
@@ -80,6 +83,33 @@ SELECT $1::uuid::text, t.id,
 FROM langgraph_server.threads t
 WHERE t.id IN ($2::uuid::text, replace($2::uuid::text, '-', ''));
 
+-- arrays: run_insert 1 2
+WITH args AS (
+  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $6::jsonb[],
+                       $7::text[], $8::int8[], $9::timestamptz[], $10::uuid[])
+    AS a(run, thread, assistant, status, metadata, kwargs, strategy, attempt, now, worker)
+), state AS (
+  INSERT INTO holdfast.run_states (run_id, thread_id, created_at, status, live, attempt, first_seq,
+                                   worker)
+  SELECT a.run, a.thread, a.now, a.status, a.status IN ('pending', 'running'), a.attempt,
+         coalesce((SELECT h.seq FROM holdfast.thread_heads h WHERE h.thread_id = a.thread), 0),
+         a.worker
+  FROM args a
+)
+INSERT INTO langgraph_server.runs (id, thread_id, assistant_id, status, metadata, kwargs,
+                                   multitask_strategy, created_at, updated_at)
+SELECT a.run::text, t.id,
+       coalesce((SELECT s.id FROM langgraph_server.assistants s
+                 WHERE s.id IN (a.assistant::text, replace(a.assistant::text, '-', ''))),
+                a.assistant::text),
+       a.status, CASE WHEN t.metadata ? 'owner'
+                 THEN a.metadata || jsonb_build_object('owner', t.metadata -> 'owner')
+                 ELSE a.metadata - 'owner' END,
+       a.kwargs, a.strategy, a.now, a.now
+FROM args a
+CROSS JOIN LATERAL (SELECT id, metadata FROM langgraph_server.threads
+                    WHERE id IN (a.thread::text, replace(a.thread::text, '-', '')) LIMIT 2) t;
+
 -- name: run_claim
 -- $1 id, $2 attempt, $3 the attempt that begins, $4 now, $5 worker
 -- A running run is claimed when its worker died: it was given to this one meanwhile.
@@ -111,6 +141,23 @@ WITH state AS (
   WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
 )
 SELECT FROM state;
+
+-- arrays: run_finish
+-- The live states are not looked through by their index.
+WITH state AS (
+  UPDATE holdfast.run_states s SET
+    status = a.status, live = false, error = a.error,
+    cancel_reason = coalesce(a.reason, s.cancel_reason), cancel_action = NULL
+  FROM unnest($1::uuid[], $2::int8[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+    WITH ORDINALITY AS a(run, attempt, status, error, reason, now, number)
+  WHERE s.run_id = ANY (ARRAY[a.run]) AND s.attempt = a.attempt
+    AND coalesce(s.live, false)
+  RETURNING a.number, a.run, a.status, a.now
+), mirror AS (
+  UPDATE langgraph_server.runs r SET status = s.status, updated_at = s.now FROM state s
+  WHERE r.id IN (s.run::text, replace(s.run::text, '-', ''))
+)
+SELECT number FROM state;
 
 -- name: run_still_waiting
 -- Holds a run that has not begun, against whoever claims it. $1 id, $2 attempt
@@ -237,6 +284,42 @@ FROM head
 WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', '')) AND @unused
 RETURNING head.seq;
 
+-- arrays: thread_begin 1 10
+WITH args AS (
+  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::uuid[],
+                       $6::int8[], $7::jsonb[], $8::jsonb[], $9::jsonb[], $10::uuid[], $11::int8[],
+                       $12::uuid[], $13::timestamptz[], $14::uuid[]) WITH ORDINALITY
+    AS a(thread, read, metadata, now, checkpoint, entries, config, under, over, run, attempt, worker,
+         at, origin, number)
+), head AS (
+  INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, run_id, attempt, worker,
+                                          state_updated_at)
+  SELECT a.thread, a.entries, a.checkpoint, a.run, a.attempt, a.worker, a.now
+  FROM args a
+  WHERE NOT EXISTS (SELECT 1 FROM holdfast.run_states r
+                    WHERE r.thread_id = a.thread AND r.live
+                      AND (r.created_at, r.run_id) < (a.at, a.run))
+     OR EXISTS (SELECT 1 FROM holdfast.thread_heads o
+                WHERE o.thread_id = a.thread AND o.run_id = a.run)
+  ON CONFLICT (thread_id) DO UPDATE SET
+    seq = h.seq + excluded.seq, checkpoint_id = coalesce(excluded.checkpoint_id, h.checkpoint_id),
+    state_updated_at = CASE WHEN excluded.checkpoint_id IS NULL THEN h.state_updated_at
+                       ELSE excluded.state_updated_at END,
+    run_id = excluded.run_id, attempt = excluded.attempt, worker = excluded.worker
+  WHERE (h.run_id IS NULL OR h.run_id = excluded.run_id)
+    AND h.checkpoint_id IS NOT DISTINCT FROM
+        (SELECT a.origin FROM args a WHERE a.thread = excluded.thread_id)
+  RETURNING thread_id, seq
+)
+UPDATE langgraph_server.threads t SET
+  status = 'busy', config = coalesce(a.config, t.config), updated_at = a.now,
+  metadata = CASE WHEN a.read IS NULL THEN t.metadata
+             ELSE coalesce(a.under - 'owner', '{}') || t.metadata
+                  || coalesce(a.over - 'owner', '{}') END
+FROM head h JOIN args a ON a.thread = h.thread_id
+WHERE t.id IN (a.thread::text, replace(a.thread::text, '-', ''))
+RETURNING a.number, h.seq;
+
 -- name: thread_queue
 -- unused: 2 3
 -- A run waits for the thread. $4 now, $5 entries, $6 config, $7 under, $8 over the metadata
@@ -271,6 +354,28 @@ WITH head AS (
   WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
 )
 SELECT seq FROM head;
+
+-- arrays: thread_settle 1 8
+WITH head AS (
+  UPDATE holdfast.thread_heads h SET
+    error = a.error, checkpoint_id = coalesce(a.checkpoint, h.checkpoint_id),
+    seq = h.seq + a.entries,
+    state_updated_at = CASE WHEN a.checkpoint IS NULL THEN h.state_updated_at ELSE a.now END,
+    run_id = NULL, attempt = NULL, worker = NULL
+  FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::text[], $5::uuid[], $6::timestamptz[],
+              $7::int8[], $8::uuid[], $9::int8[], $10::uuid[]) WITH ORDINALITY
+    AS a(thread, status, interrupts, error, checkpoint, now, entries, run, attempt, worker, number)
+  WHERE h.thread_id = ANY (ARRAY[a.thread]) AND h.run_id = a.run
+    AND h.attempt = a.attempt AND h.worker = a.worker
+  RETURNING a.number, a.thread, a.status, a.interrupts, a.now, h.seq
+), thread AS (
+  UPDATE langgraph_server.threads t SET
+    status = CASE WHEN holdfast.thread_has_live_runs(h.thread) THEN 'busy' ELSE h.status END,
+    interrupts = h.interrupts, updated_at = h.now
+  FROM head h
+  WHERE t.id IN (h.thread::text, replace(h.thread::text, '-', ''))
+)
+SELECT number, seq FROM head;
 
 -- name: thread_leave
 -- A run that waited goes, also one that waited for its next attempt. $1 thread, $2 run, $3 now,
@@ -321,6 +426,15 @@ WHERE thread_id = $1 AND run_id = $5 AND attempt = $6 AND worker = $7 RETURNING 
 -- Does the run still have the thread? $1 thread, $2 run, $3 attempt, $4 worker
 SELECT FROM holdfast.thread_heads
 WHERE thread_id = $1 AND run_id = $2 AND attempt = $3 AND worker = $4 FOR NO KEY UPDATE;
+
+-- arrays: thread_hold 1 2
+SELECT a.number
+FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::uuid[]) WITH ORDINALITY
+  AS a(thread, run, attempt, worker, number)
+JOIN holdfast.thread_heads h
+  ON h.thread_id = ANY (ARRAY[a.thread]) AND h.run_id = a.run AND h.attempt = a.attempt
+  AND h.worker = a.worker
+FOR NO KEY UPDATE OF h;
 
 -- name: run_live_page
 -- $1 and $2 bounds of the owner, $3 and $4 of the status, $5 after this id, $6 limit

@@ -22,6 +22,10 @@ coalesce(greatest(h.checkpoint_id::text, (
               THEN '00000000-0000-5000-8000-000000000000' END),
 t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at)
 
+-- shared: spellings_of_1
+-- The texts of the ids in $1, in both spellings.
+ARRAY(SELECT unnest(ARRAY[i::text, replace(i::text, '-', '')]) FROM unnest($1::uuid[]) AS i)
+
 -- name: thread_insert
 -- $1 id, $2 owner, $3 metadata, $4 config, $5 now, $6 and $7 what ends it, and when; NULL: nothing
 WITH head AS (
@@ -42,6 +46,34 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads
        $4::jsonb, 'idle', '{}', $5, $5
 RETURNING id, $2::text, status, metadata - 'owner', config, interrupts, NULL::text, 0::int8,
           NULL::uuid, created_at, updated_at, updated_at;
+
+-- arrays: thread_insert
+WITH args AS (
+  SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::jsonb[], $5::timestamptz[],
+                       $6::text[], $7::int8[]) WITH ORDINALITY
+    AS a(thread, owner, metadata, config, now, strategy, ttl, number)
+), head AS (
+  INSERT INTO holdfast.thread_heads (thread_id, seq, state_updated_at, ttl_strategy, ttl_us,
+                                     ttl_check_at)
+  SELECT a.thread, 0, a.now, a.strategy, a.ttl, a.now + a.ttl * interval '1 microsecond'
+  FROM args a
+  WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads h WHERE h.thread_id = a.thread)
+        THEN holdfast.thread_clear(a.thread) ELSE true END
+), thread AS (
+  INSERT INTO langgraph_server.threads (id, metadata, config, status, interrupts, created_at,
+                                        updated_at)
+  SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads t
+                           WHERE t.id = replace(a.thread::text, '-', ''))
+         THEN holdfast.other_spelling() ELSE a.thread::text END,
+         CASE WHEN a.owner = '' THEN a.metadata - 'owner'
+         ELSE a.metadata || jsonb_build_object('owner', a.owner) END,
+         a.config, 'idle', '{}', a.now, a.now
+  FROM args a
+  RETURNING id, status, metadata - 'owner' AS metadata, config, interrupts, created_at, updated_at
+)
+SELECT a.number, t.id, a.owner, t.status, t.metadata, t.config, t.interrupts, NULL::text, 0::int8,
+       NULL::uuid, t.created_at, t.updated_at, t.updated_at
+FROM args a JOIN thread t ON t.id = a.thread::text;
 
 -- name: thread_get
 -- together: uuid text text
@@ -74,6 +106,23 @@ gone AS (
 )
 SELECT 1 FROM gone;
 
+-- arrays: thread_delete
+WITH args AS (
+  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY
+    AS a(thread, low, high, number)
+), head AS (
+  SELECT 1 FROM holdfast.thread_heads WHERE thread_id = ANY ($1) ORDER BY thread_id FOR UPDATE
+), gone AS (
+  DELETE FROM langgraph_server.threads t USING args a
+  WHERE t.id IN (a.thread::text, replace(a.thread::text, '-', ''))
+    AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN a.low AND a.high
+    AND (SELECT count(*) FROM head) >= 0
+  RETURNING a.number, a.thread
+), headless AS (
+  DELETE FROM holdfast.thread_heads WHERE thread_id = ANY (ARRAY(SELECT thread FROM gone))
+)
+SELECT DISTINCT number FROM gone;
+
 -- name: thread_delete_runs
 WITH states AS (
   DELETE FROM holdfast.run_states s
@@ -84,8 +133,18 @@ WITH states AS (
 DELETE FROM langgraph_server.runs
 WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''));
 
+-- arrays: thread_delete_runs
+WITH states AS (
+  DELETE FROM holdfast.run_states s
+  WHERE s.run_id = ANY (ARRAY(
+    SELECT holdfast.to_uuid(r.id) FROM langgraph_server.runs r
+    WHERE r.thread_id = ANY (@spellings_of_1)))
+)
+DELETE FROM langgraph_server.runs WHERE thread_id = ANY (@spellings_of_1);
+
 -- name: thread_delete_events
-DELETE FROM holdfast.events WHERE thread_id = $1;
+-- many
+DELETE FROM holdfast.events WHERE thread_id = ANY ($1::uuid[]);
 
 -- name: thread_delete_checkpoints
 WITH lg AS (
@@ -100,11 +159,27 @@ WITH lg AS (
 )
 DELETE FROM holdfast.checkpoints WHERE thread_id = $1;
 
+-- arrays: thread_delete_checkpoints
+WITH spelled AS MATERIALIZED (
+  SELECT @spellings_of_1 AS ids
+), lg AS (
+  DELETE FROM lg_checkpoints.checkpoints WHERE thread_id = ANY ((SELECT ids FROM spelled)::text[])
+), blobs AS (
+  DELETE FROM lg_checkpoints.checkpoint_blobs
+  WHERE thread_id = ANY ((SELECT ids FROM spelled)::text[])
+), writes AS (
+  DELETE FROM lg_checkpoints.checkpoint_writes
+  WHERE thread_id = ANY ((SELECT ids FROM spelled)::text[])
+)
+DELETE FROM holdfast.checkpoints WHERE thread_id = ANY ($1);
+
 -- name: thread_delete_values
-DELETE FROM holdfast.checkpoint_values WHERE thread_id = $1;
+-- many
+DELETE FROM holdfast.checkpoint_values WHERE thread_id = ANY ($1::uuid[]);
 
 -- name: thread_delete_lists
-DELETE FROM holdfast.checkpoint_lists WHERE thread_id = $1;
+-- many
+DELETE FROM holdfast.checkpoint_lists WHERE thread_id = ANY ($1::uuid[]);
 
 -- name: thread_search
 -- vary: sort = updated_at created_at
@@ -209,7 +284,8 @@ ON CONFLICT (thread_id) DO NOTHING;
 SELECT thread_id FROM holdfast.doomed_threads WHERE due_at <= $1 ORDER BY due_at LIMIT $2;
 
 -- name: thread_undoom
-DELETE FROM holdfast.doomed_threads WHERE thread_id = $1;
+-- many
+DELETE FROM holdfast.doomed_threads WHERE thread_id = ANY ($1::uuid[]);
 
 -- name: thread_walk
 -- Of threads that ran here. $1 after this id, $2 limit

@@ -121,7 +121,7 @@ static int assistant_threads(struct api_request *r, struct id id, struct id **ou
             memcpy(grown, all, total * sizeof(*grown));
         for (size_t i = 0; i < count; i++) {
             after = grown[total++] = page[i];
-            engine_stop_thread(r->engine, after);
+            engine_stop_thread(r->engine, after, true);
         }
         all = grown;
     } while (count == THREADS_PAGE);

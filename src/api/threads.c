@@ -184,7 +184,7 @@ int api_thread_delete(struct api_request *r, struct err *err) {
     int rc = api_param_thread(r, &t, err);
     if (rc < 0)
         return rc;
-    engine_stop_thread(r->engine, t.id);
+    engine_stop_thread(r->engine, t.id, t.status == THREAD_BUSY);
     rc = thread_delete(r->store, &r->who, t.id, r->arena, err);
     if (rc < 0)
         return rc;

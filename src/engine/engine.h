@@ -140,8 +140,9 @@ MUST_CHECK MAY_SUSPEND int engine_cancel(struct engine *e, const struct principa
                                          struct id thread_id /* nil: any */, struct id run_id,
                                          enum cancel_action action, str reason, bool wait,
                                          struct err *err);
-/* Before a thread is deleted: cancels its runs and waits for their end. */
-MAY_SUSPEND void engine_stop_thread(struct engine *e, struct id thread_id);
+/* Before a thread is deleted: cancels its runs and waits for their end. busy: what its row says,
+ * or true: one that is not has no runs but those that this process is just accepting. */
+MAY_SUSPEND void engine_stop_thread(struct engine *e, struct id thread_id, bool busy);
 
 struct engine_stats {
     size_t running, pending, delayed, readers, slots, blocked;

@@ -267,8 +267,8 @@ static int stop_one(struct engine *e, struct id thread_id, bool *found, struct e
     return rc;
 }
 
-void engine_stop_thread(struct engine *e, struct id thread_id) {
-    bool found = true;
+void engine_stop_thread(struct engine *e, struct id thread_id, bool busy) {
+    bool found = busy;
     while (found || slot_of(e, thread_id)) {
         struct err err = {0};
         int rc = stop_one(e, thread_id, &found, &err);

@@ -195,13 +195,14 @@ int assistant_delete(struct store *s, const struct principal *who, struct id id,
                      bool delete_threads, struct arena *a, struct err *err) {
     struct db_rows rows;
     struct db_value low = DB_T(principal_owner_low(who)), high = DB_T(principal_owner_high(who));
-    int rc = db_read(s->db, SQL_ASSISTANT_OWNED, DB_PARAMS(DB_UUID(id), low, high), a, &rows, err);
-    if (rc < 0)
-        return rc;
-    if (rows.row_count == 0)
-        return not_found(err);
-    if (delete_threads)
-        rc = delete_threads_of(s, who, id, a, err);
+    int rc = 0;
+    if (delete_threads) { /* none goes for the sake of an assistant that is not there */
+        rc = db_read(s->db, SQL_ASSISTANT_OWNED, DB_PARAMS(DB_UUID(id), low, high), a, &rows, err);
+        if (rc == 0 && rows.row_count == 0)
+            return not_found(err);
+        if (rc == 0)
+            rc = delete_threads_of(s, who, id, a, err);
+    }
     if (rc < 0)
         return rc;
     struct db_batch b;

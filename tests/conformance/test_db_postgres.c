@@ -368,6 +368,112 @@ static void entries_keep_their_numbers(struct fixture *f) {
                (unsigned long long)(after.commits - before.commits));
 }
 
+/* Runs of many threads begin and end, their statements in shared executions. Each batch has its own
+ * outcome: one that relies on what is not so fails alone, by the operation that it was. */
+static struct id run_thread(const struct job *j, int round) {
+    return (struct id){.b = {[0] = 0x12, [1] = (uint8_t)round, [6] = 0x40, [8] = 0x80,
+                             [15] = (uint8_t)j->index}};
+}
+
+static int begin_run(struct job *j, struct id id, struct id origin, struct arena *a,
+                     size_t *out_failed_at, int64_t *out_seq) {
+    struct db_batch b;
+    struct db_value none = DB_NIL, now = DB_I(7);
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_THREAD_INSERT,
+                 DB_PARAMS(DB_UUID(id), OWNER, DB_T(STR("{}")), DB_T(STR("{}")), now, none, none),
+                 DB_EXPECT_NONE);
+    db_batch_add(&b, SQL_RUN_INSERT,
+                 DB_PARAMS(DB_UUID(id), DB_UUID(id), DB_UUID(id), DB_T(STR("running")),
+                           DB_T(STR("{}")), DB_T(STR("{}")), DB_T(STR("reject")), DB_I(1), now,
+                           DB_UUID(log_thread(0))),
+                 DB_EXPECT_NONE);
+    size_t begin = db_batch_add(
+        &b, SQL_THREAD_BEGIN,
+        DB_PARAMS(DB_UUID(id), none, none, now, none, DB_I(1), none, none, none, DB_UUID(id),
+                  DB_I(1), DB_UUID(log_thread(0)), now, id_is_nil(origin) ? none : DB_UUID(origin)),
+        DB_EXPECT_CHANGE(ERR_CONFLICT));
+    db_batch_add(&b, SQL_LOG_INSERT,
+                 DB_PARAMS(DB_UUID(id), DB_I(0), DB_UUID(id), DB_I(1), now, DB_T(STR("{}"))),
+                 DB_EXPECT_NONE);
+    int code = db_commit(j->f->db, &b, NULL);
+    *out_failed_at = b.failed_at;
+    *out_seq = code == 0 && b.ops[begin].rows.row_count == 1 && b.ops[0].rows.row_count == 1 &&
+                       id_eq(db_id(&b.ops[0].rows, 0, 0), id)
+                   ? db_int(&b.ops[begin].rows, 0, 0)
+                   : -1;
+    return code;
+}
+
+static int end_run(struct job *j, struct id id, int64_t attempt, struct arena *a,
+                   size_t *out_failed_at) {
+    struct db_batch b;
+    struct db_value none = DB_NIL, now = DB_I(7);
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_RUN_FINISH,
+                 DB_PARAMS(DB_UUID(id), DB_I(1), DB_T(STR("success")), none, none, now),
+                 DB_EXPECT_CHANGE(ERR_FENCED));
+    size_t settle = db_batch_add(&b, SQL_THREAD_SETTLE,
+                                 DB_PARAMS(DB_UUID(id), DB_T(STR("idle")), DB_T(STR("{}")), none,
+                                           none, now, DB_I(1), DB_UUID(id), DB_I(attempt),
+                                           DB_UUID(log_thread(0))),
+                                 DB_EXPECT_CHANGE(ERR_FENCED));
+    db_batch_add(&b, SQL_LOG_INSERT,
+                 DB_PARAMS(DB_UUID(id), DB_I(0), DB_UUID(id), DB_I(1), now, DB_T(STR("{}"))),
+                 DB_EXPECT_NONE);
+    int code = db_commit(j->f->db, &b, NULL);
+    *out_failed_at = b.failed_at;
+    return code == 0 && db_int(&b.ops[settle].rows, 0, 0) != 2 ? ERR_INTERNAL : code;
+}
+
+static void run_main(void *arg) {
+    struct job *j = arg;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    for (int round = 0; round < 12 && j->code == 0; round++) {
+        struct id id = run_thread(j, round), wrong = log_thread(1);
+        bool early = (j->index + round) % 16 == 3, late = (j->index + round) % 16 == 5;
+        size_t at = 0;
+        int64_t seq = 0;
+        arena_reset(&a);
+        int code = begin_run(j, id, early ? wrong : ID_NIL, &a, &at, &seq);
+        if (early && (code != ERR_CONFLICT || at != 2))
+            j->code = ERR_INTERNAL;
+        if (!early && (code != 0 || seq != 1))
+            j->code = code < 0 ? code : ERR_INTERNAL;
+        if (early || j->code < 0)
+            continue;
+        code = end_run(j, id, late ? 2 : 1, &a, &at);
+        if (late ? code != ERR_FENCED || at != 1 : code != 0)
+            j->code = code < 0 && !late ? code : ERR_INTERNAL;
+    }
+    arena_deinit(&a);
+}
+
+static void shared_executions_fail_one_by_one(struct fixture *f) {
+    struct fiber_group g;
+    static struct crowd c;
+    struct err err = {0};
+    struct db_stats before, after;
+    fiber_group_init(&g);
+    db_stats(f->db, &before);
+    for (int i = 0; i < FIBERS; i++) {
+        c.jobs[i] = (struct job){.f = f, .index = i};
+        CHECK_CODE(fiber_group_spawn(&g, f->rt, "job", run_main, &c.jobs[i], &err), 0);
+    }
+    fiber_group_wait(&g);
+    for (int i = 0; i < FIBERS; i++)
+        CHECK_THAT(c.jobs[i].code == 0, "job %d: %s", i, err_name(c.jobs[i].code));
+    db_stats(f->db, &after);
+    CHECK_THAT((after.commits - before.commits) * 2 < after.batches - before.batches, "%llu",
+               (unsigned long long)(after.commits - before.commits));
+    fixture_sql(f, "SELECT 1 / (count(*) = (SELECT count(*) FROM holdfast.run_states))::int "
+                   "FROM langgraph_server.threads WHERE id LIKE '12%'");
+    fixture_sql(f, "SELECT 1 / (count(*) = 0)::int FROM holdfast.thread_heads h "
+                   "JOIN holdfast.run_states s ON s.run_id = h.thread_id "
+                   "WHERE s.live <> (h.run_id IS NOT NULL) OR h.seq <> 2 - s.live::int");
+}
+
 /* The writer goes on, with a row of its own again. */
 static void removed_writer_is_back(struct fixture *f) {
     struct err err = {0};
@@ -443,6 +549,7 @@ TEST(waiting_is_bounded, 2, 3000) /* longer than between two attempts to connect
 TEST(crowd_survives_terminated_backends, 4, 20000)
 TEST(look_ups_survive_terminated_backends, 4, 20000)
 TEST(entries_keep_their_numbers, 3, 20000)
+TEST(shared_executions_fail_one_by_one, 3, 20000)
 TEST(removed_writer_is_back, 2, 20000)
 TEST(old_writers_are_swept, 2, 20000)
 TEST(crowd_survives_a_crash_of_the_server, 4, 60000)
@@ -457,6 +564,7 @@ int main(void) {
         cmocka_unit_test(test_crowd_survives_terminated_backends),
         cmocka_unit_test(test_look_ups_survive_terminated_backends),
         cmocka_unit_test(test_entries_keep_their_numbers),
+        cmocka_unit_test(test_shared_executions_fail_one_by_one),
         cmocka_unit_test(test_removed_writer_is_back),
         cmocka_unit_test(test_old_writers_are_swept),
         cmocka_unit_test(test_crowd_survives_a_crash_of_the_server),

@@ -29,17 +29,50 @@ def with_schema(text, schema):
 
 def statements(schema="public"):
     """{(name, form): text} of the PostgreSQL dialect; forms plain, changes, no_row,
-    and together where there is one."""
+    and together, arrays, arrays_changes where there is one."""
     found = {}
     for folder in ("common", "postgres"):
         for name, tokens in _generator.statements(ROOT / "sql" / folder, []).items():
             for form, text in (("plain", _generator.text_of(tokens, "$")),
-                               ("changes", _generator.expecting(tokens, True)),
-                               ("no_row", _generator.expecting(tokens, False)),
-                               ("together", _generator.together(name, tokens))):
+                               ("changes", _generator.expecting(name, tokens, True)),
+                               ("no_row", _generator.expecting(name, tokens, False)),
+                               ("together", _generator.together(name, tokens)),
+                               *arrays_texts(name)):
                 if text:
                     found[name, form] = with_schema(text, schema)
     return found
+
+
+def arrays_texts(name):
+    tokens = _generator.arrays.get(name)
+    if tokens:
+        yield "arrays", _generator.text_of(tokens, "$")
+        if _generator.numbered(name, tokens):
+            yield "arrays_changes", _generator.expecting(name, tokens, True)
+
+
+def for_many(name):
+    """Do all texts of the statement take arrays? After statements()."""
+    return name in _generator.manies and name not in _generator.arrays
+
+
+def arrays_of(arguments):
+    """SQL arguments, separated by ", ", as arrays with one element each."""
+    parts, depth, quoted_part = [""], 0, False
+    for c in arguments:
+        quoted_part ^= c == "'"
+        depth += 0 if quoted_part else (c == "(") - (c == ")")
+        if c == "," and depth == 0 and not quoted_part:
+            parts.append("")
+        else:
+            parts[-1] += c
+    def array(part):
+        if part == "NULL":
+            return "'{NULL}'"
+        if part.startswith("'") and part.endswith("'"):  # of any type
+            return "'{\"" + part[1:-1].replace('"', '\\"') + "\"}'"
+        return f"array[{part}]"
+    return ", ".join(array(part.strip()) for part in parts)
 
 
 def migrations(schema="public"):

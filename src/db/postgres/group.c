@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* group.c - the statements of many batches as one unit of work, and their results back.
  *
- *   waiting tasks ── bind by type ──▶ refs: (task, operation), in order
- *   refs ── coalesce ──▶ calls: the witness, then one for each span of refs, which are put in the
- *                        order of the calls
+ *   waiting tasks ── bind by type ──▶ ops: (task, operation), in order
+ *   ops ── group_plan.c ──▶ calls: the witness, then each an execution of one or more operations
  *
- * Operations with the same statement, when its text takes arrays (`-- many`) and none of them
- * expects anything, become one call whose parameters are arrays with an element for each: the
- * server parses, plans and locks once for all of them. They add rows to a thread and return
- * nothing, so they wait for their like in other batches, and go before the first operation that
- * touches those tables (the generator finds that out) and may be about one of their threads. An
- * operation that stands alone sends arrays of one. Operations with an expectation keep a call of
- * their own, so that a failure names the operation.
+ * Operations with the same statement, when its text takes arrays (`-- many`), become one call whose
+ * parameters are arrays with an element for each: the server parses, plans and locks once for all
+ * of them. Which may share one, and in which order calls go, is group_plan.c's. An operation that
+ * stands alone takes the text for one, if there is any, or sends arrays of one. The rows of a call
+ * for many say by number to which element they belong; what its batches rely on is checked by the
+ * server, whose error names the elements that failed (pgdb_group_failed).
  *
  * The witness moves the number of the writer's row on; see writer.c. It fails the unit as a whole
  * when another incarnation has taken the row. Behind a pooler the planner's settings follow it.
@@ -24,9 +22,6 @@
 #define GROUP_STATEMENTS_MAX 4096
 #define GROUP_BYTES_MAX      ((size_t)8 << 20)
 #define GROUP_ARENA_MAX      ((size_t)1 << 31)
-#define MANY_MAX             1024
-#define WAITING_MAX          256 /* each statement in between looks at all of them */
-#define BUCKETS_MAX          8
 #define OWN_CALLS_MAX        2 /* before those of the tasks */
 
 void pgdb_group_init(struct pgdb_group *g) {
@@ -36,7 +31,7 @@ void pgdb_group_init(struct pgdb_group *g) {
 
 void pgdb_group_deinit(struct pgdb_group *g) { arena_deinit(&g->arena); }
 
-static enum pgdb_form form_of(const struct db_op *op) {
+enum pgdb_form pgdb_form_of(const struct db_op *op) {
     switch (op->expect.kind) {
     case DB_ANY:
         return PGDB_PLAIN;
@@ -48,8 +43,13 @@ static enum pgdb_form form_of(const struct db_op *op) {
     UNREACHABLE();
 }
 
+/* A text for one execution is cheaper where only one is wanted. */
+static bool takes_arrays(const struct db_statement *s, size_t count) {
+    return pgdb_only_many(s) || count > 1;
+}
+
 static const struct pgdb_text *text_of(const struct pgdb_writer *w, const struct db_op *op) {
-    return &w->driver->texts.of[op->stmt][form_of(op)];
+    return &w->driver->texts.of[op->stmt][pgdb_form_of(op)];
 }
 
 static size_t batch_bytes(const struct db_batch *b) {
@@ -83,17 +83,11 @@ static size_t count_tasks(const struct list *waiting, size_t *out_statements) {
     return tasks;
 }
 
-/* An operation with its values as the server takes them. */
-struct bound_op {
-    struct pgdb_op_ref ref;
-    struct pg_param *params;
-};
-
 static int bind_op(const struct pgdb_writer *w, const struct db_op *op, struct arena *a,
                    struct pg_param *out, struct err *err) {
     const struct pgdb_text *text = text_of(w, op);
     ASSERT(text->sql);
-    bool many = db_catalogue[op->stmt].many;
+    bool many = pgdb_only_many(&db_catalogue[op->stmt]);
     int failed = FAILPOINT("db.write.statement");
     if (failed < 0)
         return err_set(err, failed, "failpoint db.write.statement");
@@ -109,7 +103,7 @@ static int bind_op(const struct pgdb_writer *w, const struct db_op *op, struct a
 }
 
 /* Appends the task's operations to the group's, or gives it its error. */
-static bool bind_task(struct pgdb_writer *w, struct pgdb_task *t, struct bound_op *ops,
+static bool bind_task(struct pgdb_writer *w, struct pgdb_task *t, struct pgdb_bound_op *ops,
                       size_t *count) {
     struct pgdb_group *g = &w->unit;
     for (size_t i = 0; i < t->batch->count; i++) {
@@ -120,145 +114,52 @@ static bool bind_task(struct pgdb_writer *w, struct pgdb_task *t, struct bound_o
             t->batch->failed_at = i;
             return false;
         }
-        ops[*count + i] = (struct bound_op){{t, i}, params};
+        ops[*count + i] = (struct pgdb_bound_op){.ref = {t, i}, .params = params};
         op->changed = PGDB_UNANSWERED;
     }
     *count += t->batch->count;
     return true;
 }
 
-static const struct db_op *op_of(const struct pgdb_op_ref *ref) {
-    return &ref->task->batch->ops[ref->op];
-}
-
 static struct pg_param *arrays_of(struct pgdb_group *g, const struct pgdb_text *text,
-                                  const struct bound_op *ops, size_t count, size_t params) {
+                                  const struct pgdb_planned_call *call, size_t params) {
     struct pg_param *out = ARENA_ARRAY(&g->arena, struct pg_param, params + 1);
-    struct pg_param *column = ARENA_ARRAY(&g->arena, struct pg_param, count);
+    struct pg_param *column = ARENA_ARRAY(&g->arena, struct pg_param, call->count);
     for (size_t p = 0; p < params; p++) {
-        for (size_t i = 0; i < count; i++)
-            column[i] = ops[i].params[p];
-        out[p] = pg_array(&g->arena, pg_element_of(text->param_oids[p]), column, count);
+        size_t i = 0;
+        for (const struct pgdb_bound_op *op = call->first; op; op = op->next)
+            column[i++] = op->params[p];
+        out[p] = pg_array(&g->arena, pg_element_of(text->param_oids[p]), column, call->count);
     }
     return out;
 }
 
-/* --- calls ----------------------------------------------------------------------------------- */
-
-/* Operations of one statement for many that wait to be called together. */
-struct bucket {
-    enum db_stmt stmt;
-    size_t count, cap;
-    struct bound_op *ops;
-};
-struct calls {
-    struct pgdb_writer *writer;
-    struct bucket buckets[BUCKETS_MAX];
-    size_t bucket_count, waiting, ref_count;
-};
-
-static void add_call(struct calls *c, const struct bound_op *ops, size_t count) {
-    struct pgdb_group *g = &c->writer->unit;
-    const struct db_op *op = op_of(&ops[0].ref);
+static void add_call(struct pgdb_writer *w, const struct pgdb_planned_call *call,
+                     size_t *ref_count) {
+    struct pgdb_group *g = &w->unit;
+    const struct db_op *op = pgdb_op_of(&call->first->ref);
     const struct db_statement *s = &db_catalogue[op->stmt];
-    const struct pgdb_text *text = text_of(c->writer, op);
-    for (size_t i = 0; i < count; i++)
-        g->refs[c->ref_count + i] = ops[i].ref;
-    g->spans[g->call_count] = (struct pgdb_call_span){c->ref_count, count};
+    const struct pgdb_text *text = text_of(w, op);
+    bool arrays = takes_arrays(s, call->count);
+    if (arrays && !pgdb_only_many(s))
+        text = &w->driver->texts.of[op->stmt][op->expect.kind == DB_CHANGES ? PGDB_ARRAYS_CHANGES
+                                                                            : PGDB_ARRAYS];
+    g->spans[g->call_count] = (struct pgdb_call_span){*ref_count, call->count};
+    for (const struct pgdb_bound_op *o = call->first; o; o = o->next)
+        g->refs[(*ref_count)++] = o->ref;
     g->calls[g->call_count++] = (struct pg_call){
         .name = s->name,
         .sql = text->sql,
-        .params = s->many ? arrays_of(g, text, ops, count, op->param_count) : ops[0].params,
+        .params = arrays ? arrays_of(g, text, call, op->param_count) : call->first->params,
         .param_count = op->param_count};
-    c->ref_count += count;
 }
 
-/* Calls a bucket's operations; the bucket is gone then. */
-static void empty(struct calls *c, size_t bucket) {
-    struct bucket *b = &c->buckets[bucket];
-    add_call(c, b->ops, b->count);
-    c->waiting -= b->count;
-    c->bucket_count--;
-    memmove(b, b + 1, (c->bucket_count - bucket) * sizeof(*b));
-}
-
-static void empty_all(struct calls *c) {
-    while (c->bucket_count > 0)
-        empty(c, 0);
-}
-
-static bool same_id(const struct db_value *v, struct id id) {
-    return v->type == DB_ID && memcmp(v->id.b, id.b, sizeof(id.b)) == 0;
-}
-
-/* Is the operation about a thread to which one in the bucket adds rows? Those ids stand first. */
-static bool is_about(const struct db_op *op, const struct bucket *b) {
-    if (op->param_count == 0 || op->params[0].type != DB_ID)
-        return true;
-    for (size_t p = 0; p < op->param_count; p++) {
-        const struct db_value *v = &op->params[p];
-        if (v->type == DB_TEXT && str_starts(v->s, STR("[")))
-            return true; /* perhaps ids */
-        for (size_t i = 0; v->type == DB_ID && i < b->count; i++)
-            if (same_id(&op_of(&b->ops[i].ref)->params[0], v->id))
-                return true;
-    }
-    return false;
-}
-
-/* Whatever waits and may not run after this operation goes now. */
-static void make_way(struct calls *c, const struct db_op *op) {
-    for (size_t i = 0; i < c->bucket_count;) {
-        const struct bucket *b = &c->buckets[i];
-        if ((db_catalogue[op->stmt].meets & db_catalogue[b->stmt].many) && is_about(op, b))
-            empty(c, i);
-        else
-            i++;
-    }
-}
-
-static bool can_wait(const struct db_op *op) {
-    return db_catalogue[op->stmt].many && op->expect.kind == DB_ANY && op->param_count > 0 &&
-           op->params[0].type == DB_ID;
-}
-
-static void wait_for_others(struct calls *c, const struct bound_op *op) {
-    enum db_stmt stmt = op_of(&op->ref)->stmt;
-    struct bucket *b = c->buckets;
-    while (b < c->buckets + c->bucket_count && b->stmt != stmt)
-        b++;
-    if (b == c->buckets + BUCKETS_MAX || b->count == MANY_MAX || c->waiting == WAITING_MAX) {
-        empty_all(c);
-        b = c->buckets;
-    }
-    if (b == c->buckets + c->bucket_count) {
-        *b = (struct bucket){.stmt = stmt};
-        c->bucket_count++;
-    }
-    if (b->count == b->cap) {
-        b->cap = b->cap ? b->cap * 2 : 16;
-        struct bound_op *more = ARENA_ARRAY(&c->writer->unit.arena, struct bound_op, b->cap);
-        if (b->count)
-            memcpy(more, b->ops, b->count * sizeof(*more));
-        b->ops = more;
-    }
-    b->ops[b->count++] = *op;
-    c->waiting++;
-}
-
-static void add_calls(struct pgdb_writer *w, const struct bound_op *ops, size_t count) {
-    struct calls c = {.writer = w};
-    for (size_t i = 0; i < count; i++) {
-        const struct db_op *op = op_of(&ops[i].ref);
-        if (can_wait(op)) {
-            wait_for_others(&c, &ops[i]);
-            continue;
-        }
-        make_way(&c, op);
-        add_call(&c, &ops[i], 1);
-    }
-    empty_all(&c);
-    ASSERT(c.ref_count == count);
+static void add_calls(struct pgdb_writer *w, struct pgdb_bound_op *ops, size_t count) {
+    const struct pgdb_planned_call *calls;
+    size_t ref_count = 0, call_count = pgdb_group_plan(&w->unit.arena, ops, count, &calls);
+    for (size_t i = 0; i < call_count; i++)
+        add_call(w, &calls[i], &ref_count);
+    ASSERT(ref_count == count);
 }
 
 static void add_own(struct pgdb_group *g, const char *name, enum db_postgres_own own,
@@ -290,7 +191,7 @@ bool pgdb_group_build(struct pgdb_writer *w, struct list *refused) {
     g->refs = ARENA_ARRAY(&g->arena, struct pgdb_op_ref, statements + 1);
     g->calls = ARENA_ARRAY(&g->arena, struct pg_call, statements + OWN_CALLS_MAX);
     g->spans = ARENA_ARRAY(&g->arena, struct pgdb_call_span, statements + OWN_CALLS_MAX);
-    struct bound_op *ops = ARENA_ARRAY(&g->arena, struct bound_op, statements + 1);
+    struct pgdb_bound_op *ops = ARENA_ARRAY(&g->arena, struct pgdb_bound_op, statements + 1);
     g->task_count = 0;
     for (size_t i = 0; i < tasks; i++) {
         struct list *node = list_pop_front(&w->waiting);
@@ -319,20 +220,68 @@ void pgdb_group_at(const struct pgdb_group *g, size_t call, struct pgdb_task **o
     *out_op = ref->op;
 }
 
-/* A call for many changes a row for each: that is what `-- many` promises. */
+/* The numbers in the server's message: "an expectation does not hold: 2 5". */
+bool pgdb_group_failed(const struct pgdb_group *g, size_t call, const char *message) {
+    struct pgdb_call_span span = g->spans[call];
+    const char *at = strstr(message, PGDB_EXPECTATION_TEXT);
+    bool any = false;
+    if (span.count < 2 || !at)
+        return false;
+    at += strlen(PGDB_EXPECTATION_TEXT);
+    for (size_t number = 0;; at++) {
+        bool digit = *at >= '0' && *at <= '9';
+        if (digit && number <= span.count) {
+            number = number * 10 + (size_t)(*at - '0');
+        } else if (!digit) {
+            if (number > 0 && number <= span.count) {
+                g->refs[span.first + number - 1].task->alone = true;
+                any = true;
+            }
+            number = 0;
+            if (*at != ' ')
+                return any;
+        }
+    }
+}
+
+static void take_rows(struct pgdb_op_ref *ref, const struct pg_result *r, size_t row, size_t rows,
+                      size_t skip) {
+    struct pgdb_task *t = ref->task;
+    struct db_op *op = &t->batch->ops[ref->op];
+    if (t->code < 0)
+        return;
+    t->code = pgdb_rows_some(r, row, rows, skip, t->batch->arena, &op->rows, &t->err);
+    if (t->code < 0)
+        t->batch->failed_at = ref->op;
+}
+
+/* Each row is an element's, whose number stands first. */
+static void take_numbered(struct pgdb_group *g, struct pgdb_call_span span,
+                          const struct pg_result *r) {
+    for (size_t row = 0; row < pg_row_count(r); row++) {
+        int64_t number = pg_cell_int(r, row, 0);
+        if (number < 1 || (uint64_t)number > span.count)
+            continue;
+        struct pgdb_op_ref *ref = &g->refs[span.first + (size_t)number - 1];
+        struct db_op *op = &ref->task->batch->ops[ref->op];
+        op->changed = db_catalogue[op->stmt].writes;
+        take_rows(ref, r, row, 1, 1);
+    }
+}
+
+/* A call for many that returns nothing changes a row for each: that is what `-- many` promises. */
 void pgdb_group_result(struct pgdb_group *g, size_t call, const struct pg_result *r) {
     struct pgdb_call_span span = g->spans[call];
     for (size_t i = 0; i < span.count; i++) {
-        const struct pgdb_op_ref *ref = &g->refs[span.first + i];
-        struct pgdb_task *t = ref->task;
-        struct db_op *op = &t->batch->ops[ref->op];
+        struct pgdb_op_ref *ref = &g->refs[span.first + i];
+        struct db_op *op = &ref->task->batch->ops[ref->op];
         const struct db_statement *s = &db_catalogue[op->stmt];
         op->rows = (struct db_rows){0};
-        op->changed = !s->writes ? 0 : s->many ? 1 : pg_changed(r);
-        if (s->many || t->code < 0)
-            continue;
-        t->code = pgdb_rows(r, t->batch->arena, &op->rows, &t->err);
-        if (t->code < 0)
-            t->batch->failed_at = ref->op;
+        bool arrays = takes_arrays(s, span.count), numbered = arrays && s->numbered;
+        op->changed = !s->writes || numbered ? 0 : arrays ? 1 : pg_changed(r);
+        if (!arrays)
+            take_rows(ref, r, 0, pg_row_count(r), 0);
+        else if (numbered && i + 1 == span.count)
+            take_numbered(g, span, r);
     }
 }

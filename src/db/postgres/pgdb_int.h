@@ -21,8 +21,15 @@ enum pgdb_form {
     PGDB_CHANGES,
     PGDB_NO_ROW,
     PGDB_TOGETHER, /* parameters are arrays: many look-ups at once; see gather.c */
+    PGDB_ARRAYS,   /* parameters are arrays, beside a text for one: see group.c */
+    PGDB_ARRAYS_CHANGES,
     PGDB_FORM_COUNT
 };
+
+/* Do all its texts take arrays? */
+static inline bool pgdb_only_many(const struct db_statement *s) {
+    return s->many && !s->postgres_arrays;
+}
 
 /* Statement texts by number, ready to be sent. */
 struct pgdb_texts {
@@ -52,6 +59,18 @@ struct pgdb_op_ref {
 };
 struct pgdb_call_span {
     size_t first, count; /* of refs */
+};
+/* An operation with its values as the server takes them. */
+struct pgdb_bound_op {
+    struct pgdb_op_ref ref;
+    struct pg_param *params;
+    struct pgdb_bound_op *next; /* of the same call */
+};
+/* What one execution does; see group_plan.c. */
+struct pgdb_planned_call {
+    struct pgdb_bound_op *first;
+    size_t count;
+    size_t level, before; /* of group_plan.c alone */
 };
 struct pgdb_group {
     struct arena arena;
@@ -123,6 +142,14 @@ void pgdb_group_deinit(struct pgdb_group *g);
 /* Takes tasks from the front of `waiting` to `group` and makes the calls. Tasks whose values cannot
  * be bound go to `refused` with their error. False when nothing is left to send. */
 bool pgdb_group_build(struct pgdb_writer *w, struct list *refused);
+/* The operations as calls, in the order in which they have to go; at most one for each. */
+size_t pgdb_group_plan(struct arena *a, struct pgdb_bound_op *ops, size_t count,
+                       const struct pgdb_planned_call **out);
+const struct db_op *pgdb_op_of(const struct pgdb_op_ref *ref);
+enum pgdb_form pgdb_form_of(const struct db_op *op);
+/* Marks the tasks alone that the server's message about a call for many names; false: it does not
+ * say which. */
+bool pgdb_group_failed(const struct pgdb_group *g, size_t call, const char *message);
 /* Hands a call's result to the operations that it stands for. */
 void pgdb_group_result(struct pgdb_group *g, size_t call, const struct pg_result *r);
 /* The operation behind a failed call: out_task NULL when it is none's. */
@@ -169,6 +196,7 @@ MUST_CHECK MAY_SUSPEND int pgdb_digest(struct pgdb *d, char out[DB_DIGEST_LEN + 
                                        struct err *err);
 
 #define PGDB_SQLSTATE_EXPECTATION "HF001"
+#define PGDB_EXPECTATION_TEXT     "an expectation does not hold: " /* numbers of elements follow */
 #define PGDB_SQLSTATE_WITNESS     "22012" /* the witness divides by whether the epoch is its own */
 
 /* A lost or overloaded database, as callers see it. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* texts.c - the catalogue's statements, ready to be sent: schema named, types known.
  *
- * Each statement has up to four texts: plain, for many look-ups at once (gather.c), and for the
- * expectations "must change" and "no row", which the server checks (the commit rides along with
- * the statements, so nobody here could). The server describes every one of them at the start: a
- * wrong statement stops the start by its name, and values are bound by the types that it says.
+ * Each statement has up to six texts: plain, for many look-ups at once (gather.c), for many
+ * executions at once (group.c), and for the expectations "must change" and "no row", which the
+ * server checks (the commit rides along with the statements, so nobody here could). The server
+ * describes every one of them at the start: a wrong statement stops the start by its name, and
+ * values are bound by the types that it says.
  *
  * LangGraph's checkpoint tables stand in a schema of the operator's choice: statements write
  * `lg_checkpoints.`, which is replaced by the quoted name. */
@@ -26,6 +27,10 @@ static const char *catalogue_text(size_t stmt, enum pgdb_form form) {
         return s->postgres_no_row;
     case PGDB_TOGETHER:
         return s->postgres_together;
+    case PGDB_ARRAYS:
+        return s->postgres_arrays;
+    case PGDB_ARRAYS_CHANGES:
+        return s->postgres_arrays_changes;
     case PGDB_FORM_COUNT:
         break;
     }
@@ -48,13 +53,13 @@ static int keep(struct pgdb_texts *t, size_t stmt, enum pgdb_form form,
     if (d->param_count != (size_t)s->param_count)
         return err_set(err, ERR_INTERNAL, "statement %s: the server sees %zu parameters, not %d",
                        s->name, d->param_count, s->param_count);
-    for (size_t i = 0; s->many && i < d->param_count; i++)
+    for (size_t i = 0; pgdb_only_many(s) && i < d->param_count; i++)
         if (pg_element_of(d->param_oids[i]) == 0)
             return err_set(err, ERR_INTERNAL,
                            "statement %s: parameter %zu of a statement for many is no array",
                            s->name, i + 1);
     const uint32_t *one = t->of[stmt][PGDB_PLAIN].param_oids;
-    for (size_t i = 0; form == PGDB_TOGETHER && i < d->param_count; i++)
+    for (size_t i = 0; form >= PGDB_TOGETHER && i < d->param_count; i++)
         if (pg_element_of(d->param_oids[i]) != one[i])
             return err_set(err, ERR_INTERNAL, "statement %s: parameter %zu has type %u, not %u",
                            s->name, i + 1, one[i], pg_element_of(d->param_oids[i]));

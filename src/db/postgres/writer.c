@@ -200,7 +200,9 @@ static void task_failed(struct pgdb_writer *w, struct pgdb_task *t, size_t at) {
 /* Marks the tasks behind a failed call; they and those around them run again. */
 static void isolate(struct pgdb_writer *w, size_t call) {
     struct pgdb_call_span span = w->unit.spans[call];
-    for (size_t i = 0; i < span.count; i++)
+    bool named = state_is(&w->work, PGDB_SQLSTATE_EXPECTATION) &&
+                 pgdb_group_failed(&w->unit, call, w->work.err.message);
+    for (size_t i = 0; i < span.count && !named; i++)
         w->unit.refs[span.first + i].task->alone = true;
     w->reruns++;
     put_back(w);

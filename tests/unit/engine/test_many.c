@@ -702,7 +702,7 @@ static void body_delete(struct many *m) {
     struct live_run *queued = start(a, "echo", thread, hello);
     struct frames here;
     follow(&here, a, thread, live_run_id(slow), NULL);
-    engine_stop_thread(b->f.engine, thread);
+    engine_stop_thread(b->f.engine, thread, true);
     assert_int_equal(thread_delete(&b->f.store, &b->f.who, thread, &b->f.a, NULL), 0);
     assert_int_equal(live_run_wait(slow, FIBER_NO_DEADLINE), 0);
     assert_int_equal(live_run_wait(queued, FIBER_NO_DEADLINE), 0);
