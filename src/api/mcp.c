@@ -15,6 +15,7 @@
 #include "api/mcp_int.h"
 #include "api/runs_int.h"
 #include "engine/engine.h"
+#include "plans/plans.h"
 
 #define SERVER_INFO  "{\"name\":\"Holdfast\",\"version\":\"" HF_VERSION "\"}"
 #define CAPABILITIES "{\"tools\":{\"listChanged\":false}}"
@@ -105,6 +106,9 @@ static bool is_graphs_own(const struct assistant *t) {
     return id_eq(t->id, assistant_id_of_graph(t->graph_id));
 }
 
+/* Plan runs are made from plans alone: POST /plans/runs. */
+static bool is_of_plans(const struct assistant *t) { return str_eq(t->graph_id, STR(PLAN_GRAPH)); }
+
 static void name_tool(struct api_request *r, struct map *taken, struct tools *out,
                       const struct assistant *t) {
     str name = api_mcp_tool_name(r->arena, t->name, STR_NULL);
@@ -132,7 +136,7 @@ static int load_tools(struct api_request *r, struct tools *out, struct err *err)
     *out = (struct tools){.items = ARENA_ARRAY(r->arena, struct tool, count + 1)};
     for (int own = 1; own >= 0; own--)
         for (size_t i = 0; i < count; i++)
-            if (is_graphs_own(&list[i]) == own)
+            if (is_graphs_own(&list[i]) == own && !is_of_plans(&list[i]))
                 name_tool(r, &taken, out, &list[i]);
     map_deinit(&taken);
     return 0;
