@@ -225,7 +225,7 @@ static int first_of(struct socket *s, const struct thread *t, struct arena *a, i
 static int feed(struct socket *s, struct arena *a, struct err *err) {
     struct thread t;
     int64_t first_seq;
-    hub_pause_us(engine_hub(s->base.engine), SETTLE_US);
+    fiber_sleep_shielded_us(SETTLE_US);
     int rc = s->ws ? await_thread(s, a, &t, err) : ERR_CANCELLED;
     if (rc == 0)
         rc = renew(s, a, err);

@@ -221,7 +221,7 @@ int live_run_commit_step(struct step_commit *s) {
         run->made_id = old.made_id;
         if (f->view.channels)
             state_unstage(&f->view);
-        hub_pause_us(e->hub, wait_us);
+        fiber_sleep_shielded_us(wait_us);
     }
 }
 
@@ -253,7 +253,7 @@ int live_run_commit_own(struct live_run *run, struct db_batch *b, const str *ent
             return rc;
         }
         log_event(LOG_WARN, "run.commit.failed", why.message, LOG_Z("code", err_name(rc)));
-        hub_pause_us(e->hub, wait_us);
+        fiber_sleep_shielded_us(wait_us);
     }
 }
 
@@ -522,7 +522,7 @@ static bool end_waiting(struct live_run *run) {
         int rc = live_run_commit_waiting_end(run, run->cancel_action, run->cancel_reason, &err);
         if (rc == 0 || !worth_retrying(run, rc))
             return rc == 0;
-        hub_pause_us(run->engine->hub, wait_us);
+        fiber_sleep_shielded_us(wait_us);
     }
 }
 

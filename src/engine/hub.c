@@ -34,7 +34,7 @@ struct hub *hub_new(struct rt *rt, struct store *store) {
 
 void hub_settle(struct hub *h) {
     while (h->flushes)
-        hub_pause_us(h, 1000);
+        fiber_sleep_shielded_us(1000);
 }
 
 void hub_free(struct hub *h) {
@@ -319,25 +319,6 @@ static void log_part_add(struct hub_topic *t, const struct hub_append *append,
 
 /* --- commits whose answer was lost --- */
 
-struct pause {
-    struct rt_timer timer;
-    struct fiber *fiber;
-    bool over;
-};
-
-static void on_pause_over(struct rt_timer *timer) {
-    struct pause *p = CONTAINER_OF(timer, struct pause, timer);
-    p->over = true;
-    fiber_unpark(p->fiber);
-}
-
-void hub_pause_us(struct hub *h, int64_t us) {
-    struct pause p = {.fiber = fiber_self()};
-    rt_timer_start(h->rt, &p.timer, us, on_pause_over);
-    while (!p.over)
-        fiber_park_shielded();
-}
-
 /* Is the batch's last entry in the log? Its texts hold ids that no other entry has. */
 static int entry_find(struct hub *h, struct id thread_id, const struct log_entry *mine,
                       int64_t *out_seq, struct err *err) {
@@ -392,7 +373,7 @@ static int doubt_settle(struct hub *h, const struct hub_append *append, const st
             b->in_doubt = true;
             return err_set(err, ERR_UNAVAILABLE, "the database does not tell what it has stored");
         }
-        hub_pause_us(h, wait_us);
+        fiber_sleep_shielded_us(wait_us);
     }
 }
 
@@ -476,7 +457,7 @@ static int doubt_settle_gone(struct hub *h, const struct hub_append *append, str
     int64_t until_us = rt_mono_us(h->rt) + DOUBT_PATIENCE_US;
     int rc;
     do {
-        hub_pause_us(h, DOUBT_WAIT_US);
+        fiber_sleep_shielded_us(DOUBT_WAIT_US);
         rc = db_commit(h->store->db, append->batch, err);
         arena_init(&a, 1 << 20);
         if (rc < 0 && run_place_get(h->store, run_id, &a, &place, NULL) == ERR_NOT_FOUND)

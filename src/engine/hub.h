@@ -85,8 +85,6 @@ MUST_CHECK MAY_SUSPEND int hub_commit(struct hub *h, const struct hub_append *ap
  * entries are shown under the numbers they would have had. */
 MUST_CHECK MAY_SUSPEND int hub_commit_gone(struct hub *h, const struct hub_append *append,
                                            struct id run_id, struct err *err);
-/* Waits, deaf to cancellation: what is under way has to come to its end. */
-MAY_SUSPEND void hub_pause_us(struct hub *h, int64_t us);
 /* The thread was deleted beside the hub: ends its readers. */
 void hub_thread_gone(struct hub *h, struct id thread_id);
 /* A token or custom value of a run: JSON object (see render_messages.c), copied. */

@@ -240,7 +240,7 @@ void hub_tail_stop(struct hub *h) {
     h->tailing = false;
     fiber_event_wake_all(&h->tail_wake);
     while (h->tail_fibers)
-        hub_pause_us(h, 1000);
+        fiber_sleep_shielded_us(1000);
 }
 
 void hub_tail_soon(struct hub_topic *t) {

@@ -101,7 +101,7 @@ static int settle_doubt(struct many *m, struct db_batch *b, struct err *err) {
     struct arena a;
     int rc = ERR_UNAVAILABLE;
     do {
-        hub_pause_us(e->hub, DOUBT_WAIT_US);
+        fiber_sleep_shielded_us(DOUBT_WAIT_US);
         arena_init(&a, 1 << 20);
         int found = run_place_get(e->store, m->runs[0]->row.id, &a, &place, NULL);
         arena_deinit(&a);

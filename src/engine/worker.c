@@ -403,5 +403,5 @@ void worker_leave(struct engine *e) {
     }
     fiber_event_wake_all(&e->w.beat_wake);
     while (e->helpers > 0 || e->w.beating)
-        hub_pause_us(e->hub, 1000);
+        fiber_sleep_shielded_us(1000);
 }

@@ -482,6 +482,11 @@ void fiber_park_shielded(void)
     ASSERT(rc == 0);
 }
 
+int fiber_park_shielded_until(int64_t deadline_us)
+{
+    return fiber_wait(deadline_us, true);
+}
+
 void fiber_unpark(struct fiber *f)
 {
     ASSERT_LOOP_THREAD(f->rt);
@@ -492,7 +497,7 @@ void fiber_unpark(struct fiber *f)
         f->permit = true;
 }
 
-int fiber_sleep_us(int64_t us)
+static int fiber_sleep(int64_t us, bool shielded)
 {
     struct rt *rt = fiber_rt();
     fiber_assert_inside();
@@ -500,9 +505,20 @@ int fiber_sleep_us(int64_t us)
     int64_t deadline = us > FIBER_NO_DEADLINE - 1 - now ? FIBER_NO_DEADLINE - 1 : now + us;
     int rc;
     do {
-        rc = fiber_wait(deadline, false);
+        rc = fiber_wait(deadline, shielded);
     } while (rc == 0);
     return rc == ERR_TIMEOUT ? 0 : rc;
+}
+
+int fiber_sleep_us(int64_t us)
+{
+    return fiber_sleep(us, false);
+}
+
+void fiber_sleep_shielded_us(int64_t us)
+{
+    int rc = fiber_sleep(us, true);
+    ASSERT(rc == 0);
 }
 
 void fiber_yield(void)

@@ -34,8 +34,10 @@ void fiber_assert_inside(void);
 MAY_SUSPEND int fiber_park(int64_t deadline_us);
 /* The same, but deaf to cancellation: for waits that must finish (a commit under way). */
 MAY_SUSPEND void fiber_park_shielded(void);
+MAY_SUSPEND int fiber_park_shielded_until(int64_t deadline_us); /* 0 or ERR_TIMEOUT */
 void fiber_unpark(struct fiber *f);
 MAY_SUSPEND int fiber_sleep_us(int64_t us);
+MAY_SUSPEND void fiber_sleep_shielded_us(int64_t us);
 MAY_SUSPEND void fiber_yield(void);  /* lets other runnable fibers and I/O run */
 
 /* Marks the fiber cancelled and wakes it if it waits unshielded. Idempotent. */

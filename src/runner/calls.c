@@ -185,21 +185,8 @@ int call_next(struct call *c, struct incoming **out, struct err *err) {
     return 0;
 }
 
-struct patience {
-    struct rt_timer timer;
-    struct fiber *fiber;
-    bool over;
-};
-
-static void on_patience_over(struct rt_timer *t) {
-    struct patience *p = CONTAINER_OF(t, struct patience, timer);
-    p->over = true;
-    fiber_unpark(p->fiber);
-}
-
 void call_cancel(struct call *c) {
     struct runner *r = c->runner;
-    struct patience p = {.fiber = c->fiber};
     struct buf b;
     struct err err = {0};
     if (c->answered || c->dead)
@@ -212,10 +199,9 @@ void call_cancel(struct call *c) {
     end_message(&w);
     int rc = runner_send(r, &b, &err);
     buf_deinit(&b);
-    rt_timer_start(r->rt, &p.timer, rc < 0 ? 0 : r->o.cancel_timeout_us, on_patience_over);
-    while (!c->answered && !c->dead && !p.over)
-        fiber_park_shielded();
-    rt_timer_stop(r->rt, &p.timer);
+    int64_t deadline_us = rt_mono_us(r->rt) + (rc < 0 ? 0 : r->o.cancel_timeout_us);
+    while (!c->answered && !c->dead && fiber_park_shielded_until(deadline_us) == 0)
+        ;
     if (!c->answered && !c->dead)
         runner_fail(r, ERR_TIMEOUT, "it did not stop a task that was cancelled");
 }

@@ -41,7 +41,7 @@ void sim_settle(struct sim_world *w) {
                       SIM_SETTLE_US / 1000000);
             return;
         }
-        sim_pass(200000);
+        fiber_sleep_shielded_us(200000);
     }
     sim_note(w, "settled");
 }

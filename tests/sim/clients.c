@@ -79,7 +79,7 @@ static bool connect_once(struct sim_server *s, struct sim_stream *stream, size_t
              stream->run_id.b[14], stream->run_id.b[15], stream->frames.count, rc);
     int64_t begun_us = rt_mono_us(w->rt);
     while (rc == 0 && reader && !f.finished && !f.cut && !s->dead && s->up) {
-        sim_pass(20000);
+        fiber_sleep_shielded_us(20000);
         if (!w->trouble && rt_mono_us(w->rt) - begun_us > STREAM_US_MAX) {
             sim_wrong(w, "a stream of run %02x%02x does not come to its end", stream->run_id.b[14],
                       stream->run_id.b[15]);
@@ -116,7 +116,7 @@ static void follow(struct sim_world *w, const struct sim_run *run) {
             stream->complete = connect_once(s, stream, sim_chance(w, 60) ? 1 + sim_below(w, 6) : 0);
             sim_leave(s);
         }
-        sim_pass(1000 + (int64_t)sim_below(w, 300000));
+        fiber_sleep_shielded_us(1000 + (int64_t)sim_below(w, 300000));
     }
     sim_note(w, "a stream of %zu frames%s", stream->frames.count,
              stream->complete ? "" : " that was given up");
@@ -228,7 +228,7 @@ static void call(struct sim_world *w, struct sim_server *s) {
 void sim_client(void *arg) {
     struct sim_world *w = arg;
     for (int i = 0; i < CALLS_MAX; i++) {
-        sim_pass((int64_t)sim_below(w, 3000000));
+        fiber_sleep_shielded_us((int64_t)sim_below(w, 3000000));
         if (w->runs.count && sim_chance(w, 20)) {
             struct sim_run run = w->runs.p[sim_below(w, w->runs.count)];
             follow(w, &run);

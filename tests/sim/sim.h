@@ -8,6 +8,7 @@
 #ifndef HF_TESTS_SIM_H
 #define HF_TESTS_SIM_H
 
+#include "../support/lane.h"
 #include "base/buf.h"
 #include "base/vec.h"
 #include "db/sqlite/sqlite.h"
@@ -25,12 +26,6 @@
 
 struct sim_world;
 
-/* One after the other, first come first served. */
-struct sim_lane {
-    struct list waiting;
-    uint64_t next, served;
-};
-
 /* A process: its engine, its way to the database. It dies by losing that way for good. */
 struct sim_server {
     struct sim_world *world;
@@ -39,7 +34,7 @@ struct sim_server {
     size_t users; /* clients inside of it */
     struct store store;
     struct engine *engine;
-    struct sim_lane commits; /* one after the other, in order of submission */
+    struct lane commits; /* one after the other, in order of submission */
 };
 
 /* A run that a client was told to exist. */
@@ -69,7 +64,7 @@ struct sim_world {
     bool verbose;
     struct rt *rt;
     struct db *db;
-    struct sim_lane door;
+    struct lane door;
     struct registry *registry;
     struct graph_services services;
     struct arena arena; /* of clients and checks; lives as long as the world */
@@ -93,7 +88,6 @@ void sim_run_world(uint64_t seed, bool verbose, struct sim_world *out);
 void sim_world_deinit(struct sim_world *w);
 void sim_note(struct sim_world *w, const char *format, ...) PRINTF_LIKE(2, 3);
 void sim_wrong(struct sim_world *w, const char *format, ...) PRINTF_LIKE(2, 3);
-MAY_SUSPEND void sim_pass(int64_t us);
 uint64_t sim_below(struct sim_world *w, uint64_t bound);
 bool sim_chance(struct sim_world *w, unsigned percent);
 struct sim_server *sim_enter(struct sim_world *w); /* some server that is up */

@@ -80,25 +80,6 @@ struct way {
 };
 
 /* Waits are deaf to cancellation: the port says that an operation comes to its end. */
-struct pause {
-    struct rt_timer timer;
-    struct fiber *fiber;
-    bool over;
-};
-
-static void on_pause_over(struct rt_timer *timer) {
-    struct pause *p = CONTAINER_OF(timer, struct pause, timer);
-    p->over = true;
-    fiber_unpark(p->fiber);
-}
-
-void sim_pass(int64_t us) {
-    struct pause p = {.fiber = fiber_self()};
-    rt_timer_start(fiber_rt(), &p.timer, us, on_pause_over);
-    while (!p.over)
-        fiber_park_shielded();
-}
-
 static int64_t delay_us(struct sim_world *w) {
     if (!w->trouble || sim_chance(w, 90))
         return 1 + (int64_t)sim_below(w, 800);
@@ -107,32 +88,10 @@ static int64_t delay_us(struct sim_world *w) {
     return 1 + (int64_t)sim_below(w, 2 * SIM_LEASE_US);
 }
 
-struct waiting {
-    struct list node;
-    struct fiber *fiber;
-};
-
-static void lane_take(struct sim_lane *lane) {
-    struct waiting me = {.fiber = fiber_self()};
-    uint64_t ticket = lane->next++;
-    if (ticket == lane->served)
-        return;
-    list_push_back(&lane->waiting, &me.node);
-    while (ticket != lane->served)
-        fiber_park_shielded();
-    list_remove(&me.node);
-}
-
-static void lane_leave(struct sim_lane *lane) {
-    lane->served++;
-    if (!list_empty(&lane->waiting))
-        fiber_unpark(LIST_ENTRY(lane->waiting.next, struct waiting, node)->fiber);
-}
-
 /* Before an operation: does it reach the database at all? */
 static int reach(struct sim_server *s, struct err *err) {
     struct sim_world *w = s->world;
-    sim_pass(delay_us(w));
+    fiber_sleep_shielded_us(delay_us(w));
     if (s->dead)
         return err_set(err, ERR_UNAVAILABLE, "the server is dead");
     if (w->trouble && sim_chance(w, 2))
@@ -143,10 +102,10 @@ static int reach(struct sim_server *s, struct err *err) {
 static int way_commit(struct db *db, struct db_batch *b, struct err *err) {
     struct sim_server *s = CONTAINER_OF(db, struct way, db)->server;
     struct sim_world *w = s->world;
-    lane_take(&s->commits);
+    lane_enter(&s->commits);
     int rc = reach(s, err);
     if (rc == 0) {
-        lane_take(&w->door);
+        lane_enter(&w->door);
         rc = s->dead ? err_set(err, ERR_UNAVAILABLE, "the server is dead")
                      : w->db->vtable->commit(w->db, b, err);
         sim_note(w, "server %d.%d commits %zu from %d: %d", s->number, s->life, b->count,
@@ -154,7 +113,7 @@ static int way_commit(struct db *db, struct db_batch *b, struct err *err) {
         lane_leave(&w->door);
     }
     lane_leave(&s->commits);
-    sim_pass(delay_us(w));
+    fiber_sleep_shielded_us(delay_us(w));
     if (rc == 0 && (s->dead || (w->trouble && sim_chance(w, 2)))) {
         b->in_doubt = true;
         return err_set(err, ERR_UNAVAILABLE, "the answer was lost");
@@ -170,10 +129,10 @@ static int way_read(struct db *db, enum db_stmt stmt, const struct db_value *par
     if (rc < 0)
         return rc;
     struct db_rows rows;
-    lane_take(&w->door);
+    lane_enter(&w->door);
     rc = w->db->vtable->read(w->db, stmt, params, count, a, &rows, err);
     lane_leave(&w->door);
-    sim_pass(delay_us(w));
+    fiber_sleep_shielded_us(delay_us(w));
     if (rc == 0)
         *out = rows;
     return rc;
@@ -211,7 +170,7 @@ static struct sim_server *server_new(struct sim_world *w, int number, int life) 
                                .pid = number + 1};
     struct way *way = NEW(struct way);
     *s = (struct sim_server){.world = w, .number = number, .life = life};
-    list_init(&s->commits.waiting);
+    lane_init(&s->commits);
     db_init(&way->db, &way_vtable);
     way->server = s;
     s->store.db = &way->db;
@@ -235,7 +194,7 @@ static void server_start(struct sim_world *w, int number, int life) {
         engine_drain(s->engine, rt_mono_us(w->rt));
         engine_close(s->engine);
         s->closed = true;
-        sim_pass(500000);
+        fiber_sleep_shielded_us(500000);
         s = server_new(w, number, ++life);
     }
     s->up = true;
@@ -259,11 +218,11 @@ void sim_kill(struct sim_server *s, bool politely) {
     s->dead = !politely;
     engine_drain(s->engine, rt_mono_us(w->rt) + (politely ? (int64_t)sim_below(w, 2000000) : 0));
     while (s->users) /* their calls fail soon */
-        sim_pass(10000);
+        fiber_sleep_shielded_us(10000);
     engine_close(s->engine);
     s->closed = true;
     if (!politely) /* the machine is gone for a while */
-        sim_pass(1 + (int64_t)sim_below(w, 2 * SIM_LEASE_US));
+        fiber_sleep_shielded_us(1 + (int64_t)sim_below(w, 2 * SIM_LEASE_US));
     server_start(w, s->number, s->life + 1);
 }
 
@@ -274,7 +233,7 @@ static void troubles(void *arg) {
     w->trouble = !w->peaceful;
     int64_t end = rt_mono_us(w->rt) + (int64_t)sim_below(w, TROUBLE_US);
     while (w->trouble && rt_mono_us(w->rt) < end) {
-        sim_pass(1 + (int64_t)sim_below(w, 5000000));
+        fiber_sleep_shielded_us(1 + (int64_t)sim_below(w, 5000000));
         if (sim_chance(w, 30))
             sim_kill(w->current[sim_below(w, SIM_SERVERS)], sim_chance(w, 30));
     }
@@ -310,7 +269,7 @@ static void world_fiber(void *arg) {
         if (!fiber_spawn(w->rt, "sim", i ? sim_client : troubles, w, NULL))
             UNREACHABLE();
     while (w->clients)
-        sim_pass(50000);
+        fiber_sleep_shielded_us(50000);
     sim_settle(w);
     sim_answer_all(w);
     sim_check(w);
@@ -328,7 +287,7 @@ void sim_run_world(uint64_t seed, bool verbose, struct sim_world *w) {
     w->trace = 0xcbf29ce484222325u;
     buf_init(&w->why, 4096);
     arena_init(&w->arena, SIZE_MAX / 2);
-    list_init(&w->door.waiting);
+    lane_init(&w->door);
     now_us = START_US;
     wall_offset_us = (int64_t)seed * 1000000000; /* ids go up from world to world */
     rand_seed(seed * 2 + 1);

@@ -18,9 +18,7 @@ struct db_fault {
     uint64_t count;
 };
 
-static struct db_fault *fault_of(struct db *db) {
-    return CONTAINER_OF(db, struct db_fault, db);
-}
+static struct db_fault *fault_of(struct db *db) { return CONTAINER_OF(db, struct db_fault, db); }
 
 static int injected(const struct db_fault *f, struct err *err) {
     return err_set(err, f->plan.code, "injected fault at operation %llu",
@@ -31,25 +29,6 @@ static int injected(const struct db_fault *f, struct err *err) {
 static enum db_fault_kind next_kind(struct db_fault *f) {
     f->count++;
     return f->plan.at == 0 || f->plan.at == f->count ? f->plan.kind : DB_FAULT_NONE;
-}
-
-struct delay {
-    struct rt_timer timer;
-    struct fiber *fiber;
-    bool over;
-};
-
-static void on_delay_over(struct rt_timer *timer) {
-    struct delay *d = CONTAINER_OF(timer, struct delay, timer);
-    d->over = true;
-    fiber_unpark(d->fiber);
-}
-
-static void sleep_shielded(int64_t delay_us) {
-    struct delay d = {.fiber = fiber_self()};
-    rt_timer_start(fiber_rt(), &d.timer, delay_us, on_delay_over);
-    while (!d.over)
-        fiber_park_shielded();
 }
 
 static int tear(struct db_fault *f, struct db_batch *b, struct err *err) {
@@ -79,7 +58,7 @@ static int fault_commit(struct db *db, struct db_batch *b, struct err *err) {
         return code < 0 ? code : injected(f, err);
     }
     case DB_FAULT_DELAY:
-        sleep_shielded(f->plan.delay_us);
+        fiber_sleep_shielded_us(f->plan.delay_us);
         break;
     case DB_FAULT_TEAR:
         return tear(f, b, err);
@@ -98,7 +77,7 @@ static int fault_read(struct db *db, enum db_stmt stmt, const struct db_value *p
     case DB_FAULT_TEAR:
         return injected(f, err);
     case DB_FAULT_DELAY:
-        sleep_shielded(f->plan.delay_us);
+        fiber_sleep_shielded_us(f->plan.delay_us);
         break;
     }
     return f->inner->vtable->read(f->inner, stmt, params, param_count, a, out, err);
@@ -119,9 +98,7 @@ static void fault_stats(struct db *db, struct db_stats *out) {
     inner->vtable->stats(inner, out);
 }
 
-static const char *fault_health(struct db *db) {
-    return db_health(fault_of(db)->inner);
-}
+static const char *fault_health(struct db *db) { return db_health(fault_of(db)->inner); }
 
 static void fault_close(struct db *db) {
     struct db_fault *f = fault_of(db);

@@ -9,6 +9,7 @@
  * that lasts PATIENCE_US of simulated time fails. */
 #include "engine_fixture.h"
 
+#include "../../support/lane.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "history/log.h"
@@ -29,78 +30,36 @@ static void leap(void *ctx, int64_t mono_us) {
     now_us = mono_us;
 }
 
-struct pause {
-    struct rt_timer timer;
-    struct fiber *fiber;
-    bool over;
-};
-static void on_pause_over(struct rt_timer *timer) {
-    struct pause *p = CONTAINER_OF(timer, struct pause, timer);
-    p->over = true;
-    fiber_unpark(p->fiber);
-}
-static void pass(int64_t us) { /* deaf to cancellation, as an operation of the database is */
-    struct pause p = {.fiber = fiber_self()};
-    rt_timer_start(fiber_rt(), &p.timer, us, on_pause_over);
-    while (!p.over)
-        fiber_park_shielded();
-}
-
 /* --- a database that others use, too --- */
-
-/* Whoever comes first is served first. */
-struct door {
-    struct list waiting;
-    uint64_t next, served;
-};
-struct waiting {
-    struct list node;
-    struct fiber *fiber;
-};
-static void door_enter(struct door *d) {
-    struct waiting me = {.fiber = fiber_self()};
-    uint64_t ticket = d->next++;
-    if (ticket == d->served)
-        return;
-    list_push_back(&d->waiting, &me.node);
-    while (ticket != d->served)
-        fiber_park_shielded();
-    list_remove(&me.node);
-}
-static void door_leave(struct door *d) {
-    d->served++;
-    if (!list_empty(&d->waiting))
-        fiber_unpark(LIST_ENTRY(list_first(&d->waiting), struct waiting, node)->fiber);
-}
 
 enum hold { HOLD_NONE, HOLD_NEXT, HOLD_HELD };
 struct share {
     struct db db;
     struct db *inner;
-    struct door *door;
+    struct lane *door;
     /* The answer to the next operation that begins with the statement waits for the test. */
     enum hold hold;
     enum db_stmt hold_stmt;
-    bool no_renewal; /* of the lease; all else works */
+    bool no_renewal;        /* of the lease; all else works */
     size_t lists_of_worker; /* how often it was asked which runs a worker has */
 };
 static struct share *share_of(struct db *db) { return CONTAINER_OF(db, struct share, db); }
 static void answer_comes(struct share *s, enum db_stmt stmt) {
-    pass(ANSWER_US);
+    fiber_sleep_shielded_us(ANSWER_US);
     if (s->hold != HOLD_NEXT || stmt != s->hold_stmt)
         return;
     s->hold = HOLD_HELD;
     while (s->hold == HOLD_HELD)
-        pass(LOOK_US);
+        fiber_sleep_shielded_us(LOOK_US);
 }
 static int share_commit(struct db *db, struct db_batch *b, struct err *err) {
     struct share *s = share_of(db);
     enum db_stmt first = b->ops[0].stmt;
     if (first == SQL_WORKER_RENEW && s->no_renewal)
         return err_set(err, ERR_UNAVAILABLE, "no renewal");
-    door_enter(s->door);
+    lane_enter(s->door);
     int rc = s->inner->vtable->commit(s->inner, b, err);
-    door_leave(s->door);
+    lane_leave(s->door);
     answer_comes(s, first);
     return rc;
 }
@@ -108,9 +67,9 @@ static int share_read(struct db *db, enum db_stmt stmt, const struct db_value *p
                       struct arena *a, struct db_rows *out, struct err *err) {
     struct share *s = share_of(db);
     struct db_rows rows;
-    door_enter(s->door);
+    lane_enter(s->door);
     int rc = s->inner->vtable->read(s->inner, stmt, params, count, a, &rows, err);
-    door_leave(s->door);
+    lane_leave(s->door);
     s->lists_of_worker += stmt == SQL_RUN_PAGE_MINE;
     answer_comes(s, stmt);
     if (rc == 0)
@@ -127,7 +86,7 @@ static const struct db_vtable share_vtable = {.name = "share",
                                               .read = share_read,
                                               .stats = share_stats,
                                               .close = share_close};
-static struct share *share_new(struct db *inner, struct door *door) {
+static struct share *share_new(struct db *inner, struct lane *door) {
     struct share *s = NEW(struct share);
     db_init(&s->db, &share_vtable);
     s->inner = inner;
@@ -147,7 +106,7 @@ struct peer {
 struct many {
     struct rt *rt;
     struct db *db;
-    struct door door;
+    struct lane door;
     struct fx base;
     struct peer peers[PEERS];
     size_t count;
@@ -180,9 +139,8 @@ static void peer_open(struct many *m, struct peer *p) {
     p->share = share_new(m->db, &m->door);
     p->f.db = db_fault_wrap(&p->share->db);
     p->f.store.db = p->f.db;
-    assert_int_equal(engine_open(m->rt, &p->f.store, p->f.registry, &p->f.services, &o,
-                                 &p->f.engine, NULL),
-                     0);
+    assert_int_equal(
+        engine_open(m->rt, &p->f.store, p->f.registry, &p->f.services, &o, &p->f.engine, NULL), 0);
     if (m->hints) {
         engine_hints_set(p->f.engine, &hints);
         engine_hints_up(p->f.engine, true);
@@ -236,7 +194,7 @@ static void many_run(size_t count, bool hints, void (*body)(struct many *)) {
     struct db_sqlite_options o;
     db_sqlite_options_default(&o);
     fx_gate_open = false;
-    list_init(&m.door.waiting);
+    lane_init(&m.door);
     now_us = INT64_C(1700000000000000);
     int64_t begin_us = now_us;
     rand_seed(1);
@@ -535,9 +493,9 @@ static void body_multitask(struct many *m) {
     next = start(b, "echo", thread, with("\"multitask_strategy\":\"rollback\"", body));
     assert_int_equal(wait_at(b, live_run_id(next), next).status, RUN_SUCCESS);
     struct run row;
-    assert_int_equal(run_get(&m->base.store, &b->f.who, thread, live_run_id(slow), &m->base.a, &row,
-                             NULL),
-                     ERR_NOT_FOUND);
+    assert_int_equal(
+        run_get(&m->base.store, &b->f.who, thread, live_run_id(slow), &m->base.a, &row, NULL),
+        ERR_NOT_FOUND);
     assert_int_equal(wait_at(a, live_run_id(slow), slow).status, RUN_INTERRUPTED);
     live_run_unref(slow);
     live_run_unref(next);
@@ -809,9 +767,8 @@ static void body_renamed(struct many *m) {
     hold_answer(a, SQL_RUN_INSERT);
     assert_non_null(fiber_spawn(m->rt, "submit", submit_fiber, a, NULL));
     until_held(a);
-    assert_int_equal(run_list_of_worker(&m->base.store, old, ID_NIL, 10, &m->base.a, &runs, &count,
-                                        NULL),
-                     0);
+    assert_int_equal(
+        run_list_of_worker(&m->base.store, old, ID_NIL, 10, &m->base.a, &runs, &count, NULL), 0);
     assert_int_equal(count, 1);
     struct id id = runs[0].id;
     size_t lists = a->share->lists_of_worker;
@@ -900,9 +857,9 @@ int main(void) {
         cmocka_unit_test(test_crowd),     cmocka_unit_test(test_death),
         cmocka_unit_test(test_late),      cmocka_unit_test(test_drain),
         cmocka_unit_test(test_delete),    cmocka_unit_test(test_delayed),
-        cmocka_unit_test(test_stateless),
-        cmocka_unit_test(test_doubt),     cmocka_unit_test(test_leader),
-        cmocka_unit_test(test_renamed),   cmocka_unit_test(test_older),
+        cmocka_unit_test(test_stateless), cmocka_unit_test(test_doubt),
+        cmocka_unit_test(test_leader),    cmocka_unit_test(test_renamed),
+        cmocka_unit_test(test_older),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

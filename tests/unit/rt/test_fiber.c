@@ -163,6 +163,13 @@ static void be_cancelled(void *arg)
     assert_true(list_empty(&s->event.waiters));
     note(s, 's');
     fiber_park_shielded();
+    int64_t start_us = rt_mono_us(fiber_rt());
+    fiber_unpark(fiber_self()); /* a shielded sleep takes its time, too */
+    fiber_sleep_shielded_us(2000);
+    assert_true(rt_mono_us(fiber_rt()) - start_us >= 2000);
+    assert_int_equal(fiber_park_shielded_until(rt_mono_us(fiber_rt()) + 1000), ERR_TIMEOUT);
+    fiber_unpark(fiber_self());
+    assert_int_equal(fiber_park_shielded_until(FIBER_NO_DEADLINE), 0);
     note(s, 'e');
 }
 
