@@ -251,6 +251,13 @@ DELETE FROM holdfast.events WHERE thread_id = $1 AND run_id = $2;
 
 -- Each of these moves the thread's log counter on by as many entries as the batch appends, too.
 
+-- shared: head_taken
+seq = h.seq + excluded.seq, checkpoint_id = coalesce(excluded.checkpoint_id, h.checkpoint_id),
+    state_updated_at = CASE WHEN excluded.checkpoint_id IS NULL THEN h.state_updated_at
+                       ELSE excluded.state_updated_at END,
+    run_id = excluded.run_id, attempt = excluded.attempt, worker = excluded.worker
+  WHERE (h.run_id IS NULL OR h.run_id = excluded.run_id)
+
 -- name: thread_begin
 -- unused: 3
 -- A run takes the thread, when no other has it and none waits before it; or it has it already, from
@@ -267,11 +274,7 @@ WITH head AS (
                     WHERE r.thread_id = $1 AND r.live AND (r.created_at, r.run_id) < ($13, $10))
      OR EXISTS (SELECT 1 FROM holdfast.thread_heads o WHERE o.thread_id = $1 AND o.run_id = $10)
   ON CONFLICT (thread_id) DO UPDATE SET
-    seq = h.seq + excluded.seq, checkpoint_id = coalesce(excluded.checkpoint_id, h.checkpoint_id),
-    state_updated_at = CASE WHEN excluded.checkpoint_id IS NULL THEN h.state_updated_at
-                       ELSE excluded.state_updated_at END,
-    run_id = excluded.run_id, attempt = excluded.attempt, worker = excluded.worker
-  WHERE (h.run_id IS NULL OR h.run_id = excluded.run_id)
+    @head_taken
     AND h.checkpoint_id IS NOT DISTINCT FROM $14::uuid
   RETURNING seq
 )
@@ -302,11 +305,7 @@ WITH args AS (
      OR EXISTS (SELECT 1 FROM holdfast.thread_heads o
                 WHERE o.thread_id = a.thread AND o.run_id = a.run)
   ON CONFLICT (thread_id) DO UPDATE SET
-    seq = h.seq + excluded.seq, checkpoint_id = coalesce(excluded.checkpoint_id, h.checkpoint_id),
-    state_updated_at = CASE WHEN excluded.checkpoint_id IS NULL THEN h.state_updated_at
-                       ELSE excluded.state_updated_at END,
-    run_id = excluded.run_id, attempt = excluded.attempt, worker = excluded.worker
-  WHERE (h.run_id IS NULL OR h.run_id = excluded.run_id)
+    @head_taken
     AND h.checkpoint_id IS NOT DISTINCT FROM
         (SELECT a.origin FROM args a WHERE a.thread = excluded.thread_id)
   RETURNING thread_id, seq

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "store/idempotency.h"
 
+#define COMMIT_RETRY_US_MIN 50000
 #define COMMIT_RETRY_US_MAX 2000000
 #define CLAIM_RETRY_US      1000000
 #define BUSY_RETRY_US       250000
@@ -84,6 +85,11 @@ size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
 static bool worth_retrying(const struct live_run *run, int rc) {
     return (rc == ERR_UNAVAILABLE || rc == ERR_IO || rc == ERR_LIMIT) && !run->engine->draining &&
            !run->hand_back;
+}
+
+/* The wait after this one. */
+static int64_t longer(int64_t wait_us) {
+    return wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX : wait_us * 2;
 }
 
 /* A run under way waits for the database as long as it takes. */
@@ -196,8 +202,7 @@ int live_run_commit_step(struct step_commit *s) {
     struct live_run *run = f->run;
     struct engine *e = run->engine;
     struct before old = {f->step, f->checkpoint_id, f->stored_id, run->made_id, f->unsaved};
-    for (int64_t wait_us = 50000;;
-         wait_us = wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX : wait_us * 2) {
+    for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = longer(wait_us)) {
         struct err err = {0};
         struct arena own; /* of a frame beside which others go on */
         int64_t t0 = clock_mono_us();
@@ -235,8 +240,7 @@ int live_run_commit_own(struct live_run *run, struct db_batch *b, const str *ent
                                            .at = rt_now_us(e->rt),
                                            .data = entries[i]};
     size_t own = b->count;
-    for (int64_t wait_us = 50000;;
-         wait_us = wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX : wait_us * 2) {
+    for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = longer(wait_us)) {
         struct err why = {0};
         struct hub_append append = {.thread_id = run->row.thread_id,
                                     .batch = b,
@@ -517,7 +521,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
 
 /* It was cancelled while it was about to begin. */
 static bool end_waiting(struct live_run *run) {
-    for (int64_t wait_us = 50000;; wait_us *= wait_us < COMMIT_RETRY_US_MAX ? 2 : 1) {
+    for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = longer(wait_us)) {
         struct err err = {0};
         int rc = live_run_commit_waiting_end(run, run->cancel_action, run->cancel_reason, &err);
         if (rc == 0 || !worth_retrying(run, rc))

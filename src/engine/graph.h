@@ -198,8 +198,6 @@ void node_send(struct node_ctx *ctx, int node, str json);
  * the thread interrupted, and the task runs again, from its beginning, when the answer has come. */
 MUST_CHECK int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume,
                               struct err *err);
-/* How many answers there are already. */
-size_t node_answer_count(const struct node_ctx *ctx);
 /* Is somebody ending the run? A node that is cancelled without goes on later, maybe elsewhere. */
 bool node_run_is_cancelled(const struct node_ctx *ctx);
 /* Commits a batch of the node's own with entries for the log (JSON objects, LOG_STEPS), while the

@@ -71,11 +71,6 @@ int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume
     return err_set(err, ERR_INTERRUPTED, "%s waits for an answer", ctx->node->name);
 }
 
-size_t node_answer_count(const struct node_ctx *ctx) {
-    const struct task *t = ctx->task;
-    return t->answers.count + (t->run->resume_one != NULL);
-}
-
 bool node_run_is_cancelled(const struct node_ctx *ctx) {
     const struct live_run *run = ((const struct task *)ctx->task)->run;
     return run->cancel && !run->hand_back;
