@@ -146,6 +146,12 @@ WHERE @own
   AND ($6::jsonb = '{}' OR holdfast.filter(i.value, $6::jsonb))
 LIMIT $8;
 
+-- name: item_vector_near
+-- only: postgres
+-- vary: own = mine:coalesce(nullif($1,''),'anonymous') all:nullif($1,$1)
+-- $1 to $7 as above, $8 the query's vector, $9 limit
+SELECT holdfast.vectors_near(@own, $2, $3, $4, $5, $6::jsonb, $7, $8, $9);
+
 -- name: item_vector_load
 -- vary: own = mine:v.owner=coalesce(nullif($1,''),'anonymous') all:v.owner>=$1
 -- $1 owner, $2 ids as a JSON array

@@ -274,10 +274,30 @@ int api_thread_state_checkpoint(struct api_request *r, struct err *err) {
 
 struct history {
     str name_space, metadata;
-    struct id before;
+    struct id before, only; /* nil: none */
     int64_t limit;
     yyjson_val *select;
 };
+
+static struct id id_after(struct id id) {
+    for (size_t i = sizeof(id.b); i-- > 0 && ++id.b[i] == 0;)
+        ;
+    return id;
+}
+
+/* As the savers do: a checkpoint that is named is the only one, when it is older than `before` and
+ * has the metadata. */
+static int list_only(struct api_request *r, const struct thread *t, const struct history *h,
+                     struct checkpoint **out, size_t *out_count, struct err *err) {
+    *out_count = 0;
+    if (!id_is_nil(h->before) && memcmp(h->only.b, h->before.b, sizeof(h->only.b)) >= 0)
+        return 0;
+    int rc = checkpoint_list(r->store, t->id, h->name_space, id_after(h->only), h->metadata, 1,
+                             r->arena, out, out_count, err);
+    if (rc == 0 && *out_count == 1 && !id_eq((*out)[0].id, h->only))
+        *out_count = 0;
+    return rc;
+}
 
 static int reply_history(struct api_request *r, const struct history *h, struct err *err) {
     struct thread t;
@@ -287,7 +307,9 @@ static int reply_history(struct api_request *r, const struct history *h, struct 
     int rc = view_of(r, &t, &view, err);
     if (rc == 0)
         rc = select_of_body(r, h->select, &view, err);
-    if (rc == 0)
+    if (rc == 0 && !id_is_nil(h->only))
+        rc = list_only(r, &t, h, &list, &count, err);
+    else if (rc == 0)
         rc = checkpoint_list(r->store, t.id, h->name_space, h->before, h->metadata, h->limit,
                              r->arena, &list, &count, err);
     if (rc < 0)
@@ -324,6 +346,7 @@ int api_thread_history_search(struct api_request *r, struct err *err) {
     struct history h = {
         .metadata = api_filter_read(&b, "metadata"),
         .before = api_checkpoint_id_read(&b, "before"),
+        .only = api_checkpoint_id_read(&b, "checkpoint"),
         .limit = body_int(&b, "limit", limits),
         .select = body_str_array(&b, "select"),
     };

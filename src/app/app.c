@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "db/postgres/vectors.h"
 #include "engine/engine.h"
 #include "graphs/document.h"
 #include "graphs/graphs.h"
@@ -64,6 +65,7 @@ struct app {
     struct engine *engine;
     struct plans *plans;
     struct hints *hints; /* NULL with SQLite */
+    struct fiber_group background;
     struct auth *auth;
     struct delivery_relay *delivery;
     struct api *api;
@@ -117,6 +119,8 @@ static void stop_fiber(void *arg) {
     while (app->http && http_server_connections(app->http) > 0 && rt_mono_us(app->rt) < until_us)
         (void)fiber_sleep_us(LAST_ANSWERS_POLL_US);
     auth_stop(app->auth);
+    fiber_group_cancel(&app->background);
+    fiber_group_wait(&app->background);
     if (app->http)
         http_server_close(app->http, on_http_closed, app);
     else
@@ -189,6 +193,11 @@ static void warn_if_open(const struct app *app) {
                   LOG_Z("host", app->config.listen_host[0] ? app->config.listen_host : "*"));
 }
 
+static void vector_index_main(void *arg) {
+    struct app *app = arg;
+    db_postgres_vector_index(db_postgres_pool(app->db), app->embedder.dims);
+}
+
 /* After routing is built, before listening. */
 static int start(struct app *app, struct err *err) {
     int rc = 0;
@@ -207,6 +216,9 @@ static int start(struct app *app, struct err *err) {
         rc = engine_start(app->engine, err);
     if (rc == 0 && db_postgres_pool(app->db))
         rc = hints_open(db_postgres_pool(app->db), app->engine, &app->hints, err);
+    if (rc == 0 && !app->stopping && db_postgres_pool(app->db) && app->embeddings)
+        rc = fiber_group_spawn(&app->background, app->rt, "app.vectors", vector_index_main, app,
+                               err);
     if (rc == 0 && !app->stopping)
         rc = auth_start(app->auth, err);
     if (rc == 0 && !app->stopping)
@@ -434,6 +446,7 @@ static int open_all(struct app *app, struct err *err) {
     if (rc < 0)
         return rc;
     fiber_set_limit(app->rt, (size_t)c->fibers_max);
+    fiber_group_init(&app->background);
     if (!database_is_remote(c))
         rc = database_open(app->rt, c, &app->db, err);
     if (rc < 0)

@@ -5,13 +5,15 @@
  * and is stored with it. A query becomes a vector, too; then
  *
  *   ids of the vectors within namespace, filter and life    ◀── the database
+ *     (more than scan_max: those near the query, by the database's index)
  *   in steps: those that are not in memory are read, the rest is there; cosines on a thread of the
  *   pool; nothing of a step stays pinned
  *   the best ones' items, each once, by its best vector     ◀── the database
  *
- * So the search is exact, and what one may see is decided as in lists. Its cost
- * grows with the vectors in the namespace; past scan_max it is refused. The model's name stands
- * with each vector: those of another model are not compared. */
+ * So the search is exact up to scan_max vectors, and what one may see is decided as in lists. Past
+ * it the index says what is near, where there is one (scores are counted here all the same), and
+ * else the query is refused. The model's name stands with each vector: those of another model are
+ * not compared. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -27,6 +29,8 @@
 #define FETCH_MIN      32
 #define FETCH_MAX      1000
 #define LOAD_BYTES_MAX ((size_t)256 << 20)
+#define NEAR_TIMES     4 /* as many vectors as items are wanted: an item may have several */
+#define NEAR_MIN       200
 
 /* --- putting --- */
 
@@ -208,29 +212,59 @@ static int score_all(struct search *f, const float *query, struct err *err) {
     return rc;
 }
 
-static int read_ids(struct search *f, const struct item_query *q, struct arena *a,
+static void take_hits(struct search *f, const struct db_rows *rows, struct arena *a) {
+    f->hits = ARENA_ARRAY(a, struct hit, rows->row_count + 1);
+    f->count = rows->row_count;
+    for (size_t i = 0; i < f->count; i++)
+        f->hits[i].id = db_int(rows, i, 0);
+}
+
+/* What a query may look at: the parameters that both statements below begin with. */
+struct bounds {
+    struct label_range range;
+    str filter;
+    int64_t now_us;
+};
+#define BOUNDS(f, b)                                                                             \
+    DB_T(principal_owner_low((f)->who)), DB_T((b)->range.from), DB_T((b)->range.below),          \
+        DB_T((b)->range.inside), DB_I((b)->now_us), DB_T((b)->filter), DB_T((f)->e->model)
+
+/* *out_more: there are more than may be looked at, and none was taken. */
+static int read_ids(struct search *f, const struct bounds *b, bool *out_more, struct arena *a,
                     struct err *err) {
     struct db_rows rows;
-    str filter;
-    struct label_range range = item_label_range(a, q->prefix);
-    int rc = item_filter_read(a, q->filter, &filter, err);
-    if (rc == 0)
-        rc = db_read(f->s->db, f->who->all ? SQL_ITEM_VECTOR_IDS_ALL : SQL_ITEM_VECTOR_IDS_MINE,
-                     DB_PARAMS(DB_T(principal_owner_low(f->who)), DB_T(range.from),
-                               DB_T(range.below), DB_T(range.inside), DB_I(clock_wall_us()),
-                               DB_T(filter), DB_T(f->e->model), DB_I((int64_t)f->e->scan_max + 1)),
-                     a, &rows, err);
+    int rc = db_read(f->s->db, f->who->all ? SQL_ITEM_VECTOR_IDS_ALL : SQL_ITEM_VECTOR_IDS_MINE,
+                     DB_PARAMS(BOUNDS(f, b), DB_I((int64_t)f->e->scan_max + 1)), a, &rows, err);
     if (rc < 0)
         return rc;
-    if (rows.row_count > f->e->scan_max)
+    *out_more = rows.row_count > f->e->scan_max;
+    if (!*out_more)
+        take_hits(f, &rows, a);
+    return 0;
+}
+
+/* want: items. What the index finds; too few are as bad as none. */
+static int read_near(struct search *f, const struct bounds *b, const float *query, size_t want,
+                     struct arena *a, struct err *err) {
+    struct db_rows rows = {0};
+    size_t count = want * NEAR_TIMES > NEAR_MIN ? want * NEAR_TIMES : NEAR_MIN;
+    if (count > f->e->scan_max)
+        count = f->e->scan_max;
+    str vector = str_n((const char *)query, f->e->dims * sizeof(float));
+    int rc = 0;
+    if (f->s->shared)
+        rc = db_read(f->s->db,
+                     f->who->all ? SQL_ITEM_VECTOR_NEAR_ALL : SQL_ITEM_VECTOR_NEAR_MINE,
+                     DB_PARAMS(BOUNDS(f, b), DB_B(vector), DB_I((int64_t)count)), a, &rows, err);
+    if (rc < 0)
+        return rc;
+    if (rows.row_count < want)
         return err_set(err, ERR_INVALID,
-                       "query: there are more than %zu vectors in this namespace; a longer "
+                       "query: there are more than %zu vectors in this namespace%s; a longer "
                        "namespace_prefix or a filter narrows it",
-                       f->e->scan_max);
-    f->hits = ARENA_ARRAY(a, struct hit, rows.row_count + 1);
-    f->count = rows.row_count;
-    for (size_t i = 0; i < f->count; i++)
-        f->hits[i].id = db_int(&rows, i, 0);
+                       f->e->scan_max,
+                       rows.row_count > 0 ? ", and their index finds too few" : "");
+    take_hits(f, &rows, a);
     return 0;
 }
 
@@ -269,23 +303,29 @@ static int fetch(struct search *f, size_t from, size_t to, struct arena *a, stru
 int item_search_near(struct store *s, const struct principal *who, const struct item_query *q,
                      struct arena *a, struct item **out, size_t *out_count, struct err *err) {
     struct search f = {.s = s, .e = s->items.embedder, .who = who};
+    struct bounds b = {.range = item_label_range(a, q->prefix), .now_us = clock_wall_us()};
+    size_t offset = (size_t)q->page.offset, want = offset + (size_t)q->page.limit;
+    bool more = false;
     float *query;
-    int rc = read_ids(&f, q, a, err);
+    int rc = item_filter_read(a, q->filter, &b.filter, err);
+    if (rc == 0)
+        rc = read_ids(&f, &b, &more, a, err);
     if (rc == 0)
         rc = f.e->embed(f.e->ctx, &q->text, 1, a, &query, err);
+    if (rc == 0 && more)
+        rc = read_near(&f, &b, query, want, a, err);
     if (rc == 0)
         rc = score_all(&f, query, err);
     if (rc < 0)
         return rc;
-    size_t offset = (size_t)q->page.offset, want = offset + (size_t)q->page.limit;
     if (want > f.count)
         want = f.count;
     struct found found = {.items = ARENA_ARRAY(a, struct item, f.count + 1)};
     map_init(&found.seen);
     for (size_t at = 0, to; rc == 0 && at < f.count && found.count < want; at = to) {
-        size_t more = want - found.count;
-        more = more > FETCH_MAX ? FETCH_MAX : more < FETCH_MIN ? FETCH_MIN : more;
-        to = f.count - at < more ? f.count : at + more;
+        size_t next = want - found.count;
+        next = next > FETCH_MAX ? FETCH_MAX : next < FETCH_MIN ? FETCH_MIN : next;
+        to = f.count - at < next ? f.count : at + next;
         rc = fetch(&f, at, to, a, &found, err);
     }
     map_deinit(&found.seen);

@@ -47,7 +47,7 @@ struct item_embedder {
     size_t dims;
     const str *paths; /* of items that name none */
     size_t path_count;
-    size_t scan_max; /* vectors that one query looks at; with more it is refused */
+    size_t scan_max; /* vectors that one query looks at; more need the database's index */
     struct vector_cache *cache;
 };
 struct vector_cache *vector_cache_new(size_t bytes_max);
