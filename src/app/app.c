@@ -22,6 +22,7 @@
 #include "app/graph_config.h"
 #include "app/graph_files.h"
 #include "app/hints.h"
+#include "app/plan_settings.h"
 #include "app/runners.h"
 #include "app/store_settings.h"
 #include "app/supervisor.h"
@@ -377,11 +378,14 @@ static void embedder_open(struct app *app, const struct store_settings *s) {
 }
 
 /* Before the engine: its graph is one that assistants are seeded for. */
-static void plans_settings_open(struct app *app) {
+static int plans_settings_open(struct app *app, struct err *err) {
     struct plans_options o = {.concurrency_default = (size_t)app->config.plan_concurrency,
                               .concurrency_max = PLAN_CONCURRENCY_MAX,
                               .look_us = database_is_remote(&app->config) ? PLAN_LOOK_US : 0};
+    struct plan_tools_options tools;
     app->plans = plans_open(app->rt, &app->store, app->registry, &o);
+    int rc = plan_settings(&app->config, &app->config.memory, &tools, err);
+    return rc < 0 ? rc : plans_set_tools(app->plans, &tools, err);
 }
 
 static int parts_open(struct app *app, struct err *err) {
@@ -399,9 +403,10 @@ static int parts_open(struct app *app, struct err *err) {
     embedder_open(app, &store);
     app->registry = registry_new(&app->services, &registry);
     graphs_register(app->registry);
-    plans_settings_open(app);
     struct engine_options engine = engine_settings(app, store.sweep_us);
-    rc = graph_files_load(c->graphs.p, app->registry, err);
+    rc = plans_settings_open(app, err);
+    if (rc == 0)
+        rc = graph_files_load(c->graphs.p, app->registry, err);
     if (rc == 0)
         rc = runners_new(app->rt, c, app->registry, &app->runners, err);
     if (rc == 0)

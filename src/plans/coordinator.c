@@ -111,7 +111,16 @@ static void execute(struct exec *x, uint32_t i) {
     struct arena a;
     struct err err = {0};
     arena_init(&a, CALL_BYTES_MAX);
-    struct tool_call call = {.arena = &a, .inputs = c->specs[i].inputs, .key = c->keys[i]};
+    struct tool_call call = {.arena = &a,
+                             .name = c->specs[i].tool,
+                             .inputs = c->specs[i].inputs,
+                             .policy = c->specs[i].policy,
+                             .key = c->keys[i],
+                             .position = i,
+                             .plan_id = c->row.id,
+                             .tools = &c->plans->tools,
+                             .node = c->ctx,
+                             .stopping = &c->stop};
     s->exec = x;
     s->attempt++;
     s->started_at = now_us(c);
@@ -126,7 +135,7 @@ static void execute(struct exec *x, uint32_t i) {
     }
     if (rc == 0) {
         rt_timer_start(c->plans->rt, &x->timer, c->specs[i].timeout_us, on_timeout);
-        rc = tool->run(&call, &err);
+        rc = plan_tool_run(tool, &call, &err);
         rt_timer_stop(c->plans->rt, &x->timer);
     }
     c->executing--;

@@ -99,6 +99,7 @@ struct plans *plans_open(struct rt *rt, struct store *store, struct registry *re
     p->rt = rt;
     p->store = store;
     p->o = *o;
+    p->tools.rt = rt;
     map_init(&p->live);
     metrics_init(&p->metrics);
     graph_init(p);
@@ -106,7 +107,12 @@ struct plans *plans_open(struct rt *rt, struct store *store, struct registry *re
     return p;
 }
 
-void plans_set_engine(struct plans *p, struct engine *e) { p->engine = e; }
+int plans_set_tools(struct plans *p, const struct plan_tools_options *o, struct err *err) {
+    p->tools.o = *o;
+    return plan_secrets_check(o->secrets, err);
+}
+
+void plans_set_engine(struct plans *p, struct engine *e) { p->engine = p->tools.engine = e; }
 
 void plans_free(struct plans *p) {
     if (!p)

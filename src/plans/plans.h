@@ -24,6 +24,10 @@ struct plans_options {
 /* Adds the graph to the registry. engine: set before anything runs. */
 struct plans *plans_open(struct rt *rt, struct store *store, struct registry *registry,
                          const struct plans_options *o);
+/* What tools may; texts must outlive it. ERR_INVALID: the secrets cannot be read. */
+struct plan_tools_options;
+MUST_CHECK int plans_set_tools(struct plans *p, const struct plan_tools_options *o,
+                               struct err *err);
 void plans_set_engine(struct plans *p, struct engine *e);
 void plans_free(struct plans *p); /* after the engine */
 

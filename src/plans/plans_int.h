@@ -20,6 +20,7 @@ struct plans {
     struct store *store;
     struct engine *engine;
     struct plans_options o;
+    struct plan_tools tools;
     struct map live; /* plan id (16 bytes) → struct coordinator */
     struct graph_def graph;
     struct node_def node;

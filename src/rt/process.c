@@ -201,6 +201,8 @@ int rt_process_open(struct rt *rt, const struct rt_process_options *o, struct rt
     uv_process_options_t spawn = {.exit_cb = on_process_exit,
                                   .file = o->argv[0],
                                   .args = (char **)(uintptr_t)o->argv,
+                                  .env = (char **)(uintptr_t)o->env,
+                                  .cwd = o->folder,
                                   .flags = UV_PROCESS_DETACHED,
                                   .stdio_count = PIPES,
                                   .stdio = stdio};

@@ -16,6 +16,8 @@ struct rt_process;
 enum rt_process_stream { RT_PROCESS_STDOUT, RT_PROCESS_STDERR };
 struct rt_process_options {
     char *const *argv;      /* NULL at its end; argv[0] is looked for in PATH */
+    char *const *env;       /* all of its environment, "NAME=value", NULL at its end; NULL: ours */
+    const char *folder;     /* where it begins; NULL: where we are */
     size_t input_bytes_max; /* written and not taken by the child yet; beyond: ERR_LIMIT */
     /* bytes are valid during the call; absent: the stream has ended. */
     void (*output)(void *ctx, enum rt_process_stream stream, str bytes);
