@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* answers.c - which questions a command answers: one answer for the only one, or answers by id.
  *
+ * An execution that died may have given an answer and stored what came of it, below the root or in
+ * one of several tasks, while the root's checkpoint, from which the next execution begins, is still
+ * the one with the questions. So the batch that stores the task which got an answer adds a row
+ * beside the root's checkpoint; answers with such a row of the same run are not given again.
+ *
  * A run with strict_resume whose answers do not fit what is asked is refused: it ends in error
  * before anything of it is written, and the thread stays as it was, with the same questions. */
 #include "engine/engine_int.h"
@@ -108,9 +113,71 @@ static void check(struct frame *f, yyjson_val *resume, struct ids waiting) {
                &unknown, &waiting);
 }
 
+/* --- given once --- */
+
+void answers_add_taken(struct db_batch *b, const struct task *t) {
+    struct live_run *run = t->run;
+    const struct frame *root = &run->root;
+    if (!t->answered_id.p || id_is_nil(root->stored_id))
+        return;
+    struct checkpoint_write row = {.task_id = ID_NIL,
+                                   .idx = WRITE_TAKEN - run->taken_count++,
+                                   .channel = STR("__no_writes__"), /* no library applies it */
+                                   .value = arena_printf(b->arena, "\"" STR_FMT "\"",
+                                                         STR_ARG(t->answered_id)),
+                                   .task_path = id_dashed(b->arena, run->row.id)};
+    checkpoint_write_add(run->engine->store, b, run->row.thread_id, root->ns, root->stored_id,
+                         &row);
+}
+
+static bool is_taken(const struct frame *f, const struct checkpoint_write *w) {
+    return id_is_nil(w->task_id) && w->idx <= WRITE_TAKEN &&
+           str_eq(w->task_path, id_dashed(&f->run->arena, f->run->row.id));
+}
+
+static bool taken_has(const struct frame *f, str id) {
+    struct arena *a = &f->run->arena;
+    for (size_t i = 0; i < f->pending.count; i++)
+        if (is_taken(f, &f->pending.list[i]) &&
+            str_eq(f->pending.list[i].value, arena_printf(a, "\"" STR_FMT "\"", STR_ARG(id))))
+            return true;
+    return false;
+}
+
+/* *resume: what is left of the answers; NULL: nothing. */
+static int leave_out_taken(struct frame *f, yyjson_val **resume, struct err *err) {
+    struct live_run *run = f->run;
+    yyjson_val *key, *value;
+    size_t i, n, left = 0;
+    for (i = 0; i < f->pending.count; i++)
+        run->taken_count += is_taken(f, &f->pending.list[i]);
+    if (run->taken_count == 0)
+        return 0;
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    if (is_map(*resume))
+        yyjson_obj_foreach(*resume, i, n, key, value) {
+            if (taken_has(f, json_str(key)))
+                continue;
+            left++;
+            jw_key_str(&w, json_str(key));
+            jw_val(&w, value);
+        }
+    jw_object_end(&w);
+    str text = arena_dup(&run->arena, buf_view(&b));
+    buf_deinit(&b);
+    *resume = NULL;
+    return left ? json_parse(&run->arena, text, resume, err) : 0;
+}
+
 int answers_take(struct frame *f, yyjson_val *resume, bool superseded, struct err *err) {
     struct live_run *run = f->run;
     yyjson_val **questions;
+    int rc = leave_out_taken(f, &resume, err);
+    if (rc < 0 || !resume)
+        return rc;
     size_t count = pending_questions(&f->pending, &run->arena, &questions);
     if (yyjson_get_bool(json_get(run->kwargs, "strict_resume")) && !superseded)
         check(f, resume, waiting_ids(&run->arena, questions, count));

@@ -109,6 +109,8 @@ static bool read_elsewhere(const struct live_run *run) {
 static size_t task_rows(struct step_commit *s, struct db_batch *b, struct hub_entry *out) {
     struct frame *f = s->frame;
     bool rows = !f->unsaved && !f->run->temporary && (!s->state_changed || s->task_count > 1);
+    /* A new checkpoint of the root tells by itself that the command was carried out. */
+    bool takes = f->parent ? rows || !f->run->exit_only || s->over : rows && !s->state_changed;
     size_t count = 0;
     for (size_t i = 0; i < s->task_count; i++) {
         struct task *t = &s->tasks[i];
@@ -117,6 +119,8 @@ static size_t task_rows(struct step_commit *s, struct db_batch *b, struct hub_en
         out[count++] = task_entry(t);
         if (rows && !t->restored)
             pending_add(b, t);
+        if (takes)
+            answers_add_taken(b, t);
     }
     return count;
 }

@@ -68,6 +68,7 @@ struct task {
     VEC(yyjson_val *) answers;
     size_t asked;
     bool answered; /* there are answers that are not stored */
+    str answered_id; /* of the question whose answer the run's command brought; absent: none */
     VEC(struct interrupt) interrupts;
 };
 
@@ -95,8 +96,11 @@ struct command {
 MUST_CHECK int command_read(struct frame *f, yyjson_val *command, struct command *out,
                             struct err *err);
 
-/* answers.c: a command's; what does not fit, if the run is strict, sets the run's refusal. */
+/* answers.c: a command's, less those that an execution before this one gave; what does not fit, if
+ * the run is strict, sets the run's refusal. */
 MUST_CHECK int answers_take(struct frame *f, yyjson_val *resume, bool superseded, struct err *err);
+/* With the batch that stores what a task made of its answer: the answer is given. */
+void answers_add_taken(struct db_batch *b, const struct task *t);
 
 /* inspect.c: the graph of a namespace below g. NULL: unknown here, or g was NULL. */
 const struct graph_def *graph_of_namespace(const struct graph_def *g, str ns);

@@ -49,13 +49,16 @@ static void task_init(struct frame *f, const struct planned *planned, struct tas
         pending_restore(&f->pending, t, !f->replayed);
     if (run->resume_map && !t->restored) {
         str ns = frame_task_ns(f, planned, t->id);
-        yyjson_val *answer = json_get_str(
-            run->resume_map, interrupt_id(&run->arena, ns, t->answers.count));
-        if (!answer && t->answers.count)
-            answer = json_get_str(run->resume_map, interrupt_id(&run->arena, ns, 0));
+        str id = interrupt_id(&run->arena, ns, t->answers.count);
+        yyjson_val *answer = json_get_str(run->resume_map, id);
+        if (!answer && t->answers.count) {
+            id = interrupt_id(&run->arena, ns, 0);
+            answer = json_get_str(run->resume_map, id);
+        }
         if (answer) {
             vec_push(&t->answers, answer);
             t->answered = true;
+            t->answered_id = id;
         }
     }
 }
@@ -172,6 +175,7 @@ static void task_keep(struct task *t) {
     db_batch_init(&b, &a);
     struct hub_entry entry = task_entry(t);
     pending_add(&b, t);
+    answers_add_taken(&b, t);
     struct hub_append append = {
         .thread_id = run->row.thread_id, .batch = &b, .entries = &entry, .count = 1};
     /* When it fails the step's own batch tries again. */

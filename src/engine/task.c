@@ -59,6 +59,8 @@ int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume
         vec_push(&t->answers, run->resume_one);
         run->resume_one = NULL; /* it is one question's */
         t->answered = true;
+        t->answered_id =
+            interrupt_id(&run->arena, frame_task_ns(t->frame, t->planned, t->id), index);
     }
     if (index < t->answers.count) {
         *out_resume = t->answers.p[index];

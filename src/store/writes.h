@@ -3,8 +3,9 @@
  *
  * A row is one write of a task of the step that follows a checkpoint. Negative numbers are
  * special (as in LangGraph): -1 the task's error, -3 its interrupts, -4 the answers that it got.
- * Rows of the nil task are nobody's: what a command wrote before the step. A task with other rows
- * than special ones has ended. They go with their checkpoint.
+ * Rows of the nil task are nobody's: what a command wrote before the step, and, numbered from -5
+ * down, which questions got their answers by a run (of the path); the libraries pass over these. A
+ * task with other rows than special ones has ended. They go with their checkpoint.
  * Memory: the arena given. Suspends: checkpoint_writes_read.
  * Tests: tests/unit/engine/test_steps.c, tests/integration/run-rows */
 #ifndef HF_STORE_WRITES_H
@@ -12,7 +13,12 @@
 
 #include "store/checkpoints.h"
 
-enum write_index { WRITE_ERROR = -1, WRITE_INTERRUPT = -3, WRITE_RESUME = -4 };
+enum write_index {
+    WRITE_ERROR = -1,
+    WRITE_INTERRUPT = -3,
+    WRITE_RESUME = -4,
+    WRITE_TAKEN = -5 /* and below */
+};
 struct checkpoint_write {
     struct id task_id;
     int idx;
