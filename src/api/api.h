@@ -16,6 +16,7 @@ struct engine;
 struct auth;
 struct delivery_relay;
 struct plans;
+struct artifacts;
 
 /* Which requests get a line in the log that says who asked: auto is writes when requests show who
  * they are, else off. */
@@ -25,6 +26,7 @@ struct api_options {
     struct auth *auth;               /* NULL: every request acts as the owner "" */
     struct delivery_relay *delivery; /* knows which webhooks may be asked for */
     struct plans *plans;
+    struct artifacts *artifacts; /* NULL: none are kept */
     enum api_audit audit;
     bool error_text; /* --error-format=text */
     bool debug_api;

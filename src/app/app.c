@@ -16,6 +16,7 @@
 
 #include "api/api.h"
 #include "app/auth_settings.h"
+#include "app/blob_settings.h"
 #include "app/config.h"
 #include "app/database.h"
 #include "app/debug.h"
@@ -38,6 +39,7 @@
 #include "http/client.h"
 #include "llm/port.h"
 #include "mcp/port.h"
+#include "plans/artifacts.h"
 #include "plans/plans.h"
 #include "store/assistants.h"
 #include "store/items.h"
@@ -65,6 +67,8 @@ struct app {
     struct runners *runners;
     struct engine *engine;
     struct plans *plans;
+    struct blob_store *blobs;    /* NULL: there is no place for them */
+    struct artifacts *artifacts; /* NULL: the same */
     struct hints *hints; /* NULL with SQLite */
     struct fiber_group background;
     struct auth *auth;
@@ -115,6 +119,7 @@ static void stop_fiber(void *arg) {
     engine_drain(app->engine, app->drain_until_us);
     runners_stop(app->runners);
     delivery_stop(app->delivery, app->drain_until_us);
+    artifacts_stop(app->artifacts);
     /* The last answers and the ends of the streams are on their way: closing would cut them. */
     int64_t until_us = rt_mono_us(app->rt) + LAST_ANSWERS_US;
     while (app->http && http_server_connections(app->http) > 0 && rt_mono_us(app->rt) < until_us)
@@ -226,6 +231,8 @@ static int start(struct app *app, struct err *err) {
         rc = listen_open(app, err);
     if (rc == 0 && app->http)
         rc = delivery_start(app->delivery, http_server_port(app->http), err);
+    if (rc == 0 && app->artifacts)
+        rc = artifacts_start(app->artifacts, err);
     return rc;
 }
 
@@ -388,6 +395,17 @@ static int plans_settings_open(struct app *app, struct err *err) {
     return rc < 0 ? rc : plans_set_tools(app->plans, &tools, err);
 }
 
+static int artifacts_open(struct app *app, struct err *err) {
+    struct artifacts_options o = {.bytes_max = (size_t)app->config.artifact_bytes_max,
+                                  .grace_us = app->config.blob_grace_us};
+    int rc = blob_settings_open(&app->config, app->rt, app->client, &app->blobs, err);
+    if (rc < 0 || !app->blobs)
+        return rc;
+    app->artifacts = artifacts_new(app->rt, &app->store, app->blobs, &o);
+    plans_set_artifacts(app->plans, app->artifacts);
+    return 0;
+}
+
 static int parts_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     int rc = services_open(app, err);
@@ -405,6 +423,8 @@ static int parts_open(struct app *app, struct err *err) {
     graphs_register(app->registry);
     struct engine_options engine = engine_settings(app, store.sweep_us);
     rc = plans_settings_open(app, err);
+    if (rc == 0)
+        rc = artifacts_open(app, err);
     if (rc == 0)
         rc = graph_files_load(c->graphs.p, app->registry, err);
     if (rc == 0)
@@ -428,6 +448,7 @@ static int parts_open(struct app *app, struct err *err) {
     struct api_options api = {.auth = app->auth,
                               .delivery = app->delivery,
                               .plans = app->plans,
+                              .artifacts = app->artifacts,
                               .audit = audit_of(c),
                               .error_text = c->error_format == CONFIG_ERROR_TEXT,
                               .debug_api = c->debug_api,
@@ -476,6 +497,8 @@ static void close_all(struct app *app) {
     engine_close(app->engine);
     registry_free(app->registry);
     plans_free(app->plans);
+    artifacts_free(app->artifacts);
+    blob_store_close(app->blobs);
     runners_free(app->runners);
     llm_free(app->llm);
     embeddings_free(app->embeddings);

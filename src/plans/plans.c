@@ -112,6 +112,8 @@ int plans_set_tools(struct plans *p, const struct plan_tools_options *o, struct 
     return plan_secrets_check(o->secrets, err);
 }
 
+void plans_set_artifacts(struct plans *p, struct artifacts *a) { p->tools.artifacts = a; }
+
 void plans_set_engine(struct plans *p, struct engine *e) { p->engine = p->tools.engine = e; }
 
 void plans_free(struct plans *p) {

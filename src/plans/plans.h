@@ -28,6 +28,8 @@ struct plans *plans_open(struct rt *rt, struct store *store, struct registry *re
 struct plan_tools_options;
 MUST_CHECK int plans_set_tools(struct plans *p, const struct plan_tools_options *o,
                                struct err *err);
+struct artifacts;
+void plans_set_artifacts(struct plans *p, struct artifacts *a);
 void plans_set_engine(struct plans *p, struct engine *e);
 void plans_free(struct plans *p); /* after the engine */
 

@@ -45,11 +45,12 @@ static const struct tool TOOLS[] = {
     {.name = "llm", .run = tool_llm, .outside = true},
     {.name = "mcp:", .run = tool_mcp, .outside = true},
     {.name = "shell", .run = tool_shell, .outside = true},
+    {.name = "artifact:write", .run = tool_artifact, .outside = true},
     {.name = "test:echo", .run = run_echo},
     {.name = "test:fail", .run = run_fail},
     {.name = "test:sleep", .run = run_sleep},
 };
-static const char *const UNBUILT[] = {"artifact:write", "db_write"};
+static const char *const UNBUILT[] = {"db_write"};
 
 static bool is_named(const struct tool *tool, str name) {
     str of = str_of(tool->name);

@@ -29,8 +29,10 @@ struct plan_tools_options {
     str secrets;                   /* see secrets.h; empty: none */
 };
 /* What tools have to work with. */
+struct artifacts;
 struct plan_tools {
     struct rt *rt;
+    struct artifacts *artifacts; /* NULL: none are kept */
     struct plan_tools_options o;
     struct engine *engine;
 };
@@ -73,6 +75,7 @@ MUST_CHECK int tool_headers(struct tool_call *call, yyjson_val *headers, str url
                             struct err *err);
 
 /* One file each. */
+int tool_artifact(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
 int tool_http(struct tool_call *call, struct err *err);  /* MAY_SUSPEND */
 int tool_graph(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
 int tool_llm(struct tool_call *call, struct err *err);   /* MAY_SUSPEND */

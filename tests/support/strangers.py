@@ -54,7 +54,8 @@ def her_plan(world, ask):
     made = world.made("/plans/runs", PLAN)
     suite.eventually(lambda: ask(world.server, "GET", f"/plans/runs/{made['id']}",
                                  world.token)[2]["status"] == "failed", "it ends")
-    return {"plan_id": made["id"], "position": "7654321"}
+    artifact = world.made(f"/plans/runs/{made['id']}/artifacts?name=hers", {"hers": 1})
+    return {"plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"]}
 
 
 def _not_hers(ids):
@@ -75,4 +76,7 @@ PLANS = {
                                             f"?before={ids['plan_id']}&limit=100")],
     "plan_get": _unknown, "plan_step_list": _unknown, "plan_events": _unknown,
     "plan_cancel": _unknown, "plan_step_cancel": _unknown, "plan_step_retry": _unknown,
+    "artifact_list": _unknown, "artifact_list_step": _unknown, "artifact_get": _unknown,
+    "artifact_content": _unknown,
+    "artifact_create": lambda w, ids: [("?name=x", {"not": "hers"}, "404")],
 }

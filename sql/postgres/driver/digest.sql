@@ -47,6 +47,12 @@ SELECT owner, key, convert_from(value, 'UTF8'), version, updated_at FROM holdfas
 -- name: digest_leaders
 SELECT name, worker, expires_at FROM holdfast.leaders;
 
+-- name: digest_blobs
+SELECT sha256, loose_at, doomed_at FROM holdfast.blobs;
+
+-- name: digest_plan_artifacts
+SELECT plan_id, position, name, id, owner, type, sha256, bytes, created_at FROM holdfast.plan_artifacts;
+
 -- name: digest_plan_gates
 SELECT plan_id, position, owner, kind, prompt, status, actor, reason, created_at, expires_at, decided_at
 FROM holdfast.plan_gates;

@@ -17,6 +17,7 @@ static const struct {
 } tables[] = {
     {"assistant_versions", PGDB_DIGEST_ASSISTANT_VERSIONS},
     {"assistants", PGDB_DIGEST_ASSISTANTS},
+    {"blobs", PGDB_DIGEST_BLOBS},
     {"checkpoint_lists", PGDB_DIGEST_CHECKPOINT_LISTS},
     {"checkpoint_values", PGDB_DIGEST_CHECKPOINT_VALUES},
     {"checkpoint_writes", PGDB_DIGEST_CHECKPOINT_WRITES},
@@ -26,6 +27,7 @@ static const struct {
     {"events", PGDB_DIGEST_EVENTS},
     {"kv", PGDB_DIGEST_KV},
     {"leaders", PGDB_DIGEST_LEADERS},
+    {"plan_artifacts", PGDB_DIGEST_PLAN_ARTIFACTS},
     {"plan_gates", PGDB_DIGEST_PLAN_GATES},
     {"plan_steps", PGDB_DIGEST_PLAN_STEPS},
     {"plans", PGDB_DIGEST_PLANS},

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* range.h - parts of an answer, and conditions on it (RFC 9110 §13, §14), as far as they are used
+ * here: one range of bytes, strong tags.
+ * Memory: none. Suspends: never. Tests: tests/unit/http/test_range.c, tests/fuzz/fuzz_range.c */
+#ifndef HF_HTTP_RANGE_H
+#define HF_HTTP_RANGE_H
+
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum http_range {
+    HTTP_RANGE_ALL,   /* none is asked for, or in a way that is not understood */
+    HTTP_RANGE_PART,  /* *from and *count, within the size */
+    HTTP_RANGE_BEYOND /* there is nothing of it: 416 */
+};
+enum http_range http_range_parse(str value, uint64_t size, uint64_t *from, uint64_t *count);
+/* If-None-Match: does the list name this tag (with its quotes)? */
+bool http_etag_listed(str list, str etag);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* artifacts.c - puts artifacts, and collects the blobs that nobody has.
+ *
+ *   putting:     claim the blob (a row) ─▶ its bytes ─▶ one batch: hold it, the artifact
+ *   collecting:  loose for a while ─▶ doom it (a row) ─▶ remove its bytes ─▶ forget the row
+ *
+ * Wherever a process dies, a row tells of bytes that may be there: they are collected later. A blob
+ * that is doomed can be neither claimed nor held, and dooming fails when somebody holds it; so an
+ * artifact never lacks its bytes. Who wants to put what is just being removed waits a moment. A
+ * collector that comes back from a long sleep does not remove any more: somebody else may have
+ * ended its work, and the bytes may be there anew. */
+#include "plans/artifacts.h"
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "rt/fiber.h"
+
+#define CLAIM_TRIES    10
+#define CLAIM_WAIT_US  100000
+#define LOOK_US_MAX    INT64_C(60000000)
+#define REMOVAL_US_MAX INT64_C(60000000)  /* from the doom to the removal */
+#define ADOPT_US       INT64_C(180000000) /* then somebody else goes on with it */
+#define ROUND_MAX      100
+
+struct artifacts {
+    struct rt *rt;
+    struct store *store;
+    struct blob_store *blobs;
+    struct artifacts_options o;
+    struct fiber_group group;
+    struct metric *put, *collected;
+};
+
+/* --- putting --- */
+
+static int check(const struct artifacts *a, const struct artifact *it, str data, struct err *err) {
+    bool bad = !it->name.len || it->name.len > ARTIFACT_NAME_BYTES_MAX || !str_is_utf8(it->name);
+    for (size_t i = 0; i < it->name.len; i++)
+        bad = bad || (unsigned char)it->name.p[i] < ' ' || it->name.p[i] == 0x7f;
+    if (bad)
+        return err_set(err, ERR_INVALID, "name: must have 1 to %d bytes, no control characters",
+                       ARTIFACT_NAME_BYTES_MAX);
+    bad = !it->type.len || it->type.len > ARTIFACT_TYPE_BYTES_MAX;
+    for (size_t i = 0; i < it->type.len; i++)
+        bad = bad || it->type.p[i] < ' ' || it->type.p[i] >= 0x7f;
+    if (bad || str_find_char(it->type, '/') < 1)
+        return err_set(err, ERR_INVALID, "type: must be a media type");
+    if (data.len > a->o.bytes_max)
+        return err_set(err, ERR_TOO_LARGE, "%zu bytes are more than the %zu of an artifact",
+                       data.len, a->o.bytes_max);
+    return 0;
+}
+
+static int claim(struct artifacts *a, str sha256, struct err *err) {
+    int rc = ERR_FENCED;
+    for (int i = 0; rc == ERR_FENCED && i < CLAIM_TRIES; i++) {
+        struct arena arena;
+        struct db_batch b;
+        err_reset(err);
+        if (i > 0 && fiber_sleep_us(CLAIM_WAIT_US) < 0)
+            return err_set(err, ERR_CANCELLED, "cancelled");
+        arena_init(&arena, 1 << 16);
+        db_batch_init(&b, &arena);
+        blob_claim_add(&b, sha256, rt_now_us(a->rt));
+        rc = db_commit(a->store->db, &b, err);
+        arena_deinit(&arena);
+    }
+    return rc == ERR_FENCED
+               ? err_set(err, ERR_UNAVAILABLE, "the same bytes are just being removed")
+               : rc;
+}
+
+int artifact_add(struct artifacts *a, const struct principal *who, struct artifact *it, str data,
+                 struct arena *arena, struct err *err) {
+    struct db_batch b;
+    struct blob_name name = blob_name_of(data);
+    int rc = check(a, it, data, err);
+    it->sha256 = blob_name_hex(&name, arena);
+    it->id = id_v7();
+    it->bytes = (int64_t)data.len;
+    it->created_at = rt_now_us(a->rt);
+    if (rc == 0)
+        rc = claim(a, it->sha256, err);
+    if (rc == 0)
+        rc = FAILPOINT("plans.artifact.claimed");
+    if (rc == 0)
+        rc = blob_put(a->blobs, data, &name, err);
+    if (rc == 0)
+        rc = FAILPOINT("plans.artifact.put");
+    if (rc < 0)
+        return rc;
+    db_batch_init(&b, arena);
+    artifact_put_add(&b, who, it);
+    rc = db_commit(a->store->db, &b, err);
+    if (rc == ERR_FENCED)
+        return err_set(err, ERR_UNAVAILABLE, "the bytes were removed meanwhile");
+    if (rc == ERR_NOT_FOUND)
+        return err_set(err, rc, it->position < 0 ? "Plan run not found" : "Step not found");
+    if (rc == 0)
+        metric_add(a->put, 1);
+    return rc;
+}
+
+int artifact_read(struct artifacts *a, const struct artifact *it, uint64_t from, uint64_t count,
+                  struct arena *arena, str *out, struct err *err) {
+    struct blob_name name;
+    uint64_t size;
+    if (!blob_name_parse(it->sha256, &name))
+        return err_set(err, ERR_CORRUPT, "an artifact has no digest");
+    int rc = blob_get(a->blobs, &name, from, count, arena, out, &size, err);
+    if (rc == 0 && size != (uint64_t)it->bytes)
+        rc = err_set(err, ERR_CORRUPT, "an artifact has another size than it had");
+    if (rc == ERR_NOT_FOUND)
+        rc = err_set(err, ERR_CORRUPT, "the bytes of an artifact are gone");
+    return rc;
+}
+
+size_t artifacts_bytes_max(const struct artifacts *a) { return a->o.bytes_max; }
+
+/* --- collecting --- */
+
+static int remove_bytes(struct artifacts *a, str sha256, int64_t doomed_at, int64_t since_us,
+                        struct arena *arena, struct err *err) {
+    struct blob_name name;
+    int rc = FAILPOINT("plans.blob.doomed");
+    if (rc < 0 || !blob_name_parse(sha256, &name) || rt_mono_us(a->rt) - since_us > REMOVAL_US_MAX)
+        return rc;
+    rc = blob_delete(a->blobs, &name, err);
+    if (rc == 0)
+        rc = FAILPOINT("plans.blob.removed");
+    if (rc == 0)
+        rc = blob_forget(a->store, sha256, doomed_at, arena, err);
+    if (rc == 0)
+        metric_add(a->collected, 1);
+    return rc;
+}
+
+static int collect_one(struct artifacts *a, const struct loose_blob *blob, bool again,
+                       struct arena *arena, struct err *err) {
+    int64_t now = rt_now_us(a->rt), since = rt_mono_us(a->rt);
+    int rc = blob_doom(a->store, blob, again, now, arena, err);
+    if (rc == 0)
+        return remove_bytes(a, blob->sha256, now, since, arena, err);
+    if (rc != ERR_CONFLICT)
+        return rc;
+    err_reset(err);
+    return again ? 0 : blob_keep(a->store, blob, arena, err);
+}
+
+/* As many as come at once; *out_more: there may be others. */
+static int collect(struct artifacts *a, bool *out_more, struct err *err) {
+    struct arena arena;
+    struct loose_blob *loose, *doomed;
+    size_t loose_count = 0, doomed_count = 0;
+    int64_t now = rt_now_us(a->rt);
+    int64_t adopt = a->o.grace_us < ADOPT_US ? a->o.grace_us : ADOPT_US;
+    arena_init(&arena, (size_t)16 << 20);
+    int rc = blobs_doomed(a->store, now - adopt, ROUND_MAX, &arena, &doomed, &doomed_count, err);
+    for (size_t i = 0; rc == 0 && i < doomed_count; i++)
+        rc = collect_one(a, &doomed[i], true, &arena, err);
+    if (rc == 0)
+        rc = blobs_loose(a->store, now - a->o.grace_us, ROUND_MAX, &arena, &loose, &loose_count,
+                         err);
+    for (size_t i = 0; rc == 0 && i < loose_count; i++)
+        rc = collect_one(a, &loose[i], false, &arena, err);
+    arena_deinit(&arena);
+    *out_more = rc == 0 && loose_count == ROUND_MAX;
+    return rc;
+}
+
+static void collector(void *arg) {
+    struct artifacts *a = arg;
+    int64_t pause = a->o.grace_us < LOOK_US_MAX ? a->o.grace_us : LOOK_US_MAX;
+    while (!fiber_cancelled()) {
+        struct err err = {0};
+        bool more = false;
+        int rc = collect(a, &more, &err);
+        if (rc < 0 && rc != ERR_CANCELLED)
+            log_event(LOG_WARN, "artifacts.collect.failed", err.message,
+                      LOG_Z("code", err_name(rc)));
+        if (!more && fiber_sleep_us(pause) < 0)
+            break;
+    }
+}
+
+/* --- life --- */
+
+struct artifacts *artifacts_new(struct rt *rt, struct store *store, struct blob_store *blobs,
+                                const struct artifacts_options *o) {
+    struct artifacts *a = NEW(struct artifacts);
+    *a = (struct artifacts){.rt = rt, .store = store, .blobs = blobs, .o = *o};
+    fiber_group_init(&a->group);
+    a->put = metric_counter("holdfast_artifacts_total", "Artifacts stored.", NULL);
+    a->collected = metric_counter("holdfast_blobs_collected_total",
+                                  "Blobs removed because nobody had them.", NULL);
+    return a;
+}
+
+int artifacts_start(struct artifacts *a, struct err *err) {
+    return fiber_group_spawn(&a->group, a->rt, "artifacts.collect", collector, a, err);
+}
+
+void artifacts_stop(struct artifacts *a) {
+    if (!a)
+        return;
+    fiber_group_cancel(&a->group);
+    fiber_group_wait(&a->group);
+}
+
+void artifacts_free(struct artifacts *a) { mem_free(a); }
