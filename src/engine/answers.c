@@ -120,6 +120,8 @@ void answers_add_taken(struct db_batch *b, const struct task *t) {
     const struct frame *root = &run->root;
     if (!t->answered_id.p || id_is_nil(root->stored_id))
         return;
+    if (root->replayed && t->frame != root) /* the next execution begins the subgraph anew */
+        return;
     struct checkpoint_write row = {.task_id = ID_NIL,
                                    .idx = WRITE_TAKEN - run->taken_count++,
                                    .channel = STR("__no_writes__"), /* no library applies it */

@@ -109,8 +109,9 @@ static bool read_elsewhere(const struct live_run *run) {
 static size_t task_rows(struct step_commit *s, struct db_batch *b, struct hub_entry *out) {
     struct frame *f = s->frame;
     bool rows = !f->unsaved && !f->run->temporary && (!s->state_changed || s->task_count > 1);
-    /* A new checkpoint of the root tells by itself that the command was carried out. */
-    bool takes = f->parent ? rows || !f->run->exit_only || s->over : rows && !s->state_changed;
+    /* A new checkpoint of the root tells by itself that the command was carried out, if stored. */
+    bool stored = s->state_changed && (!f->run->exit_only || s->over);
+    bool takes = f->parent ? rows || stored : rows && !stored;
     size_t count = 0;
     for (size_t i = 0; i < s->task_count; i++) {
         struct task *t = &s->tasks[i];

@@ -7,7 +7,7 @@
  * answer comes a moment later, so every test goes the same way each time and none takes long; most
  * run with hints between the engines and without. Waits are for states, never for times; a test
  * that lasts PATIENCE_US of simulated time fails. */
-#include "engine_fixture.h"
+#include "got_graphs.h"
 
 #include "../../support/lane.h"
 #include "base/mem.h"
@@ -850,6 +850,139 @@ static void test_leader(void **state) {
     many_run(3, true, body_leader);
 }
 
+/* --- an answer is given once --- */
+
+static void expect_got(struct many *m, struct id thread, const char *want) {
+    str values;
+    assert_int_equal(checkpoint_head_values(&m->base.store, thread, &m->base.a, &values, NULL), 0);
+    assert_string_equal(arena_printf(&m->base.a, STR_FMT, STR_ARG(values)).p, want);
+}
+
+static size_t questions(struct many *m, struct id thread, str ids[2]) {
+    struct thread t;
+    struct principal all = {.all = true};
+    assert_int_equal(thread_get(&m->base.store, &all, thread, &m->base.a, &t, NULL), 0);
+    return got_questions(&m->base.a, t.interrupts, ids);
+}
+
+/* The run has stored what its first task made of its answer when its worker dies; another one goes
+ * on with it. */
+static void dies_between(struct many *m, struct id thread, const char *graph, const char *body) {
+    struct peer *a = &m->peers[0], *b = &m->peers[1];
+    struct live_run *run = start(a, graph, thread, body);
+    struct id id = live_run_id(run);
+    assert_int_equal(fiber_sleep_us(LEASE_US / 8), 0); /* by then it waits at the gate */
+    peer_fault(a, DB_FAULT_FAIL_BEFORE, 0);
+    assert_int_equal(live_run_wait(run, FIBER_NO_DEADLINE), 0);
+    assert_true(live_run_moved(run));
+    while (row_of(m, id).attempt < 2)
+        assert_int_equal(fiber_sleep_us(2000), 0);
+    fx_gate_open = true;
+    assert_int_equal(wait_at(b, id, NULL).status, RUN_SUCCESS);
+    live_run_unref(run);
+    peer_fault(a, DB_FAULT_NONE, 0);
+    while (!stats_of(a).registered)
+        assert_int_equal(fiber_sleep_us(2000), 0);
+}
+
+static struct id asking_thread(struct many *m, const char *graph, size_t wanted, str ids[2]) {
+    struct peer *a = &m->peers[0];
+    struct id thread = fx_thread(&a->f);
+    struct live_run *run = start(a, graph, thread, "{\"input\":{}}");
+    assert_int_equal(wait_at(a, live_run_id(run), run).status, RUN_SUCCESS);
+    live_run_unref(run);
+    assert_int_equal(questions(m, thread, ids), wanted);
+    fx_gate_open = false;
+    return thread;
+}
+
+static void answer_last(struct many *m, const char *graph, struct id thread) {
+    struct peer *b = &m->peers[1];
+    struct live_run *run = start(b, graph, thread, "{\"command\":{\"resume\":2}}");
+    assert_int_equal(wait_at(b, live_run_id(run), run).status, RUN_SUCCESS);
+    live_run_unref(run);
+}
+
+/* Below the root, whose checkpoint is still the one with the question: the next question of the
+ * subgraph is asked, not answered with the same. */
+static void body_answer_below(struct many *m) {
+    got_graphs_add(&m->base);
+    for (int i = 0; i < 4; i++) { /* one or by id, as it comes or strict */
+        char body[200];
+        str ids[2], then[2];
+        struct id thread = asking_thread(m, "around", 1, ids);
+        const char *strict = i % 2 ? "true" : "false";
+        if (i < 2)
+            (void)snprintf(body, sizeof(body),
+                           "{\"command\":{\"resume\":1},\"strict_resume\":%s}", strict);
+        else
+            (void)snprintf(body, sizeof(body),
+                           "{\"command\":{\"resume\":{\"%.*s\":1}},\"strict_resume\":%s}",
+                           (int)ids[0].len, ids[0].p, strict);
+        dies_between(m, thread, "around", body);
+        assert_int_equal(questions(m, thread, then), 1);
+        assert_true(!str_eq(ids[0], then[0]));
+        expect_got(m, thread, "{\"got\":[]}");
+        answer_last(m, "around", thread);
+        assert_int_equal(questions(m, thread, then), 0);
+        expect_got(m, thread, "{\"got\":[1,2]}");
+    }
+}
+static void test_answer_below(void **state) {
+    (void)state;
+    many_both(2, body_answer_below);
+}
+
+/* From an older checkpoint an execution begins the subgraph anew, with its first question; so what
+ * an execution before it made of the answer does not count, and the answer is given again. */
+static void body_answer_replayed(struct many *m) {
+    char body[200];
+    str ids[2];
+    struct thread t;
+    struct principal all = {.all = true};
+    got_graphs_add(&m->base);
+    struct id thread = asking_thread(m, "around", 1, ids);
+    assert_int_equal(thread_get(&m->base.store, &all, thread, &m->base.a, &t, NULL), 0);
+    fx_gate_open = true;
+    answer_last(m, "around", thread);
+    answer_last(m, "around", thread);
+    expect_got(m, thread, "{\"got\":[2,2]}");
+    fx_gate_open = false;
+    str at = id_dashed(&m->base.a, t.checkpoint_id);
+    (void)snprintf(body, sizeof(body), "{\"command\":{\"resume\":5},\"checkpoint_id\":\"%.*s\"}",
+                   (int)at.len, at.p);
+    dies_between(m, thread, "around", body);
+    assert_int_equal(thread_get(&m->base.store, &all, thread, &m->base.a, &t, NULL), 0);
+    assert_true(str_find(t.interrupts, STR("\"second?\"")) >= 0);
+}
+static void test_answer_replayed(void **state) {
+    (void)state;
+    many_both(2, body_answer_replayed);
+}
+
+/* Of two tasks that got answers by id one has ended; the other one still gets its own, also when
+ * the answers have to fit: what was answered is not asked any more. */
+static void body_answers_beside(struct many *m) {
+    got_graphs_add(&m->base);
+    for (int strict = 0; strict < 2; strict++) {
+        char body[300];
+        str ids[2];
+        fx_gate_open = true;
+        struct id thread = asking_thread(m, "beside", 2, ids);
+        (void)snprintf(body, sizeof(body),
+                       "{\"command\":{\"resume\":{\"%.*s\":1,\"%.*s\":1}},\"strict_resume\":%s}",
+                       (int)ids[0].len, ids[0].p, (int)ids[1].len, ids[1].p,
+                       strict ? "true" : "false");
+        dies_between(m, thread, "beside", body);
+        assert_int_equal(questions(m, thread, ids), 0);
+        expect_got(m, thread, "{\"got\":[1,1]}");
+    }
+}
+static void test_answers_beside(void **state) {
+    (void)state;
+    many_both(2, body_answers_beside);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stream),    cmocka_unit_test(test_between),
@@ -859,7 +992,8 @@ int main(void) {
         cmocka_unit_test(test_delete),    cmocka_unit_test(test_delayed),
         cmocka_unit_test(test_stateless), cmocka_unit_test(test_doubt),
         cmocka_unit_test(test_leader),    cmocka_unit_test(test_renamed),
-        cmocka_unit_test(test_older),
+        cmocka_unit_test(test_older),     cmocka_unit_test(test_answer_below),
+        cmocka_unit_test(test_answers_beside), cmocka_unit_test(test_answer_replayed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
