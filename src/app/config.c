@@ -13,6 +13,7 @@
 
 #include <getopt.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #define MEMORY_BYTES_MAX  (4u << 20)
 #define LIST_BYTES_MAX    (1u << 20)
@@ -380,6 +381,35 @@ bool config_env(struct arena *a, str name, str *out) {
     const char *text = getenv(arena_z(a, name));
     *out = str_of(text);
     return text != NULL;
+}
+
+static bool is_own_secret(str name) {
+    if (str_eq(name, STR("PGPASSWORD")))
+        return true;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        str names = str_of(rows[i].env ? rows[i].env : ""), one;
+        if (rows[i].kind != KIND_SECRET || str_ends(str_of(rows[i].key), STR("_api_key")))
+            continue;
+        while (!str_empty(names) && str_split_next(&names, ' ', &one))
+            if (str_eq(one, name))
+                return true;
+    }
+    return false;
+}
+
+char **config_env_for_others(struct arena *a) {
+    size_t count = 0, kept = 0;
+    while (environ[count])
+        count++;
+    char **out = ARENA_ARRAY(a, char *, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        str whole = str_of(environ[i]);
+        ptrdiff_t at = str_find_char(whole, '=');
+        if (at < 0 || !is_own_secret(str_slice(whole, 0, (size_t)at)))
+            out[kept++] = environ[i];
+    }
+    out[kept] = NULL;
+    return out;
 }
 
 static void find_defaults_and_env(struct given *given) {

@@ -10,11 +10,14 @@
 
 #define RUNNERS_MAX    32
 #define NAME_BYTES_MAX 40
+#define ENV_BYTES_MAX  ((size_t)8 << 20) /* of the list of pointers */
 
 struct runners {
     struct runner *list[RUNNERS_MAX];
     str names[RUNNERS_MAX];
     size_t count;
+    char **env;
+    struct arena memory;
 };
 
 static bool name_is_valid(str name) {
@@ -43,6 +46,7 @@ static int add(struct runners *rs, struct rt *rt, const struct config *c,
         return err_set(err, ERR_INVALID, "--runner: more than %d", RUNNERS_MAX);
     struct runner_options o = {.name = name,
                                .command = command,
+                               .env = rs->env,
                                .message_bytes_max = (size_t)c->runner_message_bytes_max,
                                .start_timeout_us = c->runner_start_timeout_us,
                                .cancel_timeout_us = c->runner_cancel_timeout_us};
@@ -56,6 +60,8 @@ int runners_new(struct rt *rt, const struct config *c, struct registry *registry
     struct runners *rs = NEW(struct runners);
     str rest = c->runner, line;
     int rc = 0;
+    arena_init(&rs->memory, ENV_BYTES_MAX);
+    rs->env = config_env_for_others(&rs->memory);
     while (rc == 0 && str_split_next(&rest, '\n', &line))
         if (str_trim(line).len)
             rc = add(rs, rt, c, registry, str_trim(line), err);
@@ -81,5 +87,7 @@ void runners_stop(struct runners *rs) {
 void runners_free(struct runners *rs) {
     for (size_t i = 0; rs && i < rs->count; i++)
         runner_free(rs->list[i]);
+    if (rs)
+        arena_deinit(&rs->memory);
     mem_free(rs);
 }

@@ -303,6 +303,7 @@ static void start_process(struct runner *r) {
     struct err err = {0};
     size_t unread = (r->o.message_bytes_max + 1) * UNREAD_MESSAGES;
     struct rt_process_options o = {.argv = argv,
+                                   .env = r->o.env,
                                    .input_bytes_max = unread < UINT32_MAX ? unread : UINT32_MAX,
                                    .output = on_output,
                                    .ended = on_ended,

@@ -282,6 +282,7 @@ NODES = {"talk": {"think": think, "ask": ask},
          "outer": {"close": close},
          "odd": {"first": first, "slow": sleep,
                  "do": lambda task: DOINGS[task.state["do"]](task)}}
+ASKED = ("OPENAI_API_KEY", "DATABASE_URL", "SUPABASE_JWT_SECRET", "HOLDFAST_WEBHOOK_SECRET")
 ROUTES = {("talk", "think"): after_think, ("odd", "first"): after_first}
 
 
@@ -300,6 +301,7 @@ def hello(message):
     if HELLO == "taken":
         graphs = [{**TALK, "id": "agent"}]
     note("hello", os.getpid())
+    note("environment", *sorted(n for n in os.environ if n in ASKED))
     wire.send(id=message["id"], result={"protocol": 2 if HELLO == "version" else 1,
                                         "graphs": graphs})
 
