@@ -78,10 +78,12 @@ struct db_expect {
     enum { DB_ANY, DB_CHANGES, DB_NO_ROW } kind; /* DB_CHANGES: changes or returns at least one row;
                                                     DB_NO_ROW: returns none */
     int code;
+    bool counted; /* `changed` is looked at: when it was lost with the answer, that is an error */
 };
-#define DB_EXPECT_NONE ((struct db_expect){DB_ANY, 0})
-#define DB_EXPECT_CHANGE(error_code) ((struct db_expect){DB_CHANGES, (error_code)})
-#define DB_EXPECT_NO_ROW(error_code) ((struct db_expect){DB_NO_ROW, (error_code)})
+#define DB_EXPECT_NONE ((struct db_expect){DB_ANY, 0, false})
+#define DB_EXPECT_COUNT ((struct db_expect){.kind = DB_ANY, .counted = true})
+#define DB_EXPECT_CHANGE(error_code) ((struct db_expect){DB_CHANGES, (error_code), false})
+#define DB_EXPECT_NO_ROW(error_code) ((struct db_expect){DB_NO_ROW, (error_code), false})
 
 struct db_op {
     enum db_stmt stmt;

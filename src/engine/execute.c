@@ -82,9 +82,13 @@ size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
 }
 
 /* Passing troubles of the database: try again; others: the run is not ours any more. */
+/* Of the database or of this process, not of the run. */
+static bool is_passing(int rc) {
+    return rc == ERR_UNAVAILABLE || rc == ERR_IO || rc == ERR_LIMIT || rc == ERR_CANCELLED;
+}
+
 static bool worth_retrying(const struct live_run *run, int rc) {
-    return (rc == ERR_UNAVAILABLE || rc == ERR_IO || rc == ERR_LIMIT) && !run->engine->draining &&
-           !run->hand_back;
+    return is_passing(rc) && rc != ERR_CANCELLED && !run->engine->draining && !run->hand_back;
 }
 
 /* The wait after this one. */
@@ -446,7 +450,7 @@ static int claim_build(struct live_run *run, const struct run_context *ctx, int6
                      e->o.attempts_max);
     if (rc == 0)
         rc = live_run_begin(run, &ctx->thread, b, begin, err);
-    if (rc == 0 || worth_retrying(run, rc))
+    if (rc == 0 || is_passing(rc))
         return rc;
     db_batch_init(b, &run->arena);
     run_claim_add(b, &hold, from, rt_now_us(e->rt));
@@ -486,7 +490,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
                                   .time_us = run->row.created_at};
     int rc = run_context_read(e->store, &who, &key, &run->arena, &ctx, err);
     if (rc < 0)
-        return worth_retrying(run, rc) ? ERR_UNAVAILABLE : ERR_FENCED;
+        return is_passing(rc) ? ERR_UNAVAILABLE : ERR_FENCED;
     if (!ctx.has_thread)
         return err_set(err, ERR_FENCED, "the thread of a pending run is gone");
     bool has_slot = id_eq(ctx.slot_run, run->row.id); /* from an attempt that was cut off */
@@ -498,11 +502,13 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     int64_t from = run->row.attempt;
     run->row.attempt = run->begun_before ? from : run_next_attempt(from);
     rc = claim_build(run, &ctx, from, &b, begin, err);
+    if (is_passing(rc)) { /* no failure of the run, also when this process lets go of it */
+        run->row.attempt = from;
+        return ERR_UNAVAILABLE;
+    }
     struct err failure = *err;
     int committed =
-        rc < 0 && worth_retrying(run, rc)
-            ? rc
-            : claim_commit(run, &b, begin, ctx.head, rc == 0 ? run->made_id : ID_NIL, err);
+        claim_commit(run, &b, begin, ctx.head, rc == 0 ? run->made_id : ID_NIL, err);
     if (committed < 0) {
         int64_t next = run->row.attempt;
         run->row.attempt = from;
@@ -549,6 +555,8 @@ void live_run_start_pending(void *arg) {
     }
     run->fiber = NULL;
     if ((rc == ERR_UNAVAILABLE || rc == ERR_CONFLICT) && !run->cancel && !run->hand_back) {
+        log_event(LOG_DEBUG, "run.claim.later", err.message, LOG_Z("code", err_name(rc)),
+                  LOG_STR("run_id", id_dashed(&run->arena, run->row.id)));
         live_run_block(run, rc == ERR_CONFLICT ? BUSY_RETRY_US : CLAIM_RETRY_US);
         slot_promote(run->slot, run->holder);
         return;

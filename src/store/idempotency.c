@@ -37,7 +37,7 @@ int idempotency_sweep(struct store *s, int64_t now_us, int64_t limit, struct are
                       int64_t *out_deleted, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_IDEMPOTENCY_SWEEP, DB_PARAMS(DB_I(now_us), DB_I(limit)), DB_EXPECT_NONE);
+    db_batch_add(&b, SQL_IDEMPOTENCY_SWEEP, DB_PARAMS(DB_I(now_us), DB_I(limit)), DB_EXPECT_COUNT);
     int rc = db_commit(s->db, &b, err);
     *out_deleted = rc == 0 ? b.ops[0].changed : 0;
     return rc;

@@ -195,7 +195,7 @@ int item_sweep(struct store *s, int64_t now_us, struct arena *a, int64_t *out_de
                struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_ITEM_SWEEP, DB_PARAMS(DB_I(now_us)), DB_EXPECT_NONE);
+    db_batch_add(&b, SQL_ITEM_SWEEP, DB_PARAMS(DB_I(now_us)), DB_EXPECT_COUNT);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0)
         *out_deleted = b.ops[0].changed;

@@ -135,7 +135,7 @@ int run_adopt(struct store *s, struct id worker, int64_t now_us, int64_t limit, 
     struct db_batch b;
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_RUN_ADOPT, DB_PARAMS(DB_UUID(worker), DB_I(now_us), DB_I(limit)),
-                 DB_EXPECT_NONE);
+                 DB_EXPECT_COUNT);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0)
         *out_count = b.ops[0].changed;
@@ -191,7 +191,7 @@ int run_ask_cancel(struct store *s, struct id run_id, enum cancel_action action,
     db_batch_add(
         &b, SQL_RUN_ASK_CANCEL,
         DB_PARAMS(DB_UUID(run_id), DB_T(cancel_action_name(action)), DB_T(reason), DB_I(now_us)),
-        DB_EXPECT_NONE);
+        DB_EXPECT_COUNT);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0)
         *out_live = b.ops[0].changed > 0;

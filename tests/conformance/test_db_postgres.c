@@ -147,6 +147,30 @@ static void lost_rows_are_told(struct fixture *f) {
     CHECK(lost > 0);
 }
 
+/* So does one whose number of changes is wanted; who does not want it hears that it went well. */
+static void lost_counts_are_told(struct fixture *f) {
+    struct err err = {0};
+    int lost = 0;
+    for (size_t at = 1; at < 120 && !f->failure[0]; at += 2) {
+        bool counted = at / 2 % 2 == 0;
+        struct db_batch b;
+        int code;
+        insert_once(f, (int)at, &b, &err, &code);
+        CHECK_CODE(code, 0);
+        proxy_set(proxy_of(f), PROXY_CUT, true, at);
+        db_batch_init(&b, &f->arena);
+        size_t op = db_batch_add(&b, SQL_WORKER_SWEEP, DB_PARAMS(DB_I(1)),
+                                 counted ? DB_EXPECT_COUNT : DB_EXPECT_NONE);
+        code = db_commit(f->db, &b, &err);
+        proxy_set(proxy_of(f), PROXY_NONE, false, 0);
+        CHECK(code == 0 || (counted && code == ERR_UNAVAILABLE && b.committed));
+        if (code == 0)
+            CHECK_INT(b.ops[op].changed, 0);
+        lost += code < 0;
+    }
+    CHECK(lost > 0);
+}
+
 /* The old connection neither ends nor goes on: it holds the writer's row until it is ended. */
 static void vanished_host_is_evicted(struct fixture *f) {
     struct err err = {0};
@@ -544,6 +568,7 @@ static void crowd_survives_a_crash_of_the_server(struct fixture *f) {
 TEST(cut_on_the_way_in, 1, 20000)
 TEST(cut_on_the_way_out, 1, 20000)
 TEST(lost_rows_are_told, 1, 20000)
+TEST(lost_counts_are_told, 1, 20000)
 TEST(vanished_host_is_evicted, 3, 20000)
 TEST(waiting_is_bounded, 2, 3000) /* longer than between two attempts to connect */
 TEST(crowd_survives_terminated_backends, 4, 20000)
@@ -559,6 +584,7 @@ int main(void) {
         cmocka_unit_test(test_cut_on_the_way_in),
         cmocka_unit_test(test_cut_on_the_way_out),
         cmocka_unit_test(test_lost_rows_are_told),
+        cmocka_unit_test(test_lost_counts_are_told),
         cmocka_unit_test(test_vanished_host_is_evicted),
         cmocka_unit_test(test_waiting_is_bounded),
         cmocka_unit_test(test_crowd_survives_terminated_backends),

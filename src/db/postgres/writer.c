@@ -137,7 +137,8 @@ static void task_committed_unseen(struct pgdb_writer *w, struct pgdb_task *t) {
             continue;
         op->rows = (struct db_rows){0};
         op->changed = op->expect.kind == DB_CHANGES || db_catalogue[op->stmt].many;
-        rows_lost |= w->driver->texts.of[op->stmt][PGDB_PLAIN].column_count > 0;
+        rows_lost |= w->driver->texts.of[op->stmt][PGDB_PLAIN].column_count > 0 ||
+                     op->expect.counted;
     }
     if (rows_lost) {
         err_set(&t->err, ERR_UNAVAILABLE,
