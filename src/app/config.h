@@ -77,7 +77,7 @@ void config_deinit(struct config *c);
  * the environment's own. */
 bool config_env(struct arena *a, str name, str *out);
 /* The environment for programs that are given the server's: without its own secrets (the keys of
- * models are the programs', too). "NAME=value", NULL at its end; the texts are the environment's. */
+ * models are theirs, too). "NAME=value", NULL at its end; the texts are the environment's. */
 char **config_env_for_others(struct arena *a);
 /* The text of --help: every option by group. */
 void config_help(struct buf *out);

@@ -290,6 +290,9 @@ void live_run_ended_add(struct live_run *run, struct db_batch *b);
 void live_run_fail(struct live_run *run, int rc, const struct err *err);
 /* False: the begin of this run never became durable, so there is nothing to go on with. */
 MAY_SUSPEND bool live_run_has_begun(struct live_run *run);
+/* Did it fail for a passing reason, and is the run still ours to go on with? */
+bool live_run_may_retry(const struct live_run *run, int rc);
+int64_t live_run_next_wait_us(int64_t wait_us); /* between tries; after 0: the first */
 int64_t live_run_recursion_limit(const struct live_run *run);
 int live_run_recursed(int64_t limit, struct err *err);
 /* The thread's row of a run's begin, as the counter of its log entries. */

@@ -87,13 +87,14 @@ static bool is_passing(int rc) {
     return rc == ERR_UNAVAILABLE || rc == ERR_IO || rc == ERR_LIMIT || rc == ERR_CANCELLED;
 }
 
-static bool worth_retrying(const struct live_run *run, int rc) {
+bool live_run_may_retry(const struct live_run *run, int rc) {
     return is_passing(rc) && rc != ERR_CANCELLED && !run->engine->draining && !run->hand_back;
 }
 
-/* The wait after this one. */
-static int64_t longer(int64_t wait_us) {
-    return wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX : wait_us * 2;
+int64_t live_run_next_wait_us(int64_t wait_us) {
+    return wait_us == 0                        ? COMMIT_RETRY_US_MIN
+           : wait_us * 2 > COMMIT_RETRY_US_MAX ? COMMIT_RETRY_US_MAX
+                                               : wait_us * 2;
 }
 
 /* A run under way waits for the database as long as it takes. */
@@ -211,7 +212,7 @@ int live_run_commit_step(struct step_commit *s) {
     struct live_run *run = f->run;
     struct engine *e = run->engine;
     struct before old = {f->step, f->checkpoint_id, f->stored_id, run->made_id, f->unsaved};
-    for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = longer(wait_us)) {
+    for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = live_run_next_wait_us(wait_us)) {
         struct err err = {0};
         struct arena own; /* of a frame beside which others go on */
         int64_t t0 = clock_mono_us();
@@ -226,7 +227,7 @@ int live_run_commit_step(struct step_commit *s) {
         }
         log_event(LOG_WARN, "run.commit.failed", err.message, LOG_Z("code", err_name(rc)),
                   LOG_STR("run_id", id_dashed(&run->arena, run->row.id)));
-        if (!worth_retrying(run, rc))
+        if (!live_run_may_retry(run, rc))
             return rc;
         f->step = old.step;
         f->checkpoint_id = old.checkpoint_id;
@@ -249,7 +250,7 @@ int live_run_commit_own(struct live_run *run, struct db_batch *b, const str *ent
                                            .at = rt_now_us(e->rt),
                                            .data = entries[i]};
     size_t own = b->count;
-    for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = longer(wait_us)) {
+    for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = live_run_next_wait_us(wait_us)) {
         struct err why = {0};
         struct hub_append append = {.thread_id = run->row.thread_id,
                                     .batch = b,
@@ -260,7 +261,7 @@ int live_run_commit_own(struct live_run *run, struct db_batch *b, const str *ent
                                     .ctx = run};
         b->count = own; /* what the log added goes again */
         int rc = hub_commit(e->hub, &append, &why);
-        if (rc == 0 || !worth_retrying(run, rc)) {
+        if (rc == 0 || !live_run_may_retry(run, rc)) {
             if (rc < 0 && err)
                 *err = why;
             return rc;
@@ -434,7 +435,7 @@ static int claim_fenced(struct live_run *run, int64_t next, struct err *err) {
         run->row.status = RUN_RUNNING; /* it has the thread: none may come before it */
         run->begun_before = true;
     }
-    return mine || (rc < 0 && worth_retrying(run, rc)) ? ERR_UNAVAILABLE : ERR_FENCED;
+    return mine || (rc < 0 && live_run_may_retry(run, rc)) ? ERR_UNAVAILABLE : ERR_FENCED;
 }
 
 /* Builds the batch of the claim and the begin. A negative result is the run's failure: the claim
@@ -518,7 +519,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
         run->new_lists = run->new_lists || committed == ERR_EXISTS;
         if (committed == ERR_CONFLICT || committed == ERR_EXISTS)
             return ERR_CONFLICT;
-        return worth_retrying(run, committed) ? ERR_UNAVAILABLE : ERR_FENCED;
+        return live_run_may_retry(run, committed) ? ERR_UNAVAILABLE : ERR_FENCED;
     }
     run->begun_before = false;
     if (rc < 0) {
@@ -532,10 +533,10 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
 
 /* It was cancelled while it was about to begin. */
 static bool end_waiting(struct live_run *run) {
-    for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = longer(wait_us)) {
+    for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = live_run_next_wait_us(wait_us)) {
         struct err err = {0};
         int rc = live_run_commit_waiting_end(run, run->cancel_action, run->cancel_reason, &err);
-        if (rc == 0 || !worth_retrying(run, rc))
+        if (rc == 0 || !live_run_may_retry(run, rc))
             return rc == 0;
         fiber_sleep_shielded_us(wait_us);
     }

@@ -203,21 +203,43 @@ static str seen_by(const struct task *t) {
     return json;
 }
 
+/* That the database is away is no failure of the graph: what it has stored meanwhile is found. */
+static int enter(struct task *t, struct frame *f, str ns, struct compiled_graph *compiled,
+                 struct err *err) {
+    for (int64_t wait_us = 0;;) {
+        struct err why = {0};
+        frame_init(f, t->run, t->frame, t->node->subgraph, ns);
+        f->compiled = compiled;
+        int rc = load_or_begin(t, f, &why);
+        if (rc == 0 || !live_run_may_retry(t->run, rc)) {
+            if (rc < 0 && err)
+                *err = why;
+            return rc;
+        }
+        wait_us = live_run_next_wait_us(wait_us);
+        rc = fiber_sleep_us(wait_us);
+        if (rc < 0)
+            return err_set(err, rc, "the run was cancelled");
+    }
+}
+
 int subgraph_run(struct task *t, struct err *err) {
     struct live_run *run = t->run;
     struct frame f;
     if (!live_run_has_begun(run))
         return err_set(err, ERR_CANCELLED, "the run has not begun");
     t->seen = seen_by(t);
-    frame_init(&f, run, t->frame, t->node->subgraph, frame_task_ns(t->frame, t->planned, t->id));
-    int rc = registry_compile(run->engine->registry, f.def, run->configurable, &f.compiled, err);
+    struct compiled_graph *compiled;
+    str ns = frame_task_ns(t->frame, t->planned, t->id);
+    int rc = registry_compile(run->engine->registry, t->node->subgraph, run->configurable,
+                              &compiled, err);
     if (rc < 0)
         return rc;
-    rc = load_or_begin(t, &f, err);
+    rc = enter(t, &f, ns, compiled, err);
     if (rc == 0)
         rc = steps(t, &f, err);
     if (rc == 0)
         rc = give_back(t, &f, err);
-    compiled_graph_unref(f.compiled);
+    compiled_graph_unref(compiled);
     return rc;
 }
