@@ -350,6 +350,8 @@ static int cancel_waiting(struct live_run *run, enum cancel_action action, str r
     if (rc < 0 && rc != ERR_FENCED && rc != ERR_NOT_FOUND) {
         if (run->slot)
             run->slot->arriving--;
+        if (run->state == LIVE_DONE) /* it was let go meanwhile */
+            return rc;
         if (delayed)
             live_run_delay(run, run->row.created_at);
         else
