@@ -53,11 +53,6 @@ SET version = version + 1, status = $3, succeeded = $4, failed = $5, cancelled =
     ended_at = CASE WHEN $3 IN @plan_final THEN $10 END
 WHERE id = $1 AND version = $2;
 
--- name: plan_touch
--- Whoever has the plan is to look at it. $1 id, $2 and $3 bounds of the owner, $4 now
-UPDATE holdfast.plans SET version = version + 1, updated_at = $4
-WHERE id = $1 AND owner >= $2 AND owner <= $3 AND status NOT IN @plan_final;
-
 -- name: plan_step_wish
 -- $1 plan, $2 position, $3 wish
 UPDATE holdfast.plan_steps SET wish = $3

@@ -96,6 +96,13 @@ static void write_step(struct json_writer *w, struct arena *a, const struct plan
     jw_i64(w, spec.retry.attempts_max);
     jw_key(w, "timeout");
     jw_double(w, (double)spec.timeout_us / 1e6);
+    if (spec.gate_count) {
+        jw_key(w, "gates");
+        jw_array(w);
+        for (size_t i = 0; i < spec.gate_count; i++)
+            jw_raw(w, spec.gates[i].text);
+        jw_array_end(w);
+    }
     jw_key(w, "idempotency_key");
     jw_str(w, s->key);
     jw_key(w, "status");
@@ -369,12 +376,24 @@ static void write_event(struct json_writer *w, struct arena *a, const struct pla
     jw_key(w, "id");
     jw_str(w, arena_printf(a, "%lld.%lld", (long long)e->seq, (long long)e->index));
     jw_key(w, "type");
-    jw_str(w, arena_printf(a, "%s." STR_FMT, e->position < 0 ? "plan" : "step",
+    bool gate = !id_is_nil(e->gate_id);
+    jw_str(w, arena_printf(a, "%s." STR_FMT, gate ? "gate" : e->position < 0 ? "plan" : "step",
                            STR_ARG(e->status)));
     write_time(w, "at", e->at);
     if (e->position >= 0) {
         jw_key(w, "position");
         jw_i64(w, e->position);
+    }
+    if (gate) {
+        jw_key(w, "gate_id");
+        api_write_id(w, e->gate_id);
+        jw_key(w, "gate");
+        jw_str(w, e->gate_name);
+        jw_key(w, "actor");
+        jw_str(w, e->actor);
+        jw_key(w, "reason");
+        jw_str(w, e->reason);
+    } else if (e->position >= 0) {
         jw_key(w, "attempt");
         jw_i64(w, e->attempt);
     }

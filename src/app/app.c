@@ -116,6 +116,7 @@ static void stop_fiber(void *arg) {
         (void)fiber_sleep_us(LAST_ANSWERS_POLL_US);
     if (app->http)
         http_server_stop_accepting(app->http);
+    plans_stop(app->plans);
     engine_drain(app->engine, app->drain_until_us);
     runners_stop(app->runners);
     delivery_stop(app->delivery, app->drain_until_us);
@@ -233,6 +234,8 @@ static int start(struct app *app, struct err *err) {
         rc = delivery_start(app->delivery, http_server_port(app->http), err);
     if (rc == 0 && app->artifacts)
         rc = artifacts_start(app->artifacts, err);
+    if (rc == 0 && app->http)
+        rc = plans_start(app->plans, err);
     return rc;
 }
 

@@ -192,5 +192,7 @@ int answers_take(struct frame *f, yyjson_val *resume, bool superseded, struct er
     if (count > 1)
         return err_set(err, ERR_INVALID, "%s", AMBIGUOUS);
     run->resume_one = resume;
+    if (count == 1)
+        run->resume_id = json_str(json_get(questions[0], "id"));
     return 0;
 }

@@ -84,6 +84,7 @@ struct live_run {
     bool exit_only;    /* of the steps only the last one is stored (durability exit) */
     yyjson_val *resume_one, *resume_map; /* answers of its command; one: until it is given */
     int taken_count;                     /* of answers that are stored as given */
+    str resume_id; /* the only question when the answer came */
     str refusal; /* JSON: the error of answers that nobody waits for; absent: they fit */
     str waiting; /* the thread's interrupts when it began */
     struct id made_id; /* the newest checkpoint that it stored, of the root */

@@ -198,6 +198,12 @@ void node_send(struct node_ctx *ctx, int node, str json);
  * the thread interrupted, and the task runs again, from its beginning, when the answer has come. */
 MUST_CHECK int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume,
                               struct err *err);
+/* For nodes that ask several things at once and keep what was answered themselves. id: 32 hex
+ * digits, of the node's own. NULL: the run brings no answer to that. One answer without an id is
+ * that to the only question that the thread asked. */
+yyjson_val *node_answer(const struct node_ctx *ctx, str id);
+/* Always ERR_INTERRUPTED, which the node returns when it has asked all. Copied. */
+MUST_CHECK int node_ask(struct node_ctx *ctx, str id, str value_json, struct err *err);
 /* Is somebody ending the run? A node that is cancelled without goes on later, maybe elsewhere. */
 bool node_run_is_cancelled(const struct node_ctx *ctx);
 /* Commits a batch of the node's own with entries for the log (JSON objects, LOG_STEPS), while the

@@ -73,6 +73,21 @@ int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume
     return err_set(err, ERR_INTERRUPTED, "%s waits for an answer", ctx->node->name);
 }
 
+yyjson_val *node_answer(const struct node_ctx *ctx, str id) {
+    const struct live_run *run = ((const struct task *)ctx->task)->run;
+    if (run->resume_map)
+        return json_get_str(run->resume_map, id);
+    return run->resume_id.p && str_eq(run->resume_id, id) ? run->resume_one : NULL;
+}
+
+int node_ask(struct node_ctx *ctx, str id, str value_json, struct err *err) {
+    struct task *t = ctx->task;
+    struct interrupt asked = {.id = arena_dup(&t->run->arena, id),
+                              .value = arena_dup(&t->run->arena, value_json)};
+    vec_push(&t->interrupts, asked);
+    return err_set(err, ERR_INTERRUPTED, "%s waits for an answer", ctx->node->name);
+}
+
 bool node_run_is_cancelled(const struct node_ctx *ctx) {
     const struct live_run *run = ((const struct task *)ctx->task)->run;
     return run->cancel && !run->hand_back;

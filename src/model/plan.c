@@ -2,7 +2,7 @@
 /* plan.c - parses and checks plans, whole, before anything of them is stored.
  *
  * {"goal", "steps": [{"name", "tool", "inputs", "tools_allowed", "env_allowed", "secrets_scope",
- * "depends_on", "timeout", "retry", "priority"}], "project_id", "metadata", "concurrency"}
+ * "depends_on", "timeout", "retry", "priority", "gates"}], "project_id", "metadata", "concurrency"}
  *
  * depends_on holds names or positions; a name that several steps have stands for all of them.
  * Plans of older clients name them as inputs._dependsOn. The number of steps is looked at before
@@ -31,7 +31,7 @@ struct parse {
     plan_tool_fn tool_check;
     yyjson_val **values;
     struct map names; /* name → struct named */
-    size_t depend_total;
+    size_t depend_total, gate_total;
 };
 /* Steps of one name: position + 1, and the next one's. */
 struct named {
@@ -111,6 +111,21 @@ static void check_tool(struct parse *p, struct body *b, const struct plan_step *
         body_fault(b, "tool", "is not among tools_allowed");
 }
 
+static void read_gates(struct parse *p, struct body *b, struct plan_step *s) {
+    struct gate *gates;
+    struct err err = {0};
+    size_t count;
+    if (!yyjson_is_obj(b->root))
+        return;
+    if (gates_read(p->a, body_get(b, "gates"), &gates, &count, &err) < 0) {
+        body_fault(b, "gates", "%s", err.message);
+        return;
+    }
+    s->gates = gates;
+    s->gate_count = count;
+    p->gate_total += count;
+}
+
 static void read_step(struct parse *p, yyjson_val *v, struct plan_step *s) {
     struct body b;
     struct err err = {0};
@@ -133,6 +148,7 @@ static void read_step(struct parse *p, yyjson_val *v, struct plan_step *s) {
     s->priority = (int)body_int(&b, "priority",
                                 (struct body_range){-PLAN_PRIORITY_MAX, PLAN_PRIORITY_MAX, 0});
     read_retry(&b, &s->retry);
+    read_gates(p, &b, s);
     check_tool(p, &b, s);
     if (body_done(&b, &err) < 0)
         fault(p, s, &err);
@@ -318,6 +334,9 @@ static int read_steps(struct parse *p, yyjson_val *steps, struct err *err) {
         read_step(p, v, &p->plan->steps[i]);
         add_name(p, next, (uint32_t)i);
     }
+    if (p->gate_total > PLAN_GATES_MAX)
+        return err_set(err, ERR_TOO_LARGE, "gates: there are %zu; at most %d are taken",
+                       p->gate_total, PLAN_GATES_MAX);
     for (i = 0; i < n; i++) {
         int rc = read_depends(p, i, next, err);
         if (rc < 0)
@@ -372,6 +391,13 @@ str plan_step_spec(struct arena *a, const struct plan_step *s) {
             jw_i64(&w, s->depends[i]);
         jw_array_end(&w);
     }
+    if (s->gate_count) {
+        jw_key(&w, "gates");
+        jw_array(&w);
+        for (size_t i = 0; i < s->gate_count; i++)
+            jw_raw(&w, s->gates[i].text);
+        jw_array_end(&w);
+    }
     if (s->policy.len > 2) {
         jw_key(&w, "policy");
         jw_raw(&w, s->policy);
@@ -416,10 +442,19 @@ static int read_kept_retry(yyjson_val *v, struct plan_retry *out) {
     return 0;
 }
 
+static int read_kept_gates(struct arena *a, yyjson_val *v, struct plan_step *out) {
+    struct gate *gates;
+    int rc = gates_read(a, v, &gates, &out->gate_count, NULL);
+    out->gates = rc < 0 ? NULL : gates;
+    return rc;
+}
+
 int plan_step_spec_read(struct arena *a, str spec, size_t step_count, struct plan_step *out,
                         struct err *err) {
     out->depends = NULL;
     out->depend_count = 0;
+    out->gates = NULL;
+    out->gate_count = 0;
     out->policy = STR("{}");
     out->priority = 0;
     out->timeout_us = TIMEOUT_DEFAULT_US;
@@ -446,6 +481,8 @@ int plan_step_spec_read(struct arena *a, str spec, size_t step_count, struct pla
         out->timeout_us = yyjson_get_sint(timeout);
     if (policy)
         out->policy = json_text(a, policy);
+    if (read_kept_gates(a, json_get(v, "gates"), out) < 0)
+        return err_set(err, ERR_CORRUPT, "the gates of a step cannot be read");
     if (read_kept_retry(json_get(v, "retry"), &out->retry) < 0)
         return err_set(err, ERR_CORRUPT, "the retries of a step cannot be read");
     return 0;

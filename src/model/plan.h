@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "model/gate.h"
 #include "model/state.h"
 
 #define PLAN_STEPS_MAX       10000
@@ -20,6 +21,7 @@
 #define PLAN_ATTEMPTS_MAX    100
 #define PLAN_PRIORITY_MAX    1000
 #define PLAN_CONCURRENCY_MAX 1000
+#define PLAN_GATES_MAX       1000 /* of all steps together */
 
 /* Which tools there are. NULL: the tool can be used; else what is to be said about it. */
 typedef const char *(*plan_tool_fn)(str tool);
@@ -40,6 +42,8 @@ struct plan_step {
     int64_t timeout_us; /* of an attempt */
     struct plan_retry retry;
     int priority; /* higher first */
+    const struct gate *gates; /* it begins when all are passed or waived */
+    size_t gate_count;
     str fault;    /* why it cannot run; absent: it can */
 };
 

@@ -202,6 +202,8 @@ static int look(struct coordinator *c, struct err *err) {
         if (wishes[i].position >= 0 && (size_t)wishes[i].position < c->count &&
             str_eq(wishes[i].wish, STR("cancel")))
             cancel_step(c, (uint32_t)wishes[i].position);
+    if (rc == 0) /* behind the version: what comes later is seen by the next batch */
+        rc = coordinator_gates_look(c, err);
     arena_deinit(&a);
     c->look_due_us = rt_mono_us(c->plans->rt) + c->plans->o.look_us;
     return rc;
@@ -217,6 +219,8 @@ static bool all_final(const struct coordinator *c) {
 }
 
 static enum run_state present(const struct coordinator *c) {
+    if (c->block)
+        return RUN_STATE_BLOCKED;
     if (!all_final(c))
         return c->stop && node_run_is_cancelled(c->ctx) ? RUN_STATE_CANCELLED : RUN_STATE_RUNNING;
     if (c->stop && node_run_is_cancelled(c->ctx))
@@ -245,6 +249,7 @@ struct flush {
     struct step_event *events;
     size_t event_count;
     struct plan_step_change *changes;
+    struct gate_flush gates;
     enum run_state status;
     str error;
     size_t final[RUN_STATE_COUNT];
@@ -275,6 +280,7 @@ static void take(struct coordinator *c, struct flush *f) {
                                                   .error = arena_dup(a, s->error)};
     }
     c->dirty.count = c->events.count = 0;
+    coordinator_gates_take(c, a, &f->gates);
     if (f->status == RUN_STATE_FAILED)
         f->error = first_error(c, a);
 }
@@ -283,6 +289,8 @@ static int commit(struct coordinator *c, struct flush *f, struct err *err) {
     struct db_batch b;
     str *entries;
     struct plan_news news = {.version = c->row.version + 1,
+                             .gates = f->gates.events,
+                             .gate_count = f->gates.count,
                              .began = c->row.status == RUN_STATE_QUEUED,
                              .error = f->error};
     if (f->status != c->row.status && f->status != RUN_STATE_RUNNING)
@@ -300,6 +308,7 @@ static int commit(struct coordinator *c, struct flush *f, struct err *err) {
                                  .steps = f->changes,
                                  .step_count = f->taken_count};
     plan_change_add(&b, &change, now_us(c));
+    coordinator_gates_add(c, &b, &f->gates, now_us(c));
     size_t count = plan_entries_write(&f->a, &news, f->events, f->event_count, &entries);
     int rc = FAILPOINT("plans.flush.before_commit");
     if (rc < 0)
@@ -377,11 +386,31 @@ static int64_t next_due(const struct coordinator *c, bool spawned) {
     const struct step_heap_item *first = step_heap_first(&c->later);
     if (first)
         due = first->rank;
+    first = step_heap_first(&c->expiring);
+    int64_t expires = first ? rt_mono_us(c->plans->rt) + first->rank - now_us(c) : due;
+    if (expires < due)
+        due = expires;
     if (c->plans->o.look_us && c->look_due_us < due)
         due = c->look_due_us;
     if (!spawned && rt_mono_us(c->plans->rt) + SPAWN_RETRY_US < due)
         due = rt_mono_us(c->plans->rt) + SPAWN_RETRY_US;
     return due;
+}
+
+static bool gate_is_due(const struct coordinator *c) {
+    const struct step_heap_item *first = step_heap_first(&c->expiring);
+    return first && first->rank <= now_us(c);
+}
+
+/* Nobody works for the plan while it waits for people: its run ends, asking, once that is stored.
+ * Who decided something before that was stored makes the batch fail, and is seen. */
+static int flush_blocked(struct coordinator *c, struct err *err) {
+    c->block = true;
+    int rc = flush(c, err);
+    c->block = false;
+    if (rc == 0 && (c->dirty.count || !coordinator_waits_for_gates(c)))
+        c->told = false; /* it goes on after all */
+    return rc;
 }
 
 static int coordinate(struct coordinator *c, struct err *err) {
@@ -398,6 +427,13 @@ static int coordinate(struct coordinator *c, struct err *err) {
             return 0;
         else if (looks)
             rc = look(c, err);
+        else if (!c->answered)
+            rc = coordinator_gates_answer(c, err);
+        else if (gate_is_due(c))
+            rc = coordinator_gates_expire(c, err);
+        else if (coordinator_waits_for_gates(c))
+            rc = c->row.status == RUN_STATE_BLOCKED ? coordinator_gates_ask(c, err)
+                                                    : flush_blocked(c, err);
         else
             rc = fiber_event_wait(&c->wake, next_due(c, spawned));
         if (rc < 0 && rc != ERR_TIMEOUT)

@@ -2,7 +2,8 @@
 /* events.c - what of a plan stands in its thread's log, in entries of kind LOG_STEPS.
  *
  *   {"v": version, "began": true, "status": of the plan, "created": steps, "faults": of them,
- *    "error": text, "e": [[position, status, attempt, time in us, error], …]}
+ *    "error": text, "e": [[position, status, attempt, time in us, error], …],
+ *    "g": [[gate's id, position, number, status, time in us, name, actor, reason], …]}
  *
  * One entry carries up to EVENTS_PER_ENTRY changes of steps, so that a wave of a thousand steps is
  * some sixteen rows. A plan that has begun since the last entry says so, whatever it is now.
@@ -36,12 +37,57 @@ static void write_event(struct json_writer *w, const struct step_event *e) {
     jw_array_end(w);
 }
 
+static void write_gate(struct json_writer *w, struct arena *a, const struct gate_event *e) {
+    jw_array(w);
+    jw_str(w, id_hex(a, e->id));
+    jw_i64(w, e->position);
+    jw_i64(w, e->number);
+    jw_str(w, e->status);
+    jw_i64(w, e->at);
+    jw_str(w, e->name);
+    jw_str(w, e->actor);
+    jw_str(w, e->reason);
+    jw_array_end(w);
+}
+
+static void write_gates(struct json_writer *w, struct arena *a, const struct gate_event *gates,
+                        size_t count) {
+    jw_key(w, "g");
+    jw_array(w);
+    for (size_t i = 0; i < count; i++)
+        write_gate(w, a, &gates[i]);
+    jw_array_end(w);
+}
+
+str plan_gate_entry(struct arena *a, const struct gate_event *e) {
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    write_gates(&w, a, e, 1);
+    jw_object_end(&w);
+    str text = arena_dup(a, buf_view(&b));
+    buf_deinit(&b);
+    return text;
+}
+
+struct gate_event gate_event_of(const struct gate *g, const struct gate_row *row, int64_t at) {
+    return (struct gate_event){.id = row->id,
+                               .position = row->position,
+                               .number = row->number,
+                               .status = gate_status_name(row->status),
+                               .at = at,
+                               .name = g->name,
+                               .actor = row->actor,
+                               .reason = row->reason};
+}
+
 size_t plan_entries_write(struct arena *a, const struct plan_news *news,
                           const struct step_event *events, size_t count, str **out) {
     const enum run_state *status = news->status;
     size_t entries = (count + EVENTS_PER_ENTRY - 1) / EVENTS_PER_ENTRY;
     if (entries == 0)
-        entries = status || news->began ? 1 : 0;
+        entries = status || news->began || news->gate_count ? 1 : 0;
     str *list = ARENA_ARRAY(a, str, entries + 1);
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
@@ -59,6 +105,8 @@ size_t plan_entries_write(struct arena *a, const struct plan_news *news,
         for (size_t k = 0; k < EVENTS_PER_ENTRY && at < count; k++)
             write_event(&w, &events[at++]);
         jw_array_end(&w);
+        if (last && news->gate_count)
+            write_gates(&w, a, news->gates, news->gate_count);
         jw_object_end(&w);
         list[i] = arena_dup(a, buf_view(&b));
     }
@@ -84,6 +132,20 @@ static bool read_event(const struct plan_event_row *row, size_t index, yyjson_va
     return out->status.p != NULL;
 }
 
+static bool read_gate(const struct plan_event_row *row, size_t index, yyjson_val *v,
+                      struct plan_event *out) {
+    *out = (struct plan_event){.seq = row->seq,
+                               .index = (int64_t)index,
+                               .position = yyjson_get_sint(yyjson_arr_get(v, 1)),
+                               .gate = yyjson_get_sint(yyjson_arr_get(v, 2)),
+                               .status = json_str(yyjson_arr_get(v, 3)),
+                               .at = yyjson_get_sint(yyjson_arr_get(v, 4)),
+                               .gate_name = json_str(yyjson_arr_get(v, 5)),
+                               .actor = json_str(yyjson_arr_get(v, 6)),
+                               .reason = json_str(yyjson_arr_get(v, 7))};
+    return out->status.p != NULL && id_parse(json_str(yyjson_arr_get_first(v)), &out->gate_id);
+}
+
 static void about_plan(const struct plan_event_row *row, struct plan_event *out, size_t index,
                        str status, str error) {
     *out = (struct plan_event){.seq = row->seq,
@@ -101,11 +163,18 @@ int plan_events_read(struct arena *a, const struct plan_event_row *row, struct p
     if (json_parse(a, row->data, &v, NULL) < 0)
         return err_set(err, ERR_CORRUPT, "an event of a plan cannot be read");
     yyjson_val *events = json_get(v, "e"), *status = json_get(v, "status");
-    struct plan_event *list = ARENA_ARRAY(a, struct plan_event, yyjson_arr_size(events) + 2);
+    yyjson_val *gates = json_get(v, "g");
+    struct plan_event *list = ARENA_ARRAY(a, struct plan_event,
+                                          yyjson_arr_size(events) + yyjson_arr_size(gates) + 2);
     if (yyjson_get_bool(json_get(v, "began")))
         about_plan(row, &list[count++], 0, run_state_name(RUN_STATE_RUNNING), STR_NULL);
     yyjson_arr_foreach(events, i, n, item) {
         if (!read_event(row, count, item, &list[count]))
+            return err_set(err, ERR_CORRUPT, "an event of a plan cannot be read");
+        count++;
+    }
+    yyjson_arr_foreach(gates, i, n, item) {
+        if (!read_gate(row, count, item, &list[count]))
             return err_set(err, ERR_CORRUPT, "an event of a plan cannot be read");
         count++;
     }

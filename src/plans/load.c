@@ -21,6 +21,20 @@ void step_set_error(struct step *s, str error) {
 }
 
 void coordinator_ready(struct coordinator *c, uint32_t position) {
+    struct step *s = &c->steps[position];
+    enum gates_state gates = coordinator_gates_of(c, position);
+    if (gates == GATES_FAILED) {
+        coordinator_mark(c, position, RUN_STATE_FAILED, rt_now_us(c->plans->rt));
+        coordinator_give_up(c, position);
+        return;
+    }
+    if (gates == GATES_WAIT) {
+        if (s->state != RUN_STATE_BLOCKED)
+            coordinator_mark(c, position, RUN_STATE_BLOCKED, rt_now_us(c->plans->rt));
+        return;
+    }
+    if (s->state == RUN_STATE_BLOCKED)
+        coordinator_mark(c, position, RUN_STATE_QUEUED, rt_now_us(c->plans->rt));
     int64_t rank = -(int64_t)c->specs[position].priority * (INT64_C(1) << 32) + position;
     step_heap_push(&c->ready, rank, position);
 }
@@ -38,6 +52,7 @@ void coordinator_mark(struct coordinator *c, uint32_t position, enum run_state s
         s->ended_at = at;
         c->final[state]++;
         metric_add(c->plans->metrics.steps[state], 1);
+        coordinator_gates_over(c, position);
     }
 }
 
@@ -116,7 +131,7 @@ static void begin_state(struct coordinator *c) {
             coordinator_give_up(c, i);
     }
     for (uint32_t i = 0; i < c->count; i++)
-        if (c->steps[i].state == RUN_STATE_QUEUED && c->steps[i].waits == 0)
+        if (!run_state_final(c->steps[i].state) && c->steps[i].waits == 0)
             coordinator_ready(c, i);
 }
 
@@ -145,6 +160,8 @@ int coordinator_load(struct coordinator *c, struct err *err) {
         rc = rows[i].position == (int64_t)i
                  ? take_step(c, &rows[i], err)
                  : err_set(err, ERR_CORRUPT, "the steps of a plan are not in order");
+    if (rc == 0)
+        rc = coordinator_gates_load(c, err);
     if (rc < 0)
         return rc;
     link_children(c);
@@ -159,6 +176,7 @@ void coordinator_deinit(struct coordinator *c) {
     }
     step_heap_deinit(&c->ready);
     step_heap_deinit(&c->later);
+    coordinator_gates_deinit(c);
     vec_deinit(&c->dirty);
     vec_deinit(&c->events);
 }

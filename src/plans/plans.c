@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define TRIES_MAX 16
+
 /* --- the graph --- */
 
 static const struct channel_def CHANNELS[] = {
@@ -87,6 +89,15 @@ static void metrics_init(struct plans_metrics *m) {
                                "Steps that cannot run as they were given.", NULL);
     m->retries = metric_counter("holdfast_plan_step_retries_total",
                                 "Attempts of steps after a failed one.", NULL);
+    static const char *const gates[] = {
+        [GATE_PENDING] = "status=\"pending\"",
+        [GATE_PASSED] = "status=\"passed\"",
+        [GATE_FAILED] = "status=\"failed\"",
+        [GATE_WAIVED] = "status=\"waived\"",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(gates); i++)
+        m->gates[i] = metric_counter("holdfast_plan_gates_total",
+                                     "Gates that opened (pending), or were decided.", gates[i]);
     for (size_t i = 0; i < RUN_STATE_COUNT; i++)
         if (labels[i])
             m->steps[i] = metric_counter("holdfast_plan_steps_total",
@@ -253,9 +264,36 @@ int plans_cancel(struct plans *p, const struct principal *who, struct id id, boo
     return rc;
 }
 
-int plans_cancel_step(struct plans *p, const struct principal *who, struct id id,
-                      int64_t position, struct arena *a, struct err *err) {
+struct wishing {
+    struct id id;
+    int64_t position;
+};
+
+static void join_wish(void *ctx, struct db_batch *b) {
+    const struct wishing *x = ctx;
+    plan_step_wish_add(b, x->id, x->position, STR("cancel"));
+    b->ops[b->count - 1].expect = DB_EXPECT_CHANGE(ERR_FENCED);
+}
+
+/* ERR_FENCED: the plan is not as it was read. */
+static int wish_once(struct plans *p, const struct plan_row *row, int64_t position,
+                     struct arena *a, struct err *err) {
     struct db_batch b;
+    struct wishing x = {row->id, position};
+    if (row->status == RUN_STATE_BLOCKED) /* nobody would see it */
+        return plan_go_on(p, &(struct plan_go_on){.row = row, .join = join_wish, .ctx = &x}, a,
+                          err);
+    db_batch_init(&b, a);
+    plan_touch_live_add(&b, row->id, ERR_FENCED, rt_now_us(p->rt));
+    plan_step_wish_add(&b, row->id, position, STR("cancel"));
+    int rc = db_commit(p->store->db, &b, err);
+    if (rc == 0)
+        coordinator_poke(p, row->id);
+    return rc;
+}
+
+static int cancel_step_once(struct plans *p, const struct principal *who, struct id id,
+                            int64_t position, struct arena *a, struct err *err) {
     struct plan_row row;
     struct plan_step_row *steps;
     size_t count;
@@ -264,19 +302,21 @@ int plans_cancel_step(struct plans *p, const struct principal *who, struct id id
         rc = err_set(err, ERR_NOT_FOUND, "Step not found");
     if (rc == 0 && run_state_final(row.status))
         rc = over(err);
-    if (rc < 0)
-        return rc;
-    db_batch_init(&b, a);
-    plan_touch_add(&b, who, id, rt_now_us(p->rt));
-    plan_step_wish_add(&b, id, position, STR("cancel"));
-    rc = db_commit(p->store->db, &b, err);
-    if (rc == ERR_CONFLICT)
-        return err_set(err, ERR_CONFLICT, "The step is over");
-    if (rc == ERR_NOT_FOUND)
-        return over(err);
     if (rc == 0)
-        coordinator_poke(p, id);
-    return rc;
+        rc = plan_steps(p->store, id, position - 1, NULL, 1, a, &steps, &count, err);
+    if (rc == 0 && (count == 0 || run_state_final(steps[0].status)))
+        rc = err_set(err, ERR_CONFLICT, "The step is over");
+    return rc < 0 ? rc : wish_once(p, &row, position, a, err);
+}
+
+int plans_cancel_step(struct plans *p, const struct principal *who, struct id id,
+                      int64_t position, struct arena *a, struct err *err) {
+    int rc = ERR_FENCED;
+    for (int i = 0; i < TRIES_MAX && rc == ERR_FENCED; i++) {
+        err_reset(err);
+        rc = cancel_step_once(p, who, id, position, a, err);
+    }
+    return rc == ERR_FENCED ? err_set(err, ERR_CONFLICT, "The step is over") : rc;
 }
 
 /* --- once more --- */
@@ -284,6 +324,7 @@ int plans_cancel_step(struct plans *p, const struct principal *who, struct id id
 struct again {
     struct plans *plans;
     struct plan_change change;
+    str gates; /* JSON list: steps whose gates open anew when they failed; absent: none has any */
     struct step_event *events;
 };
 
@@ -291,6 +332,8 @@ static void join_again(void *ctx, const struct live_run *run, struct db_batch *b
     struct again *x = ctx;
     x->change.run_id = live_run_row(run)->id;
     plan_change_add(b, &x->change, rt_now_us(x->plans->rt));
+    if (x->gates.p)
+        gates_forget_add(b, x->change.plan_id, x->gates);
 }
 
 static bool given_up(const struct plan_step_row *s) {
@@ -346,6 +389,24 @@ static void again_fill(struct again *x, struct arena *a, const struct plan_row *
     }
 }
 
+static str gated_steps(struct arena *a, const struct plan_step_row *steps, size_t count,
+                       const bool *marked) {
+    struct buf b;
+    size_t found = 0;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_array(&w);
+    for (size_t i = 0; i < count; i++)
+        if (marked[i] && str_find(steps[i].spec, STR("\"gates\":")) >= 0) {
+            jw_i64(&w, (int64_t)i);
+            found++;
+        }
+    jw_array_end(&w);
+    str text = found ? arena_dup(a, buf_view(&b)) : STR_NULL;
+    buf_deinit(&b);
+    return text;
+}
+
 int plans_retry_step(struct plans *p, const struct principal *who, struct id id, int64_t position,
                      struct arena *a, struct id *out_run, struct err *err) {
     struct plan_row row;
@@ -367,6 +428,7 @@ int plans_retry_step(struct plans *p, const struct principal *who, struct id id,
     if (rc < 0)
         return rc;
     again_fill(&x, a, &row, steps, count, marked);
+    x.gates = gated_steps(a, steps, count, marked);
     str *entries;
     enum run_state queued = RUN_STATE_QUEUED;
     size_t shown = x.change.step_count < EVENTS_PER_ENTRY ? x.change.step_count : EVENTS_PER_ENTRY;

@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "engine/graph.h"
+#include "store/gates.h"
 #include "store/plans.h"
 
 #define PLAN_GRAPH "plan"
@@ -64,6 +65,24 @@ MUST_CHECK MAY_SUSPEND int plans_retry_step(struct plans *p, const struct princi
                                             struct id id, int64_t position, struct arena *a,
                                             struct id *out_run, struct err *err);
 
+/* --- decide.c, expiry.c: gates of steps --- */
+struct plans_gate_word {
+    struct gate_answer answer;
+    str actor; /* who says it; absent: nobody in particular */
+    /* Adds to the batch that writes; row: as it is to be. May be NULL. */
+    void (*join_batch)(void *ctx, const struct gate_row *row, struct db_batch *b);
+    void *ctx;
+};
+/* Decides a gate, or brings evidence. A plan that no run has goes on in another run of its thread.
+ * ERR_CONFLICT: the gate is decided, the plan over, or it is no decision for this gate. */
+MUST_CHECK MAY_SUSPEND int plans_gate_say(struct plans *p, const struct principal *who,
+                                          struct id gate_id, const struct plans_gate_word *word,
+                                          struct arena *a, struct gate_row *out, struct err *err);
+/* Looks after gates that expire while no run has their plan. After the engine has started; before
+ * it is drained. */
+MUST_CHECK int plans_start(struct plans *p, struct err *err);
+MAY_SUSPEND void plans_stop(struct plans *p);
+
 /* --- events.c: the log of a plan --- */
 struct plan_event {
     int64_t seq, index; /* of the entry, and in it */
@@ -72,6 +91,9 @@ struct plan_event {
     int64_t position; /* of the step; -1: it is about the plan */
     int64_t attempt;
     str error; /* absent: none */
+    struct id gate_id; /* nil: it is not about a gate */
+    int64_t gate;      /* its number among those of the step */
+    str gate_name, actor, reason; /* absent: none */
 };
 /* The events of one entry. ERR_CORRUPT. */
 MUST_CHECK int plan_events_read(struct arena *a, const struct plan_event_row *row,

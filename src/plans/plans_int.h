@@ -8,12 +8,14 @@
 #include "plans/heap.h"
 #include "plans/plans.h"
 #include "plans/tools.h"
+#include "store/gates.h"
 
 #define EVENTS_PER_ENTRY 64
 
 struct plans_metrics {
     struct metric *created, *steps_created, *faults, *retries, *ready, *executing, *step_seconds;
     struct metric *steps[RUN_STATE_COUNT]; /* that ended so */
+    struct metric *gates[4];               /* that opened, or were decided so */
 };
 struct plans {
     struct rt *rt;
@@ -25,6 +27,10 @@ struct plans {
     struct graph_def graph;
     struct node_def node;
     struct plans_metrics metrics;
+    /* expiry.c */
+    struct fiber_event expiry_wake;
+    int64_t expiry_at; /* wall: when it looks again */
+    bool expiry_runs, stopping;
 };
 
 struct exec;
@@ -49,6 +55,17 @@ struct step_event {
     str error; /* of the step */
 };
 
+/* A gate of a step, as far as it has come. */
+struct gate_state {
+    struct id id; /* nil: it has not opened */
+    uint32_t position;
+    int number;
+    const struct gate *spec;
+    enum gate_status status;
+    int64_t version, expires_at; /* expires_at: wall; 0: never */
+    str evidence, reason;        /* in the coordinator's arena; absent: none */
+};
+
 struct coordinator {
     struct plans *plans;
     struct node_ctx *ctx;
@@ -61,6 +78,14 @@ struct coordinator {
     struct step *steps;
     uint32_t *child_at, *children; /* child_at[i] … child_at[i + 1]: who waits for i */
     struct step_heap ready, later;
+    struct gate_state *gates; /* of step i: from gate_at[i] to gate_at[i + 1] */
+    uint32_t *gate_at;        /* NULL: no step has any */
+    size_t gate_count, gates_pending; /* open ones */
+    VEC(uint32_t) opens;              /* gates whose rows are to be written */
+    struct step_heap expiring;        /* gates by the wall clock */
+    bool gates_close; /* a step is over whose gates are open */
+    bool answered;    /* what the run was resumed with has been looked at */
+    bool block;       /* all that is left waits for gates: the plan is to say so */
     VEC(uint32_t) dirty;
     VEC(struct step_event) events;
     size_t final[RUN_STATE_COUNT]; /* steps in a final state, by it */
@@ -82,7 +107,58 @@ void coordinator_give_up(struct coordinator *c, uint32_t position);
 /* Writes down a move, for the next batch. error: kept if it is the step's own. */
 void coordinator_mark(struct coordinator *c, uint32_t position, enum run_state state, int64_t at);
 void step_set_error(struct step *s, str error);
+/* It waits for no step any more: it can begin, or waits for its gates. */
 void coordinator_ready(struct coordinator *c, uint32_t position);
+
+/* gates.c: the gates of the steps of a plan whose run is under way. */
+MUST_CHECK MAY_SUSPEND int coordinator_gates_load(struct coordinator *c, struct err *err);
+void coordinator_gates_deinit(struct coordinator *c);
+enum gates_state { GATES_CLEAR, GATES_WAIT, GATES_FAILED };
+/* Opens those that have not. GATES_FAILED: the step's error says why. */
+enum gates_state coordinator_gates_of(struct coordinator *c, uint32_t position);
+void coordinator_gates_over(struct coordinator *c, uint32_t position); /* its step is */
+/* What was decided since. */
+MUST_CHECK MAY_SUSPEND int coordinator_gates_look(struct coordinator *c, struct err *err);
+/* Decides by what the run was resumed with; those whose time is over. */
+MUST_CHECK MAY_SUSPEND int coordinator_gates_answer(struct coordinator *c, struct err *err);
+MUST_CHECK MAY_SUSPEND int coordinator_gates_expire(struct coordinator *c, struct err *err);
+bool coordinator_waits_for_gates(const struct coordinator *c);
+/* Asks for all that are open: ERR_INTERRUPTED. */
+MUST_CHECK int coordinator_gates_ask(struct coordinator *c, struct err *err);
+/* Of a batch: the rows of those that open, then the events; taken from the coordinator. */
+struct gate_flush {
+    struct gate_open *opens;
+    struct gate_event *events;
+    size_t count;
+    bool close;
+};
+void coordinator_gates_take(struct coordinator *c, struct arena *a, struct gate_flush *out);
+void coordinator_gates_add(const struct coordinator *c, struct db_batch *b,
+                           const struct gate_flush *f, int64_t now_us);
+
+/* decide.c */
+/* The row as somebody's word makes it; it may stay pending (evidence). ERR_CONFLICT,
+ * ERR_INVALID. */
+MUST_CHECK int gate_row_answer(struct arena *a, const struct gate *g, struct gate_row *row,
+                               const struct gate_answer *answer, str actor, int64_t now_us,
+                               struct err *err);
+void gate_row_expire(const struct gate *g, struct gate_row *row, int64_t now_us);
+MUST_CHECK MAY_SUSPEND int gate_expire(struct plans *p, const struct gate_row *row,
+                                       struct arena *a, struct err *err);
+void gate_count(struct plans *p, enum gate_status status);
+/* Another run of the thread goes on with a plan that none has. join: adds to its batch, whose
+ * expectations name ERR_FENCED; that of the plan's version is in it. */
+struct plan_go_on {
+    const struct plan_row *row;
+    str resume; /* JSON; absent: nothing is answered */
+    str entry;  /* of the log; absent: none */
+    void (*join)(void *ctx, struct db_batch *b);
+    void *ctx;
+};
+MUST_CHECK MAY_SUSPEND int plan_go_on(struct plans *p, const struct plan_go_on *g,
+                                      struct arena *a, struct err *err);
+/* expiry.c: a gate of this process expires then. */
+void expiry_note(struct plans *p, int64_t at);
 
 /* coordinator.c: the node of the graph. */
 int plan_node(struct node_ctx *ctx, struct err *err);
@@ -90,8 +166,17 @@ int plan_node(struct node_ctx *ctx, struct err *err);
 void coordinator_poke(struct plans *p, struct id plan_id);
 
 /* events.c */
+struct gate_event {
+    struct id id;
+    int64_t position, number;
+    str status; /* pending, passed, failed, waived, evidence, refused */
+    int64_t at;
+    str name, actor, reason; /* absent: none */
+};
 struct plan_news {
     int64_t version;
+    const struct gate_event *gates;
+    size_t gate_count;
     bool began;                   /* it has begun since the last entry */
     const enum run_state *status; /* NULL: as it was, or only begun */
     str error;                    /* of the plan */
@@ -99,6 +184,8 @@ struct plan_news {
 /* Entries for the log; their number. */
 size_t plan_entries_write(struct arena *a, const struct plan_news *news,
                           const struct step_event *events, size_t count, str **out);
+str plan_gate_entry(struct arena *a, const struct gate_event *e);
+struct gate_event gate_event_of(const struct gate *g, const struct gate_row *row, int64_t at);
 str plan_created_entry(struct arena *a, const struct plan_spec *plan);
 
 #endif

@@ -6,6 +6,8 @@
  * ordered by time, so a page begins before the last id of the one before. */
 #include "store/plans.h"
 
+#include "store/gates.h"
+
 #define PLAN_COLUMNS 22
 #define WORD_HIGH    STR("\xf4\x8f\xbf\xbf")
 
@@ -171,14 +173,6 @@ void plan_change_add(struct db_batch *b, const struct plan_change *c, int64_t no
                  DB_PARAMS(DB_UUID(c->plan_id), DB_I(now_us), DB_T(rows)), DB_EXPECT_NONE);
 }
 
-void plan_touch_add(struct db_batch *b, const struct principal *who, struct id plan_id,
-                    int64_t now_us) {
-    db_batch_add(b, SQL_PLAN_TOUCH,
-                 DB_PARAMS(DB_UUID(plan_id), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who)), DB_I(now_us)),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
-}
-
 void plan_step_wish_add(struct db_batch *b, struct id plan_id, int64_t position, str wish) {
     db_batch_add(b, SQL_PLAN_STEP_WISH, DB_PARAMS(DB_UUID(plan_id), DB_I(position), DB_T(wish)),
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
@@ -193,6 +187,7 @@ void plan_end_add(struct db_batch *b, struct id thread_id, bool blocked, enum ru
                  DB_EXPECT_NONE);
     db_batch_add(b, SQL_PLAN_END_STEPS, DB_PARAMS(DB_UUID(thread_id), DB_I(now_us)),
                  DB_EXPECT_NONE);
+    gates_end_add(b, thread_id, now_us);
 }
 
 /* --- reading --- */

@@ -61,10 +61,8 @@ struct plan_change {
 };
 void plan_change_add(struct db_batch *b, const struct plan_change *c, int64_t now_us);
 
-/* Asks whoever has the plan. ERR_NOT_FOUND: it is not there, or over. */
-void plan_touch_add(struct db_batch *b, const struct principal *who, struct id plan_id,
-                    int64_t now_us);
-/* The same about a step, in a batch with plan_touch_add. ERR_CONFLICT: the step is over. */
+/* Asks whoever has the plan for something about a step, in a batch that moves the plan's version on
+ * (plan_touch_live_add). ERR_CONFLICT: the step is over. */
 void plan_step_wish_add(struct db_batch *b, struct id plan_id, int64_t position, str wish);
 /* The thread's plan ends, with what is left of its steps, because its run has, or never will.
  * blocked: also when it waits for decisions. Does nothing when it is over. */

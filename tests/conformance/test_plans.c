@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "store/gates.h"
 #include "store/plans.h"
 #include "store/threads.h"
 
@@ -145,16 +146,16 @@ static void wishes(struct fixture *f, struct store *s) {
     int64_t version;
     size_t count, unused;
     db_batch_init(&b, a);
-    plan_touch_add(&b, &BERT, id_at(1), NOW);
-    CHECK_CODE(db_commit(s->db, &b, &err), ERR_NOT_FOUND);
+    plan_touch_live_add(&b, id_at(9), ERR_FENCED, NOW); /* nobody has it */
+    CHECK_CODE(db_commit(s->db, &b, &err), ERR_FENCED);
     db_batch_init(&b, a);
-    plan_touch_add(&b, &ANNA, id_at(1), NOW);
+    plan_touch_live_add(&b, id_at(1), ERR_FENCED, NOW);
     plan_step_wish_add(&b, id_at(1), 0, STR("cancel")); /* that one is over */
     CHECK_CODE(db_commit(s->db, &b, &err), ERR_CONFLICT);
     CHECK_CODE(plan_wishes(s, id_at(1), a, &version, &list, &count, &err), 0);
     CHECK(version == 2 && count == 0);
     db_batch_init(&b, a);
-    plan_touch_add(&b, &ANNA, id_at(1), NOW);
+    plan_touch_live_add(&b, id_at(1), ERR_FENCED, NOW);
     plan_step_wish_add(&b, id_at(1), STEPS - 1, STR("cancel"));
     CHECK_CODE(db_commit(s->db, &b, &err), 0);
     CHECK_CODE(plan_wishes(s, id_at(1), a, &version, &list, &count, &err), 0);
@@ -162,6 +163,92 @@ static void wishes(struct fixture *f, struct store *s) {
     CHECK(str_eq(list[0].wish, STR("cancel")));
     CHECK_CODE(change(s, 2, 1, &unused, a, &err), ERR_CONFLICT); /* it has to look first */
     CHECK_CODE(plan_wishes(s, id_at(9), a, &version, &list, &count, &err), ERR_NOT_FOUND);
+}
+
+/* Three gates of the first plan's last step, and one of Bert's. */
+static void open_gates(struct fixture *f, struct store *s) {
+    struct arena *a = &f->arena;
+    struct err err = {0};
+    struct db_batch b;
+    struct gate_open gates[3];
+    str spec = STR("{\"kind\":\"manual\",\"prompt\":\"it's \xc3\xa4\"}");
+    for (int i = 0; i < 3; i++)
+        gates[i] = (struct gate_open){.id = id_at(100 + i),
+                                      .position = STEPS - 1,
+                                      .number = i,
+                                      .spec = spec,
+                                      .expires_us = i * 1000};
+    db_batch_init(&b, a);
+    gates_open_add(&b, id_at(1), ANNA.owner, gates, 3, NOW + 40);
+    CHECK_INT(b.count, 1);
+    CHECK_CODE(db_commit(s->db, &b, &err), 0);
+    db_batch_init(&b, a);
+    gates[0].id = id_at(103);
+    gates_open_add(&b, id_at(3), BERT.owner, gates, 1, NOW + 40);
+    CHECK_CODE(db_commit(s->db, &b, &err), 0);
+}
+
+static int write_gate(struct store *s, struct gate_row row, enum gate_status status,
+                      struct arena *a, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    row.status = status;
+    row.evidence = STR("{\"metrics\":{\"x\":1}}");
+    row.actor = STR("a\"n'na");
+    row.decided_at = status == GATE_PENDING ? 0 : NOW + 50;
+    gate_write_add(&b, &row, ERR_FENCED);
+    return db_commit(s->db, &b, err);
+}
+
+static void gates(struct fixture *f, struct store *s) {
+    struct arena *a = &f->arena;
+    struct err err = {0};
+    struct gate_row *list, row = {0}, old;
+    struct db_batch b;
+    enum gate_status pending = GATE_PENDING;
+    size_t count;
+    open_gates(f, s);
+    struct gate_filter mine = {.status = &pending, .limit = 2}, its = {.plan_id = id_at(1),
+                                                                       .limit = 10};
+    CHECK_CODE(gate_list(s, &ANNA, &mine, a, &list, &count, &err), 0);
+    CHECK(count == 2 && id_eq(list[0].id, id_at(100)) && id_eq(list[1].id, id_at(101)));
+    CHECK_INT(list[0].expires_at, 0);
+    CHECK_INT(list[1].expires_at, NOW + 1040);
+    mine.after = list[1].id;
+    CHECK_CODE(gate_list(s, &ANNA, &mine, a, &list, &count, &err), 0);
+    CHECK(count == 1 && id_eq(list[0].id, id_at(102)));
+    CHECK_CODE(gate_list(s, &BERT, &its, a, &list, &count, &err), 0);
+    CHECK_INT(count, 0);
+    CHECK_CODE(gate_get(s, &BERT, id_at(100), a, &row, &err), ERR_NOT_FOUND);
+    CHECK_CODE(gate_get(s, &ANNA, id_at(100), a, &row, &err), 0);
+    CHECK(str_eq(row.spec, STR("{\"kind\":\"manual\",\"prompt\":\"it's \xc3\xa4\"}")));
+    old = row;
+    CHECK_CODE(write_gate(s, row, GATE_PENDING, a, &err), 0);
+    CHECK_CODE(write_gate(s, old, GATE_PASSED, a, &err), ERR_FENCED); /* as it was before */
+    CHECK_CODE(gate_get(s, &ANNA, id_at(100), a, &row, &err), 0);
+    CHECK(row.version == 2 && row.decided_at == 0);
+    CHECK_CODE(write_gate(s, row, GATE_PASSED, a, &err), 0);
+    CHECK_CODE(gate_get(s, &ANNA, id_at(100), a, &row, &err), 0);
+    CHECK(row.status == GATE_PASSED && row.version == 3 && row.decided_at == NOW + 50);
+    CHECK(str_eq(row.actor, STR("a\"n'na")) && !row.reason.p);
+    CHECK_CODE(write_gate(s, row, GATE_FAILED, a, &err), ERR_FENCED); /* it is decided */
+    db_batch_init(&b, a);
+    gates_close_add(&b, id_at(1), NOW + 60); /* the step is not over */
+    CHECK_CODE(db_commit(s->db, &b, &err), 0);
+    CHECK_CODE(gate_get(s, &ANNA, id_at(101), a, &row, &err), 0);
+    CHECK_INT(row.status, GATE_PENDING);
+    CHECK_CODE(gates_expiring(s, 10, a, &list, &count, &err), 0);
+    CHECK_INT(count, 0); /* a run has the plan */
+    CHECK_CODE(write_gate(s, row, GATE_FAILED, a, &err), 0);
+    db_batch_init(&b, a);
+    gates_forget_add(&b, id_at(1), STR("[0]"));
+    CHECK_CODE(db_commit(s->db, &b, &err), 0);
+    CHECK_CODE(gate_get(s, &ANNA, id_at(101), a, &row, &err), 0);
+    db_batch_init(&b, a);
+    gates_forget_add(&b, id_at(1), STR("[0,299]"));
+    CHECK_CODE(db_commit(s->db, &b, &err), 0);
+    CHECK_CODE(gate_list(s, &ANNA, &its, a, &list, &count, &err), 0);
+    CHECK(count == 2 && list[0].status == GATE_PASSED && list[1].status == GATE_PENDING);
 }
 
 static void lists(struct fixture *f, struct store *s) {
@@ -220,6 +307,8 @@ static void ends(struct fixture *f, struct store *s) {
     CHECK(!found);
     CHECK_CODE(plan_steps(s, id_at(1), -1, NULL, 10, a, &steps, &count, &err), 0);
     CHECK_INT(count, 0);
+    struct gate_row row;
+    CHECK_CODE(gate_get(s, &ANNA, id_at(102), a, &row, &err), ERR_NOT_FOUND);
 }
 
 static char first[DB_DIGEST_LEN + 1];
@@ -229,7 +318,7 @@ static void history(struct fixture *f) {
     struct err err = {0};
     char digest[DB_DIGEST_LEN + 1];
     static void (*const parts[])(struct fixture *, struct store *) = {creation, changes, wishes,
-                                                                     lists, ends};
+                                                                     gates,    lists,   ends};
     for (size_t i = 0; i < ARRAY_COUNT(parts) && !f->failure[0]; i++)
         parts[i](f, &s);
     if (f->failure[0])

@@ -47,6 +47,8 @@ SAVERS = {
 
 PLAN = {"goal": "a goal", "project_id": "hers", "steps": [
     {"name": "a", "tool": "test:fail"}, {"name": "b", "tool": "test:echo"}]}
+GATED = {"goal": "a goal", "steps": [
+    {"name": "a", "tool": "test:echo", "gates": [{"kind": "manual"}]}]}
 
 
 def her_plan(world, ask):
@@ -55,7 +57,12 @@ def her_plan(world, ask):
     suite.eventually(lambda: ask(world.server, "GET", f"/plans/runs/{made['id']}",
                                  world.token)[2]["status"] == "failed", "it ends")
     artifact = world.made(f"/plans/runs/{made['id']}/artifacts?name=hers", {"hers": 1})
-    return {"plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"]}
+    gated = world.made("/plans/runs", GATED)
+    found = suite.eventually(lambda: ask(
+        world.server, "GET", f"/plans/gates?plan_id={gated['id']}", world.token)[2]["gates"],
+        "a gate opens")
+    return {"plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
+            "gate_id": found[0]["id"]}
 
 
 def _not_hers(ids):
@@ -66,8 +73,19 @@ def _unknown(w, ids):
     return [("", None, "404")]
 
 
+def _gate(body):
+    return lambda w, ids: [("", body, "404")]
+
+
 # As CASES of run-auth.
 PLANS = {
+    "plan_gate_list": lambda w, ids: [
+        (q, None, lambda v: ids["gate_id"] not in [g["id"] for g in v["gates"]])
+        for q in ("", "?status=pending&limit=100", f"?plan_id={ids['plan_id']}",
+                  "?after=00000000-0000-0000-0000-000000000000")],
+    "plan_gate_get": _unknown, "plan_gate_approve": _gate({}),
+    "plan_gate_reject": _gate({"reason": "no"}), "plan_gate_waive": _gate({"reason": "no"}),
+    "plan_gate_evidence": _gate({"metrics": {"x": 1}}),
     "plan_create": lambda w, ids: [("", {**PLAN, "project_id": "mine"},
                                     lambda v: v["steps"]["total"] == 2)],
     "plan_preview": lambda w, ids: [("", PLAN, lambda v: v["project_id"] == "hers")],

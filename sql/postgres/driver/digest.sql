@@ -54,7 +54,8 @@ SELECT sha256, loose_at, doomed_at FROM holdfast.blobs;
 SELECT plan_id, position, name, id, owner, type, sha256, bytes, created_at FROM holdfast.plan_artifacts;
 
 -- name: digest_plan_gates
-SELECT plan_id, position, owner, kind, prompt, status, actor, reason, created_at, expires_at, decided_at
+SELECT id, plan_id, position, number, owner, spec, status, version, evidence, actor, reason, created_at,
+       expires_at, decided_at
 FROM holdfast.plan_gates;
 
 -- name: digest_plan_steps
