@@ -14,23 +14,36 @@ WHERE id IN (SELECT d.id FROM holdfast.deliveries d
                     OR NOT EXISTS (SELECT 1 FROM holdfast.deliveries o
                                    WHERE o.status = 'pending' AND o.order_key <> ''
                                      AND o.kind = d.kind AND o.order_key = d.order_key
-                                     AND o.id < d.id))
+                                     AND (o.order_seq, o.id) < (d.order_seq, d.id)))
              ORDER BY d.due_at LIMIT $3
              FOR NO KEY UPDATE OF d SKIP LOCKED)
-RETURNING id, kind, target, payload, attempt;
+RETURNING id, kind, order_key, target, payload, attempt, progress, created_at;
 
 -- name: delivery_done
 -- $1 id, $2 attempt
 DELETE FROM holdfast.deliveries WHERE id = $1 AND attempt = $2;
 
+-- name: delivery_next
+-- The first of an order, if it is due. $1 kind, $2 order, $3 now, $4 when the claim is over
+UPDATE holdfast.deliveries SET due_at = $4, attempt = attempt + 1
+WHERE id = (SELECT d.id FROM holdfast.deliveries d
+            WHERE d.status = 'pending' AND d.order_key <> '' AND d.kind = $1 AND d.order_key = $2
+            ORDER BY d.order_seq, d.id LIMIT 1)
+  AND status = 'pending' AND due_at <= $3
+RETURNING id, kind, order_key, target, payload, attempt, progress, created_at;
+
 -- name: delivery_failed
--- $1 id, $2 attempt, $3 status, $4 when it is due again, $5 HTTP status, $6 error, $7 now
-UPDATE holdfast.deliveries SET status = $3, due_at = $4, http_status = $5, error = $6, updated_at = $7
+-- $1 id, $2 attempt, $3 status, $4 when it is due again, $5 HTTP status, $6 error, $7 now,
+-- $8 parts that were taken, $9 attempts so far
+UPDATE holdfast.deliveries SET status = $3, due_at = $4, http_status = $5, error = $6, updated_at = $7,
+    progress = $8, attempt = $9
 WHERE id = $1 AND attempt = $2;
 
 -- name: delivery_give_back
--- The attempt was not made. $1 id, $2 attempt, $3 now
-UPDATE holdfast.deliveries SET due_at = $3, attempt = attempt - 1 WHERE id = $1 AND attempt = $2;
+-- The attempt was not made, or not to its end. $1 id, $2 attempt, $3 when it is due again, $4 parts
+-- that were taken
+UPDATE holdfast.deliveries SET due_at = $3, attempt = attempt - 1, progress = $4
+WHERE id = $1 AND attempt = $2;
 
 -- name: delivery_next_due
 SELECT due_at FROM holdfast.deliveries WHERE status = 'pending' ORDER BY due_at LIMIT 1;

@@ -40,6 +40,7 @@
 #include "llm/port.h"
 #include "mcp/port.h"
 #include "plans/artifacts.h"
+#include "plans/outbox.h"
 #include "plans/plans.h"
 #include "store/assistants.h"
 #include "store/items.h"
@@ -336,6 +337,7 @@ static int webhooks_open(struct app *app, struct err *err) {
     arena_init(&a, 1 << 20);
     int rc = webhook_settings(&app->config, &a, &o, err);
     o.shared = database_is_remote(&app->config);
+    o.maker = plans_parcel_maker(&app->store);
     if (rc == 0)
         rc = delivery_open(app->rt, app->client, &app->store, &o, &app->delivery, err);
     if (rc == 0)

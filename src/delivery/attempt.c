@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attempt.c - one POST of a delivery.
+/* attempt.c - the POSTs of a delivery: one, or those of its parcel that were not taken yet.
  *
- *   body: the stored object and "webhook_sent_at", the time of this attempt
- *   webhook-id: the delivery's id, the same at each attempt    webhook-timestamp: seconds
+ *   body: the stored object and "webhook_sent_at", the time of this attempt; or a parcel's part
+ *   webhook-id: of the delivery or the part, the same at each attempt   webhook-timestamp: seconds
  *   webhook-signature: v1,base64(HMAC-SHA256(secret, id "." timestamp "." body))
  *
  * Taken means 2xx. 410 and an address that is not allowed end it; everything else is tried again,
@@ -18,8 +18,8 @@
 #define RETRY_AFTER_MAX_US (INT64_C(24) * 3600 * 1000000)
 #define ANSWER_BYTES_MAX   (64 * 1024)
 
-str attempt_signatures(const struct delivery_relay *d, struct arena *a, str id, str timestamp,
-                       str body) {
+static str signatures(const str *secrets, size_t count, struct arena *a, str id, str timestamp,
+                      str body) {
     struct buf signed_text;
     str all = STR("");
     buf_init(&signed_text, SIZE_MAX / 2);
@@ -28,14 +28,19 @@ str attempt_signatures(const struct delivery_relay *d, struct arena *a, str id, 
     buf_str(&signed_text, timestamp);
     buf_char(&signed_text, '.');
     buf_str(&signed_text, body);
-    for (size_t i = 0; i < d->secret_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         unsigned char mac[HASH_SHA256_BYTES];
-        hash_hmac_sha256(d->secrets[i], buf_view(&signed_text), mac);
+        hash_hmac_sha256(secrets[i], buf_view(&signed_text), mac);
         all = arena_printf(a, STR_FMT "%sv1," STR_FMT, STR_ARG(all), i ? " " : "",
                            STR_ARG(base64_encode(a, str_n((const char *)mac, sizeof(mac)))));
     }
     buf_deinit(&signed_text);
     return all;
+}
+
+str attempt_signatures(const struct delivery_relay *d, struct arena *a, str id, str timestamp,
+                       str body) {
+    return signatures(d->secrets, d->secret_count, a, id, timestamp, body);
 }
 
 static int refuse(struct delivery_failure *out, const char *why) {
@@ -84,18 +89,25 @@ static str make_body(struct arena *a, str payload, int64_t now) {
     return body;
 }
 
-static size_t make_headers(struct delivery_relay *d, const struct delivery *what, struct arena *a,
-                           str body, int64_t now, struct http_header out[HEADERS_MAX]) {
+/* What is POSTed. */
+struct letter {
+    str id, content_type, body;
+    const str *secrets;
+    size_t secret_count;
+};
+
+static size_t make_headers(struct delivery_relay *d, const struct letter *l, struct arena *a,
+                           int64_t now, struct http_header out[HEADERS_MAX]) {
     size_t n = 0;
-    str id = id_dashed(a, what->id);
     str timestamp = arena_printf(a, "%lld", (long long)(now / 1000000));
-    out[n++] = (struct http_header){STR("Content-Type"), STR("application/json")};
+    out[n++] = (struct http_header){STR("Content-Type"), l->content_type};
     out[n++] = (struct http_header){STR("User-Agent"), STR("holdfast/" HF_VERSION)};
-    out[n++] = (struct http_header){STR("webhook-id"), id};
+    out[n++] = (struct http_header){STR("webhook-id"), l->id};
     out[n++] = (struct http_header){STR("webhook-timestamp"), timestamp};
-    if (d->secret_count)
-        out[n++] = (struct http_header){STR("webhook-signature"),
-                                        attempt_signatures(d, a, id, timestamp, body)};
+    if (l->secret_count)
+        out[n++] = (struct http_header){
+            STR("webhook-signature"),
+            signatures(l->secrets, l->secret_count, a, l->id, timestamp, l->body)};
     for (size_t i = 0; i < d->o.header_count && n < HEADERS_MAX; i++)
         out[n++] = d->o.headers[i];
     return n;
@@ -125,43 +137,43 @@ static int judge(struct delivery_relay *d, struct http_call *call, struct arena 
     return ERR_UNAVAILABLE;
 }
 
-int attempt_make(struct delivery_relay *d, const struct delivery *what, struct arena *a,
-                 struct delivery_failure *out) {
+/* Where the POSTs of an attempt go. */
+struct place {
+    str target, address;
+};
+
+static int find_place(struct delivery_relay *d, str target, struct arena *a, struct place *out,
+                      struct delivery_failure *f) {
     struct http_url url;
+    bool self = str_starts(target, STR("/"));
+    if (self && !rules_allow_self(&d->o.rules))
+        return refuse(f, "a relative address leads to this server, which is not allowed");
+    out->target =
+        self ? arena_printf(a, STR_FMT STR_FMT, STR_ARG(d->self), STR_ARG(target)) : target;
+    const char *why =
+        self ? http_url_split(out->target, &url) : rules_refuse_url(&d->o.rules, target, &url);
+    if (why)
+        return refuse(f, why);
+    out->address = url.host;
+    return self ? 0 : choose_address(d, &url, a, &out->address, f);
+}
+
+static int post(struct delivery_relay *d, const struct place *to, const struct letter *l,
+                int64_t now, struct arena *a, struct delivery_failure *out) {
     struct http_call *call;
     struct http_header headers[HEADERS_MAX];
-    str target = what->target, address;
     struct err err = {0};
-    int64_t now = rt_now_us(d->rt);
-    bool self = str_starts(target, STR("/"));
-    *out = (struct delivery_failure){0};
-    if (self && !rules_allow_self(&d->o.rules))
-        return refuse(out, "a relative address leads to this server, which is not allowed");
-    if (self)
-        target = arena_printf(a, STR_FMT STR_FMT, STR_ARG(d->self), STR_ARG(target));
-    const char *why =
-        self ? http_url_split(target, &url) : rules_refuse_url(&d->o.rules, target, &url);
-    if (why)
-        return refuse(out, why);
-    int rc = 0;
-    if (self)
-        address = url.host;
-    else
-        rc = choose_address(d, &url, a, &address, out);
-    if (rc < 0)
-        return rc;
-    str body = make_body(a, what->payload, now);
     struct http_call_options o = {.method = HTTP_POST,
-                                  .url = target,
+                                  .url = to->target,
                                   .headers = headers,
-                                  .header_count = make_headers(d, what, a, body, now, headers),
-                                  .body = body,
+                                  .header_count = make_headers(d, l, a, now, headers),
+                                  .body = l->body,
                                   .connect_timeout_us = d->o.timeout_us,
                                   .head_timeout_us = d->o.timeout_us,
                                   .idle_timeout_us = d->o.timeout_us,
                                   .proxy = STR(""),
-                                  .connect_to = address};
-    rc = http_call_open(d->client, &o, &call, &err);
+                                  .connect_to = to->address};
+    int rc = http_call_open(d->client, &o, &call, &err);
     if (rc < 0)
         return fail(out, a, &err, rc);
     rc = judge(d, call, a, out);
@@ -169,4 +181,48 @@ int attempt_make(struct delivery_relay *d, const struct delivery *what, struct a
         skip_body(call);
     http_call_close(call);
     return rc;
+}
+
+static int send_parcel(struct delivery_relay *d, const struct delivery *what, struct arena *a,
+                       struct delivery_failure *out) {
+    struct parcel parcel = {0};
+    struct place to;
+    struct err err = {0};
+    int64_t began = rt_mono_us(d->rt);
+    int rc = d->o.maker.make(d->o.maker.ctx, what, a, &parcel, &err);
+    if (rc < 0)
+        return fail(out, a, &err, rc);
+    if (parcel.count == 0)
+        return 0;
+    rc = find_place(d, parcel.target, a, &to, out);
+    for (size_t i = (size_t)what->progress; rc == 0 && i < parcel.count; i++) {
+        struct letter l = {.id = parcel.parts[i].id,
+                           .content_type = parcel.content_type,
+                           .body = parcel.parts[i].body,
+                           .secrets = &parcel.secret,
+                           .secret_count = 1};
+        if (out->progress > what->progress && rt_mono_us(d->rt) - began > d->o.timeout_us)
+            return ERR_LIMIT; /* before the claim is over */
+        rc = post(d, &to, &l, rt_now_us(d->rt), a, out);
+        out->progress += rc == 0;
+    }
+    return rc;
+}
+
+int attempt_make(struct delivery_relay *d, const struct delivery *what, struct arena *a,
+                 struct delivery_failure *out) {
+    struct place to;
+    int64_t now = rt_now_us(d->rt);
+    *out = (struct delivery_failure){.progress = what->progress};
+    if (d->o.maker.kind && str_eq(what->kind, str_of(d->o.maker.kind)))
+        return send_parcel(d, what, a, out);
+    int rc = find_place(d, what->target, a, &to, out);
+    if (rc < 0)
+        return rc;
+    struct letter l = {.id = id_dashed(a, what->id),
+                       .content_type = STR("application/json"),
+                       .body = make_body(a, what->payload, now),
+                       .secrets = d->secrets,
+                       .secret_count = d->secret_count};
+    return post(d, &to, &l, now, a, out);
 }

@@ -6,8 +6,11 @@
  *    └──────────────────── pause, tripled each time ◀───────────┘
  *
  * The loop sleeps until the next row is due or a commit of this process says that there is one. An
- * answer that was given but could not be written leads to another attempt: at least once. A drain
- * lets attempts under way end for a while and gives the others back without spending them. */
+ * answer that was given but could not be written leads to another attempt: at least once. What was
+ * taken and has an order claims the next of it in the same batch, so a long series needs no look at
+ * all that is due. No host has more than a part of the places: one that does not answer holds up no
+ * other. A drain lets attempts under way end for a while and gives the others back without spending
+ * them. */
 #include "delivery/delivery_int.h"
 
 #include "base/base64.h"
@@ -27,6 +30,7 @@
 #define DEAD_KEEP_US    (INT64_C(30) * 86400 * 1000000)
 #define SWEEP_MAX       1000
 #define WRITE_TRIES_MAX 5
+#define SERIES_MAX      256 /* of one order, then another one has the place */
 
 /* Some deliveries in one memory. */
 struct claim {
@@ -34,6 +38,7 @@ struct claim {
     int refs;
 };
 struct job {
+    struct list node; /* in relay->live */
     struct delivery_relay *d;
     struct claim *claim;
     struct delivery what;
@@ -56,23 +61,40 @@ static int64_t pause_us(const struct delivery_relay *d, int64_t attempt) {
 
 /* --- an attempt --- */
 
-static int write_result(const struct job *j, int rc, const struct delivery_failure *f,
-                        struct arena *a, struct err *err) {
+static int64_t lease_us(const struct delivery_relay *d) {
+    return 4 * d->o.timeout_us + LEASE_MARGIN_US;
+}
+
+/* What came of an attempt, and what is next in its order. */
+struct outcome {
+    int rc;
+    struct delivery_failure f;
+    struct delivery next;
+    bool has_next;
+};
+
+static int write_result(const struct job *j, struct outcome *o, bool last, struct arena *a,
+                        struct err *err) {
     struct delivery_relay *d = j->d;
     int64_t now = rt_now_us(d->rt);
-    if (rc == ERR_CANCELLED)
-        return delivery_give_back(d->store, j->what.id, j->what.attempt, now, a, err);
-    if (rc == 0)
+    o->has_next = false;
+    if (o->rc == ERR_CANCELLED || o->rc == ERR_LIMIT)
+        return delivery_give_back(d->store, &j->what, o->f.progress, now, a, err);
+    if (o->rc < 0)
+        return delivery_failed(d->store, &j->what, &o->f, now, a, err);
+    if (last || j->what.order_key.len == 0)
         return delivery_done(d->store, j->what.id, j->what.attempt, a, err);
-    return delivery_failed(d->store, j->what.id, j->what.attempt, f, now, a, err);
+    return delivery_done_next(d->store, &j->what, now, lease_us(d), a, &o->next, &o->has_next, err);
 }
 
 static void note(const struct job *j, int rc, const struct delivery_failure *f) {
     struct delivery_relay *d = j->d;
     char id[ID_DASHED_LEN];
     id_write_dashed(j->what.id, id);
-    if (rc == ERR_CANCELLED)
+    if (rc == ERR_CANCELLED || rc == ERR_LIMIT)
         return;
+    if (rc == 0)
+        metric_observe_us(d->lag, rt_now_us(d->rt) - j->what.created_at);
     metric_add(rc == 0 ? d->delivered : f->dead ? d->dead : d->failed, 1);
     if (rc < 0)
         log_event(LOG_WARN, f->dead ? "delivery.dead" : "delivery.failed",
@@ -82,29 +104,50 @@ static void note(const struct job *j, int rc, const struct delivery_failure *f) 
                   LOG_INT("status", f->http_status));
 }
 
+static void attempt(struct job *j, struct outcome *o, bool last, struct arena *a) {
+    struct delivery_relay *d = j->d;
+    struct err err = {0};
+    o->rc = attempt_make(d, &j->what, a, &o->f);
+    if (o->rc < 0 && fiber_cancelled())
+        o->rc = ERR_CANCELLED;
+    bool further = o->f.progress > j->what.progress;
+    o->f.dead = o->f.dead || (j->what.attempt >= d->o.attempts_max && !further);
+    int64_t due_at = rt_now_us(d->rt) + pause_us(d, further ? 1 : j->what.attempt);
+    o->f.due_at = o->f.due_at > due_at ? o->f.due_at : due_at;
+    note(j, o->rc, &o->f);
+    (void)FAILPOINT("delivery.before_result"); /* for crashes: it was taken, nobody wrote it */
+    int written = write_result(j, o, last, a, &err);
+    for (int i = 1; written < 0 && i < WRITE_TRIES_MAX && !d->stop; i++) {
+        (void)fiber_sleep_us(TROUBLE_US);
+        written = write_result(j, o, last, a, &err);
+    }
+    if (written < 0) { /* it is due again when the claim is over */
+        o->has_next = false;
+        log_event(LOG_WARN, "delivery.write.failed", err.message, LOG_Z("code", err_name(written)));
+    }
+    const struct parcel_maker *maker = &d->o.maker;
+    if (o->rc < 0 && o->f.http_status == 410 && maker->kind && maker->gone &&
+        str_eq(j->what.kind, str_of(maker->kind)))
+        maker->gone(maker->ctx, &j->what);
+}
+
 static void job_fiber(void *arg) {
     struct job *j = arg;
     struct delivery_relay *d = j->d;
-    struct delivery_failure f;
-    struct arena a;
-    struct err err = {0};
-    arena_init(&a, SIZE_MAX / 2);
-    int rc = attempt_make(d, &j->what, &a, &f);
-    if (rc < 0 && fiber_cancelled())
-        rc = ERR_CANCELLED;
-    f.dead = f.dead || j->what.attempt >= d->o.attempts_max;
-    int64_t due_at = rt_now_us(d->rt) + pause_us(d, j->what.attempt);
-    f.due_at = f.due_at > due_at ? f.due_at : due_at;
-    note(j, rc, &f);
-    (void)FAILPOINT("delivery.before_result"); /* for crashes: it was taken, nobody wrote it */
-    int written = write_result(j, rc, &f, &a, &err);
-    for (int i = 1; written < 0 && i < WRITE_TRIES_MAX && !d->stop; i++) {
-        (void)fiber_sleep_us(TROUBLE_US);
-        written = write_result(j, rc, &f, &a, &err);
+    struct outcome o = {.has_next = true};
+    struct arena now, before;
+    arena_init(&before, SIZE_MAX / 2);
+    for (int n = 1; o.has_next; n++) {
+        o = (struct outcome){0};
+        arena_init(&now, SIZE_MAX / 2);
+        attempt(j, &o, n == SERIES_MAX || d->stop, &now);
+        arena_deinit(&before);
+        before = now; /* the next one lies there */
+        if (o.has_next)
+            j->what = o.next;
     }
-    if (written < 0) /* it is due again when the claim is over */
-        log_event(LOG_WARN, "delivery.write.failed", err.message, LOG_Z("code", err_name(written)));
-    arena_deinit(&a);
+    arena_deinit(&before);
+    list_remove(&j->node);
     claim_unref(j->claim);
     d->under_way--;
     fiber_event_wake_all(&d->wake);
@@ -114,6 +157,30 @@ static void job_fiber(void *arg) {
 
 /* --- the loop --- */
 
+/* "https://example.org:8443" of an address. */
+static str host_of(str url) {
+    ptrdiff_t scheme = str_find(url, STR("://"));
+    size_t at = scheme < 0 ? 0 : (size_t)scheme + 3;
+    while (at < url.len && url.p[at] != '/' && url.p[at] != '?' && url.p[at] != '#')
+        at++;
+    return str_slice(url, 0, at);
+}
+
+static bool has_its_share(struct delivery_relay *d, str target) {
+    size_t count = 0, share = d->o.concurrency_max / TARGET_SHARE;
+    str host = host_of(target);
+    LIST_EACH (&d->live, n)
+        count += str_eq(host_of(LIST_ENTRY(n, struct job, node)->what.target), host);
+    return count >= (share ? share : 1);
+}
+
+/* It waits: those of other hosts that are due go first. */
+static int put_off(struct delivery_relay *d, const struct delivery *what, struct arena *a,
+                   struct err *err) {
+    int64_t wait = TROUBLE_US / 2 + (int64_t)rand_below((uint64_t)TROUBLE_US);
+    return delivery_give_back(d->store, what, what->progress, rt_now_us(d->rt) + wait, a, err);
+}
+
 /* Whether something was claimed. */
 static int claim_some(struct delivery_relay *d, size_t *out_count, struct err *err) {
     struct claim *c = NEW(struct claim);
@@ -121,14 +188,21 @@ static int claim_some(struct delivery_relay *d, size_t *out_count, struct err *e
     size_t room = d->o.concurrency_max - d->under_way;
     c->refs = 1;
     arena_init(&c->memory, SIZE_MAX / 2);
-    int rc = delivery_claim(d->store, rt_now_us(d->rt), 3 * d->o.timeout_us + LEASE_MARGIN_US,
+    int rc = delivery_claim(d->store, rt_now_us(d->rt), lease_us(d),
                             (int64_t)(room < CLAIM_MAX ? room : CLAIM_MAX), &c->memory, &list,
                             out_count, err);
     for (size_t i = 0; rc == 0 && i < *out_count; i++) {
+        if (has_its_share(d, list[i].target)) {
+            rc = put_off(d, &list[i], &c->memory, err);
+            continue;
+        }
         struct job *j = ARENA_NEW(&c->memory, struct job);
-        *j = (struct job){d, c, list[i]};
-        if (fiber_group_spawn(&d->jobs, d->rt, "delivery", job_fiber, j, NULL) < 0)
+        *j = (struct job){.d = d, .claim = c, .what = list[i]};
+        list_push_back(&d->live, &j->node);
+        if (fiber_group_spawn(&d->jobs, d->rt, "delivery", job_fiber, j, NULL) < 0) {
+            list_remove(&j->node);
             break; /* its claim will be over */
+        }
         c->refs++;
         d->under_way++;
     }
@@ -242,6 +316,7 @@ int delivery_open(struct rt *rt, struct http_client *client, struct store *store
     fiber_event_init(&d->wake);
     fiber_event_init(&d->idle);
     fiber_group_init(&d->jobs);
+    list_init(&d->live);
     copy_options(d, o);
     int rc = read_secrets(d, o->secrets, err);
     if (rc < 0) {
@@ -255,6 +330,8 @@ int delivery_open(struct rt *rt, struct http_client *client, struct store *store
                                "Attempts to deliver a webhook, by outcome.", "outcome=\"failed\"");
     d->dead = metric_counter("holdfast_deliveries_total",
                              "Attempts to deliver a webhook, by outcome.", "outcome=\"dead\"");
+    d->lag = metric_histogram("holdfast_delivery_lag_seconds",
+                              "From the commit of what is told to its delivery.", NULL);
     *out = d;
     return 0;
 }

@@ -11,6 +11,7 @@
 #ifndef HF_DELIVERY_DELIVERY_H
 #define HF_DELIVERY_DELIVERY_H
 
+#include "delivery/parcel.h"
 #include "http/client.h"
 #include "http/header.h"
 #include "store/store.h"
@@ -32,6 +33,7 @@ struct delivery_options {
     int64_t retry_us;       /* 5 s, tripled each time up to 6 h, give or take a fifth */
     int64_t timeout_us;     /* of an attempt: 10 s */
     size_t concurrency_max; /* 32 */
+    struct parcel_maker maker; /* kind NULL: none */
     bool shared; /* other processes may leave work behind: look for it from time to time */
 };
 

@@ -3,12 +3,14 @@
 #ifndef HF_DELIVERY_DELIVERY_INT_H
 #define HF_DELIVERY_DELIVERY_INT_H
 
+#include "base/list.h"
 #include "base/metrics.h"
 #include "delivery/delivery.h"
 #include "http/address.h"
 #include "store/deliveries.h"
 
-#define SECRETS_MAX 4
+#define SECRETS_MAX    4
+#define TARGET_SHARE   4 /* of the places, how many one target may have: a quarter */
 
 struct delivery_relay {
     struct rt *rt;
@@ -22,9 +24,10 @@ struct delivery_relay {
     struct fiber_event wake, idle;
     struct fiber_group jobs;
     size_t under_way;
+    struct list live; /* jobs under way */
     bool running, stop; /* the loop's fiber lives; it is to end */
     int64_t sweep_due_us;
-    struct metric *delivered, *failed, *dead;
+    struct metric *delivered, *failed, *dead, *lag;
 };
 
 /* rules.c: what a target may be. A text says why not; NULL: it may. */
@@ -34,8 +37,8 @@ bool rules_allow_address(const struct delivery_rules *rules, const struct http_u
                          str address);
 bool rules_allow_self(const struct delivery_rules *rules);
 
-/* attempt.c: one POST. 0: taken. Else *out says what is to become of it: due_at 0: the relay's
- * pause. */
+/* attempt.c: the POSTs of one delivery. 0: taken. Else *out says what is to become of it: due_at 0:
+ * the relay's pause. ERR_LIMIT: its time is over before its parts are; no failure. */
 MUST_CHECK MAY_SUSPEND int attempt_make(struct delivery_relay *d, const struct delivery *what,
                                         struct arena *a, struct delivery_failure *out);
 /* "v1,<base64> v1,…" of Standard Webhooks. */

@@ -305,14 +305,15 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
         run_rollback_add(&b, run->row.thread_id, run->row.id);
     else
         run_finish_add(&b, run->row.id, run->row.attempt, RUN_INTERRUPTED, STR_NULL, reason, now);
-    live_run_ended_add(run, &b);
+    bool told = live_run_ended_add(run, &b);
     outbox_run_end_add(run, &b, action, reason);
     struct log_counter counter = {leave_counter, run};
     struct hub_append append = {.thread_id = run->row.thread_id,
                                 .batch = &b,
                                 .entries = &end,
                                 .count = 1,
-                                .counter = &counter};
+                                .counter = &counter,
+                                .told = told};
     int rc = hub_commit(e->hub, &append, err);
     if (rc == 0)
         outbox_grew(run);

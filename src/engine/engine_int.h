@@ -287,7 +287,7 @@ MUST_CHECK MAY_SUSPEND int live_run_commit_own(struct live_run *run, struct db_b
                                                const str *entries, size_t count,
                                                struct err *err);
 /* What the graph adds to the batch with the run's end. */
-void live_run_ended_add(struct live_run *run, struct db_batch *b);
+bool live_run_ended_add(struct live_run *run, struct db_batch *b); /* its graph has a hook */
 void live_run_fail(struct live_run *run, int rc, const struct err *err);
 /* False: the begin of this run never became durable, so there is nothing to go on with. */
 MAY_SUSPEND bool live_run_has_begun(struct live_run *run);

@@ -26,12 +26,12 @@ static bool rolls_back(const struct live_run *run) {
     return run->cancel && run->cancel_action == CANCEL_ROLLBACK;
 }
 
-void live_run_ended_add(struct live_run *run, struct db_batch *b) {
+bool live_run_ended_add(struct live_run *run, struct db_batch *b) {
     const struct graph_def *def = run->def;
     yyjson_val *kwargs = run->kwargs;
     if (!def) { /* it never began here */
         if (!kwargs && json_parse(&run->arena, run->row.kwargs, &kwargs, NULL) < 0)
-            return;
+            return false;
         yyjson_val *configurable = json_get(json_get(kwargs, "config"), "configurable");
         def = registry_find(run->engine->registry, json_str(json_get(configurable, "graph_id")));
     }
@@ -40,17 +40,20 @@ void live_run_ended_add(struct live_run *run, struct db_batch *b) {
                             .status = run->status,
                             .error = run->error,
                             .now_us = rt_now_us(run->engine->rt)};
-    if (def && def->ended)
-        def->ended(def, b, &end);
+    if (!def || !def->ended)
+        return false;
+    def->ended(def, b, &end);
+    return true;
 }
 
-static void finish_add(struct live_run *run, struct db_batch *b) {
-    live_run_ended_add(run, b);
+static bool finish_add(struct live_run *run, struct db_batch *b) {
+    bool told = live_run_ended_add(run, b);
     if (rolls_back(run))
         run_rollback_add(b, run->row.thread_id, run->row.id);
     else
         run_finish_add(b, run->row.id, run->row.attempt, run->status, run->error,
                        run->cancel_reason, rt_now_us(run->engine->rt));
+    return told;
 }
 
 /* The thread's row of a run's end; after finish_add, whose outcome its status is derived from. */
@@ -186,7 +189,7 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
         if (s->end && rolls_back(run))
             hub_topic_drop(run->topic, run->row.id); /* its entries go, too */
         if (s->end)
-            finish_add(run, &b);
+            append.told = finish_add(run, &b);
         if (s->end && run->temporary)
             thread_doom_add(&b, run->row.thread_id,
                             rt_now_us(e->rt) + (run->kept ? IDEMPOTENCY_KEEP_US : TEMPORARY_US));

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/hub_int.h"
+#include "store/webhooks.h"
 
 #define SEGMENT_BYTES_MAX 4096
 #define SEGMENT_AGE_US    30000
@@ -30,6 +31,11 @@ struct hub *hub_new(struct rt *rt, struct store *store) {
     map_init(&h->topics);
     fiber_event_init(&h->tail_wake);
     return h;
+}
+
+void hub_outbox_set(struct hub *h, void (*grew)(void *ctx), void *ctx) {
+    h->outbox_grew = grew;
+    h->outbox_ctx = ctx;
 }
 
 void hub_settle(struct hub *h) {
@@ -291,11 +297,21 @@ static size_t held_bump(void *ctx, struct db_batch *b, int64_t count) {
 
 /* What a commit adds to its batch. */
 struct log_part {
+    size_t outbox; /* what is told of the entries; SIZE_MAX: nothing */
     struct log_entry *entries;
     size_t count;
     size_t op;   /* gives the last number; SIZE_MAX: there are no entries */
     size_t hold; /* asks whether the fragments' run has the thread; SIZE_MAX: none */
 };
+
+static const int64_t TOLD_KINDS[] = {LOG_STEPS, LOG_END};
+
+static bool is_told(const struct hub_append *append) {
+    bool told = append->told;
+    for (size_t i = 0; i < append->count; i++)
+        told = told || append->entries[i].entry.kind == LOG_STEPS;
+    return told;
+}
 
 static void log_part_add(struct hub_topic *t, const struct hub_append *append,
                          struct log_part *out) {
@@ -305,7 +321,8 @@ static void log_part_add(struct hub_topic *t, const struct hub_append *append,
     segments_write(&t->open, b->arena, log);
     for (size_t i = 0; i < append->count; i++)
         log[segments + i] = append->entries[i].entry;
-    *out = (struct log_part){.entries = log, .count = all, .op = SIZE_MAX, .hold = SIZE_MAX};
+    *out = (struct log_part){.entries = log, .count = all, .op = SIZE_MAX,
+                             .hold = SIZE_MAX, .outbox = SIZE_MAX};
     if (!all)
         return;
     struct log_counter held = {held_bump, &t->hold};
@@ -315,6 +332,9 @@ static void log_part_add(struct hub_topic *t, const struct hub_append *append,
     else if (segments && t->held_by_run && !append->held)
         out->hold = thread_hold_add(b, &t->hold);
     out->op = log_append_add(b, append->thread_id, log, all, counter);
+    if (is_told(append))
+        out->outbox = webhook_outbox_add(b, append->thread_id, (int64_t)all, TOLD_KINDS,
+                                         rt_now_us(t->hub->rt));
 }
 
 /* --- commits whose answer was lost --- */
@@ -444,6 +464,8 @@ int hub_commit(struct hub *h, const struct hub_append *append, struct err *err) 
     t->pending -= append->count > 0;
     if (rc == 0)
         after_commit(t, append, log.count, seq);
+    if (rc == 0 && h->outbox_grew && log.outbox != SIZE_MAX && b->ops[log.outbox].changed > 0)
+        h->outbox_grew(h->outbox_ctx);
     hub_release_held(t);
     hub_topic_unref(h, t);
     return rc;

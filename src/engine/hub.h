@@ -25,6 +25,8 @@ struct hub_topic;
 struct hub_reader;
 
 struct hub *hub_new(struct rt *rt, struct store *store);
+/* Called after a commit that put something into the outbox. */
+void hub_outbox_set(struct hub *h, void (*grew)(void *ctx), void *ctx);
 
 /* --- logs that other processes append to; see hub_tail.c --- */
 struct hub_events {
@@ -72,6 +74,7 @@ struct hub_append {
     size_t count;                      /* may be 0 */
     const struct log_counter *counter; /* NULL: a statement of its own */
     bool held; /* the batch is of the run that the topic is held by, and asks for that itself */
+    bool told; /* whoever subscribed to the thread's plan wants the run's end, too */
     /* May be NULL. While it is not known whether the batch was stored: go on asking? NULL: for some
      * seconds. After it said no the answer is ERR_UNAVAILABLE and batch->in_doubt. */
     bool (*patient)(void *ctx);

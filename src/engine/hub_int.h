@@ -14,6 +14,8 @@ struct hub {
     size_t readers;
     size_t flushes; /* fibers that write segments */
     struct hub_events events;
+    void (*outbox_grew)(void *ctx); /* NULL: nobody is told */
+    void *outbox_ctx;
     /* the tail reader; see hub_tail.c */
     bool tailing, tail_stop, hints_up;
     struct fiber_event tail_wake;

@@ -113,4 +113,5 @@ void outbox_grew(const struct live_run *run) {
 void engine_outbox_set(struct engine *e, void (*grew)(void *ctx), void *ctx) {
     e->outbox_grew = grew;
     e->outbox_ctx = ctx;
+    hub_outbox_set(e->hub, grew, ctx);
 }

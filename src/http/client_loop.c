@@ -8,7 +8,9 @@
  * at once but narrowed only when a useless event arrives, so that a reused connection costs no
  * epoll_ctl per request. Sockets that we opened are known by number until curl closes them through
  * our callback; foreign ones (the resolver's pipe) are dropped the moment curl stops wanting
- * them. */
+ * them. So are those without a peer: a connection that was given up before it stood is closed by
+ * curl 7.88 without our callback, and whoever gets its number next must not find our watch. */
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -100,6 +102,13 @@ static void socket_event(uv_poll_t *p, int status, int events) {
     client_collect(c);
 }
 
+/* Curl keeps it for a later request only if it is connected. */
+static bool socket_stays(const struct client_socket *s) {
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+    return s->owned && getpeername(s->fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
 static int client_on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx) {
     (void)easy;
     (void)socket_ctx;
@@ -108,7 +117,7 @@ static int client_on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, v
     if (what == CURL_POLL_REMOVE) {
         if (s) {
             s->want = 0;
-            if (!s->owned)
+            if (!socket_stays(s))
                 socket_drop(s);
         }
         return 0;

@@ -13,6 +13,17 @@ void delivery_add(struct db_batch *b, const struct delivery *d, int64_t now_us) 
                  DB_EXPECT_NONE);
 }
 
+static struct delivery claimed(const struct db_rows *rows, size_t i) {
+    return (struct delivery){.id = db_id(rows, i, 0),
+                             .kind = db_str(rows, i, 1),
+                             .order_key = db_str(rows, i, 2),
+                             .target = db_str(rows, i, 3),
+                             .payload = db_str(rows, i, 4),
+                             .attempt = db_int(rows, i, 5),
+                             .progress = db_int(rows, i, 6),
+                             .created_at = db_int(rows, i, 7)};
+}
+
 int delivery_claim(struct store *s, int64_t now_us, int64_t lease_us, int64_t limit,
                    struct arena *a, struct delivery **out, size_t *out_count, struct err *err) {
     struct db_batch b;
@@ -25,11 +36,7 @@ int delivery_claim(struct store *s, int64_t now_us, int64_t lease_us, int64_t li
     const struct db_rows *rows = &b.ops[0].rows;
     struct delivery *list = ARENA_ARRAY(a, struct delivery, rows->row_count + 1);
     for (size_t i = 0; i < rows->row_count; i++)
-        list[i] = (struct delivery){.id = db_id(rows, i, 0),
-                                    .kind = db_str(rows, i, 1),
-                                    .target = db_str(rows, i, 2),
-                                    .payload = db_str(rows, i, 3),
-                                    .attempt = db_int(rows, i, 4)};
+        list[i] = claimed(rows, i);
     *out = list;
     *out_count = rows->row_count;
     return 0;
@@ -49,20 +56,42 @@ int delivery_done(struct store *s, struct id id, int64_t attempt, struct arena *
                       a, err);
 }
 
-int delivery_failed(struct store *s, struct id id, int64_t attempt,
-                    const struct delivery_failure *f, int64_t now_us, struct arena *a,
-                    struct err *err) {
+int delivery_done_next(struct store *s, const struct delivery *done, int64_t now_us,
+                       int64_t lease_us, struct arena *a, struct delivery *out_next,
+                       bool *out_found, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_DELIVERY_DONE, DB_PARAMS(DB_UUID(done->id), DB_I(done->attempt)),
+                 DB_EXPECT_NONE);
+    db_batch_add(&b, SQL_DELIVERY_NEXT,
+                 DB_PARAMS(DB_T(done->kind), DB_T(done->order_key), DB_I(now_us),
+                           DB_I(now_us + lease_us)),
+                 DB_EXPECT_NONE);
+    int rc = db_commit(s->db, &b, err);
+    if (rc < 0)
+        return rc;
+    *out_found = b.ops[1].rows.row_count > 0;
+    if (*out_found)
+        *out_next = claimed(&b.ops[1].rows, 0);
+    return 0;
+}
+
+int delivery_failed(struct store *s, const struct delivery *d, const struct delivery_failure *f,
+                    int64_t now_us, struct arena *a, struct err *err) {
     return commit_one(s, SQL_DELIVERY_FAILED,
-                      DB_PARAMS(DB_UUID(id), DB_I(attempt),
+                      DB_PARAMS(DB_UUID(d->id), DB_I(d->attempt),
                                 DB_T(f->dead ? STR("dead") : STR("pending")), DB_I(f->due_at),
-                                DB_I(f->http_status), DB_T(f->error), DB_I(now_us)),
+                                DB_I(f->http_status), DB_T(f->error), DB_I(now_us),
+                                DB_I(f->progress),
+                                DB_I(f->progress > d->progress ? 1 : d->attempt)),
                       DB_EXPECT_NONE, a, err);
 }
 
-int delivery_give_back(struct store *s, struct id id, int64_t attempt, int64_t now_us,
-                       struct arena *a, struct err *err) {
+int delivery_give_back(struct store *s, const struct delivery *d, int64_t progress,
+                       int64_t due_at, struct arena *a, struct err *err) {
     return commit_one(s, SQL_DELIVERY_GIVE_BACK,
-                      DB_PARAMS(DB_UUID(id), DB_I(attempt), DB_I(now_us)), DB_EXPECT_NONE, a, err);
+                      DB_PARAMS(DB_UUID(d->id), DB_I(d->attempt), DB_I(due_at), DB_I(progress)),
+                      DB_EXPECT_NONE, a, err);
 }
 
 int delivery_next_due(struct store *s, struct arena *a, int64_t *out, struct err *err) {

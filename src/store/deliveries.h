@@ -15,28 +15,37 @@ struct delivery {
     str owner, kind, order_key, target, payload;
     bool dead;
     int64_t attempt, due_at, http_status, created_at, updated_at;
+    int64_t progress; /* parts of the payload that were taken */
     str error; /* of the last attempt; absent: none */
 };
 
 /* id, owner, kind, order_key ("": any order), target, payload. */
 void delivery_add(struct db_batch *b, const struct delivery *d, int64_t now_us);
-/* Up to `limit` that are due, for lease_us: id, kind, target, payload, attempt. */
+/* Up to `limit` that are due, for lease_us: id, kind, order_key, target, payload, attempt,
+ * progress, created_at. */
 MUST_CHECK int delivery_claim(struct store *s, int64_t now_us, int64_t lease_us, int64_t limit,
                               struct arena *a, struct delivery **out, size_t *out_count,
                               struct err *err);
 /* These change nothing when the attempt is not the newest one. */
 MUST_CHECK int delivery_done(struct store *s, struct id id, int64_t attempt, struct arena *a,
                              struct err *err);
+/* The same, and claims the one behind it in its order, if that is due: *out_next. */
+MUST_CHECK int delivery_done_next(struct store *s, const struct delivery *done, int64_t now_us,
+                                  int64_t lease_us, struct arena *a, struct delivery *out_next,
+                                  bool *out_found, struct err *err);
 struct delivery_failure {
     bool dead; /* it is not tried again */
     int64_t due_at, http_status;
+    int64_t progress; /* parts taken, by all attempts */
     str error;
 };
-MUST_CHECK int delivery_failed(struct store *s, struct id id, int64_t attempt,
+/* After it was taken in part the attempts are counted anew. */
+MUST_CHECK int delivery_failed(struct store *s, const struct delivery *d,
                                const struct delivery_failure *f, int64_t now_us, struct arena *a,
                                struct err *err);
-MUST_CHECK int delivery_give_back(struct store *s, struct id id, int64_t attempt, int64_t now_us,
-                                  struct arena *a, struct err *err);
+/* The attempt does not count; it is due again at due_at. */
+MUST_CHECK int delivery_give_back(struct store *s, const struct delivery *d, int64_t progress,
+                                  int64_t due_at, struct arena *a, struct err *err);
 /* INT64_MAX: nothing waits. */
 MUST_CHECK int delivery_next_due(struct store *s, struct arena *a, int64_t *out, struct err *err);
 

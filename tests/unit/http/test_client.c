@@ -5,13 +5,18 @@
  * answer is chosen by the path. */
 #include "http/client.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../../support/raw_server.h"
+#include "http/client_int.h"
 
 #define BIG_BYTES ((size_t)8 << 20)
 
@@ -491,6 +496,33 @@ static void body_connect_to(struct scene *s) {
 
 static void test_connect_to(void **state) { run(state, body_connect_to); }
 
+/* A connection that is given up before it stands: the loop watches its number no longer, since the
+ * next one to get that is somebody else. The listener has room for nobody. */
+static void body_given_up(struct scene *s) {
+    int full[4], listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(listener, 0), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(full); i++) {
+        full[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(full[i], (struct sockaddr *)&at, len);
+    }
+    struct http_call *call;
+    struct http_call_options o = {
+        .method = HTTP_GET, .proxy = STR(""), .connect_timeout_us = 50000};
+    o.url = arena_printf(&s->arena, "http://127.0.0.1:%d/", ntohs(at.sin_port));
+    assert_int_equal(http_call_open(s->client, &o, &call, NULL), ERR_UNAVAILABLE);
+    for (size_t fd = 0; fd < s->client->by_fd.count; fd++)
+        assert_true(!s->client->by_fd.p[fd] || fcntl((int)fd, F_GETFD) >= 0);
+    for (size_t i = 0; i < ARRAY_COUNT(full); i++)
+        close(full[i]);
+    close(listener);
+}
+
+static void test_given_up_while_connecting(void **state) { run(state, body_given_up); }
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_get, setup, teardown),
@@ -508,6 +540,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_cancel_cuts_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(test_localhost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_connect_to, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_given_up_while_connecting, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

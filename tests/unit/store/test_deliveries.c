@@ -52,7 +52,7 @@ static void leases(struct fixture *f) {
     CHECK_INT(list[0].attempt, 2);
     CHECK_INT(delivery_done(&f->store, id, 1, &f->arena, &f->err), 0); /* it did not */
     CHECK_INT(shown(f, &ALICE, false, &list), 1);
-    CHECK_INT(delivery_give_back(&f->store, id, 2, NOW, &f->arena, &f->err), 0);
+    CHECK_INT(delivery_give_back(&f->store, &list[0], 0, NOW, &f->arena, &f->err), 0);
     CHECK_INT(claim(f, NOW, &list), 1);
     CHECK_INT(list[0].attempt, 2);
     CHECK_INT(delivery_done(&f->store, id, 2, &f->arena, &f->err), 0);
@@ -80,10 +80,10 @@ static void dead(struct fixture *f) {
     struct delivery_failure again = {.due_at = NOW + 5, .http_status = 500, .error = STR("no")};
     struct delivery_failure over = {.dead = true, .http_status = 410, .error = STR("gone")};
     CHECK_INT(claim(f, NOW, &list), 1);
-    CHECK_INT(delivery_failed(&f->store, id, 1, &again, NOW + 1, &f->arena, &f->err), 0);
+    CHECK_INT(delivery_failed(&f->store, &list[0], &again, NOW + 1, &f->arena, &f->err), 0);
     CHECK_INT(claim(f, NOW + 4, &list), 0);
     CHECK_INT(claim(f, NOW + 5, &list), 1);
-    CHECK_INT(delivery_failed(&f->store, id, 2, &over, NOW + 6, &f->arena, &f->err), 0);
+    CHECK_INT(delivery_failed(&f->store, &list[0], &over, NOW + 6, &f->arena, &f->err), 0);
     CHECK_INT(claim(f, INT64_MAX / 2, &list), 0);
     CHECK_INT(shown(f, &BOB, true, &list), 0);
     CHECK_INT(shown(f, &ALICE, true, &list), 1);
@@ -94,11 +94,45 @@ static void dead(struct fixture *f) {
     CHECK_INT(delivery_revive(&f->store, &ALICE, id, NOW + 7, &f->arena, &f->err), ERR_NOT_FOUND);
     CHECK_INT(claim(f, NOW + 7, &list), 1);
     CHECK_INT(list[0].attempt, 1);
-    CHECK_INT(delivery_failed(&f->store, id, 1, &over, NOW + 8, &f->arena, &f->err), 0);
+    CHECK_INT(delivery_failed(&f->store, &list[0], &over, NOW + 8, &f->arena, &f->err), 0);
     CHECK_INT(delivery_sweep(&f->store, NOW + 8, 10, &f->arena, &f->err), 0);
     CHECK_INT(shown(f, &ALICE, true, &list), 1);
     CHECK_INT(delivery_sweep(&f->store, NOW + 9, 10, &f->arena, &f->err), 0);
     CHECK_INT(shown(f, &ALICE, true, &list), 0);
+}
+
+/* What was taken gives the next of its order; taken in part, attempts count anew. */
+static void series(struct fixture *f) {
+    struct delivery *list, next;
+    bool found;
+    struct delivery_failure half = {.due_at = NOW + 9, .progress = 2, .error = STR("no")};
+    struct id first = put(f, "k", NOW), second = put(f, "k", NOW);
+    (void)put(f, "other", NOW);
+    CHECK_INT(claim(f, NOW, &list), 2);
+    struct delivery mine = id_eq(list[0].id, first) ? list[0] : list[1];
+    CHECK_INT(delivery_done_next(&f->store, &mine, NOW, LEASE, &f->arena, &next, &found, &f->err),
+              0);
+    CHECK(found && id_eq(next.id, second));
+    CHECK_STR(next.order_key, STR("k"));
+    CHECK_INT(next.attempt, 1);
+    CHECK_INT(claim(f, NOW + 1, &list), 0);
+    for (int i = 2; i < 4; i++) {
+        CHECK_INT(delivery_give_back(&f->store, &next, 0, NOW, &f->arena, &f->err), 0);
+        CHECK_INT(claim(f, NOW, &list), 1);
+        CHECK_INT(delivery_failed(&f->store, &list[0], &(struct delivery_failure){.due_at = NOW},
+                                  NOW, &f->arena, &f->err),
+                  0);
+        CHECK_INT(claim(f, NOW, &list), 1);
+        CHECK_INT(list[0].attempt, i);
+        next = list[0];
+    }
+    CHECK_INT(delivery_failed(&f->store, &next, &half, NOW, &f->arena, &f->err), 0);
+    CHECK_INT(claim(f, NOW + 9, &list), 1);
+    CHECK_INT(list[0].progress, 2);
+    CHECK_INT(list[0].attempt, 2);
+    CHECK_INT(
+        delivery_done_next(&f->store, &list[0], NOW, LEASE, &f->arena, &next, &found, &f->err), 0);
+    CHECK(!found);
 }
 
 #define TEST(name)                                                                                 \
@@ -109,12 +143,14 @@ static void dead(struct fixture *f) {
 TEST(leases)
 TEST(order)
 TEST(dead)
+TEST(series)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leases),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_dead),
+        cmocka_unit_test(test_series),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
