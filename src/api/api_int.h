@@ -90,6 +90,8 @@ MUST_CHECK int api_keyed_handle(struct api_request *r, str key, api_handler_fn h
 /* --- encode.c: rows as JSON --- */
 void api_write_id(struct json_writer *w, struct id id);
 void api_write_time(struct json_writer *w, int64_t wall_us);
+void api_write_time_or_null(struct json_writer *w, int64_t wall_us); /* 0: null */
+void api_write_time_member(struct json_writer *w, const char *key, int64_t wall_us); /* the same */
 #define API_MINUTE_US (INT64_C(60) * 1000000)
 
 enum api_assistant_field {

@@ -67,13 +67,6 @@ static void write_id_or_null(struct json_writer *w, struct id id) {
         api_write_id(w, id);
 }
 
-static void write_time_or_null(struct json_writer *w, int64_t us) {
-    if (us)
-        api_write_time(w, us);
-    else
-        jw_null(w);
-}
-
 static void write_cron(struct json_writer *w, const struct cron *c, unsigned fields) {
     jw_object(w);
     if (wants(w, fields, FIELD_ID))
@@ -83,7 +76,7 @@ static void write_cron(struct json_writer *w, const struct cron *c, unsigned fie
     if (wants(w, fields, FIELD_THREAD))
         write_id_or_null(w, c->thread_id);
     if (wants(w, fields, FIELD_END))
-        write_time_or_null(w, c->end_us);
+        api_write_time_or_null(w, c->end_us);
     if (wants(w, fields, FIELD_SCHEDULE))
         jw_str(w, c->schedule);
     if (wants(w, fields, FIELD_TIMEZONE))
@@ -97,7 +90,7 @@ static void write_cron(struct json_writer *w, const struct cron *c, unsigned fie
     if (wants(w, fields, FIELD_PAYLOAD))
         jw_raw(w, c->payload);
     if (wants(w, fields, FIELD_NEXT))
-        write_time_or_null(w, c->next_us);
+        api_write_time_or_null(w, c->next_us);
     if (wants(w, fields, FIELD_METADATA))
         jw_raw(w, c->metadata);
     if (wants(w, fields, FIELD_ENABLED))

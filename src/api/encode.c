@@ -66,6 +66,18 @@ void api_write_time(struct json_writer *w, int64_t wall_us) {
     jw_raw(w, str_n(text, sizeof(text)));
 }
 
+void api_write_time_or_null(struct json_writer *w, int64_t wall_us) {
+    if (wall_us)
+        api_write_time(w, wall_us);
+    else
+        jw_null(w);
+}
+
+void api_write_time_member(struct json_writer *w, const char *key, int64_t wall_us) {
+    jw_key(w, key);
+    api_write_time_or_null(w, wall_us);
+}
+
 /* True and the key written when the field is wanted. */
 static bool wants(struct json_writer *w, unsigned fields, int field, const char *key) {
     if (!(fields & 1u << field))

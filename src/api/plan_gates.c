@@ -13,14 +13,6 @@ static struct plans *plans_of(struct api_request *r) { return api_options_of(r->
 
 /* --- encoding --- */
 
-static void write_time(struct json_writer *w, const char *key, int64_t at) {
-    jw_key(w, key);
-    if (at)
-        api_write_time(w, at);
-    else
-        jw_null(w);
-}
-
 static void write_rule(struct json_writer *w, const struct gate *g) {
     static const char *const ops[] = {
         [GATE_AT_LEAST] = "at_least", [GATE_AT_MOST] = "at_most", [GATE_EQUALS] = "equals"};
@@ -74,9 +66,9 @@ static void write_gate(struct json_writer *w, struct arena *a, const struct gate
     jw_str(w, row->actor);
     jw_key(w, "reason");
     jw_str(w, row->reason);
-    write_time(w, "created_at", row->created_at);
-    write_time(w, "expires_at", row->expires_at);
-    write_time(w, "decided_at", row->decided_at);
+    api_write_time_member(w, "created_at", row->created_at);
+    api_write_time_member(w, "expires_at", row->expires_at);
+    api_write_time_member(w, "decided_at", row->decided_at);
     jw_object_end(w);
 }
 

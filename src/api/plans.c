@@ -18,14 +18,6 @@ static struct plans *plans_of(struct api_request *r) { return api_options_of(r->
 
 /* --- encoding --- */
 
-static void write_time(struct json_writer *w, const char *key, int64_t at) {
-    jw_key(w, key);
-    if (at)
-        api_write_time(w, at);
-    else
-        jw_null(w);
-}
-
 static void write_counts(struct json_writer *w, const struct plan_row *p) {
     static const char *const keys[] = {"total",  "faults",    "incomplete", "succeeded",
                                        "failed", "cancelled", "timed_out"};
@@ -60,10 +52,10 @@ static void write_plan(struct json_writer *w, const struct plan_row *p) {
     write_counts(w, p);
     jw_key(w, "error");
     jw_str(w, p->error);
-    write_time(w, "created_at", p->created_at);
-    write_time(w, "started_at", p->started_at);
-    write_time(w, "ended_at", p->ended_at);
-    write_time(w, "updated_at", p->updated_at);
+    api_write_time_member(w, "created_at", p->created_at);
+    api_write_time_member(w, "started_at", p->started_at);
+    api_write_time_member(w, "ended_at", p->ended_at);
+    api_write_time_member(w, "updated_at", p->updated_at);
 }
 
 static void write_depends(struct json_writer *w, const struct plan_step *s) {
@@ -113,8 +105,8 @@ static void write_step(struct json_writer *w, struct arena *a, const struct plan
     jw_raw(w, s->output);
     jw_key(w, "error");
     jw_str(w, s->error);
-    write_time(w, "started_at", s->started_at);
-    write_time(w, "ended_at", s->ended_at);
+    api_write_time_member(w, "started_at", s->started_at);
+    api_write_time_member(w, "ended_at", s->ended_at);
     jw_object_end(w);
 }
 
@@ -379,7 +371,7 @@ static void write_event(struct json_writer *w, struct arena *a, const struct pla
     bool gate = !id_is_nil(e->gate_id);
     jw_str(w, arena_printf(a, "%s." STR_FMT, gate ? "gate" : e->position < 0 ? "plan" : "step",
                            STR_ARG(e->status)));
-    write_time(w, "at", e->at);
+    api_write_time_member(w, "at", e->at);
     if (e->position >= 0) {
         jw_key(w, "position");
         jw_i64(w, e->position);

@@ -141,3 +141,30 @@ void fixture_run(struct fixture_kind kind, fixture_fn fn) {
         fixture_on_fiber(&f, fn);
     fixture_deinit(&f);
 }
+
+/* --- a program with one history --- */
+
+static fixture_fn main_history;
+
+static void test_sqlite(void **state) {
+    (void)state;
+    fixture_run((struct fixture_kind){0}, main_history);
+}
+static void test_sqlite_behind_fault(void **state) {
+    (void)state;
+    fixture_run((struct fixture_kind){.in_memory = true, .behind_fault = true}, main_history);
+}
+static void test_postgres(void **state) {
+    (void)state;
+    fixture_run((struct fixture_kind){.postgres = true}, main_history);
+}
+
+int fixture_main(const char *name, fixture_fn history) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sqlite),
+        cmocka_unit_test(test_sqlite_behind_fault),
+        cmocka_unit_test(test_postgres),
+    };
+    main_history = history;
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}

@@ -75,6 +75,8 @@ void fixture_close_db(struct fixture *f);
 void fixture_deinit(struct fixture *f);
 /* Opens everything, runs fn on a fiber, closes everything; fails the test with what CHECK noted. */
 void fixture_run(struct fixture_kind kind, fixture_fn fn);
+/* main() of a program with one history: on SQLite, on SQLite behind fault, on PostgreSQL. */
+int fixture_main(const char *name, fixture_fn history);
 /* Runs fn on a fiber of an open fixture until it returns. */
 void fixture_on_fiber(struct fixture *f, fixture_fn fn);
 /* A statement for the server, on a connection of its own; on a fiber. */

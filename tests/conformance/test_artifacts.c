@@ -149,24 +149,4 @@ static void history(struct fixture *f) {
         blobs_move(f, &s);
 }
 
-static void test_sqlite(void **state) {
-    (void)state;
-    fixture_run((struct fixture_kind){0}, history);
-}
-static void test_sqlite_behind_fault(void **state) {
-    (void)state;
-    fixture_run((struct fixture_kind){.in_memory = true, .behind_fault = true}, history);
-}
-static void test_postgres(void **state) {
-    (void)state;
-    fixture_run((struct fixture_kind){.postgres = true}, history);
-}
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sqlite),
-        cmocka_unit_test(test_sqlite_behind_fault),
-        cmocka_unit_test(test_postgres),
-    };
-    return cmocka_run_group_tests_name("artifacts", tests, NULL, NULL);
-}
+int main(void) { return fixture_main("artifacts", history); }

@@ -151,24 +151,4 @@ static void outbox(struct fixture *f) {
     CHECK(changed == 2);
 }
 
-static void test_sqlite(void **state) {
-    (void)state;
-    fixture_run((struct fixture_kind){0}, outbox);
-}
-static void test_sqlite_behind_fault(void **state) {
-    (void)state;
-    fixture_run((struct fixture_kind){.in_memory = true, .behind_fault = true}, outbox);
-}
-static void test_postgres(void **state) {
-    (void)state;
-    fixture_run((struct fixture_kind){.postgres = true}, outbox);
-}
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sqlite),
-        cmocka_unit_test(test_sqlite_behind_fault),
-        cmocka_unit_test(test_postgres),
-    };
-    return cmocka_run_group_tests_name("webhooks", tests, NULL, NULL);
-}
+int main(void) { return fixture_main("webhooks", outbox); }
