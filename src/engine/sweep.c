@@ -121,12 +121,12 @@ void engine_sweep(struct engine *e) {
     struct err err = {0};
     int64_t now = rt_now_us(e->rt), period = engine_sweep_period_us(e);
     int rc = 0;
-    bool led = e->w.leads;
+    bool led = e->w.leads, leads = !e->o.shared;
     e->w.sweep_due_us = rt_mono_us(e->rt) + period;
     arena_init(&a, SIZE_MAX / 2);
-    e->w.leads = !e->o.shared;
     if (e->o.shared)
-        rc = leader_take(e->store, STR("sweep"), e->worker, now, period * 2, &a, &e->w.leads, &err);
+        rc = leader_take(e->store, STR("sweep"), e->worker, now, period * 2, &a, &leads, &err);
+    e->w.leads = leads; /* not before the answer: crons that look meanwhile would sleep for long */
     if (rc == 0 && e->w.leads)
         rc = sweep_expired(e, now, &a, &err);
     if (rc == 0 && e->w.leads && e->w.threads_due_us <= rt_mono_us(e->rt))

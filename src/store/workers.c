@@ -49,7 +49,7 @@ int leader_take(struct store *s, str name, struct id worker, int64_t now_us, int
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_LEADER_TAKE,
                  DB_PARAMS(DB_T(name), DB_UUID(worker), DB_I(now_us), DB_I(lease_us)),
-                 DB_EXPECT_NONE);
+                 DB_EXPECT_COUNT);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0)
         *out_leads = b.ops[0].changed > 0;
