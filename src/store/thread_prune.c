@@ -123,7 +123,7 @@ static void remove_add(struct prune *p, const struct space *n, int64_t limit) {
         db_batch_add(&p->b, stmts[i],
                      DB_PARAMS(DB_UUID(p->thread_id), DB_T(n->name), DB_UUID(n->floor),
                                DB_T(n->kept), DB_I(limit)),
-                     DB_EXPECT_NONE);
+                     DB_EXPECT_COUNT);
     p->in_batch += limit;
 }
 
