@@ -80,6 +80,7 @@ static int64_t check_conn(struct pg_conn *c, int64_t now) {
                 cancel(c);
             } else if (w->state == PG_WORK_SENT) {
                 w->state = PG_WORK_EXPIRED;
+                w->crowded = true;
             }
         }
         next = at < next ? at : next;

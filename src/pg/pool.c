@@ -235,7 +235,7 @@ int pg_pool_submit_kind(struct pg_pool *p, struct pg_work *w, enum pg_kind kind,
     w->kind = (unsigned char)kind;
     w->state = PG_WORK_WAITING;
     w->tries = 0;
-    w->unnamed = w->suspect = false;
+    w->unnamed = w->suspect = w->crowded = false;
     w->code = 0;
     w->err = (struct err){0};
     w->sqlstate[0] = '\0';

@@ -28,9 +28,10 @@ static int on_result(struct pg_work *work, size_t index, const struct pg_result 
     return pgdb_rows(r, read->arena, read->out, err);
 }
 
+/* Also when the connections were so busy that the statement had no time of its own. */
 static bool is_away(const struct pg_work *work) {
     return work->outcome == PG_UNKNOWN || work->outcome == PG_NOT_SENT ||
-           work->code == ERR_UNAVAILABLE;
+           work->code == ERR_UNAVAILABLE || (work->code == ERR_TIMEOUT && work->crowded);
 }
 
 /* Asks until it is answered, for as long as the database is away, at most until until_us. */

@@ -200,6 +200,8 @@ static void deadlines(struct fixture *f, int64_t timeout_us, bool late) {
         fiber_park_shielded();
     for (int i = 0; i < 3; i++) {
         assert_int_equal(q[i].w.code, i == 1 ? 0 : ERR_TIMEOUT);
+        if (i == 1 || late)
+            assert_true(q[i].w.crowded == (i == 2) || i == 0);
         assert_int_equal(q[i].w.outcome, i == 1 ? PG_COMMITTED : PG_ROLLED_BACK);
         assert_string_equal(q[i].w.sqlstate, i == 1 ? "" : "57014");
     }
