@@ -64,6 +64,10 @@ static void cancel(struct pg_conn *c) {
 
 /* --- what is late ---------------------------------------------------------------------------- */
 
+static bool waited_long(const struct pg_work *w) {
+    return w->sent_us - w->submitted_us > (w->deadline_us - w->submitted_us) / 2;
+}
+
 /* Returns when to look again. */
 static int64_t check_conn(struct pg_conn *c, int64_t now) {
     int64_t next = INT64_MAX;
@@ -77,6 +81,7 @@ static int64_t check_conn(struct pg_conn *c, int64_t now) {
                 return INT64_MIN;
             if (first && w->state != PG_WORK_CANCELLED && !c->cancel) {
                 w->state = PG_WORK_CANCELLED;
+                w->crowded |= waited_long(w);
                 cancel(c);
             } else if (w->state == PG_WORK_SENT) {
                 w->state = PG_WORK_EXPIRED;

@@ -67,7 +67,7 @@ struct pg_work {
     size_t failed_at; /* index of the statement that failed; SIZE_MAX: none in particular */
     char sqlstate[6]; /* "" when the server said nothing */
     int64_t run_us;   /* from the first byte sent to the last result */
-    bool crowded;     /* its time was over while others stood before it on its connection */
+    bool crowded;     /* it is late because others stood before it for most of its time */
     /* the pool's own */
     struct list node;
     struct pg_pool *pool;
