@@ -515,7 +515,7 @@ class PgBouncer(Child):
             return False
 
     def stop(self):
-        self.end(signal.SIGTERM)
+        self.kill()  # it keeps nothing, and now and then it does not hear SIGTERM
 
     def kill(self):
         self.end(signal.SIGKILL)
