@@ -30,6 +30,7 @@ struct api_options {
     enum api_audit audit;
     bool error_text; /* --error-format=text */
     bool debug_api;
+    bool dev; /* POST /internal/truncate is served */
     int64_t cron_count_max;  /* of one owner */
     const char *public_url;  /* of this server; "" unknown */
     const char *cors_origin; /* whose pages may read answers; "*": all */

@@ -457,6 +457,7 @@ static int parts_open(struct app *app, struct err *err) {
                               .audit = audit_of(c),
                               .error_text = c->error_format == CONFIG_ERROR_TEXT,
                               .debug_api = c->debug_api,
+                              .dev = c->dev,
                               .cron_count_max = c->cron_count_max,
                               .public_url = engine.api_url,
                               .cors_origin = c->cors_origin.p};

@@ -14,8 +14,7 @@
 #include "base/json.h"
 
 bool debug_matches(const struct http_request *req) {
-    bool local = strncmp(req->peer, "127.", 4) == 0 || strcmp(req->peer, "::1") == 0;
-    return local && str_starts(req->path, STR("/debug/"));
+    return http_peer_is_local(req) && str_starts(req->path, STR("/debug/"));
 }
 
 static void write_worker(struct json_writer *w, const struct engine_stats *s) {

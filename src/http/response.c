@@ -132,6 +132,10 @@ str http_response_head(struct http_server *s, const struct response_head *h) {
 
 /* --- what a handler adds --- */
 
+bool http_peer_is_local(const struct http_request *req) {
+    return str_starts(str_of(req->peer), STR("127.")) || strcmp(req->peer, "::1") == 0;
+}
+
 str http_header(const struct http_request *req, str lower_name) {
     for (size_t i = 0; i < req->header_count; i++)
         if (str_ieq(req->headers[i].name, lower_name))

@@ -75,6 +75,7 @@ size_t http_server_connections(const struct http_server *s);
 /* Cuts what is left, frees the server; done runs later on the loop. */
 void http_server_close(struct http_server *s, void (*done)(void *arg), void *arg);
 
+bool http_peer_is_local(const struct http_request *req); /* is it on this machine? */
 str http_header(const struct http_request *req, str lower_name); /* first one; absent when none */
 
 /* Adds a header to the coming response; before http_reply*. Values with CR, LF or NUL are dropped

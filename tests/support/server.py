@@ -181,9 +181,9 @@ class Server(Process):
         if self.request("GET", "/ok")[2] != b'{"ok":true}':
             raise AssertionError("GET /ok")
 
-    def request(self, method, path, body=None, headers=None):
+    def request(self, method, path, body=None, headers=None, host="127.0.0.1"):
         """(status, headers, body) of one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(host, self.port, timeout=60)
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body)
         connection.request(method, path, body,

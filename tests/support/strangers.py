@@ -45,6 +45,9 @@ SAVERS = {
          lambda v: v["pruned_count"] == 0) for how in ("delete", "keep_latest")],
 }
 
+# The route is served with --dev only.
+SAVERS["internal_truncate"] = lambda w, ids: [("", {"threads": True, "runs": True}, "404")]
+
 PLAN = {"goal": "a goal", "project_id": "hers", "steps": [
     {"name": "a", "tool": "test:fail"}, {"name": "b", "tool": "test:echo"}]}
 GATED = {"goal": "a goal", "steps": [
