@@ -11,6 +11,7 @@
 #include "http/router.h"
 #include "model/principal.h"
 #include "store/store.h"
+#include "trace/trace.h"
 
 struct engine;
 struct auth;
@@ -33,6 +34,7 @@ struct api_options {
     bool dev; /* POST /internal/truncate is served */
     int64_t cron_count_max;  /* of one owner */
     const char *public_url;  /* of this server; "" unknown */
+    struct tracer *tracer;   /* NULL: no spans are made */
     const char *cors_origin; /* whose pages may read answers; "*": all */
 };
 struct api;
@@ -56,6 +58,7 @@ struct api_request {
     struct api_keyed *keyed; /* NULL: no Idempotency-Key */
     int status;              /* of the reply that was sent; 0: a stream's, or none */
     bool writes;             /* though the route's policy is read */
+    struct span span;        /* of the request; of public routes none */
 };
 typedef int (*api_handler_fn)(struct api_request *r, struct err *err);
 

@@ -15,6 +15,8 @@
  * A new route needs a line in the table and its handler; nothing here. */
 #include "api/api.h"
 
+#include <stdio.h>
+
 #include "api/api_int.h"
 #include "auth/auth.h"
 #include "base/clock.h"
@@ -250,9 +252,45 @@ static int body_parse(struct api_request *r, struct err *err) {
     return rc;
 }
 
+/* --- tracing --- */
+
+/* What probes and browsers ask for is no part of anything that is worth a trace. */
+static void span_open(struct api_request *r) {
+    const struct route *route = &ROUTES[r->match.route->id];
+    struct trace incoming;
+    char name[SPAN_NAME_BYTES_MAX];
+    if (route->policy == POLICY_public)
+        return;
+    str parent = http_header(r->http, STR("traceparent"));
+    if (!r->api->options.tracer && !parent.p)
+        return;
+    trace_incoming(r->api->options.tracer, parent, http_header(r->http, STR("tracestate")),
+                   &incoming);
+    int len = snprintf(name, sizeof(name), "%s %.80s", route->method, route->http.path);
+    span_begin(&r->span, &incoming, SPAN_SERVER, str_n(name, (size_t)len));
+    if (!span_records(&r->span))
+        return;
+    int64_t waited_us = clock_mono_us() - r->http->received_us;
+    r->span.began_us -= waited_us;
+    r->span.started_us -= waited_us;
+    span_z(&r->span, "http.request.method", route->method);
+    span_z(&r->span, "http.route", route->http.path);
+    span_z(&r->span, "url.scheme", "http");
+    span_z(&r->span, "network.protocol.version", "1.1");
+}
+
+static void span_close(struct api_request *r) {
+    int status = r->status ? r->status : 200; /* a stream's, which has begun */
+    span_int(&r->span, "http.response.status_code", status);
+    if (status >= 500)
+        span_fail(&r->span, status == 503 ? "503" : status == 504 ? "504" : "500");
+    span_end(&r->span);
+}
+
 static int handle(struct api_request *r, struct err *err) {
     const struct route *route = &ROUTES[r->match.route->id];
     int rc = 0;
+    span_open(r);
     if (route->policy != POLICY_public)
         rc = auth_authenticate(r->api->options.auth, r->http, r->arena, &r->who, err);
     if (rc == 0 && route->policy >= POLICY_write)
@@ -295,6 +333,7 @@ void api_handle(struct http_request *req, void *ctx) {
             api_reply_error(&r, &err, rc);
     }
     observe(api, &r);
+    span_close(&r);
     api_audit(&r);
     api_json_done(&r);
 }

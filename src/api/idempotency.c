@@ -16,6 +16,7 @@
 #include "api/runs_int.h"
 #include "base/hash.h"
 #include "engine/engine.h"
+#include "plans/plans.h"
 
 #define KEY_BYTES_MAX 255
 
@@ -85,6 +86,8 @@ str api_keyed_answer(const struct api_request *r) { return r->keyed ? r->keyed->
 
 static int answer_again(struct api_request *r, const struct idempotency *i, struct err *err) {
     http_reply_header(r->http, STR("Idempotency-Replayed"), STR("true"));
+    if (str_eq(str_of(r->match.route->path), STR("/plans/runs")))
+        plans_note_repeated(api_options_of(r->api)->plans, i->thread_id);
     if (i->body.len == 0 && id_is_nil(i->run_id)) {
         struct thread t;
         int rc = thread_get(r->store, &r->who, i->thread_id, r->arena, &t, err);

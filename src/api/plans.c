@@ -214,6 +214,8 @@ int api_plan_create(struct api_request *r, struct err *err) {
                              .plan = &plan,
                              .webhook = yyjson_is_null(webhook) ? NULL : webhook,
                              .header_configurable = STR("{}"),
+                             .trace = &r->span.at,
+                             .received_us = r->http->received_us,
                              .join_batch = join_batch,
                              .ctx = &m};
     rc = plans_create(plans_of(r), &c, r->arena, &made, err);

@@ -91,7 +91,7 @@ int run_check_webhook(struct api_request *r, yyjson_val *webhook, struct err *er
 
 int run_submit_fill(struct api_request *r, yyjson_val *run_create, struct run_submit *out,
                     struct err *err) {
-    *out = (struct run_submit){.who = &r->who, .body = run_create};
+    *out = (struct run_submit){.who = &r->who, .body = run_create, .trace = &r->span.at.context};
     out->assistant_name = json_str(json_get(run_create, "assistant_id"));
     if (!out->assistant_name.p)
         return err_set(err, ERR_INVALID, "assistant_id: is required and must be a string");

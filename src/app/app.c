@@ -28,6 +28,7 @@
 #include "app/store_settings.h"
 #include "app/supervisor.h"
 #include "app/thread_settings.h"
+#include "app/trace_settings.h"
 #include "app/webhook_settings.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -48,6 +49,7 @@
 #define STOP_GRACE_US        15000000 /* beyond the drain: the last answers, the database */
 #define WORKER_PAUSE_US_MIN  100000
 #define WORKER_PAUSE_US_MAX  10000000
+#define TRACE_FLUSH_US       3000000 /* for the spans that wait */
 #define LAST_ANSWERS_US      1000000
 #define LAST_ANSWERS_POLL_US 5000
 #define PLAN_LOOK_US         500000 /* for what other processes ask of a plan */
@@ -62,6 +64,7 @@ struct app {
     struct embeddings *embeddings; /* NULL: queries of the store find words */
     struct item_embedder embedder;
     struct mcp *mcp;
+    struct tracer *tracer; /* NULL: no spans are made */
     struct graphs_settings graphs;
     struct graph_services services;
     struct registry *registry;
@@ -127,6 +130,7 @@ static void stop_fiber(void *arg) {
     while (app->http && http_server_connections(app->http) > 0 && rt_mono_us(app->rt) < until_us)
         (void)fiber_sleep_us(LAST_ANSWERS_POLL_US);
     auth_stop(app->auth);
+    tracer_stop(app->tracer, rt_mono_us(app->rt) + TRACE_FLUSH_US);
     fiber_group_cancel(&app->background);
     fiber_group_wait(&app->background);
     if (app->http)
@@ -216,6 +220,8 @@ static int start(struct app *app, struct err *err) {
     app->store.shared = rc == 0 && db_postgres_pool(app->db);
     if (app->store.shared && app->config.checkpoints == CONFIG_CHECKPOINTS_LANGGRAPH)
         app->store.layout = CHECKPOINTS_LANGGRAPH;
+    if (rc == 0 && !app->stopping && app->tracer)
+        rc = tracer_start(app->tracer, err);
     if (rc == 0 && !app->stopping)
         rc = runners_start(app->runners, err);
     if (rc == 0 && !app->stopping)
@@ -346,6 +352,15 @@ static int webhooks_open(struct app *app, struct err *err) {
     return rc;
 }
 
+static int tracer_setup(struct app *app, struct err *err) {
+    struct tracer_options o;
+    bool on;
+    int rc = trace_settings(&app->config, host_name(app), &app->config.memory, &o, &on, err);
+    if (rc == 0 && on)
+        app->tracer = tracer_open(app->rt, app->client, &o);
+    return rc;
+}
+
 /* What graphs ask of the world. */
 static int services_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
@@ -356,6 +371,9 @@ static int services_open(struct app *app, struct err *err) {
     int rc = http_client_open(app->rt, &client, &app->client, err);
     if (rc < 0)
         return rc;
+    rc = tracer_setup(app, err);
+    if (rc < 0)
+        return rc;
     app->llm = llm_new(app->rt, app->client);
     app->mcp = mcp_new(app->rt, app->client, NULL);
     graph_settings(c, &app->graphs);
@@ -363,6 +381,7 @@ static int services_open(struct app *app, struct err *err) {
                                             .llm = app->llm,
                                             .http = app->client,
                                             .mcp = app->mcp,
+                                            .tracer = app->tracer,
                                             .settings = &app->graphs};
     return 0;
 }
@@ -394,6 +413,10 @@ static int plans_settings_open(struct app *app, struct err *err) {
     struct plans_options o = {.concurrency_default = (size_t)app->config.plan_concurrency,
                               .concurrency_max = PLAN_CONCURRENCY_MAX,
                               .look_us = database_is_remote(&app->config) ? PLAN_LOOK_US : 0};
+    static const int notes[] = {[CONFIG_TRACE_LOG_OFF] = -1,
+                                [CONFIG_TRACE_LOG_DEBUG] = LOG_DEBUG,
+                                [CONFIG_TRACE_LOG_INFO] = LOG_INFO};
+    o.notes = notes[app->config.trace_log];
     struct plan_tools_options tools;
     app->plans = plans_open(app->rt, &app->store, app->registry, &o);
     int rc = plan_settings(&app->config, &app->config.memory, &tools, err);
@@ -460,6 +483,7 @@ static int parts_open(struct app *app, struct err *err) {
                               .dev = c->dev,
                               .cron_count_max = c->cron_count_max,
                               .public_url = engine.api_url,
+                              .tracer = app->tracer,
                               .cors_origin = c->cors_origin.p};
     rc = api_open(app->rt, &app->store, app->engine, &api, &app->api, err);
     if (rc < 0)
@@ -510,6 +534,7 @@ static void close_all(struct app *app) {
     embeddings_free(app->embeddings);
     vector_cache_free(app->embedder.cache);
     mcp_free(app->mcp);
+    tracer_free(app->tracer);
     if (app->client) {
         http_client_close(app->client, on_client_closed, app);
         rt_run(app->rt);

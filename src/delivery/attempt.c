@@ -7,6 +7,8 @@
  *
  * Taken means 2xx. 410 and an address that is not allowed end it; everything else is tried again,
  * not before what Retry-After says. Of the answer's body nothing is kept. */
+#include <stdio.h>
+
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -76,12 +78,38 @@ static int choose_address(struct delivery_relay *d, const struct http_url *url, 
     return 0;
 }
 
-static str make_body(struct arena *a, str payload, int64_t now) {
+/* The text member `key`, when the object's members begin with it: taken off them. */
+static str take_first(str *members, const char *key) {
+    char head[32];
+    int len = snprintf(head, sizeof(head), "\"%s\":\"", key);
+    if (!str_starts(*members, str_n(head, (size_t)len)))
+        return STR_NULL;
+    str rest = str_slice(*members, (size_t)len, members->len);
+    ptrdiff_t end = str_find_char(rest, '"');
+    if (end < 0 || str_find_char(str_slice(rest, 0, (size_t)end), '\\') >= 0 ||
+        (size_t)end + 1 >= rest.len || rest.p[end + 1] != ',')
+        return STR_NULL;
+    *members = str_slice(rest, (size_t)end + 2, rest.len);
+    return str_slice(rest, 0, (size_t)end);
+}
+
+/* The trace of a run stands before the members of its payload: it goes into the headers. */
+static str take_trace(str payload, struct trace_context *out) {
     ASSERT(payload.len >= 2);
+    str members = str_slice(payload, 1, payload.len - 1);
+    str parent = take_first(&members, "traceparent");
+    str state = parent.p ? take_first(&members, "tracestate") : STR_NULL;
+    if (!parent.p || !trace_context_parse(parent, state, out))
+        *out = (struct trace_context){0};
+    return members;
+}
+
+static str make_body(struct arena *a, str members, int64_t now) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
-    buf_append(&b, payload.p, payload.len - 1);
-    buf_z(&b, payload.len > 2 ? ",\"webhook_sent_at\":\"" : "\"webhook_sent_at\":\"");
+    buf_char(&b, '{');
+    buf_str(&b, members);
+    buf_z(&b, members.len > 0 ? ",\"webhook_sent_at\":\"" : "\"webhook_sent_at\":\"");
     buf_str(&b, time_iso(a, now));
     buf_z(&b, "\"}");
     str body = arena_dup(a, buf_view(&b));
@@ -94,6 +122,7 @@ struct letter {
     str id, content_type, body;
     const str *secrets;
     size_t secret_count;
+    const struct trace_context *trace; /* NULL: none */
 };
 
 static size_t make_headers(struct delivery_relay *d, const struct letter *l, struct arena *a,
@@ -172,7 +201,8 @@ static int post(struct delivery_relay *d, const struct place *to, const struct l
                                   .head_timeout_us = d->o.timeout_us,
                                   .idle_timeout_us = d->o.timeout_us,
                                   .proxy = STR(""),
-                                  .connect_to = to->address};
+                                  .connect_to = to->address,
+                                  .trace = l->trace};
     int rc = http_call_open(d->client, &o, &call, &err);
     if (rc < 0)
         return fail(out, a, &err, rc);
@@ -219,9 +249,12 @@ int attempt_make(struct delivery_relay *d, const struct delivery *what, struct a
     int rc = find_place(d, what->target, a, &to, out);
     if (rc < 0)
         return rc;
+    struct trace_context trace;
+    str members = take_trace(what->payload, &trace);
     struct letter l = {.id = id_dashed(a, what->id),
                        .content_type = STR("application/json"),
-                       .body = make_body(a, what->payload, now),
+                       .body = make_body(a, members, now),
+                       .trace = &trace,
                        .secrets = d->secrets,
                        .secret_count = d->secret_count};
     return post(d, &to, &l, now, a, out);

@@ -91,6 +91,9 @@ struct run_submit {
     void (*join_batch)(void *ctx, const struct live_run *run, struct db_batch *b);
     str steps; /* one more entry of the log, of kind LOG_STEPS; absent: none */
     bool kept; /* a temporary run's thread stays as long as answers do (store/idempotency.h) */
+    /* Where the request belongs to: kept with the run, for whoever executes it. NULL or unknown:
+     * the run begins a trace. */
+    const struct trace_context *trace;
     void *ctx;
 };
 /* On success *out (may be NULL) is a reference. */

@@ -35,7 +35,7 @@ struct slot {
 
 /* The arena's cap ends the process, so a run that passes the lower bound between two steps ends. */
 #define RUN_ARENA_BYTES_MAX ((size_t)2 << 30)
-#define RUN_BYTES_MAX ((size_t)512 << 20)
+#define RUN_BYTES_MAX       ((size_t)512 << 20)
 
 struct begin_waiter {
     struct list node;
@@ -46,8 +46,8 @@ struct live_run {
     struct engine *engine;
     int refs;
     enum live_state state;
-    struct run row; /* texts in the arena; row.attempt is the one it acts for */
-    struct id worker; /* whom the row names */
+    struct run row;    /* texts in the arena; row.attempt is the one it acts for */
+    struct id worker;  /* whom the row names */
     bool begun_before; /* the attempt was claimed already, its start was not heard of */
     bool new_lists;    /* those of its state have grown beyond it: it begins its own */
     struct id holder;  /* of the thread, when it was last looked at; nil: none */
@@ -56,9 +56,9 @@ struct live_run {
     bool topic_held;   /* its fragments are written in its name */
     str owner, bearer;
     bool temporary, cancel_on_disconnect, hand_back;
-    bool told; /* its end was put into the outbox */
+    bool told;          /* its end was put into the outbox */
     int64_t started_at; /* wall; 0: not begun here */
-    bool kept; /* temporary, but its thread stays for repeated requests */
+    bool kept;          /* temporary, but its thread stays for repeated requests */
     unsigned modes;
     struct arena arena;
     struct list node;
@@ -72,7 +72,7 @@ struct live_run {
     struct list begin_waiters; /* fibers that wait for that */
     bool cancel;
     enum cancel_action cancel_action;
-    str cancel_reason;        /* heap */
+    str cancel_reason; /* heap */
     /* execution */
     yyjson_val *kwargs, *configurable;
     str whole_configurable; /* with what its row does not have (secrets.c); absent: as the row */
@@ -84,10 +84,12 @@ struct live_run {
     bool exit_only;    /* of the steps only the last one is stored (durability exit) */
     yyjson_val *resume_one, *resume_map; /* answers of its command; one: until it is given */
     int taken_count;                     /* of answers that are stored as given */
-    str resume_id; /* the only question when the answer came */
-    str refusal; /* JSON: the error of answers that nobody waits for; absent: they fit */
-    str waiting; /* the thread's interrupts when it began */
-    struct id made_id; /* the newest checkpoint that it stored, of the root */
+    str resume_id;                       /* the only question when the answer came */
+    str refusal;          /* JSON: the error of answers that nobody waits for; absent: they fit */
+    str waiting;          /* the thread's interrupts when it began */
+    struct id made_id;    /* the newest checkpoint that it stored, of the root */
+    struct trace trace;   /* it belongs under this span, as its row says */
+    struct trace inside;  /* its own span */
     str metadata_members; /* of checkpoints and messages, without braces */
     int64_t begun_us;
     /* result */
@@ -104,10 +106,17 @@ struct engine_metrics {
     struct metric *adopted, *leases_lost, *workers;
     struct metric *phase_build, *phase_read, *phase_write, *phase_llm, *phase_tool, *phase_queue;
 };
+/* spans.c */
+void spans_kwargs_write(struct json_writer *w, const struct trace_context *c);
+void spans_run_read(struct live_run *run); /* from its kwargs */
+void spans_run_end(const struct live_run *run);
+void spans_task_begin(struct task *t);
+void spans_task_end(struct task *t);
+
 /* worker.c, hints.c */
 struct worker_state {
     bool registered, leads, stop, left;
-    bool beating; /* the fiber of the heartbeat lives */
+    bool beating;           /* the fiber of the heartbeat lives */
     int64_t lease_until_us; /* monotonic */
     int64_t others;         /* alive, besides this one */
     struct rt_timer lease_timer;
@@ -149,8 +158,8 @@ struct engine {
     size_t running, pending, delayed;
     size_t accepting; /* requests inside engine_submit */
     struct list arriving;
-    size_t helpers; /* fibers of the engine's own under way; a drain waits for them */
-    bool looking; /* for strays: the timer runs, or its fiber */
+    size_t helpers;  /* fibers of the engine's own under way; a drain waits for them */
+    bool looking;    /* for strays: the timer runs, or its fiber */
     bool look_again; /* asked for since the fiber began */
     struct rt_timer stray_timer;
     bool draining, hurry;
@@ -162,13 +171,13 @@ struct engine {
 };
 
 /* Of runs that a drain leaves to the next process. */
-#define SHUTDOWN_ERROR                                                                        \
-    STR("{\"error\":\"ServerShutdown\",\"message\":\"The server is shutting down; unfinished " \
+#define SHUTDOWN_ERROR                                                                             \
+    STR("{\"error\":\"ServerShutdown\",\"message\":\"The server is shutting down; unfinished "     \
         "runs go on after its restart.\"}")
 
 /* Of runs whose thread was deleted, or that the database refused for good. */
-#define LOST_ERROR                                                                           \
-    STR("{\"error\":\"RunLost\",\"message\":\"The run cannot be written any more: its thread is " \
+#define LOST_ERROR                                                                                 \
+    STR("{\"error\":\"RunLost\",\"message\":\"The run cannot be written any more: its thread is "  \
         "gone, or the database refuses it.\"}")
 
 static inline str id_key(const struct id *id) { return str_n((const char *)id->b, sizeof(id->b)); }
@@ -235,7 +244,7 @@ static inline bool engine_is_worker(const struct engine *e) {
 
 /* hints.c */
 void hint_thread(struct engine *e, struct id thread_id);
-void hint_work(struct engine *e); /* there are runs to be adopted */
+void hint_work(struct engine *e);  /* there are runs to be adopted */
 void hint_crons(struct engine *e); /* some cron was changed */
 void hints_flush(struct engine *e);
 
@@ -284,8 +293,7 @@ struct step_commit {
 MUST_CHECK MAY_SUSPEND int live_run_commit_step(struct step_commit *s);
 /* A batch of a node's own, with entries of kind LOG_STEPS. */
 MUST_CHECK MAY_SUSPEND int live_run_commit_own(struct live_run *run, struct db_batch *b,
-                                               const str *entries, size_t count,
-                                               struct err *err);
+                                               const str *entries, size_t count, struct err *err);
 /* What the graph adds to the batch with the run's end. */
 bool live_run_ended_add(struct live_run *run, struct db_batch *b); /* its graph has a hook */
 void live_run_fail(struct live_run *run, int rc, const struct err *err);
@@ -300,7 +308,7 @@ int live_run_recursed(int64_t limit, struct err *err);
 struct begin_row {
     const struct live_run *run;
     const struct thread_merge *merge; /* NULL: the thread was told when the run was accepted */
-    struct id head; /* as the run's context was read */
+    struct id head;                   /* as the run's context was read */
     struct id checkpoint_id;
 };
 size_t begin_counter(void *begin_row, struct db_batch *b, int64_t count);

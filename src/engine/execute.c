@@ -403,6 +403,8 @@ static void settle_result(struct live_run *run, bool ours) {
         live_run_learn_fate(run);
     if (run->moved || (!ours && e->draining))
         return;
+    if (ours)
+        spans_run_end(run);
     struct metric *m = run->status == RUN_SUCCESS ? e->metrics.success
                        : run->status == RUN_ERROR ? e->metrics.error
                                                   : e->metrics.interrupted;

@@ -13,6 +13,7 @@ void frame_init(struct frame *f, struct live_run *run, struct frame *parent,
                 const struct graph_def *def, str ns) {
     *f = (struct frame){.run = run,
                         .parent = parent,
+                        .trace = parent ? parent->trace : &run->inside,
                         .thread_id = run->row.thread_id,
                         .def = def,
                         .ns = ns,

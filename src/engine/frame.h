@@ -25,7 +25,8 @@ struct pending {
 
 struct frame {
     struct live_run *run;
-    struct frame *parent; /* NULL: the root */
+    struct frame *parent;      /* NULL: the root */
+    const struct trace *trace; /* under which its tasks are */
     struct id thread_id;
     const struct graph_def *def;
     struct compiled_graph *compiled;
@@ -56,6 +57,7 @@ struct task {
     struct id id;
     struct route next; /* what it said by itself, then all that follows it */
     struct node_ctx ctx;
+    struct span span; /* of an attempt */
     VEC(struct state_write) writes;
     int rc;
     struct err err;

@@ -15,6 +15,7 @@
 #include "model/message.h"
 #include "model/state.h"
 #include "rt/fiber.h"
+#include "trace/trace.h"
 
 enum channel_kind {
     CHANNEL_LAST_VALUE, /* a write replaces; two in one step: ERR_INVALID_UPDATE */
@@ -116,8 +117,9 @@ struct graph_services {
     struct rt *rt;
     struct llm *llm;
     struct http_client *http;
-    struct mcp *mcp;      /* NULL: no tools of MCP servers */
-    const void *settings; /* the graphs' own (struct graphs_settings) */
+    struct mcp *mcp;       /* NULL: no tools of MCP servers */
+    const void *settings;  /* the graphs' own (struct graphs_settings) */
+    struct tracer *tracer; /* NULL: no spans are made */
 };
 struct db_batch;
 /* How a run came to its end. */
@@ -183,8 +185,9 @@ struct node_ctx {
     bool want_tokens; /* some stream mode of the run shows tokens */
     struct id run_id, thread_id;
     int step;
-    int attempt; /* from 1; more: the retry policy tries again */
-    void *task;  /* private to the engine */
+    int attempt;               /* from 1; more: the retry policy tries again */
+    const struct trace *trace; /* the node's own span, or the run's context; never NULL */
+    void *task;                /* private to the engine */
 };
 /* A write to a channel: JSON text (not CHANNEL_MESSAGES) or messages. Copied. */
 void node_write_value(struct node_ctx *ctx, const char *channel, str json);

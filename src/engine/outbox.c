@@ -73,6 +73,7 @@ void outbox_run_end_add(struct live_run *run, struct db_batch *b, enum cancel_ac
     buf_init(&text, PAYLOAD_BYTES_MAX);
     struct json_writer w = json_writer(&text);
     jw_object(&w);
+    spans_kwargs_write(&w, &run->inside.context); /* first: the relay looks for it there */
     write_run(&w, run, action == CANCEL_ROLLBACK ? STR("rollback") : run_status_name(run->status),
               now);
     if (reason.p) {

@@ -43,6 +43,7 @@ static void task_init(struct frame *f, const struct planned *planned, struct tas
         .thread_id = run->row.thread_id,
         .step = f->step + 1,
         .attempt = 1,
+        .trace = &t->span.at,
         .task = t,
     };
     if (f->pending.count)
@@ -109,10 +110,12 @@ static void run_attempt(struct task *t) {
     t->asked = 0;
     t->routed = false;
     t->next = (struct route){.arena = &t->run->arena, .graph = t->frame->def};
+    spans_task_begin(t);
     if (t->node->timeout_us)
         run_timed(t);
     else
         t->rc = run_node(t);
+    spans_task_end(t);
 }
 
 static int64_t retry_wait_us(const struct node_retry *r, int attempt) {

@@ -209,6 +209,7 @@ static int enter(struct task *t, struct frame *f, str ns, struct compiled_graph 
     for (int64_t wait_us = 0;;) {
         struct err why = {0};
         frame_init(f, t->run, t->frame, t->node->subgraph, ns);
+        f->trace = &t->span.at;
         f->compiled = compiled;
         int rc = load_or_begin(t, f, &why);
         if (rc == 0 || !live_run_may_retry(t->run, rc)) {

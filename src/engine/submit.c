@@ -200,6 +200,7 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     copy_member(&w, s->body, "interrupt_after");
     copy_member(&w, s->body, "feedback_keys");
     copy_member(&w, s->body, "webhook");
+    spans_kwargs_write(&w, s->trace);
     jw_key(&w, "temporary");
     jw_bool(&w, run->temporary);
     if (run->kept) {
@@ -247,6 +248,7 @@ int live_run_read_kwargs(struct live_run *run, struct err *err) {
     run->kept = yyjson_get_bool(json_get(run->kwargs, "kept"));
     run->subgraphs = yyjson_get_bool(json_get(run->kwargs, "subgraphs"));
     run->exit_only = stores_at_exit(run->kwargs);
+    spans_run_read(run);
     rc = stream_modes_read(json_get(run->kwargs, "stream_mode"), STREAM_VALUES, &run->modes, err);
     if (rc < 0)
         return rc;

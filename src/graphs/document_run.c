@@ -249,8 +249,10 @@ int document_run_http(struct node_ctx *ctx, struct err *err) {
     struct guarded_answer answer;
     struct http_header *headers;
     bool has_json;
-    struct guarded_request request = {
-        .method = n->method, .timeout_us = n->http_timeout_us, .body_bytes_max = ANSWER_BYTES_MAX};
+    struct guarded_request request = {.method = n->method,
+                                      .timeout_us = n->http_timeout_us,
+                                      .body_bytes_max = ANSWER_BYTES_MAX,
+                                      .trace = ctx->trace};
     scope_init_node(&s, ctx, document_compiled(ctx)->config);
     struct expr_value root = scope_root(&s);
     int rc = template_render(n->url, &root, ctx->arena, URL_BYTES_MAX, &request.url, err);

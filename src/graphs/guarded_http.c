@@ -91,7 +91,8 @@ static int fetch(const struct graph_services *services, struct arena *a,
                                   .connect_timeout_us = request->timeout_us,
                                   .head_timeout_us = request->timeout_us,
                                   .proxy = STR(""),
-                                  .connect_to = address};
+                                  .connect_to = address,
+                                  .trace = request->trace ? &request->trace->context : NULL};
     struct http_call *http;
     struct buf body;
     int64_t deadline_us = rt_mono_us(services->rt) + request->timeout_us;

@@ -19,6 +19,7 @@ struct guarded_request {
     str body;
     int64_t timeout_us; /* in all but the look-up of the name */
     size_t body_bytes_max;
+    const struct trace *trace; /* NULL: it belongs to none */
 };
 struct guarded_answer {
     int status;

@@ -31,7 +31,8 @@ int tool_http_get(const struct tool_call *call, struct tool_answer *out) {
                                       .headers = &accept,
                                       .header_count = 1,
                                       .timeout_us = TIMEOUT_US,
-                                      .body_bytes_max = BODY_BYTES_MAX};
+                                      .body_bytes_max = BODY_BYTES_MAX,
+                                      .trace = call->trace};
     struct guarded_answer answer;
     struct err err = {0};
     int rc = guarded_fetch(call->services, call->arena, &request, &answer, &err);

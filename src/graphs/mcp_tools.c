@@ -43,6 +43,7 @@ static void run_load(void *arg) {
     if (l->rc < 0)
         return;
     target.timeout_us = LIST_TIMEOUT_US;
+    target.trace = &l->ctx->trace->context;
     l->rc = mcp_tools_list(mcp, &target, l->ctx->arena, &l->tools, &l->err);
 }
 
@@ -233,13 +234,14 @@ static void on_progress(void *arg, double done, double total, str text) {
 
 int mcp_set_call(struct node_ctx *ctx, const struct agent_config *config,
                  const struct mcp_entry *entry, str call_id, yyjson_val *arguments,
-                 struct tool_answer *out) {
+                 const struct trace *trace, struct tool_answer *out) {
     const struct mcp_server *server = &config->mcp.servers[entry->server];
     struct progress p = {ctx, server->name, entry->tool.name, call_id};
     struct mcp_target target;
     struct mcp_answer answer;
     struct err err = {0};
     int rc = mcp_target_make(ctx, config, entry->server, &target, &err);
+    target.trace = &trace->context;
     if (rc == 0)
         rc = mcp_tool_call(ctx->services->mcp, &target, &entry->tool, arguments, on_progress, &p,
                            ctx->arena, &answer, &err);

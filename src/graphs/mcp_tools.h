@@ -39,7 +39,8 @@ const struct mcp_entry *mcp_set_find(const struct mcp_set *set, const struct age
 str mcp_set_names(struct arena *a, const struct mcp_set *set);
 MUST_CHECK MAY_SUSPEND int mcp_set_call(struct node_ctx *ctx, const struct agent_config *config,
                                         const struct mcp_entry *entry, str call_id,
-                                        yyjson_val *arguments, struct tool_answer *out);
+                                        yyjson_val *arguments, const struct trace *trace,
+                                        struct tool_answer *out);
 
 /* model_turn with the request's tools and those of the configured MCP servers, or, without offer,
  * with none. Adds to the prompt what failed; the message says it in response_metadata.mcp. */

@@ -122,6 +122,7 @@ int model_turn_noted(struct node_ctx *ctx, struct llm_request *request, str prov
     t.message_id =
         arena_printf(ctx->arena, "run-" STR_FMT, STR_ARG(id_dashed(ctx->arena, id_v7())));
     request->stream = ctx->want_tokens;
+    request->trace = ctx->trace;
     int64_t begun_us = clock_mono_us();
     int rc = llm_chat(ctx->services->llm, request, on_delta, &t, ctx->arena, &response, err);
     node_observe(ctx, "llm", clock_mono_us() - begun_us);

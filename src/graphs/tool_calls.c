@@ -108,6 +108,24 @@ static void refuse_arguments(struct job *j, str schema) {
         STR_ARG(schema));
 }
 
+/* name: of a tool that is there, never what a model wrote. */
+static void span_open(struct span *s, const struct job *j, str name, const char *type) {
+    span_begin(s, j->ctx->trace, SPAN_INTERNAL,
+               arena_printf(j->ctx->arena, "execute_tool " STR_FMT, STR_ARG(name)));
+    span_z(s, "gen_ai.operation.name", "execute_tool");
+    span_str(s, "gen_ai.tool.name", name);
+    span_z(s, "gen_ai.tool.type", type);
+    span_str(s, "gen_ai.tool.call.id", json_str(json_get(j->call, "id")));
+}
+
+static void span_close(struct span *s, const struct job *j) {
+    if (j->rc < 0)
+        span_fail(s, err_name(j->rc));
+    else if (j->answer.failed)
+        span_fail(s, "tool_error");
+    span_end(s);
+}
+
 /* A tool that is not built in. */
 static void run_mcp(struct job *j, str name) {
     str why;
@@ -125,8 +143,11 @@ static void run_mcp(struct job *j, str name) {
         refuse_arguments(j, entry->tool.schema);
     } else {
         int64_t begun_us = clock_mono_us();
+        struct span span;
+        span_open(&span, j, entry->tool.name, "extension");
         j->rc = mcp_set_call(j->ctx, j->config, entry, json_str(json_get(j->call, "id")),
-                             json_get(j->call, "args"), &j->answer);
+                             json_get(j->call, "args"), &span.at, &j->answer);
+        span_close(&span, j);
         node_observe(j->ctx, "tool", clock_mono_us() - begun_us);
     }
 }
@@ -145,12 +166,16 @@ static void run_job(void *arg) {
         refuse_arguments(j, str_of(tool->parameters));
         return;
     }
+    struct span span;
     struct tool_call call = {.services = ctx->services,
                              .settings = ctx->services->settings,
                              .arena = ctx->arena,
-                             .arguments = json_get(j->call, "args")};
+                             .arguments = json_get(j->call, "args"),
+                             .trace = &span.at};
     int64_t begun_us = clock_mono_us();
+    span_open(&span, j, str_of(tool->name), "function");
     j->rc = tool_run(tool, &call, &j->answer);
+    span_close(&span, j);
     node_observe(ctx, "tool", clock_mono_us() - begun_us);
 }
 

@@ -13,7 +13,8 @@ struct tool_call {
     const struct graph_services *services;
     const struct graphs_settings *settings;
     struct arena *arena;
-    yyjson_val *arguments; /* as the model wrote them, an object or not */
+    yyjson_val *arguments;     /* as the model wrote them, an object or not */
+    const struct trace *trace; /* where the call belongs to; NULL: nowhere */
 };
 struct tool_answer {
     str text;

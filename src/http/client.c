@@ -212,17 +212,31 @@ static bool header_is_clean(const struct http_header *h) {
     return true;
 }
 
+static void trace_headers_write(struct buf *b, const struct trace_context *trace) {
+    char parent[TRACE_PARENT_LEN];
+    trace_context_write(trace, parent);
+    buf_z(b, "traceparent: ");
+    buf_append(b, parent, sizeof parent);
+    buf_char(b, '\0');
+    if (trace->state.len == 0)
+        return;
+    buf_z(b, "tracestate: ");
+    buf_str(b, trace->state);
+    buf_char(b, '\0');
+}
+
 /* The header lines, each ended by a NUL, in client->scratch. */
 static int headers_write(struct http_client *c, const struct http_call_options *o,
                          struct err *err) {
     struct buf *b = &c->scratch;
     buf_reset(b);
-    bool content_type = false;
+    bool content_type = false, traced = false;
     for (size_t i = 0; i < o->header_count; i++) {
         const struct http_header *h = &o->headers[i];
         if (!header_is_clean(h))
             return err_set(err, ERR_INVALID, "a header of the request holds forbidden bytes");
         content_type = content_type || str_ieq(h->name, STR("content-type"));
+        traced = traced || str_ieq(h->name, STR("traceparent"));
         buf_str(b, h->name);
         if (h->value.len > 0) {
             buf_append(b, ": ", 2);
@@ -232,6 +246,8 @@ static int headers_write(struct http_client *c, const struct http_call_options *
         }
         buf_char(b, '\0');
     }
+    if (!traced && trace_context_known(o->trace))
+        trace_headers_write(b, o->trace);
     /* libcurl 7.88 signs headers that are only named to be left out. */
     if (!content_type)
         buf_append(b, "Content-Type:", sizeof "Content-Type:");

@@ -11,6 +11,7 @@
 #define HF_HTTP_CLIENT_H
 
 #include "base/arena.h"
+#include "base/trace_context.h"
 #include "http/server.h"
 
 struct http_client;
@@ -44,6 +45,8 @@ struct http_call_options {
     str proxy;                  /* absent: from http_proxy, https_proxy, no_proxy as curl does */
     str connect_to;             /* numeric address instead of the host's; with proxy "" */
     const struct http_signing *signing; /* NULL: none; its texts end with a NUL */
+    /* Sent as traceparent and tracestate, unless `headers` has them; NULL or unknown: neither. */
+    const struct trace_context *trace;
 };
 /* Sends the request and waits for the response head. */
 MUST_CHECK MAY_SUSPEND int http_call_open(struct http_client *c, const struct http_call_options *o,

@@ -32,7 +32,8 @@ static int attempt_open(struct attempt *t, str body, struct arena *a, struct err
                                   .body = body,
                                   .connect_timeout_us = r->connect_timeout_us,
                                   .head_timeout_us = r->head_timeout_us,
-                                  .idle_timeout_us = r->idle_timeout_us};
+                                  .idle_timeout_us = r->idle_timeout_us,
+                                  .trace = r->trace ? &r->trace->context : NULL};
     struct err cause = {0};
     if (http_call_open(t->client, &o, &t->call, &cause) < 0) {
         if (cause.code == ERR_CLOSED) /* hung up without a word: as good as refused */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "llm/fault.h"
 #include "llm/provider.h"
 
 #define PAUSE_FIRST_MS     250
@@ -71,9 +72,8 @@ static int64_t pause_us(int attempts, int retry_after_ms) {
     return asked_us > us ? asked_us + (int64_t)rand_below((uint64_t)asked_us / 10 + 1) : us;
 }
 
-int llm_chat(struct llm *llm, const struct llm_request *request, llm_delta_fn on_delta, void *ctx,
-             struct arena *a, struct llm_response *out, struct err *err) {
-    fiber_assert_inside();
+static int chat(struct llm *llm, const struct llm_request *request, llm_delta_fn on_delta,
+                void *ctx, struct arena *a, struct llm_response *out, struct err *err) {
     int64_t started_us = clock_mono_us();
     const struct llm_provider *provider;
     int rc = check_request(request, &provider, err);
@@ -105,5 +105,62 @@ int llm_chat(struct llm *llm, const struct llm_request *request, llm_delta_fn on
             (void)err_set(err, rc, "the call to the model was cancelled"); /* rc is returned */
     }
     buf_deinit(&body);
+    return rc;
+}
+
+/* --- the span of a call --- */
+
+/* The name of who is asked, as the conventions for generative AI have it. */
+static const char *provider_name(str provider) {
+    return str_eq(provider, STR("google_genai"))      ? "gcp.gemini"
+           : str_eq(provider, STR("google_vertexai")) ? "gcp.vertex_ai"
+           : str_eq(provider, STR("anthropic"))       ? "anthropic"
+           : str_eq(provider, STR("openai"))          ? "openai"
+                                                      : "custom";
+}
+
+static void span_open(struct span *s, const struct llm_request *r, struct arena *a) {
+    str name = s && r->trace && r->trace->tracer
+                   ? arena_printf(a, "chat " STR_FMT, STR_ARG(str_slice(r->model, 0, 80)))
+                   : STR("chat");
+    span_begin(s, r->trace, SPAN_CLIENT, name);
+    if (!span_records(s))
+        return;
+    span_z(s, "gen_ai.operation.name", "chat");
+    span_z(s, "gen_ai.provider.name", provider_name(r->provider));
+    span_str(s, "gen_ai.request.model", r->model);
+    span_str(s, "server.address", llm_fault_host(r->base_url));
+    if (r->max_tokens > 0)
+        span_int(s, "gen_ai.request.max_tokens", r->max_tokens);
+    if (r->has_temperature)
+        span_double(s, "gen_ai.request.temperature", r->temperature);
+}
+
+static void span_close(struct span *s, const struct llm_response *r, int rc) {
+    if (span_records(s) && rc == 0) {
+        span_str(s, "gen_ai.response.model", r->model);
+        span_str(s, "gen_ai.response.id", r->id);
+        span_str(s, "holdfast.finish_reason", r->finish_reason);
+        if (r->input_tokens >= 0)
+            span_int(s, "gen_ai.usage.input_tokens", r->input_tokens);
+        if (r->output_tokens >= 0)
+            span_int(s, "gen_ai.usage.output_tokens", r->output_tokens);
+        span_int(s, "holdfast.llm.attempts", r->attempts);
+        span_int(s, "holdfast.llm.first_byte_ms", r->first_byte_us / 1000);
+    }
+    if (rc < 0)
+        span_fail(s, err_name(rc));
+    span_end(s);
+}
+
+int llm_chat(struct llm *llm, const struct llm_request *request, llm_delta_fn on_delta, void *ctx,
+             struct arena *a, struct llm_response *out, struct err *err) {
+    struct llm_request traced = *request;
+    struct span span;
+    fiber_assert_inside();
+    span_open(&span, request, a);
+    traced.trace = &span.at;
+    int rc = chat(llm, &traced, on_delta, ctx, a, out, err);
+    span_close(&span, out, rc);
     return rc;
 }

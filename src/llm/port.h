@@ -12,6 +12,7 @@
 #include "http/client.h"
 #include "model/message.h"
 #include "rt/fiber.h"
+#include "trace/trace.h"
 
 struct llm_request {
     str provider; /* "openai", "custom", "anthropic", "google_genai", "google_vertexai" */
@@ -27,7 +28,8 @@ struct llm_request {
     str tools; /* JSON array of {name, description, parameters}; absent: none */
     bool stream;
     int64_t connect_timeout_us, head_timeout_us, idle_timeout_us; /* 0: the HTTP client's own */
-    int retries_max; /* of whole attempts that produced no delta */
+    int retries_max;           /* of whole attempts that produced no delta */
+    const struct trace *trace; /* where the call belongs to; NULL: to no trace */
 };
 
 struct llm_tool_call_delta {

@@ -82,10 +82,17 @@ static size_t write_headers(struct mcp_exchange *x, struct http_header *out) {
 
 static void write_meta(struct json_writer *w, const struct mcp_exchange *x) {
     bool modern = !is_legacy(x);
-    if (!modern && !x->on_progress)
+    bool traced = trace_context_known(x->t->trace);
+    if (!modern && !x->on_progress && !traced)
         return;
     jw_key(w, "_meta");
     jw_object(w);
+    if (traced) {
+        char parent[TRACE_PARENT_LEN];
+        trace_context_write(x->t->trace, parent);
+        jw_key(w, "traceparent");
+        jw_str(w, str_n(parent, sizeof(parent)));
+    }
     if (x->on_progress) {
         jw_key(w, "progressToken");
         jw_i64(w, x->id);
@@ -152,7 +159,8 @@ static int send(struct mcp_exchange *x, enum http_method method, const struct ht
         .head_timeout_us = timeout_us,
         .idle_timeout_us = timeout_us,
         .proxy = x->t->connect_to.len ? STR("") : STR_NULL,
-        .connect_to = x->t->connect_to};
+        .connect_to = x->t->connect_to,
+        .trace = x->t->trace};
     return http_call_open(x->m->client, &o, out, err);
 }
 

@@ -33,7 +33,8 @@ struct mcp_target {
     str principal;                     /* owner of what is remembered */
     const struct http_header *headers; /* credentials and others */
     size_t header_count;
-    int64_t timeout_us; /* without a sign of the server; 0: 60 s */
+    int64_t timeout_us;                /* without a sign of the server; 0: 60 s */
+    const struct trace_context *trace; /* told to the server; NULL: nothing */
 };
 
 #define MCP_TOOLS_MAX        256

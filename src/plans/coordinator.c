@@ -110,6 +110,7 @@ static void execute(struct exec *x, uint32_t i) {
     const struct tool *tool = c->tools[i];
     struct arena a;
     struct err err = {0};
+    struct span span;
     arena_init(&a, CALL_BYTES_MAX);
     struct tool_call call = {.arena = &a,
                              .name = c->specs[i].tool,
@@ -120,6 +121,7 @@ static void execute(struct exec *x, uint32_t i) {
                              .plan_id = c->row.id,
                              .tools = &c->plans->tools,
                              .node = c->ctx,
+                             .trace = &span.at,
                              .stopping = &c->stop};
     s->exec = x;
     s->attempt++;
@@ -128,6 +130,8 @@ static void execute(struct exec *x, uint32_t i) {
     call.attempt = s->attempt;
     coordinator_mark(c, i, RUN_STATE_RUNNING, s->started_at);
     c->executing++;
+    plan_note_start(c, i, &span);
+    int64_t began_us = clock_mono_us();
     int rc = tool ? 0 : err_set(&err, ERR_INVALID, "tool: is not a tool of this server");
     if (rc == 0 && tool->outside) {
         fiber_event_wake_all(&c->wake);
@@ -141,6 +145,7 @@ static void execute(struct exec *x, uint32_t i) {
     c->executing--;
     s->exec = NULL;
     judge(x, i, rc, &call, &err);
+    plan_note_end(c, i, &span, clock_mono_us() - began_us);
     arena_deinit(&a);
 }
 

@@ -125,6 +125,7 @@ int plan_go_on(struct plans *p, const struct plan_go_on *g, struct arena *a, str
     struct going x = {p, g};
     struct live_run *live;
     str name = STR(PLAN_GRAPH);
+    struct trace_context trace;
     struct run_submit s = {.who = &who,
                            .assistant_id = assistant_id_of_graph(name),
                            .assistant_name = name,
@@ -132,6 +133,7 @@ int plan_go_on(struct plans *p, const struct plan_go_on *g, struct arena *a, str
                            .header_configurable = STR("{}"),
                            .join_batch = join_going,
                            .steps = g->entry,
+                           .trace = plan_trace_of(p, g->row, a, &trace) ? &trace : NULL,
                            .ctx = &x};
     int rc = json_parse(a, body_of(p, g, a), &s.body, err);
     if (rc == 0)

@@ -31,10 +31,13 @@ void coordinator_ready(struct coordinator *c, uint32_t position) {
     if (gates == GATES_WAIT) {
         if (s->state != RUN_STATE_BLOCKED)
             coordinator_mark(c, position, RUN_STATE_BLOCKED, rt_now_us(c->plans->rt));
+        plan_note_enqueue(c, position, "gate");
         return;
     }
     if (s->state == RUN_STATE_BLOCKED)
         coordinator_mark(c, position, RUN_STATE_QUEUED, rt_now_us(c->plans->rt));
+    s->ready_us = rt_mono_us(c->plans->rt);
+    plan_note_enqueue(c, position, NULL);
     int64_t rank = -(int64_t)c->specs[position].priority * (INT64_C(1) << 32) + position;
     step_heap_push(&c->ready, rank, position);
 }
@@ -70,6 +73,7 @@ void coordinator_give_up(struct coordinator *c, uint32_t position) {
                                    STR_ARG(c->specs[at].name));
             step_set_error(s, why);
             coordinator_mark(c, child, RUN_STATE_CANCELLED, rt_now_us(c->plans->rt));
+            plan_note_enqueue(c, child, "given_up");
             vec_push(&todo, child);
         }
     }
@@ -131,8 +135,12 @@ static void begin_state(struct coordinator *c) {
             coordinator_give_up(c, i);
     }
     for (uint32_t i = 0; i < c->count; i++)
-        if (!run_state_final(c->steps[i].state) && c->steps[i].waits == 0)
+        if (run_state_final(c->steps[i].state))
+            plan_note_enqueue(c, i, "over");
+        else if (c->steps[i].waits == 0)
             coordinator_ready(c, i);
+        else
+            plan_note_enqueue(c, i, "depends");
 }
 
 int coordinator_load(struct coordinator *c, struct err *err) {

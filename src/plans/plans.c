@@ -9,6 +9,7 @@
  * many attempts. The graph's hook then ends the plan in the same batch. */
 #include "plans/plans_int.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -183,32 +184,38 @@ static int submit(struct plans *p, struct run_submit *s, str body, struct arena 
     return 0;
 }
 
-struct making {
-    struct plans *plans;
-    const struct plans_create *c;
-};
-
 static void join_new(void *ctx, const struct live_run *run, struct db_batch *b) {
-    const struct making *m = ctx;
+    struct plan_batch *m = ctx;
     const struct run *row = live_run_row(run);
     struct plan_place place = {row->id, row->thread_id, row->id, m->c->who->owner};
     plan_insert_add(b, &place, m->c->plan, rt_now_us(m->plans->rt));
+    plan_batch_prepared(m, row->id);
     if (m->c->join_batch)
         m->c->join_batch(m->c->ctx, row->id, row->thread_id, b);
 }
 
+static void on_durable(void *ctx, struct live_run *run) {
+    struct plan_batch *m = ctx;
+    (void)run;
+    m->durable_us = clock_mono_us();
+}
+
 int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
                  struct plans_made *out, struct err *err) {
-    struct making m = {p, c};
+    struct plan_batch m;
     struct run row;
+    plan_batch_begin(&m, p, c);
     struct run_submit s = {.who = c->who,
                            .thread_id = id_v7(),
                            .header_configurable = c->header_configurable,
                            .bearer = c->bearer,
+                           .accepted = on_durable,
                            .join_batch = join_new,
                            .steps = plan_created_entry(a, c->plan),
+                           .trace = &m.span.at.context,
                            .ctx = &m};
     int rc = submit(p, &s, run_body(a, c->plan->goal, c->webhook, true), a, &row, err);
+    plan_batch_end(&m, rc);
     if (rc < 0)
         return rc;
     metric_add(p->metrics.created, 1);
@@ -216,6 +223,20 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
     metric_add(p->metrics.faults, (int64_t)c->plan->fault_count);
     *out = (struct plans_made){row.id, row.thread_id};
     return 0;
+}
+
+/* A run that goes on with a plan goes on with its trace: that of its first run. False: it has none,
+ * or nobody knows any more. */
+bool plan_trace_of(struct plans *p, const struct plan_row *row, struct arena *a,
+                   struct trace_context *out) {
+    struct principal who = {.owner = row->owner};
+    struct run run;
+    yyjson_val *kwargs;
+    if (run_get(p->store, &who, row->thread_id, row->id, a, &run, NULL) < 0 ||
+        json_parse(a, run.kwargs, &kwargs, NULL) < 0)
+        return false;
+    return trace_context_parse(json_str(json_get(kwargs, "traceparent")),
+                               json_str(json_get(kwargs, "tracestate")), out);
 }
 
 /* --- asking --- */
@@ -434,10 +455,12 @@ int plans_retry_step(struct plans *p, const struct principal *who, struct id id,
     size_t shown = x.change.step_count < EVENTS_PER_ENTRY ? x.change.step_count : EVENTS_PER_ENTRY;
     struct plan_news news = {.version = row.version + 1, .status = &queued};
     (void)plan_entries_write(a, &news, x.events, shown, &entries);
+    struct trace_context trace;
     struct run_submit s = {.who = who,
                            .thread_id = row.thread_id,
                            .header_configurable = STR("{}"),
                            .join_batch = join_again,
+                           .trace = plan_trace_of(p, &row, a, &trace) ? &trace : NULL,
                            .steps = entries[0],
                            .ctx = &x};
     rc = submit(p, &s, run_body(a, row.goal, NULL, false), a, &run, err);

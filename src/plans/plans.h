@@ -21,6 +21,7 @@ struct plans_options {
     size_t concurrency_default, concurrency_max; /* steps of a plan at once */
     int64_t look_us; /* how often a coordinator looks whether another process asked for something;
                         0: there is none */
+    int notes;       /* of what happens to batches and steps: a log_level; below 0: none */
 };
 /* Adds the graph to the registry. engine: set before anything runs. */
 struct plans *plans_open(struct rt *rt, struct store *store, struct registry *registry,
@@ -43,6 +44,8 @@ struct plans_create {
     yyjson_val *webhook;     /* of the run; NULL: none */
     str header_configurable; /* as of run_submit */
     str bearer;
+    const struct trace *trace; /* where the request belongs to; NULL: nowhere */
+    int64_t received_us;       /* monotonic, when the request came */
     /* Adds to the batch that creates; may be NULL. */
     void (*join_batch)(void *ctx, struct id plan_id, struct id thread_id, struct db_batch *b);
     void *ctx;
@@ -52,6 +55,8 @@ struct plans_made {
 };
 MUST_CHECK MAY_SUSPEND int plans_create(struct plans *p, const struct plans_create *c,
                                         struct arena *a, struct plans_made *out, struct err *err);
+/* The request to make a plan came again: its steps are there. */
+void plans_note_repeated(const struct plans *p, struct id thread_id);
 /* Ends the plan, whatever it does; ERR_CONFLICT when it is over. */
 MUST_CHECK MAY_SUSPEND int plans_cancel(struct plans *p, const struct principal *who, struct id id,
                                         bool wait, struct arena *a, struct err *err);

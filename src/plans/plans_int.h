@@ -3,15 +3,18 @@
 #ifndef HF_PLANS_PLANS_INT_H
 #define HF_PLANS_PLANS_INT_H
 
+#include "base/log.h"
 #include "base/map.h"
 #include "base/metrics.h"
 #include "plans/heap.h"
 #include "plans/plans.h"
 #include "plans/tools.h"
 #include "store/gates.h"
+#include "trace/trace.h"
 
 #define EVENTS_PER_ENTRY 64
 
+struct coordinator;
 struct plans_metrics {
     struct metric *created, *steps_created, *faults, *retries, *ready, *executing, *step_seconds;
     struct metric *steps[RUN_STATE_COUNT]; /* that ended so */
@@ -33,6 +36,26 @@ struct plans {
     bool expiry_runs, stopping;
 };
 
+/* notes.c: what happens to batches and steps, for the log and for spans. They cost a look at a
+ * level while nobody wants them. */
+static inline bool plan_notes_wanted(const struct plans *p) {
+    return p->o.notes >= 0 && log_enabled((enum log_level)p->o.notes);
+}
+struct plans_create;
+struct plan_batch {
+    struct plans *plans;
+    const struct plans_create *c;
+    struct span span; /* of making the plan */
+    struct id run_id;
+    int64_t joined_us, durable_us; /* monotonic: its rows were made, were committed */
+};
+void plan_batch_begin(struct plan_batch *b, struct plans *p, const struct plans_create *c);
+void plan_batch_prepared(struct plan_batch *b, struct id run_id);
+void plan_batch_end(struct plan_batch *b, int rc);
+void plan_note_enqueue(const struct coordinator *c, uint32_t position, const char *skipped);
+void plan_note_start(struct coordinator *c, uint32_t position, struct span *s);
+void plan_note_end(struct coordinator *c, uint32_t position, struct span *s, int64_t us);
+
 struct exec;
 /* A step as it is executed. */
 struct step {
@@ -44,6 +67,7 @@ struct step {
     uint32_t waits; /* dependencies that have not succeeded */
     int attempt;
     int64_t started_at, ended_at; /* wall; 0: not (yet) */
+    int64_t ready_us;             /* monotonic: when it could begin; 0: not (yet) */
     str output, error;            /* heap; output until it is stored */
     struct exec *exec;            /* while it runs */
 };
@@ -148,6 +172,8 @@ MUST_CHECK MAY_SUSPEND int gate_expire(struct plans *p, const struct gate_row *r
 void gate_count(struct plans *p, enum gate_status status);
 /* Another run of the thread goes on with a plan that none has. join: adds to its batch, whose
  * expectations name ERR_FENCED; that of the plan's version is in it. */
+bool plan_trace_of(struct plans *p, const struct plan_row *row, struct arena *a,
+                   struct trace_context *out); /* MAY_SUSPEND */
 struct plan_go_on {
     const struct plan_row *row;
     str resume; /* JSON; absent: nothing is answered */

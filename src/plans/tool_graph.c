@@ -83,7 +83,8 @@ static int make_run(struct child *c, str assistant, struct err *err) {
                            .assistant_name = assistant,
                            .thread_id = c->thread_id,
                            .header_configurable = STR("{}"),
-                           .bearer = call->node->bearer};
+                           .bearer = call->node->bearer,
+                           .trace = &call->trace->context};
     if (!id_parse(assistant, &s.assistant_id))
         s.assistant_id = assistant_id_of_graph(assistant);
     int rc = json_parse(call->arena, run_body(call, assistant), &s.body, err);

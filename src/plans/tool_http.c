@@ -129,7 +129,8 @@ static int ask(struct request *r, str address, bool fail, struct err *err) {
                                   .head_timeout_us = LONG_US,
                                   .idle_timeout_us = LONG_US,
                                   .proxy = STR(""),
-                                  .connect_to = address};
+                                  .connect_to = address,
+                                  .trace = &call->trace->context};
     struct http_call *http;
     str body = STR(""), type;
     int rc = http_call_open(call->node->services->http, &o, &http, err);

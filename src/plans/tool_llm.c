@@ -84,6 +84,7 @@ int tool_llm(struct tool_call *call, struct err *err) {
         return ERR_INVALID;
     rc = agent_config_request(config, services->settings, NULL, &request, err);
     request.tools = STR_NULL;
+    request.trace = call->trace;
     if (rc == 0)
         rc = read_messages(call, &request, err);
     if (rc == 0)

@@ -43,7 +43,8 @@ static int make_target(struct tool_call *call, struct mcp_target *out, struct er
                                .connect_to = address,
                                .principal = call->node->owner,
                                .headers = headers,
-                               .header_count = count};
+                               .header_count = count,
+                               .trace = &call->trace->context};
     return 0;
 }
 

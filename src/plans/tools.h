@@ -47,8 +47,9 @@ struct tool_call {
     uint32_t position;
     struct id plan_id;
     const struct plan_tools *tools;
-    struct node_ctx *node; /* of the plan's run */
-    const bool *stopping;  /* the run is ended, or somebody else goes on with it */
+    struct node_ctx *node;     /* of the plan's run */
+    const struct trace *trace; /* the attempt's own span; never NULL */
+    const bool *stopping;      /* the run is ended, or somebody else goes on with it */
     struct plan_secrets secrets;
     yyjson_val *input, *rules; /* inputs and policy, parsed */
     str output;                /* out: JSON; absent: null */

@@ -64,6 +64,12 @@ static void write_task(void *arg, struct json_writer *w) {
     jw_i64(w, ctx->attempt);
     jw_key(w, "tokens");
     jw_bool(w, ctx->want_tokens);
+    if (trace_context_known(&ctx->trace->context)) {
+        char parent[TRACE_PARENT_LEN];
+        trace_context_write(&ctx->trace->context, parent);
+        jw_key(w, "traceparent");
+        jw_str(w, str_n(parent, sizeof(parent)));
+    }
 }
 
 /* --- what it says on the way --- */
