@@ -189,9 +189,11 @@ class Child:
             time.sleep(0.01)
         raise PostgresError(f"{self.name} does not start:\n{self.tail()}")
 
+    ending = signal.SIGQUIT
+
     def close(self):
         """Ends it and removes its folder."""
-        self.end(signal.SIGQUIT)
+        self.end(self.ending)
         if not self.kept:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -484,6 +486,8 @@ admin_users = {user}
 class PgBouncer(Child):
     """A transaction pooler in front of a cluster, with `size` connections to each database."""
 
+    ending = signal.SIGKILL  # SIGQUIT is nothing to it where whoever began it ignores that
+
     def __init__(self, postgres, size=8, settings=()):
         super().__init__("pgbouncer", make_folder("holdfast-bouncer-"), None)
         exe = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
@@ -515,7 +519,7 @@ class PgBouncer(Child):
             return False
 
     def stop(self):
-        self.kill()  # it keeps nothing, and now and then it does not hear SIGTERM
+        self.end(signal.SIGTERM)
 
     def kill(self):
         self.end(signal.SIGKILL)
