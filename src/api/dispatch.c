@@ -102,6 +102,10 @@ void api_free(struct api *api) {
 
 const struct api_options *api_options_of(const struct api *api) { return &api->options; }
 
+struct map *api_flights(struct api *api) {
+    return &api->flights;
+}
+
 /* --- measuring --- */
 
 static void observe(struct api *api, const struct api_request *r) {

@@ -5,6 +5,7 @@
  * more than the digest of a short text. */
 #include "base/hash.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <xxhash.h>
 
@@ -18,6 +19,10 @@ void hash_sha256(str data, unsigned char out[HASH_SHA256_BYTES]) {
     ASSERT(sha256);
     int ok = EVP_Digest(data.p, data.len, out, &len, sha256, NULL);
     ASSERT(ok == 1 && len == HASH_SHA256_BYTES);
+}
+
+bool hash_same(str a, str b) {
+    return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.p, b.p, a.len) == 0);
 }
 
 void hash_sha1(str data, unsigned char out[HASH_SHA1_BYTES]) {

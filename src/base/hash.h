@@ -11,6 +11,8 @@
 /* RFC 2104. */
 void hash_hmac_sha256(str key, str data, unsigned char out[HASH_SHA256_BYTES]);
 void hash_sha256(str data, unsigned char out[HASH_SHA256_BYTES]);
+/* Whether the bytes are equal, in a time that tells nothing but the lengths. */
+bool hash_same(str a, str b);
 /* Only where a protocol wants it: it protects nothing. */
 #define HASH_SHA1_BYTES 20
 void hash_sha1(str data, unsigned char out[HASH_SHA1_BYTES]);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""strangers.py - how a stranger tries the routes of savers, of plans and of webhooks: cases for the
-matrix of run-auth."""
+"""strangers.py - how a stranger tries the routes of savers, of plans, of webhooks and of the inbox:
+cases for the matrix of run-auth."""
 import uuid
 
 import suite
@@ -53,9 +53,11 @@ PLAN = {"goal": "a goal", "project_id": "hers", "steps": [
 GATED = {"goal": "a goal", "steps": [
     {"name": "a", "tool": "test:echo", "gates": [{"kind": "manual"}]}]}
 
+SOURCE = {"scheme": "token", "secret": "hers, sixteen bytes"}
+
 
 def her_plan(world, ask):
-    """Ids of a plan run that is over."""
+    """Ids of a plan run that is over, and of what belongs to plans."""
     made = world.made("/plans/runs", PLAN)
     suite.eventually(lambda: ask(world.server, "GET", f"/plans/runs/{made['id']}",
                                  world.token)[2]["status"] == "failed", "it ends")
@@ -66,7 +68,10 @@ def her_plan(world, ask):
         "a gate opens")
     # A public address, as webhooks want it; no event has these types, so nothing is sent.
     hook = world.made("/webhooks", {"url": "http://93.184.216.34/hers", "types": ["run.none"]})
-    return {"plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
+    source = world.made("/inbox/sources", {**SOURCE, "name": str(uuid.uuid4())})
+    _, _, answer, _ = ask(world.server, "POST", source["path"], SOURCE["secret"], {"hers": 1})
+    return {"source_id": source["source_id"], "delivery_id": answer["delivery_id"],
+            "plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
             "gate_id": found[0]["id"], "webhook_id": hook["webhook_id"]}
 
 
@@ -102,6 +107,17 @@ PLANS = {
     "artifact_list": _unknown, "artifact_list_step": _unknown, "artifact_get": _unknown,
     "artifact_content": _unknown,
     "artifact_create": lambda w, ids: [("?name=x", {"not": "hers"}, "404")],
+    "inbox_source_create": lambda w, ids: [
+        ("", {"name": str(uuid.uuid4())}, lambda v: v["action"] == {"kind": "keep"})],
+    "inbox_source_list": lambda w, ids: [
+        ("", None, lambda v: ids["source_id"] not in [s["source_id"] for s in v])],
+    "inbox_source_get": _unknown, "inbox_source_delete": _unknown,
+    "inbox_source_patch": lambda w, ids: [("", {"name": "his"}, "404")],
+    "inbox_list": lambda w, ids: [
+        (q, None, lambda v: v == {"deliveries": [], "next": None})
+        for q in ("", "?status=failed", f"?source_id={ids['source_id']}",
+                  "?before=ffffffff-ffff-ffff-ffff-ffffffffffff&limit=100")],
+    "inbox_get": _unknown, "inbox_delete": _unknown, "inbox_retry": _unknown,
     "webhook_create": lambda w, ids: [
         ("", {"url": "http://93.184.216.34/his", "types": ["plan.none"]},
          lambda v: "/his" in v["url"])],

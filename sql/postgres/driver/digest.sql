@@ -41,6 +41,16 @@ LEFT JOIN holdfast.cron_states s ON s.cron_id = holdfast.to_uuid(c.id);
 -- name: digest_events
 SELECT thread_id, seq, run_id, kind, at, data FROM holdfast.events;
 
+-- name: digest_inbox
+SELECT id, source_id, owner, key, digest, event, status, thread_id, run_id, error, received_at,
+       expires_at
+FROM holdfast.inbox;
+
+-- name: digest_inbox_sources
+SELECT id, owner, name, scheme, header, key_header, secret, action, retention_us, version,
+       created_at, updated_at
+FROM holdfast.inbox_sources;
+
 -- name: digest_kv
 SELECT owner, key, convert_from(value, 'UTF8'), version, updated_at FROM holdfast.kv;
 

@@ -25,6 +25,8 @@ static const struct {
     {"cron_firings", PGDB_DIGEST_CRON_FIRINGS},
     {"crons", PGDB_DIGEST_CRONS},
     {"events", PGDB_DIGEST_EVENTS},
+    {"inbox", PGDB_DIGEST_INBOX},
+    {"inbox_sources", PGDB_DIGEST_INBOX_SOURCES},
     {"kv", PGDB_DIGEST_KV},
     {"leaders", PGDB_DIGEST_LEADERS},
     {"plan_artifacts", PGDB_DIGEST_PLAN_ARTIFACTS},
