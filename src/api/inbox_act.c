@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inbox_act.c - what is done with a delivery: it is kept, or a run is made of it.
+/* inbox_act.c - what is done with a delivery: it is kept, or a run or a plan is made of it.
  *
  *   {"kind": "run", "assistant_id": "agent", "thread_key": "{{ data.chat }}", "input": {…}}
+ *   {"kind": "plan", "template": "deploy", "params": {"commit": "{{ data.after }}"}}
  *
  * The delivery's row goes into the batch that makes the run durable: both are there, or neither. So
  * a process that dies in between loses nothing, and who delivers again finds the row or is the
  * first. What can never succeed (the assistant is gone, the input does not fit) is kept as failed,
  * for its owner to see; what may succeed later is told to whoever delivers, and nothing is kept.
  *
- * A run is made in the name of the source's owner. Which assistant, which thread of the owner's and
- * which webhook it is, the source says, and not the delivery: those texts hold no expressions. A
- * thread_key may: it only chooses among threads of this source. */
+ * Both are made in the name of the source's owner. Which assistant, which template, which thread of
+ * the owner's and which webhook it is, the source says, and not the delivery: those texts hold no
+ * expressions. A thread_key may: it only chooses among threads of this source. */
 #include "api/inbox_int.h"
+#include "api/plans_int.h"
 #include "api/runs_int.h"
 #include "base/clock.h"
 #include "graphs/fill.h"
+#include "plans/plans.h"
+#include "store/plan_templates.h"
 
 #define ACTION_BYTES_MAX   65536
 #define FILLED_BYTES_MAX   ((size_t)4 << 20)
@@ -55,6 +59,20 @@ static int check_run(struct api_request *r, yyjson_val *action, struct err *err)
     return rc < 0 ? rc : run_check_webhook(r, json_get(action, "webhook"), err);
 }
 
+static int check_plan(struct api_request *r, yyjson_val *action, struct err *err) {
+    struct plan_template t;
+    str name = json_str(json_get(action, "template"));
+    int rc = 0;
+    if (!name.len)
+        return err_set(err, ERR_INVALID, "action.template: is required");
+    rc = literal(action, "template", err);
+    if (rc == 0)
+        rc = literal(action, "webhook", err);
+    if (rc == 0)
+        rc = plan_template_find(r->store, &r->who, name, r->arena, &t, err);
+    return rc < 0 ? rc : run_check_webhook(r, json_get(action, "webhook"), err);
+}
+
 int inbox_action_read(struct api_request *r, yyjson_val *action, str *out, struct err *err) {
     str kind = json_str(json_get(action, "kind")), text = json_text(r->arena, action);
     int rc = 0;
@@ -64,10 +82,11 @@ int inbox_action_read(struct api_request *r, yyjson_val *action, str *out, struc
     }
     if (text.len > ACTION_BYTES_MAX)
         return err_set(err, ERR_TOO_LARGE, "action: has at most %d bytes", ACTION_BYTES_MAX);
-    if (!str_eq(kind, STR("run")))
-        return err_set(err, ERR_INVALID, "action.kind: must be one of keep, run");
-    rc = check_run(r, action, err);
-    if (rc == 0 && !json_has(action, "input") && !json_has(action, "command"))
+    bool run = str_eq(kind, STR("run"));
+    if (!run && !str_eq(kind, STR("plan")))
+        return err_set(err, ERR_INVALID, "action.kind: must be one of keep, run, plan");
+    rc = run ? check_run(r, action, err) : check_plan(r, action, err);
+    if (rc == 0 && run && !json_has(action, "input") && !json_has(action, "command"))
         text = json_merge(r->arena, text, STR(DEFAULT_INPUT));
     if (rc == 0)
         rc = fill_check(r->arena, action, err);
@@ -146,6 +165,32 @@ static int start_run(struct acting *x, yyjson_val *filled, struct err *err) {
     return rc < 0 ? rc : engine_submit(x->r->engine, &s, NULL, err);
 }
 
+static void join_plan(void *ctx, struct id plan_id, struct id thread_id, struct db_batch *b) {
+    struct acting *x = ctx;
+    x->d->status = INBOX_STARTED;
+    x->d->thread_id = thread_id;
+    x->d->run_id = plan_id; /* of its first run, too */
+    x->d->error = STR_NULL;
+    row_add(b, x);
+}
+
+static int start_plan(struct acting *x, yyjson_val *filled, struct err *err) {
+    struct api_request *r = x->r;
+    struct principal owner = {.owner = x->source->owner, .by = "inbox"};
+    struct plan_asked asked;
+    struct plans_made made;
+    int rc = api_plan_read(r, &owner, filled, STR_NULL, &asked, err);
+    if (rc < 0)
+        return rc;
+    struct plans_create c = {.who = &owner,
+                             .plan = &asked.plan,
+                             .webhook = asked.webhook,
+                             .header_configurable = STR("{}"),
+                             .join_batch = join_plan,
+                             .ctx = x};
+    return plans_create(api_options_of(r->api)->plans, &c, r->arena, &made, err);
+}
+
 static int act(struct acting *x, struct err *err) {
     struct arena *a = x->r->arena;
     yyjson_val *action, *event, *filled;
@@ -163,7 +208,10 @@ static int act(struct acting *x, struct err *err) {
     rc = fill(a, action, &root, FILLED_BYTES_MAX, &text, err);
     if (rc == 0)
         rc = json_parse(a, text, &filled, err);
-    return rc < 0 ? rc : start_run(x, filled, err);
+    if (rc < 0)
+        return rc;
+    return str_eq(json_str(json_get(filled, "kind")), STR("plan")) ? start_plan(x, filled, err)
+                                                                   : start_run(x, filled, err);
 }
 
 static bool may_work_later(int rc) { return rc == ERR_CANCELLED || err_retryable(rc); }

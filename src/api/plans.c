@@ -5,7 +5,7 @@
  * the first steps come with it, in the same query; the others by /steps. A plan run is a run of a
  * thread, too: its stream, its join and its state are those of /threads/{thread_id}. */
 #include "plans/plans.h"
-#include "api/api_int.h"
+#include "api/plans_int.h"
 #include "api/runs_int.h"
 
 #define STEPS_SHOWN   100
@@ -126,19 +126,31 @@ static void write_steps(struct json_writer *w, struct arena *a, const struct pla
 
 /* --- making --- */
 
-static int read_plan(struct api_request *r, struct plan_spec *out, struct err *err) {
-    int rc = api_body_object(r, err);
-    if (rc < 0)
-        return rc;
-    rc = plan_parse(r->arena, r->body, plans_tool_check, out, err);
-    str project = http_header(r->http, STR("x-project-id"));
-    if (rc == 0 && !out->project.p && project.len) {
+int api_plan_read(struct api_request *r, const struct principal *who, yyjson_val *body,
+                  str project, struct plan_asked *out, struct err *err) {
+    yyjson_val *name = json_get(body, "template");
+    int rc = 0;
+    *out = (struct plan_asked){.body = body};
+    if (name && !yyjson_is_null(name))
+        rc = api_template_fill(r, who, body, &out->body, err);
+    if (rc == 0)
+        rc = plan_parse(r->arena, out->body, plans_tool_check, &out->plan, err);
+    if (rc == 0 && !out->plan.project.p && project.len) {
         if (project.len > PLAN_NAME_BYTES_MAX || !str_is_utf8(project))
             return err_set(err, ERR_INVALID, "x-project-id: must have 1 to %d bytes of UTF-8",
                            PLAN_NAME_BYTES_MAX);
-        out->project = project;
+        out->plan.project = project;
     }
-    return rc;
+    yyjson_val *webhook = json_get(out->body, "webhook");
+    out->webhook = yyjson_is_null(webhook) ? NULL : webhook;
+    return rc < 0 ? rc : run_check_webhook(r, out->webhook, err);
+}
+
+static int read_plan(struct api_request *r, struct plan_asked *out, struct err *err) {
+    int rc = api_body_object(r, err);
+    return rc < 0 ? rc
+                  : api_plan_read(r, &r->who, r->body,
+                                  http_header(r->http, STR("x-project-id")), out, err);
 }
 
 /* The counts, and the steps that cannot run. */
@@ -201,18 +213,15 @@ static void join_batch(void *ctx, struct id id, struct id thread_id, struct db_b
 }
 
 int api_plan_create(struct api_request *r, struct err *err) {
-    struct plan_spec plan;
+    struct plan_asked asked;
     struct plans_made made;
-    struct making m = {.r = r, .plan = &plan};
-    int rc = read_plan(r, &plan, err);
-    yyjson_val *webhook = json_get(r->body, "webhook");
-    if (rc == 0)
-        rc = run_check_webhook(r, webhook, err);
+    struct making m = {.r = r, .plan = &asked.plan};
+    int rc = read_plan(r, &asked, err);
     if (rc < 0)
         return rc;
     struct plans_create c = {.who = &r->who,
-                             .plan = &plan,
-                             .webhook = yyjson_is_null(webhook) ? NULL : webhook,
+                             .plan = &asked.plan,
+                             .webhook = asked.webhook,
                              .header_configurable = STR("{}"),
                              .trace = &r->span.at,
                              .received_us = r->http->received_us,
@@ -222,27 +231,41 @@ int api_plan_create(struct api_request *r, struct err *err) {
     return rc < 0 ? rc : api_reply_text(r, 201, m.answer);
 }
 
+static void write_waits(struct json_writer *w, const struct plan_spec *p) {
+    jw_key(w, "depends_on");
+    jw_array(w);
+    for (size_t i = 0; i < p->step_count; i++) {
+        jw_array(w);
+        for (size_t k = 0; k < p->steps[i].depend_count; k++)
+            jw_i64(w, p->steps[i].depends[k]);
+        jw_array_end(w);
+    }
+    jw_array_end(w);
+    jw_key(w, "order");
+    jw_array(w);
+    for (size_t i = 0; i < p->step_count; i++)
+        jw_i64(w, p->order[i]);
+    jw_array_end(w);
+}
+
 int api_plan_preview(struct api_request *r, struct err *err) {
-    struct plan_spec p;
-    int rc = read_plan(r, &p, err);
+    struct plan_asked asked;
+    int rc = read_plan(r, &asked, err);
     if (rc < 0)
         return rc;
+    const struct plan_spec *p = &asked.plan;
     struct json_writer w = api_json(r);
     jw_object(&w);
     jw_key(&w, "hash");
-    jw_str(&w, p.hash);
+    jw_str(&w, p->hash);
     jw_key(&w, "project_id");
-    jw_str(&w, p.project.p ? p.project : STR("default"));
-    write_faults(&w, &p);
-    jw_key(&w, "depends_on");
-    jw_array(&w);
-    for (size_t i = 0; i < p.step_count; i++) {
-        jw_array(&w);
-        for (size_t k = 0; k < p.steps[i].depend_count; k++)
-            jw_i64(&w, p.steps[i].depends[k]);
-        jw_array_end(&w);
+    jw_str(&w, p->project.p ? p->project : STR("default"));
+    write_faults(&w, p);
+    write_waits(&w, p);
+    if (asked.body != r->body) {
+        jw_key(&w, "plan");
+        jw_val(&w, asked.body);
     }
-    jw_array_end(&w);
     jw_object_end(&w);
     return api_reply_json(r, 200);
 }

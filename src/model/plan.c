@@ -294,6 +294,7 @@ static int check_order(struct parse *p, struct err *err) {
             if (--waits[to[k]] == 0)
                 queue[end++] = to[k];
     }
+    p->plan->order = queue;
     return done < n ? circle(p, waits, err) : 0;
 }
 

@@ -54,6 +54,7 @@ struct plan_spec {
     int concurrency;   /* steps at once; 0: as the server has it */
     struct plan_step *steps;
     size_t step_count, fault_count;
+    const uint32_t *order; /* positions, each after those that it waits for */
 };
 
 MUST_CHECK int plan_parse(struct arena *a, yyjson_val *v, plan_tool_fn tool_check,

@@ -70,7 +70,8 @@ def her_plan(world, ask):
     hook = world.made("/webhooks", {"url": "http://93.184.216.34/hers", "types": ["run.none"]})
     source = world.made("/inbox/sources", {**SOURCE, "name": str(uuid.uuid4())})
     _, _, answer, _ = ask(world.server, "POST", source["path"], SOURCE["secret"], {"hers": 1})
-    return {"source_id": source["source_id"], "delivery_id": answer["delivery_id"],
+    template = world.made("/plans/templates", {"name": str(uuid.uuid4()), "plan": PLAN})
+    return {"template_id": template["template_id"], "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
             "plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
             "gate_id": found[0]["id"], "webhook_id": hook["webhook_id"]}
 
@@ -97,8 +98,10 @@ PLANS = {
     "plan_gate_reject": _gate({"reason": "no"}), "plan_gate_waive": _gate({"reason": "no"}),
     "plan_gate_evidence": _gate({"metrics": {"x": 1}}),
     "plan_create": lambda w, ids: [("", {**PLAN, "project_id": "mine"},
-                                    lambda v: v["steps"]["total"] == 2)],
-    "plan_preview": lambda w, ids: [("", PLAN, lambda v: v["project_id"] == "hers")],
+                                    lambda v: v["steps"]["total"] == 2),
+                                   ("", {"template": ids["template_id"]}, "404")],
+    "plan_preview": lambda w, ids: [("", PLAN, lambda v: v["project_id"] == "hers"),
+                                    ("", {"template": ids["template_id"]}, "404")],
     "plan_list": lambda w, ids: [
         (q, None, _not_hers(ids)) for q in ("", "?project_id=hers", "?status=failed",
                                             f"?before={ids['plan_id']}&limit=100")],
@@ -107,6 +110,12 @@ PLANS = {
     "artifact_list": _unknown, "artifact_list_step": _unknown, "artifact_get": _unknown,
     "artifact_content": _unknown,
     "artifact_create": lambda w, ids: [("?name=x", {"not": "hers"}, "404")],
+    "plan_template_create": lambda w, ids: [
+        ("", {"name": str(uuid.uuid4()), "plan": PLAN}, lambda v: v["version"] == 1)],
+    "plan_template_list": lambda w, ids: [
+        ("", None, lambda v: ids["template_id"] not in [t["template_id"] for t in v["templates"]])],
+    "plan_template_get": _unknown, "plan_template_delete": _unknown,
+    "plan_template_patch": lambda w, ids: [("", {"name": "his"}, "404")],
     "inbox_source_create": lambda w, ids: [
         ("", {"name": str(uuid.uuid4())}, lambda v: v["action"] == {"kind": "keep"})],
     "inbox_source_list": lambda w, ids: [

@@ -73,11 +73,19 @@ SELECT plan_id, position, name, tool, inputs, spec, key, status, attempt, wish, 
        ended_at
 FROM holdfast.plan_steps;
 
+-- name: digest_plan_templates
+SELECT id, owner, name, description, parameters, plan, version, created_at, updated_at
+FROM holdfast.plan_templates;
+
 -- name: digest_plans
 SELECT id, thread_id, run_id, owner, project_id, goal, hash, metadata, concurrency, status, version,
        step_count, fault_count, succeeded, failed, cancelled, timed_out, error, created_at, started_at,
        ended_at, updated_at
 FROM holdfast.plans;
+
+-- name: digest_projects
+SELECT id, owner, name, description, metadata, settings, version, created_at, updated_at
+FROM holdfast.projects;
 
 -- name: digest_runs
 SELECT replace(r.id, '-', ''), replace(r.thread_id, '-', ''), replace(r.assistant_id, '-', ''),
@@ -89,6 +97,9 @@ LEFT JOIN holdfast.run_states s ON s.run_id = holdfast.to_uuid(r.id);
 
 -- name: digest_saved_runs
 SELECT run, thread_id FROM holdfast.saved_runs;
+
+-- name: digest_settings
+SELECT owner, key, value, updated_at FROM holdfast.settings;
 
 -- name: digest_store_items
 SELECT CASE i.owner_id WHEN 'anonymous' THEN '' ELSE i.owner_id END, holdfast.labels(i.namespace),
