@@ -143,6 +143,8 @@ int api_plan_read(struct api_request *r, const struct principal *who, yyjson_val
     }
     yyjson_val *webhook = json_get(out->body, "webhook");
     out->webhook = yyjson_is_null(webhook) ? NULL : webhook;
+    if (rc == 0)
+        rc = api_plan_defaults(r, who, out, err);
     return rc < 0 ? rc : run_check_webhook(r, out->webhook, err);
 }
 

@@ -23,4 +23,9 @@ MUST_CHECK MAY_SUSPEND int api_plan_read(struct api_request *r, const struct pri
 MUST_CHECK MAY_SUSPEND int api_template_fill(struct api_request *r, const struct principal *who,
                                              yyjson_val *body, yyjson_val **out, struct err *err);
 
+/* --- projects.c --- */
+/* Fills in what the plan does not say and its project or its owner's settings do. */
+MUST_CHECK MAY_SUSPEND int api_plan_defaults(struct api_request *r, const struct principal *who,
+                                             struct plan_asked *asked, struct err *err);
+
 #endif

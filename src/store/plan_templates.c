@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plan_templates.c - rows of templates of plans. */
+/* plan_templates.c - rows of templates of plans.
+ *
+ * A name is its owner's: two owners may have one of the same name. Lists leave the plans out, which
+ * can be large; who changes one names the version that was read. */
 #include "store/plan_templates.h"
 
 static struct plan_template from_row(const struct db_rows *r, size_t row) {

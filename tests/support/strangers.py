@@ -71,7 +71,10 @@ def her_plan(world, ask):
     source = world.made("/inbox/sources", {**SOURCE, "name": str(uuid.uuid4())})
     _, _, answer, _ = ask(world.server, "POST", source["path"], SOURCE["secret"], {"hers": 1})
     template = world.made("/plans/templates", {"name": str(uuid.uuid4()), "plan": PLAN})
-    return {"template_id": template["template_id"], "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
+    project = world.made("/projects", {"name": str(uuid.uuid4())})
+    ask(world.server, "PUT", "/settings/hers", world.token, {"value": "hers"})
+    return {"project_id": project["id"], "key": "hers", "template_id": template["template_id"],
+            "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
             "plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
             "gate_id": found[0]["id"], "webhook_id": hook["webhook_id"]}
 
@@ -116,6 +119,17 @@ PLANS = {
         ("", None, lambda v: ids["template_id"] not in [t["template_id"] for t in v["templates"]])],
     "plan_template_get": _unknown, "plan_template_delete": _unknown,
     "plan_template_patch": lambda w, ids: [("", {"name": "his"}, "404")],
+    "project_create": lambda w, ids: [
+        ("", {"name": str(uuid.uuid4())}, lambda v: v["version"] == 1)],
+    "project_list": lambda w, ids: [
+        ("", None, lambda v: ids["project_id"] not in [p["id"] for p in v["projects"]])],
+    "project_get": _unknown, "project_delete": _unknown,
+    "project_patch": lambda w, ids: [("", {"name": "his"}, "404")],
+    "setting_list": lambda w, ids: [("", None, lambda v: "hers" not in v)],
+    "setting_patch": lambda w, ids: [("", {"hers": None, "his": 1}, lambda v: v == {"his": 1})],
+    "setting_get": _unknown, "setting_delete": lambda w, ids: [("", None, "own")],  # after his put
+    "setting_put": lambda w, ids: [("", {"value": "his"},
+                                    lambda v: v == {"key": "hers", "value": "his"})],
     "inbox_source_create": lambda w, ids: [
         ("", {"name": str(uuid.uuid4())}, lambda v: v["action"] == {"kind": "keep"})],
     "inbox_source_list": lambda w, ids: [
