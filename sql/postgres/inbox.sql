@@ -74,7 +74,10 @@ FROM holdfast.inbox i WHERE i.owner = $1 AND i.id < $2 ORDER BY i.id DESC LIMIT 
 -- name: inbox_list_of_source
 -- $1 owner, $2 before this id, $3 limit, $4 source
 SELECT @inbox_columns
-FROM holdfast.inbox i WHERE i.source_id = $4 AND i.id < $2 AND i.owner = $1 ORDER BY i.id DESC LIMIT $3;
+FROM holdfast.inbox i
+WHERE i.source_id = $4 AND i.id < $2
+  AND EXISTS (SELECT 1 FROM holdfast.inbox_sources s WHERE s.id = $4 AND s.owner = $1)
+ORDER BY i.id DESC LIMIT $3;
 
 -- name: inbox_list_failed
 -- $1 owner, $2 before this id, $3 limit
@@ -94,4 +97,5 @@ DELETE FROM holdfast.inbox WHERE id = $1 AND owner >= $2 AND owner <= $3;
 -- name: inbox_sweep
 -- $1 now, $2 limit
 DELETE FROM holdfast.inbox
-WHERE id IN (SELECT i.id FROM holdfast.inbox i WHERE i.expires_at <= $1 ORDER BY i.expires_at LIMIT $2);
+WHERE id = ANY (ARRAY(SELECT i.id FROM holdfast.inbox i WHERE i.expires_at <= $1
+                      ORDER BY i.expires_at LIMIT $2));

@@ -74,7 +74,10 @@ FROM inbox i WHERE i.owner = $1 AND i.id < $2 ORDER BY i.id DESC LIMIT $3;
 -- name: inbox_list_of_source
 -- $1 owner, $2 before this id, $3 limit, $4 source
 SELECT @inbox_columns
-FROM inbox i WHERE i.source_id = $4 AND i.id < $2 AND i.owner = $1 ORDER BY i.id DESC LIMIT $3;
+FROM inbox i
+WHERE i.source_id = $4 AND i.id < $2
+  AND EXISTS (SELECT 1 FROM inbox_sources s WHERE s.id = $4 AND s.owner = $1)
+ORDER BY i.id DESC LIMIT $3;
 
 -- name: inbox_list_failed
 -- $1 owner, $2 before this id, $3 limit

@@ -35,7 +35,7 @@ CREATE TABLE holdfast.inbox (
   received_at timestamptz NOT NULL,
   expires_at  timestamptz NOT NULL
 );
-CREATE UNIQUE INDEX inbox_key ON holdfast.inbox (source_id, key);
+CREATE UNIQUE INDEX inbox_once ON holdfast.inbox (source_id, key);
 CREATE INDEX inbox_source ON holdfast.inbox (source_id, id);
 CREATE INDEX inbox_owner ON holdfast.inbox (owner, id);
 CREATE INDEX inbox_failed ON holdfast.inbox (owner, id) WHERE status = 'failed';
@@ -48,3 +48,4 @@ CREATE TABLE holdfast.inbox (
   key        text NOT NULL,
   created_at timestamptz NOT NULL
 );
+CREATE UNIQUE INDEX inbox_key ON holdfast.inbox (key);

@@ -30,7 +30,7 @@ CREATE TABLE inbox (
   received_at INTEGER NOT NULL,
   expires_at  INTEGER NOT NULL
 );
-CREATE UNIQUE INDEX inbox_key ON inbox (source_id, key);
+CREATE UNIQUE INDEX inbox_once ON inbox (source_id, key);
 CREATE INDEX inbox_source ON inbox (source_id, id);
 CREATE INDEX inbox_owner ON inbox (owner, id);
 CREATE INDEX inbox_failed ON inbox (owner, id) WHERE status = 'failed';

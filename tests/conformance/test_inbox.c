@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_inbox.c - the inbox, templates, projects and settings over every database.
+ *
+ * Goal: a key lets one delivery in until it has expired, whatever else the batch does; failed ones
+ * are done again once; lists are an owner's, newest first; a source goes with what it brought;
+ * names are their owner's; a change names the version that was read; settings change whole.
+ * Method: one history on each driver. */
+#include "fixture.h"
+
+#include "store/inbox.h"
+#include "store/plan_templates.h"
+#include "store/projects.h"
+
+#define NOW INT64_C(1764000000000000)
+
+static const struct principal ANNA = {.owner = {"anna", 4}}, BERT = {.owner = {"bert", 4}};
+
+static struct id id_at(int n) {
+    struct id id = {{0x01, 0x9a, 0xbc, 0xde, 0xf0, 0x12, 0x70, 0, 0x80}};
+    id.b[15] = (uint8_t)n;
+    return id;
+}
+
+static struct inbox_source source_of(const struct principal *who, int n, const char *name) {
+    return (struct inbox_source){.id = id_at(n),
+                                 .owner = who->owner,
+                                 .name = str_of(name),
+                                 .rule = {.scheme = INBOX_HMAC,
+                                          .header = STR("x-sign"),
+                                          .secret = STR("s")},
+                                 .action = STR("{\"kind\":\"keep\"}"),
+                                 .retention_us = 1000,
+                                 .created_at = NOW,
+                                 .updated_at = NOW};
+}
+
+static struct inbox_delivery delivery_of(int source, int n, const char *key) {
+    return (struct inbox_delivery){.id = id_at(n),
+                                   .source_id = id_at(source),
+                                   .key = str_of(key),
+                                   .digest = STR("d"),
+                                   .event = STR("{}"),
+                                   .status = INBOX_KEPT,
+                                   .received_at = NOW,
+                                   .expires_at = NOW + 1000};
+}
+
+static int put(struct store *s, int source, int n, const char *key, int64_t at, struct arena *a,
+               struct err *err) {
+    struct inbox_delivery d = delivery_of(source, n, key);
+    d.received_at = at;
+    d.expires_at = at + 1000;
+    return inbox_put(s, &d, a, err);
+}
+
+static void sources(struct fixture *f, struct store *s, struct arena *a) {
+    struct err err = {0};
+    struct inbox_source one = source_of(&ANNA, 1, "one"), *list;
+    struct inbox_source other = source_of(&BERT, 2, "one"), twice = source_of(&ANNA, 3, "one");
+    size_t count;
+    CHECK_CODE(inbox_source_create(s, &one, a, &err), 0);
+    CHECK_CODE(inbox_source_create(s, &other, a, &err), 0);
+    CHECK_CODE(inbox_source_create(s, &twice, a, &err), ERR_EXISTS);
+    CHECK_CODE(inbox_source_get(s, &BERT, id_at(1), a, &one, &err), ERR_NOT_FOUND);
+    CHECK_CODE(inbox_source_get(s, &ANNA, id_at(1), a, &one, &err), 0);
+    CHECK(one.rule.scheme == INBOX_HMAC && str_eq(one.rule.header, STR("x-sign")));
+    CHECK(!one.rule.key_header.p && one.version == 1 && one.retention_us == 1000);
+    struct inbox_source late = one;
+    CHECK_CODE(inbox_source_update(s, &BERT, &late, a, &err), ERR_CONFLICT);
+    one.name = STR("uno");
+    CHECK_CODE(inbox_source_update(s, &ANNA, &one, a, &err), 0);
+    CHECK(one.version == 2);
+    CHECK_CODE(inbox_source_update(s, &ANNA, &late, a, &err), ERR_CONFLICT);
+    CHECK_CODE(inbox_source_list(s, &ANNA, a, &list, &count, &err), 0);
+    CHECK(count == 1 && str_eq(list[0].name, STR("uno")));
+}
+
+static void deliveries(struct fixture *f, struct store *s, struct arena *a) {
+    struct err err = {0};
+    struct inbox_delivery d, *list;
+    size_t count;
+    int64_t swept = 0;
+    bool found;
+    CHECK_CODE(put(s, 1, 10, "k", NOW, a, &err), 0);
+    CHECK_CODE(put(s, 1, 11, "k", NOW + 999, a, &err), ERR_REPEATED);
+    CHECK_CODE(put(s, 2, 12, "k", NOW, a, &err), 0);
+    CHECK_CODE(put(s, 9, 13, "k", NOW, a, &err), ERR_REPEATED); /* there is no such source */
+    err_reset(&err);
+    CHECK_CODE(inbox_find(s, id_at(1), STR("k"), NOW, a, &found, &d, &err), 0);
+    CHECK(found && id_eq(d.id, id_at(10)) && str_eq(d.digest, STR("d")));
+    CHECK_CODE(inbox_find(s, id_at(1), STR("k"), NOW + 1000, a, &found, &d, &err), 0);
+    CHECK(!found);
+    CHECK_CODE(put(s, 1, 14, "k", NOW + 1000, a, &err), 0); /* in the old one's place */
+    CHECK_CODE(inbox_get(s, &ANNA, id_at(10), a, &d, &err), ERR_NOT_FOUND);
+    CHECK_CODE(inbox_get(s, &BERT, id_at(14), a, &d, &err), ERR_NOT_FOUND);
+    CHECK_CODE(inbox_get(s, &ANNA, id_at(14), a, &d, &err), 0);
+    CHECK(str_eq(d.owner, ANNA.owner) && d.status == INBOX_KEPT && id_is_nil(d.run_id));
+    CHECK_CODE(inbox_again(s, &d, a, &err), ERR_REPEATED); /* it has not failed */
+    d = delivery_of(1, 15, "failed");
+    d.status = INBOX_FAILED;
+    d.error = STR("why");
+    CHECK_CODE(inbox_put(s, &d, a, &err), 0);
+    struct inbox_filter any = {.limit = 10}, failed = {.failed = true, .limit = 10};
+    struct inbox_filter page = {.source_id = id_at(1), .before = id_at(15), .limit = 10};
+    CHECK_CODE(inbox_list(s, &ANNA, &failed, a, &list, &count, &err), 0);
+    CHECK(count == 1 && str_eq(list[0].error, STR("why")));
+    CHECK_CODE(inbox_list(s, &ANNA, &any, a, &list, &count, &err), 0);
+    CHECK(count == 2 && id_eq(list[0].id, id_at(15)) && id_eq(list[1].id, id_at(14)));
+    CHECK_CODE(inbox_list(s, &ANNA, &page, a, &list, &count, &err), 0);
+    CHECK(count == 1 && id_eq(list[0].id, id_at(14)));
+    CHECK_CODE(inbox_list(s, &BERT, &page, a, &list, &count, &err), 0);
+    CHECK(count == 0);
+    d.status = INBOX_STARTED;
+    d.run_id = d.thread_id = id_at(99);
+    d.error = STR_NULL;
+    CHECK_CODE(inbox_again(s, &d, a, &err), 0);
+    CHECK_CODE(inbox_again(s, &d, a, &err), ERR_REPEATED);
+    CHECK_CODE(inbox_get(s, &ANNA, id_at(15), a, &d, &err), 0);
+    CHECK(d.status == INBOX_STARTED && id_eq(d.run_id, id_at(99)) && !d.error.p);
+    CHECK_CODE(inbox_sweep(s, NOW + 1000, 1, a, &swept, &err), 0);
+    CHECK(swept == 1);
+    CHECK_CODE(inbox_sweep(s, NOW + 1000, 10, a, &swept, &err), 0);
+    CHECK(swept == 1); /* 14 came later */
+    CHECK_CODE(inbox_source_delete(s, &BERT, id_at(1), a, &err), ERR_NOT_FOUND);
+    CHECK_CODE(inbox_source_delete(s, &ANNA, id_at(1), a, &err), 0);
+    CHECK_CODE(inbox_get(s, &ANNA, id_at(14), a, &d, &err), ERR_NOT_FOUND);
+}
+
+static void templates(struct fixture *f, struct store *s, struct arena *a) {
+    struct err err = {0};
+    struct plan_template t = {.id = id_at(20), .owner = ANNA.owner, .name = STR("t"),
+                              .description = STR(""), .parameters = STR("{}"), .plan = STR("{}"),
+                              .created_at = NOW, .updated_at = NOW};
+    struct plan_template other = t, late, *list;
+    size_t count;
+    CHECK_CODE(plan_template_create(s, &t, a, &err), 0);
+    other.id = id_at(21);
+    CHECK_CODE(plan_template_create(s, &other, a, &err), ERR_EXISTS);
+    other.owner = BERT.owner;
+    CHECK_CODE(plan_template_create(s, &other, a, &err), 0);
+    CHECK_CODE(plan_template_find(s, &BERT, STR("t"), a, &late, &err), 0);
+    CHECK(id_eq(late.id, id_at(21)));
+    CHECK_CODE(plan_template_find(s, &BERT, id_hex(a, id_at(20)), a, &late, &err), ERR_NOT_FOUND);
+    late = t;
+    t.plan = STR("{\"x\":1}");
+    CHECK_CODE(plan_template_update(s, &ANNA, &t, a, &err), 0);
+    CHECK_CODE(plan_template_update(s, &ANNA, &late, a, &err), ERR_CONFLICT);
+    CHECK_CODE(plan_template_get(s, &ANNA, id_at(20), a, &late, &err), 0);
+    CHECK(late.version == 2 && str_eq(late.plan, STR("{\"x\":1}")));
+    CHECK_CODE(plan_template_list(s, &ANNA, STR(""), 10, a, &list, &count, &err), 0);
+    CHECK(count == 1 && !list[0].plan.p);
+    CHECK_CODE(plan_template_list(s, &ANNA, STR("t"), 10, a, &list, &count, &err), 0);
+    CHECK(count == 0);
+    CHECK_CODE(plan_template_delete(s, &BERT, id_at(20), a, &err), ERR_NOT_FOUND);
+    CHECK_CODE(plan_template_delete(s, &ANNA, id_at(20), a, &err), 0);
+}
+
+static void settings(struct fixture *f, struct store *s, struct arena *a) {
+    struct err err = {0};
+    struct project p = {.id = id_at(30), .owner = ANNA.owner, .name = STR("p"),
+                        .description = STR(""), .metadata = STR("{}"), .settings = STR("{\"x\":1}"),
+                        .created_at = NOW, .updated_at = NOW};
+    struct setting both[] = {{STR("plan.concurrency"), STR("2")}, {STR("z"), STR("null")}}, *list;
+    struct setting mixed[] = {{STR("new"), STR("1")}, {STR("none"), STR_NULL}};
+    size_t count;
+    CHECK_CODE(project_create(s, &p, a, &err), 0);
+    CHECK_CODE(setting_change(s, &ANNA, both, 2, 0, NOW, a, &err), 0);
+    CHECK_CODE(setting_change(s, &ANNA, mixed, 2, ERR_NOT_FOUND, NOW, a, &err), ERR_NOT_FOUND);
+    CHECK_CODE(setting_list(s, &ANNA, a, &list, &count, &err), 0);
+    CHECK(count == 2 && str_eq(list[1].value, STR("null")));
+    CHECK_CODE(setting_of_plans(s, &ANNA, STR("p"), a, &list, &count, &err), 0);
+    CHECK(count == 2 && str_eq(list[list[0].key.len ? 1 : 0].value, p.settings));
+    CHECK_CODE(setting_of_plans(s, &BERT, STR("p"), a, &list, &count, &err), 0);
+    CHECK(count == 0);
+    CHECK_CODE(project_update(s, &ANNA, &p, a, &err), 0);
+    p.version--;
+    CHECK_CODE(project_update(s, &ANNA, &p, a, &err), ERR_CONFLICT);
+    CHECK_CODE(project_delete(s, &BERT, p.id, a, &err), ERR_NOT_FOUND);
+    CHECK_CODE(project_delete(s, &ANNA, p.id, a, &err), 0);
+}
+
+static void history(struct fixture *f) {
+    struct store store = {.db = f->db};
+    sources(f, &store, &f->arena);
+    deliveries(f, &store, &f->arena);
+    templates(f, &store, &f->arena);
+    settings(f, &store, &f->arena);
+}
+
+int main(void) { return fixture_main("inbox", history); }
