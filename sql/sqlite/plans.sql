@@ -7,50 +7,55 @@
 -- shared: plan_columns
 p.id, p.thread_id, p.run_id, p.owner, p.project_id, p.goal, p.hash, p.metadata, p.concurrency,
        p.status, p.version, p.step_count, p.fault_count, p.succeeded, p.failed, p.cancelled,
-       p.timed_out, p.error, p.created_at, p.started_at, p.ended_at, p.updated_at
+       p.timed_out, p.error, p.created_at, p.started_at, p.ended_at, p.updated_at, p.attempt, p.rerun_of
 
 -- shared: plan_step_columns
 s.position, s.name, s.tool, s.inputs, s.spec, s.key, s.status, s.attempt, s.wish, s.output,
-       s.error, s.started_at, s.ended_at
+       s.error, s.started_at, s.ended_at, s.losses, s.spent
 
 -- name: plan_insert
 -- $1 id, $2 thread, $3 run, $4 owner, $5 project, $6 goal, $7 hash, $8 metadata, $9 concurrency,
--- $10 steps, $11 with a fault, $12 now
+-- $10 steps, $11 with a fault, $12 now, $13 made from, $14 steps that are done already
 INSERT INTO plans (id, thread_id, run_id, owner, project_id, goal, hash, metadata,
   concurrency, status, version, step_count, fault_count, succeeded, failed, cancelled,
-  timed_out, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 1, $10, $11, 0, $11, 0, 0, $12, $12);
+  timed_out, created_at, updated_at, rerun_of)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 1, $10, $11, $14, $11, 0, 0, $12, $12, $13);
 
 -- name: plan_steps_insert
 -- $1 plan, $2 now, $3 [{"p": position, "n": name, "t": tool, "i": inputs, "s": spec, "k": key,
--- "x": fault}]
-INSERT INTO plan_steps (plan_id, position, name, tool, inputs, spec, key, status, attempt, error,
-  ended_at)
+-- "x": fault, "o": output}]. One that has an output is done already.
+INSERT INTO plan_steps (plan_id, position, name, tool, inputs, spec, key, status, attempt, output,
+  error, ended_at)
 SELECT $1, r.value ->> 'p', r.value ->> 'n', r.value ->> 't', r.value -> 'i', r.value -> 's',
        r.value ->> 'k',
-       CASE WHEN r.value ->> 'x' IS NULL THEN 'queued' ELSE 'failed' END, 0, r.value ->> 'x',
-       CASE WHEN r.value ->> 'x' IS NULL THEN NULL ELSE $2 END
+       CASE WHEN r.value ->> 'x' IS NOT NULL THEN 'failed'
+            WHEN r.value -> 'o' IS NOT NULL THEN 'succeeded' ELSE 'queued' END, 0,
+       r.value -> 'o', r.value ->> 'x',
+       CASE WHEN r.value ->> 'x' IS NULL AND r.value -> 'o' IS NULL THEN NULL ELSE $2 END
 FROM json_each($3) r;
 
 -- name: plan_steps_update
 -- $1 plan, $2 now, $3 [{"p": position, "s": status, "a": attempt, "b": us since it began,
--- "e": us since it ended, "o": output, "x": error}]. The rows are there; written like this each is
+-- "e": us since it ended, "o": output, "x": error, "l": losses, "f": spent}]. The rows are there; written like this each is
 -- found by its key, whatever the planner believes of the list's length.
 INSERT INTO plan_steps (plan_id, position, name, tool, inputs, spec, key, status, attempt, output,
-  error, started_at, ended_at)
+  error, started_at, ended_at, losses, spent)
 SELECT $1, r.value ->> 'p', '', '', '', '', '', r.value ->> 's', r.value ->> 'a', r.value -> 'o',
-       r.value ->> 'x', $2 - (r.value ->> 'b'), $2 - (r.value ->> 'e')
+       r.value ->> 'x', $2 - (r.value ->> 'b'), $2 - (r.value ->> 'e'), coalesce(r.value ->> 'l', 0),
+       coalesce(r.value ->> 'f', 0)
 FROM json_each($3) r WHERE true
 ON CONFLICT (plan_id, position) DO UPDATE
 SET status = excluded.status, attempt = excluded.attempt, wish = NULL, output = excluded.output,
-    error = excluded.error, started_at = excluded.started_at, ended_at = excluded.ended_at;
+    error = excluded.error, started_at = excluded.started_at, ended_at = excluded.ended_at,
+    losses = excluded.losses, spent = excluded.spent;
 
 -- name: plan_advance
 -- $1 id, $2 version, $3 status, $4 succeeded, $5 failed, $6 cancelled, $7 timed out, $8 error,
--- $9 run, $10 now
+-- $9 run, $10 now, $11 its attempt when it came further, else 0
 UPDATE plans
 SET version = version + 1, status = $3, succeeded = $4, failed = $5, cancelled = $6, timed_out = $7,
     error = $8, run_id = $9, updated_at = $10,
+    attempt = CASE WHEN run_id <> $9 THEN $11 WHEN $11 > attempt THEN $11 ELSE attempt END,
     started_at = CASE WHEN started_at IS NULL AND $3 NOT IN ('queued', 'cancelled') THEN $10
                       ELSE started_at END,
     ended_at = CASE WHEN $3 IN @plan_final THEN $10 END

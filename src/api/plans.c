@@ -47,6 +47,11 @@ static void write_plan(struct json_writer *w, const struct plan_row *p) {
     jw_str(w, p->hash);
     jw_key(w, "metadata");
     jw_raw(w, p->metadata);
+    jw_key(w, "rerun_of");
+    if (id_is_nil(p->rerun_of))
+        jw_null(w);
+    else
+        api_write_id(w, p->rerun_of);
     jw_key(w, "status");
     jw_str(w, run_state_name(p->status));
     write_counts(w, p);
@@ -101,6 +106,8 @@ static void write_step(struct json_writer *w, struct arena *a, const struct plan
     jw_str(w, run_state_name(s->status));
     jw_key(w, "attempt");
     jw_i64(w, s->attempt);
+    jw_key(w, "losses");
+    jw_i64(w, s->losses);
     jw_key(w, "output");
     jw_raw(w, s->output);
     jw_key(w, "error");
@@ -185,8 +192,19 @@ static void write_faults(struct json_writer *w, const struct plan_spec *p) {
 struct making {
     struct api_request *r;
     const struct plan_spec *plan;
+    struct id rerun_of; /* nil: it is made from none */
     str answer;
 };
+
+static void write_origin(struct json_writer *w, const struct making *m) {
+    int64_t kept = 0;
+    for (size_t i = 0; i < m->plan->step_count; i++)
+        kept += m->plan->steps[i].output.p != NULL;
+    jw_key(w, "rerun_of");
+    api_write_id(w, m->rerun_of);
+    jw_key(w, "kept");
+    jw_i64(w, kept);
+}
 
 static void write_made(struct making *m, struct id id, struct id thread_id) {
     struct json_writer w = api_json(m->r);
@@ -204,6 +222,8 @@ static void write_made(struct making *m, struct id id, struct id thread_id) {
     jw_key(&w, "hash");
     jw_str(&w, m->plan->hash);
     write_faults(&w, m->plan);
+    if (!id_is_nil(m->rerun_of))
+        write_origin(&w, m);
     jw_object_end(&w);
     m->answer = arena_dup(m->r->arena, buf_view(w.b));
 }
@@ -270,6 +290,53 @@ int api_plan_preview(struct api_request *r, struct err *err) {
     }
     jw_object_end(&w);
     return api_reply_json(r, 200);
+}
+
+/* --- once more --- */
+
+static void read_inputs(struct api_request *r, struct body *b, struct plans_rerun *out) {
+    yyjson_val *list = body_array(b, "inputs"), *item;
+    size_t i, n;
+    struct plans_inputs *inputs =
+        ARENA_ARRAY(r->arena, struct plans_inputs, yyjson_arr_size(list) + 1);
+    yyjson_arr_foreach(list, i, n, item) {
+        yyjson_val *position = json_get(item, "position"), *value = json_get(item, "inputs");
+        if (!yyjson_is_uint(position) || yyjson_get_uint(position) > PLAN_STEPS_MAX ||
+            !yyjson_is_obj(value)) {
+            body_fault(b, "inputs", "must be a list of {position, inputs}");
+            return;
+        }
+        inputs[i] = (struct plans_inputs){yyjson_get_sint(position), value};
+    }
+    out->inputs = inputs;
+    out->input_count = yyjson_arr_size(list);
+}
+
+int api_plan_rerun(struct api_request *r, struct err *err) {
+    struct plan_spec plan;
+    struct plans_made made;
+    struct plans_rerun how = {0};
+    struct making m = {.r = r, .plan = &plan};
+    struct body b;
+    body_init(&b, r->arena, r->body);
+    str from = body_str(&b, "from", STR("start"));
+    how.from_failed = str_eq(from, STR("failed"));
+    if (!how.from_failed && !str_eq(from, STR("start")))
+        body_fault(&b, "from", "must be one of start, failed");
+    read_inputs(r, &b, &how);
+    int rc = body_done(&b, err);
+    if (rc == 0)
+        rc = api_param_id(r, 0, &m.rerun_of, err, "Plan run not found");
+    if (rc < 0)
+        return rc;
+    struct plans_create c = {.who = &r->who,
+                             .header_configurable = STR("{}"),
+                             .trace = &r->span.at,
+                             .received_us = r->http->received_us,
+                             .join_batch = join_batch,
+                             .ctx = &m};
+    rc = plans_rerun(plans_of(r), m.rerun_of, &how, &c, r->arena, &plan, &made, err);
+    return rc < 0 ? rc : api_reply_text(r, 201, m.answer);
 }
 
 /* --- reading --- */

@@ -412,6 +412,7 @@ static void embedder_open(struct app *app, const struct store_settings *s) {
 static int plans_settings_open(struct app *app, struct err *err) {
     struct plans_options o = {.concurrency_default = (size_t)app->config.plan_concurrency,
                               .concurrency_max = PLAN_CONCURRENCY_MAX,
+                              .losses_max = app->config.plan_losses_max,
                               .look_us = database_is_remote(&app->config) ? PLAN_LOOK_US : 0};
     static const int notes[] = {[CONFIG_TRACE_LOG_OFF] = -1,
                                 [CONFIG_TRACE_LOG_DEBUG] = LOG_DEBUG,

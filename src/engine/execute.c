@@ -26,15 +26,19 @@ static bool rolls_back(const struct live_run *run) {
     return run->cancel && run->cancel_action == CANCEL_ROLLBACK;
 }
 
-bool live_run_ended_add(struct live_run *run, struct db_batch *b) {
-    const struct graph_def *def = run->def;
+/* The graph of a run that may not have begun here; NULL: it is none that is built in. */
+static const struct graph_def *graph_of(struct live_run *run) {
     yyjson_val *kwargs = run->kwargs;
-    if (!def) { /* it never began here */
-        if (!kwargs && json_parse(&run->arena, run->row.kwargs, &kwargs, NULL) < 0)
-            return false;
-        yyjson_val *configurable = json_get(json_get(kwargs, "config"), "configurable");
-        def = registry_find(run->engine->registry, json_str(json_get(configurable, "graph_id")));
-    }
+    if (run->def)
+        return run->def;
+    if (!kwargs && json_parse(&run->arena, run->row.kwargs, &kwargs, NULL) < 0)
+        return NULL;
+    yyjson_val *configurable = json_get(json_get(kwargs, "config"), "configurable");
+    return registry_find(run->engine->registry, json_str(json_get(configurable, "graph_id")));
+}
+
+bool live_run_ended_add(struct live_run *run, struct db_batch *b) {
+    const struct graph_def *def = graph_of(run);
     struct graph_end end = {.thread_id = run->row.thread_id,
                             .run_id = run->row.id,
                             .status = run->status,
@@ -443,6 +447,20 @@ static int claim_fenced(struct live_run *run, int64_t next, struct err *err) {
     return mine || (rc < 0 && live_run_may_retry(run, rc)) ? ERR_UNAVAILABLE : ERR_FENCED;
 }
 
+static int check_attempts(struct live_run *run, struct err *err) {
+    int most = run->engine->o.attempts_max;
+    int64_t before = 0;
+    if (run->row.attempt <= most)
+        return 0;
+    const struct graph_def *def = graph_of(run);
+    struct graph_end what = {.thread_id = run->row.thread_id, .run_id = run->row.id};
+    int rc = def && def->progress ? def->progress(def, &what, &before, err) : 0;
+    if (rc == 0 && run->row.attempt - before > most)
+        rc =
+            err_set(err, ERR_INTERNAL, "the run was cut off %d times and is not tried again", most);
+    return rc;
+}
+
 /* Builds the batch of the claim and the begin. A negative result is the run's failure: the claim
  * and the start must stand before its end can. */
 static int claim_build(struct live_run *run, const struct run_context *ctx, int64_t from,
@@ -451,9 +469,8 @@ static int claim_build(struct live_run *run, const struct run_context *ctx, int6
     struct run_hold hold = live_run_hold(run);
     run_claim_add(b, &hold, from, rt_now_us(e->rt));
     int rc = live_run_read_kwargs(run, err);
-    if (rc == 0 && run->row.attempt > e->o.attempts_max)
-        rc = err_set(err, ERR_INTERNAL, "the run was cut off %d times and is not tried again",
-                     e->o.attempts_max);
+    if (rc == 0)
+        rc = check_attempts(run, err);
     if (rc == 0)
         rc = live_run_begin(run, &ctx->thread, b, begin, err);
     if (rc == 0 || is_passing(rc))

@@ -157,6 +157,10 @@ struct graph_def {
     /* Adds to the batch with a run's end, also of one that never began; NULL: nothing. Must not
      * suspend. */
     void (*ended)(const struct graph_def *g, struct db_batch *b, const struct graph_end *end);
+    /* A run that was cut off too often is given up. How many of its attempts do not count, because
+     * it came further since; NULL: all count. MAY_SUSPEND. */
+    int (*progress)(const struct graph_def *g, const struct graph_end *run, int64_t *out,
+                    struct err *err);
 };
 static inline const struct graph_def *graph_def_ref(const struct graph_def *g) {
     if (g->ref)
@@ -186,6 +190,7 @@ struct node_ctx {
     struct id run_id, thread_id;
     int step;
     int attempt;               /* from 1; more: the retry policy tries again */
+    int64_t run_attempt;       /* of the run, from 1; more: it was cut off before */
     const struct trace *trace; /* the node's own span, or the run's context; never NULL */
     void *task;                /* private to the engine */
 };

@@ -44,6 +44,7 @@ static void task_init(struct frame *f, const struct planned *planned, struct tas
         .step = f->step + 1,
         .attempt = 1,
         .trace = &t->span.at,
+        .run_attempt = run->row.attempt,
         .task = t,
     };
     if (f->pending.count)

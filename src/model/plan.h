@@ -45,6 +45,7 @@ struct plan_step {
     const struct gate *gates; /* it begins when all are passed or waived */
     size_t gate_count;
     str fault;    /* why it cannot run; absent: it can */
+    str output;   /* JSON, of one that is done already; absent: it is not */
 };
 
 struct plan_spec {

@@ -9,7 +9,8 @@
  * version that was seen), the rows of the steps, and entries of the log. While it is under way the
  * executors go on; when too much waits to be written, they wait. A step that others wait for has
  * succeeded when that is durable, so a crash never finds an effect before its cause. A tool that
- * changes something outside begins when that it begins is durable.
+ * changes something outside begins when that it begins is durable; in a run that was cut off before
+ * every step does (quarantine.c).
  *
  * The run's hold on its thread fences all of it: a coordinator that lost the thread writes nothing.
  * The plan's version is for those who ask for something from beside: the batch then fails, what
@@ -58,15 +59,22 @@ static void step_over(struct coordinator *c, uint32_t i, enum run_state state) {
         coordinator_give_up(c, i);
 }
 
+static void step_dies(struct coordinator *c, uint32_t i, enum run_state state,
+                      enum dead_reason reason) {
+    c->steps[i].dies = true;
+    c->steps[i].reason = reason;
+    step_over(c, i, state);
+}
+
 /* Again later, if its attempts are not used up. */
 static void step_failed(struct coordinator *c, uint32_t i, enum run_state state, int code) {
     struct step *s = &c->steps[i];
     const struct plan_retry *retry = &c->specs[i].retry;
-    if (code == ERR_INVALID || s->attempt >= retry->attempts_max) {
-        step_over(c, i, state);
+    if (code == ERR_INVALID || s->attempt - s->spent >= retry->attempts_max) {
+        step_dies(c, i, state, code == ERR_INVALID ? DEAD_REFUSED : DEAD_ATTEMPTS);
         return;
     }
-    int64_t wait = plan_retry_wait_us(retry, s->attempt, rand_u64());
+    int64_t wait = plan_retry_wait_us(retry, s->attempt - s->spent, rand_u64());
     coordinator_mark(c, i, RUN_STATE_QUEUED, now_us(c));
     step_heap_push(&c->later, rt_mono_us(c->plans->rt) + wait, i);
     metric_add(c->plans->metrics.retries, 1);
@@ -78,7 +86,7 @@ static void judge(struct exec *x, uint32_t i, int rc, const struct tool_call *ca
     struct step *s = &c->steps[i];
     if (rc == 0 && call->output.len > OUTPUT_BYTES_MAX) {
         step_set_error(s, STR("its output is larger than 1 MiB"));
-        step_over(c, i, RUN_STATE_FAILED);
+        step_dies(c, i, RUN_STATE_FAILED, DEAD_REFUSED);
     } else if (rc == 0) {
         step_set_error(s, STR_NULL);
         set_output(s, call->output);
@@ -133,10 +141,12 @@ static void execute(struct exec *x, uint32_t i) {
     plan_note_start(c, i, &span);
     int64_t began_us = clock_mono_us();
     int rc = tool ? 0 : err_set(&err, ERR_INVALID, "tool: is not a tool of this server");
-    if (rc == 0 && tool->outside) {
+    if (rc == 0 && (tool->outside || c->careful)) {
         fiber_event_wake_all(&c->wake);
         rc = await_saved(c, s);
     }
+    if (rc == 0 && FAILPOINT("plans.step.begun") < 0) /* for crashes: a step that kills */
+        rc = err_set(&err, ERR_IO, "failpoint plans.step.begun");
     if (rc == 0) {
         rt_timer_start(c->plans->rt, &x->timer, c->specs[i].timeout_us, on_timeout);
         rc = plan_tool_run(tool, &call, &err);
@@ -255,10 +265,22 @@ struct flush {
     size_t event_count;
     struct plan_step_change *changes;
     struct gate_flush gates;
+    struct dead_step *dead;
+    size_t dead_count;
     enum run_state status;
     str error;
     size_t final[RUN_STATE_COUNT];
 };
+
+static void take_dead(struct coordinator *c, struct flush *f, uint32_t i) {
+    struct step *s = &c->steps[i];
+    if (!s->dies)
+        return;
+    s->dies = false;
+    f->dead[f->dead_count++] = (struct dead_step){
+        .id = id_v7(), .position = i, .tool = c->specs[i].tool, .reason = s->reason};
+    metric_add(c->plans->metrics.dead[s->reason], 1);
+}
 
 static void take(struct coordinator *c, struct flush *f) {
     struct arena *a = &f->a;
@@ -269,6 +291,7 @@ static void take(struct coordinator *c, struct flush *f) {
     f->taken = ARENA_ARRAY(a, uint32_t, f->taken_count + 1);
     f->events = ARENA_ARRAY(a, struct step_event, f->event_count + 1);
     f->changes = ARENA_ARRAY(a, struct plan_step_change, f->taken_count + 1);
+    f->dead = ARENA_ARRAY(a, struct dead_step, f->taken_count + 1);
     if (f->event_count)
         memcpy(f->events, c->events.p, f->event_count * sizeof(*f->events));
     for (size_t k = 0; k < f->taken_count; k++) {
@@ -276,9 +299,12 @@ static void take(struct coordinator *c, struct flush *f) {
         struct step *s = &c->steps[i];
         s->dirty = false;
         s->flying = true;
+        take_dead(c, f, i);
         f->changes[k] = (struct plan_step_change){.position = i,
                                                   .status = s->state,
                                                   .attempt = s->attempt,
+                                                  .losses = s->losses,
+                                                  .spent = s->spent,
                                                   .started_at = s->started_at,
                                                   .ended_at = s->ended_at,
                                                   .output = arena_dup(a, s->output),
@@ -304,6 +330,7 @@ static int commit(struct coordinator *c, struct flush *f, struct err *err) {
     struct plan_change change = {.plan_id = c->row.id,
                                  .run_id = c->ctx->run_id,
                                  .version = c->row.version,
+                                 .run_attempt = f->taken_count ? c->ctx->run_attempt : 0,
                                  .status = f->status,
                                  .succeeded = (int64_t)f->final[RUN_STATE_SUCCEEDED],
                                  .failed = (int64_t)f->final[RUN_STATE_FAILED],
@@ -314,6 +341,8 @@ static int commit(struct coordinator *c, struct flush *f, struct err *err) {
                                  .step_count = f->taken_count};
     plan_change_add(&b, &change, now_us(c));
     coordinator_gates_add(c, &b, &f->gates, now_us(c));
+    if (f->dead_count)
+        dead_add(&b, c->row.id, c->row.owner, c->row.project, f->dead, f->dead_count, now_us(c));
     size_t count = plan_entries_write(&f->a, &news, f->events, f->event_count, &entries);
     int rc = FAILPOINT("plans.flush.before_commit");
     if (rc < 0)
@@ -377,6 +406,7 @@ static bool pump(struct coordinator *c) {
         (void)step_heap_pop(&c->later, &item);
         coordinator_ready(c, item.position);
     }
+    coordinator_let_one(c);
     size_t wanted = c->ready.items.count;
     while (wanted-- > 0 && c->execs < c->concurrency) {
         if (fiber_group_spawn(&c->group, c->plans->rt, "plan.step", exec_fiber, c, NULL) < 0)
@@ -454,7 +484,8 @@ static void stop(struct coordinator *c) {
     fiber_group_wait(&c->group);
 }
 
-/* What there is to be written when the run is cut: its end, or what has ended meanwhile. */
+/* What there is to be written when the run is cut: its end, or what has ended meanwhile and that
+ * the rest is queued. */
 static void write_rest(struct coordinator *c) {
     struct err err = {0};
     bool ended = node_run_is_cancelled(c->ctx);
@@ -463,8 +494,10 @@ static void write_rest(struct coordinator *c) {
             step_set_error(&c->steps[i], STR("the run was cancelled"));
             coordinator_mark(c, i, RUN_STATE_CANCELLED, now_us(c));
         }
+    if (!ended)
+        coordinator_put_back(c);
     int rc = ended || c->dirty.count ? flush(c, &err) : 0;
-    if (rc < 0)
+    if (rc < 0 && rc != ERR_FENCED) /* else somebody else has it, who counts a loss */
         log_event(LOG_WARN, "plan.end.failed", err.message, LOG_Z("code", err_name(rc)),
                   LOG_STR("plan", id_dashed(c->a, c->row.id)));
 }
@@ -496,6 +529,7 @@ static int run_plan(struct coordinator *c, struct err *err) {
     if (rc < 0 || (run_state_final(c->row.status) && all_final(c)))
         return rc < 0 ? rc : result(c, err);
     c->concurrency = concurrency_of(c);
+    c->careful = c->careful || c->ctx->run_attempt > 1;
     c->told = c->row.status == RUN_STATE_RUNNING && id_eq(c->row.run_id, c->ctx->run_id);
     c->look_due_us = rt_mono_us(p->rt) + p->o.look_us;
     for (uint32_t i = 0; i < c->count; i++)
@@ -507,6 +541,7 @@ static int run_plan(struct coordinator *c, struct err *err) {
     stop(c);
     if (rc == ERR_CANCELLED)
         write_rest(c);
+    coordinator_alone_end(c);
     if (map_get(&p->live, key) == c) /* else this one had lost it */
         map_remove(&p->live, key);
     return rc < 0 ? rc : result(c, err);

@@ -59,7 +59,7 @@ void gate_count(struct plans *p, enum gate_status status) {
 /* --- a plan that no run has --- */
 
 /* The webhook that the plan was made with is told of the end, whichever run comes to it. */
-static yyjson_val *webhook_of(struct plans *p, const struct plan_row *row, struct arena *a) {
+yyjson_val *plan_webhook(struct plans *p, const struct plan_row *row, struct arena *a) {
     struct principal who = {.owner = row->owner, .all = true};
     struct run run;
     yyjson_val *kwargs;
@@ -88,7 +88,7 @@ static str body_of(struct plans *p, const struct plan_go_on *g, struct arena *a)
     jw_raw(&w, STR("[\"values\",\"updates\",\"custom\"]"));
     jw_key(&w, "multitask_strategy");
     jw_z(&w, "enqueue");
-    yyjson_val *webhook = webhook_of(p, g->row, a);
+    yyjson_val *webhook = plan_webhook(p, g->row, a);
     if (webhook) {
         jw_key(&w, "webhook");
         jw_val(&w, webhook);

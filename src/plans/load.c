@@ -2,9 +2,9 @@
 /* load.c - a plan from its rows: what a new run begins with, and what one goes on with that a dead
  * process left.
  *
- * A step that was executing then is queued again, and its attempt not spent: it did not come to an
- * end. Its key is the same, so that whoever does the work does it once. Those who wait for a step
- * are kept as one array with the places of each step's part. */
+ * A step that was executing then is queued again (quarantine.c), and its attempt not spent: it did
+ * not come to an end. Its key is the same, so that whoever does the work does it once. Those who
+ * wait for a step are kept as one array with the places of each step's part. */
 #include "plans/plans_int.h"
 
 #include "base/mem.h"
@@ -38,6 +38,13 @@ void coordinator_ready(struct coordinator *c, uint32_t position) {
         coordinator_mark(c, position, RUN_STATE_QUEUED, rt_now_us(c->plans->rt));
     s->ready_us = rt_mono_us(c->plans->rt);
     plan_note_enqueue(c, position, NULL);
+    if (coordinator_holds_back(c, position))
+        vec_push(&c->held, position);
+    else
+        coordinator_enqueue(c, position);
+}
+
+void coordinator_enqueue(struct coordinator *c, uint32_t position) {
     int64_t rank = -(int64_t)c->specs[position].priority * (INT64_C(1) << 32) + position;
     step_heap_push(&c->ready, rank, position);
 }
@@ -51,6 +58,8 @@ void coordinator_mark(struct coordinator *c, uint32_t position, enum run_state s
     if (!s->dirty)
         vec_push(&c->dirty, position);
     s->dirty = true;
+    if (state != RUN_STATE_RUNNING)
+        coordinator_alone_over(c, position);
     if (run_state_final(state)) {
         s->ended_at = at;
         c->final[state]++;
@@ -94,13 +103,12 @@ static int take_step(struct coordinator *c, const struct plan_step_row *row, str
     c->tools[i] = plan_tool_find(row->tool);
     s->state = row->status;
     s->attempt = (int)row->attempt;
+    s->losses = (int)row->losses;
+    s->spent = (int)row->spent;
     s->started_at = row->started_at;
     s->ended_at = row->ended_at;
     s->wished = row->wish.p != NULL;
-    if (s->state == RUN_STATE_RUNNING) {
-        s->state = RUN_STATE_QUEUED;
-        s->attempt -= s->attempt > 0;
-    }
+    s->lost = s->state == RUN_STATE_RUNNING;
     if (row->error.p)
         step_set_error(s, row->error);
     if (run_state_final(s->state))
@@ -123,6 +131,9 @@ static void link_children(struct coordinator *c) {
 }
 
 static void begin_state(struct coordinator *c) {
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->steps[i].lost)
+            coordinator_lost(c, i);
     for (uint32_t i = 0; i < c->count; i++) {
         struct step *s = &c->steps[i];
         s->freed = s->state == RUN_STATE_SUCCEEDED;
@@ -186,5 +197,6 @@ void coordinator_deinit(struct coordinator *c) {
     step_heap_deinit(&c->later);
     coordinator_gates_deinit(c);
     vec_deinit(&c->dirty);
+    vec_deinit(&c->held);
     vec_deinit(&c->events);
 }

@@ -49,6 +49,26 @@ static void on_ended(const struct graph_def *g, struct db_batch *b, const struct
     plan_end_add(b, end->thread_id, false, status, error, end->now_us);
 }
 
+/* Attempts before that of the last batch that moved a step. What was executed when an attempt was
+ * cut off is counted where it happens, so a step that kills the process uses up itself, and not
+ * the run. */
+static int progress(const struct graph_def *g, const struct graph_end *run, int64_t *out,
+                    struct err *err) {
+    struct plans *p = (struct plans *)g->nodes[0].data;
+    struct arena a;
+    struct plan_row row;
+    bool found = false;
+    *out = 0;
+    if (!p->o.losses_max)
+        return 0;
+    arena_init(&a, SIZE_MAX / 2);
+    int rc = plan_of_thread(p->store, run->thread_id, &a, &row, &found, err);
+    if (rc == 0 && found && id_eq(row.run_id, run->run_id))
+        *out = row.attempt;
+    arena_deinit(&a);
+    return rc;
+}
+
 #define STATE_PROPERTIES                                                                    \
     "\"goal\":{\"type\":\"string\"},\"plan_id\":{\"type\":\"string\"},"                     \
     "\"status\":{\"type\":\"string\"},\"steps\":{\"type\":\"object\"}"
@@ -74,6 +94,7 @@ static void graph_init(struct plans *p) {
         .config_schema = "{\"type\":\"object\",\"title\":\"PlanConfig\",\"properties\":{}}",
         .context_schema = "{\"type\":\"object\",\"title\":\"PlanContext\",\"properties\":{}}",
         .ended = on_ended,
+        .progress = progress,
     };
 }
 
@@ -90,6 +111,14 @@ static void metrics_init(struct plans_metrics *m) {
                                "Steps that cannot run as they were given.", NULL);
     m->retries = metric_counter("holdfast_plan_step_retries_total",
                                 "Attempts of steps after a failed one.", NULL);
+    m->losses = metric_counter("holdfast_plan_step_losses_total",
+                               "Executions of steps that were cut off.", NULL);
+    static const char *const reasons[] = {[DEAD_ATTEMPTS] = "reason=\"attempts\"",
+                                          [DEAD_REFUSED] = "reason=\"refused\"",
+                                          [DEAD_QUARANTINED] = "reason=\"quarantined\""};
+    for (size_t i = 0; i < ARRAY_COUNT(reasons); i++)
+        m->dead[i] =
+            metric_counter("holdfast_plan_dead_total", "Steps that failed for good.", reasons[i]);
     static const char *const gates[] = {
         [GATE_PENDING] = "status=\"pending\"",
         [GATE_PASSED] = "status=\"passed\"",
@@ -139,7 +168,7 @@ const char *plans_tool_check(str tool) { return plan_tool_check(tool); }
 
 /* --- making --- */
 
-static str run_body(struct arena *a, str goal, yyjson_val *webhook, bool first) {
+str plan_run_body(struct arena *a, str goal, yyjson_val *webhook, bool first) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
@@ -154,7 +183,7 @@ static str run_body(struct arena *a, str goal, yyjson_val *webhook, bool first) 
     jw_key(&w, "stream_mode");
     jw_raw(&w, STR("[\"values\",\"updates\",\"custom\"]"));
     jw_key(&w, "multitask_strategy");
-    jw_z(&w, "reject");
+    jw_z(&w, first ? "reject" : "enqueue"); /* its last run may be just ending */
     if (first) {
         jw_key(&w, "if_not_exists");
         jw_z(&w, "create");
@@ -169,8 +198,8 @@ static str run_body(struct arena *a, str goal, yyjson_val *webhook, bool first) 
     return text;
 }
 
-static int submit(struct plans *p, struct run_submit *s, str body, struct arena *a,
-                  struct run *out, struct err *err) {
+int plan_submit(struct plans *p, struct run_submit *s, str body, struct arena *a, struct run *out,
+                struct err *err) {
     struct live_run *live;
     s->assistant_name = STR(PLAN_GRAPH);
     s->assistant_id = assistant_id_of_graph(s->assistant_name);
@@ -187,7 +216,11 @@ static int submit(struct plans *p, struct run_submit *s, str body, struct arena 
 static void join_new(void *ctx, const struct live_run *run, struct db_batch *b) {
     struct plan_batch *m = ctx;
     const struct run *row = live_run_row(run);
-    struct plan_place place = {row->id, row->thread_id, row->id, m->c->who->owner};
+    struct plan_place place = {.id = row->id,
+                               .thread_id = row->thread_id,
+                               .run_id = row->id,
+                               .rerun_of = m->c->rerun_of,
+                               .owner = m->c->who->owner};
     plan_insert_add(b, &place, m->c->plan, rt_now_us(m->plans->rt));
     plan_batch_prepared(m, row->id);
     if (m->c->join_batch)
@@ -214,7 +247,7 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
                            .steps = plan_created_entry(a, c->plan),
                            .trace = &m.span.at.context,
                            .ctx = &m};
-    int rc = submit(p, &s, run_body(a, c->plan->goal, c->webhook, true), a, &row, err);
+    int rc = plan_submit(p, &s, plan_run_body(a, c->plan->goal, c->webhook, true), a, &row, err);
     plan_batch_end(&m, rc);
     if (rc < 0)
         return rc;
@@ -338,135 +371,4 @@ int plans_cancel_step(struct plans *p, const struct principal *who, struct id id
         rc = cancel_step_once(p, who, id, position, a, err);
     }
     return rc == ERR_FENCED ? err_set(err, ERR_CONFLICT, "The step is over") : rc;
-}
-
-/* --- once more --- */
-
-struct again {
-    struct plans *plans;
-    struct plan_change change;
-    str gates; /* JSON list: steps whose gates open anew when they failed; absent: none has any */
-    struct step_event *events;
-};
-
-static void join_again(void *ctx, const struct live_run *run, struct db_batch *b) {
-    struct again *x = ctx;
-    x->change.run_id = live_run_row(run)->id;
-    plan_change_add(b, &x->change, rt_now_us(x->plans->rt));
-    if (x->gates.p)
-        gates_forget_add(b, x->change.plan_id, x->gates);
-}
-
-static bool given_up(const struct plan_step_row *s) {
-    return run_state_final(s->status) && s->status != RUN_STATE_SUCCEEDED;
-}
-
-/* The step, and those behind it that were given up for its sake. */
-static int mark_again(struct arena *a, const struct plan_step_row *steps, size_t count, size_t at,
-                      bool *marked, struct err *err) {
-    marked[at] = true;
-    for (bool changed = true; changed;) {
-        changed = false;
-        for (size_t i = 0; i < count; i++) {
-            struct plan_step spec = {0};
-            if (marked[i] || steps[i].status != RUN_STATE_CANCELLED)
-                continue;
-            int rc = plan_step_spec_read(a, steps[i].spec, count, &spec, err);
-            if (rc < 0)
-                return rc;
-            for (size_t k = 0; k < spec.depend_count && !marked[i]; k++)
-                marked[i] = changed = marked[spec.depends[k]];
-        }
-    }
-    return 0;
-}
-
-static void again_fill(struct again *x, struct arena *a, const struct plan_row *row,
-                       const struct plan_step_row *steps, size_t count, const bool *marked) {
-    int64_t now = rt_now_us(x->plans->rt);
-    struct plan_step_change *list = ARENA_ARRAY(a, struct plan_step_change, count);
-    struct plan_change *c = &x->change;
-    *c = (struct plan_change){.plan_id = row->id,
-                              .version = row->version,
-                              .code = ERR_FENCED,
-                              .status = RUN_STATE_QUEUED,
-                              .succeeded = row->succeeded,
-                              .failed = row->failed,
-                              .cancelled = row->cancelled,
-                              .timed_out = row->timed_out,
-                              .steps = list};
-    x->events = ARENA_ARRAY(a, struct step_event, count);
-    for (size_t i = 0; i < count; i++) {
-        if (!marked[i])
-            continue;
-        c->failed -= steps[i].status == RUN_STATE_FAILED;
-        c->cancelled -= steps[i].status == RUN_STATE_CANCELLED;
-        c->timed_out -= steps[i].status == RUN_STATE_TIMED_OUT;
-        x->events[c->step_count] = (struct step_event){(uint32_t)i, RUN_STATE_QUEUED, 0, now,
-                                                       STR_NULL};
-        list[c->step_count++] = (struct plan_step_change){.position = i,
-                                                          .status = RUN_STATE_QUEUED,
-                                                          .attempt = (int)steps[i].attempt};
-    }
-}
-
-static str gated_steps(struct arena *a, const struct plan_step_row *steps, size_t count,
-                       const bool *marked) {
-    struct buf b;
-    size_t found = 0;
-    buf_init(&b, SIZE_MAX / 2);
-    struct json_writer w = json_writer(&b);
-    jw_array(&w);
-    for (size_t i = 0; i < count; i++)
-        if (marked[i] && str_find(steps[i].spec, STR("\"gates\":")) >= 0) {
-            jw_i64(&w, (int64_t)i);
-            found++;
-        }
-    jw_array_end(&w);
-    str text = found ? arena_dup(a, buf_view(&b)) : STR_NULL;
-    buf_deinit(&b);
-    return text;
-}
-
-int plans_retry_step(struct plans *p, const struct principal *who, struct id id, int64_t position,
-                     struct arena *a, struct id *out_run, struct err *err) {
-    struct plan_row row;
-    struct plan_step_row *steps;
-    struct again x = {.plans = p};
-    struct run run;
-    size_t count;
-    int rc = plan_get(p->store, who, id, PLAN_STEPS_MAX, a, &row, &steps, &count, err);
-    if (rc == 0 && (position < 0 || (size_t)position >= count))
-        rc = err_set(err, ERR_NOT_FOUND, "Step not found");
-    if (rc == 0 && !run_state_final(row.status))
-        rc = err_set(err, ERR_CONFLICT, "The plan run is under way");
-    if (rc == 0 && !given_up(&steps[position]))
-        rc = err_set(err, ERR_CONFLICT, "The step has succeeded");
-    if (rc < 0)
-        return rc;
-    bool *marked = ARENA_ARRAY(a, bool, count);
-    rc = mark_again(a, steps, count, (size_t)position, marked, err);
-    if (rc < 0)
-        return rc;
-    again_fill(&x, a, &row, steps, count, marked);
-    x.gates = gated_steps(a, steps, count, marked);
-    str *entries;
-    enum run_state queued = RUN_STATE_QUEUED;
-    size_t shown = x.change.step_count < EVENTS_PER_ENTRY ? x.change.step_count : EVENTS_PER_ENTRY;
-    struct plan_news news = {.version = row.version + 1, .status = &queued};
-    (void)plan_entries_write(a, &news, x.events, shown, &entries);
-    struct trace_context trace;
-    struct run_submit s = {.who = who,
-                           .thread_id = row.thread_id,
-                           .header_configurable = STR("{}"),
-                           .join_batch = join_again,
-                           .trace = plan_trace_of(p, &row, a, &trace) ? &trace : NULL,
-                           .steps = entries[0],
-                           .ctx = &x};
-    rc = submit(p, &s, run_body(a, row.goal, NULL, false), a, &run, err);
-    if (rc == ERR_FENCED)
-        rc = err_set(err, ERR_CONFLICT, "The plan run is under way");
-    if (rc == 0)
-        *out_run = run.id;
-    return rc;
 }

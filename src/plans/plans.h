@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "engine/graph.h"
+#include "store/dead.h"
 #include "store/gates.h"
 #include "store/plans.h"
 
@@ -19,6 +20,7 @@
 struct plans;
 struct plans_options {
     size_t concurrency_default, concurrency_max; /* steps of a plan at once */
+    int64_t losses_max; /* how often a step may be cut off; 0: any number of times */
     int64_t look_us; /* how often a coordinator looks whether another process asked for something;
                         0: there is none */
     int notes;       /* of what happens to batches and steps: a log_level; below 0: none */
@@ -41,6 +43,7 @@ const char *plans_tool_check(str tool);
 struct plans_create {
     const struct principal *who;
     const struct plan_spec *plan;
+    struct id rerun_of;      /* the plan that it is made from; nil: none */
     yyjson_val *webhook;     /* of the run; NULL: none */
     str header_configurable; /* as of run_submit */
     str bearer;
@@ -57,6 +60,23 @@ MUST_CHECK MAY_SUSPEND int plans_create(struct plans *p, const struct plans_crea
                                         struct arena *a, struct plans_made *out, struct err *err);
 /* The request to make a plan came again: its steps are there. */
 void plans_note_repeated(const struct plans *p, struct id thread_id);
+/* --- rerun.c --- */
+struct plans_inputs {
+    int64_t position;
+    yyjson_val *inputs; /* an object */
+};
+struct plans_rerun {
+    bool from_failed; /* what succeeded with these inputs is kept */
+    const struct plans_inputs *inputs; /* instead of those that the steps had */
+    size_t input_count;
+};
+/* A new plan from the steps of another one. c: who, join_batch, ctx, header_configurable; the rest
+ * is set here. spec: the new plan, filled before join_batch is called. ERR_CONFLICT: what succeeded
+ * cannot be told yet. */
+MUST_CHECK MAY_SUSPEND int plans_rerun(struct plans *p, struct id id, const struct plans_rerun *how,
+                                       struct plans_create *c, struct arena *a,
+                                       struct plan_spec *spec, struct plans_made *out,
+                                       struct err *err);
 /* Ends the plan, whatever it does; ERR_CONFLICT when it is over. */
 MUST_CHECK MAY_SUSPEND int plans_cancel(struct plans *p, const struct principal *who, struct id id,
                                         bool wait, struct arena *a, struct err *err);
@@ -64,11 +84,28 @@ MUST_CHECK MAY_SUSPEND int plans_cancel(struct plans *p, const struct principal 
 MUST_CHECK MAY_SUSPEND int plans_cancel_step(struct plans *p, const struct principal *who,
                                              struct id id, int64_t position, struct arena *a,
                                              struct err *err);
+/* --- again.c --- */
 /* A step that failed, and what was given up for its sake, is done again, in a new run of the
  * plan's thread. ERR_CONFLICT while the plan is under way, and when the step succeeded. */
 MUST_CHECK MAY_SUSPEND int plans_retry_step(struct plans *p, const struct principal *who,
                                             struct id id, int64_t position, struct arena *a,
                                             struct id *out_run, struct err *err);
+
+/* Steps of the list of the dead are done again, each with a fresh budget of attempts: those of one
+ * plan in one new run. */
+struct plans_rehydrated {
+    struct id plan_id, run_id; /* run_id nil: nothing was done, see why */
+    size_t dead, steps;        /* of the list; with what was given up for their sake */
+    str why;
+};
+MUST_CHECK MAY_SUSPEND int plans_rehydrate(struct plans *p, const struct principal *who,
+                                           struct id dead_id, struct arena *a,
+                                           struct plans_rehydrated *out, struct err *err);
+/* Those of many plans, one after the other; a plan that is under way is left out. */
+MUST_CHECK MAY_SUSPEND int plans_rehydrate_many(struct plans *p, const struct principal *who,
+                                                const struct dead_row *rows, size_t count,
+                                                struct arena *a, struct plans_rehydrated **out,
+                                                size_t *out_count, struct err *err);
 
 /* --- decide.c, expiry.c: gates of steps --- */
 struct plans_gate_word {

@@ -9,6 +9,7 @@
 #include "plans/heap.h"
 #include "plans/plans.h"
 #include "plans/tools.h"
+#include "store/dead.h"
 #include "store/gates.h"
 #include "trace/trace.h"
 
@@ -17,6 +18,7 @@
 struct coordinator;
 struct plans_metrics {
     struct metric *created, *steps_created, *faults, *retries, *ready, *executing, *step_seconds;
+    struct metric *losses, *dead[DEAD_QUARANTINED + 1];
     struct metric *steps[RUN_STATE_COUNT]; /* that ended so */
     struct metric *gates[4];               /* that opened, or were decided so */
 };
@@ -30,6 +32,9 @@ struct plans {
     struct graph_def graph;
     struct node_def node;
     struct plans_metrics metrics;
+    /* quarantine.c: the step that may be lost but once more and executes; NULL: none does */
+    struct coordinator *alone;
+    uint32_t alone_at;
     /* expiry.c */
     struct fiber_event expiry_wake;
     int64_t expiry_at; /* wall: when it looks again */
@@ -64,8 +69,11 @@ struct step {
     bool flying; /* is in the batch under way */
     bool wished; /* somebody asked for its end when nobody had the plan */
     bool freed;  /* those that wait for it know that it succeeded */
+    bool lost;   /* it was cut off when the run took the plan up */
+    bool dies;   /* it has failed for good since the last batch, for this reason: */
+    enum dead_reason reason;
     uint32_t waits; /* dependencies that have not succeeded */
-    int attempt;
+    int attempt, losses, spent;
     int64_t started_at, ended_at; /* wall; 0: not (yet) */
     int64_t ready_us;             /* monotonic: when it could begin; 0: not (yet) */
     str output, error;            /* heap; output until it is stored */
@@ -117,9 +125,11 @@ struct coordinator {
     struct fiber_group group;
     struct fiber_event wake;  /* of the coordinator */
     struct fiber_event saved; /* a batch is durable, or all is over */
-    bool stop;   /* executes nothing any more */
-    bool look;   /* somebody may have asked for something */
-    bool told;   /* the present status of the plan is stored */
+    bool stop;                /* executes nothing any more */
+    bool look;                /* somebody may have asked for something */
+    bool told;                /* the present status of the plan is stored */
+    bool careful;             /* the run was cut off: what begins is durable before it does */
+    VEC(uint32_t) held;       /* ready, but to be executed alone among their like */
     int64_t look_due_us;
 };
 
@@ -133,6 +143,17 @@ void coordinator_mark(struct coordinator *c, uint32_t position, enum run_state s
 void step_set_error(struct step *s, str error);
 /* It waits for no step any more: it can begin, or waits for its gates. */
 void coordinator_ready(struct coordinator *c, uint32_t position);
+/* It can begin. */
+void coordinator_enqueue(struct coordinator *c, uint32_t position);
+
+/* quarantine.c: steps that were cut off. */
+void coordinator_lost(struct coordinator *c, uint32_t i); /* queued again, or failed for good */
+bool coordinator_holds_back(const struct coordinator *c, uint32_t i); /* it executes alone */
+void coordinator_let_one(struct coordinator *c); /* one that is held begins, if none executes */
+void coordinator_alone_over(struct coordinator *c, uint32_t i); /* it executes no more */
+void coordinator_alone_end(struct coordinator *c);
+/* What is executed is queued again, without a loss: this process is done with the run. */
+void coordinator_put_back(struct coordinator *c);
 
 /* gates.c: the gates of the steps of a plan whose run is under way. */
 MUST_CHECK MAY_SUSPEND int coordinator_gates_load(struct coordinator *c, struct err *err);
@@ -181,8 +202,15 @@ struct plan_go_on {
     void (*join)(void *ctx, struct db_batch *b);
     void *ctx;
 };
-MUST_CHECK MAY_SUSPEND int plan_go_on(struct plans *p, const struct plan_go_on *g,
-                                      struct arena *a, struct err *err);
+MUST_CHECK MAY_SUSPEND int plan_go_on(struct plans *p, const struct plan_go_on *g, struct arena *a,
+                                      struct err *err);
+/* The webhook that the plan was made with; NULL: none. */
+MAY_SUSPEND yyjson_val *plan_webhook(struct plans *p, const struct plan_row *row, struct arena *a);
+
+/* plans.c: runs of the plan's thread. first: the thread is made with it. */
+str plan_run_body(struct arena *a, str goal, yyjson_val *webhook, bool first);
+MUST_CHECK MAY_SUSPEND int plan_submit(struct plans *p, struct run_submit *s, str body,
+                                       struct arena *a, struct run *out, struct err *err);
 /* expiry.c: a gate of this process expires then. */
 void expiry_note(struct plans *p, int64_t at);
 

@@ -8,7 +8,7 @@
 
 #include "store/gates.h"
 
-#define PLAN_COLUMNS 22
+#define PLAN_COLUMNS 24
 #define WORD_HIGH    STR("\xf4\x8f\xbf\xbf")
 
 /* Behind all of them. */
@@ -47,6 +47,8 @@ static struct plan_row plan_from_row(const struct db_rows *r, size_t row) {
         .started_at = db_int(r, row, 19),
         .ended_at = db_int(r, row, 20),
         .updated_at = db_int(r, row, 21),
+        .attempt = db_int(r, row, 22),
+        .rerun_of = db_is_null(r, row, 23) ? ID_NIL : db_id(r, row, 23),
     };
 }
 
@@ -65,6 +67,8 @@ static struct plan_step_row step_from_row(const struct db_rows *r, size_t row, s
         .error = db_str(r, row, col + 10),
         .started_at = db_int(r, row, col + 11),
         .ended_at = db_int(r, row, col + 12),
+        .losses = db_int(r, row, col + 13),
+        .spent = db_int(r, row, col + 14),
     };
 }
 
@@ -101,6 +105,9 @@ static str insert_rows(struct arena *a, struct id plan_id, const struct plan_spe
         if (s->fault.p) {
             jw_key(&w, "x");
             jw_str(&w, s->fault);
+        } else if (s->output.p) {
+            jw_key(&w, "o");
+            jw_raw(&w, s->output);
         }
         jw_object_end(&w);
     }
@@ -110,13 +117,18 @@ static str insert_rows(struct arena *a, struct id plan_id, const struct plan_spe
 
 void plan_insert_add(struct db_batch *b, const struct plan_place *place,
                      const struct plan_spec *plan, int64_t now_us) {
+    int64_t done = 0;
+    for (size_t i = 0; i < plan->step_count; i++)
+        done += plan->steps[i].output.p && !plan->steps[i].fault.p;
     db_batch_add(b, SQL_PLAN_INSERT,
                  DB_PARAMS(DB_UUID(place->id), DB_UUID(place->thread_id), DB_UUID(place->run_id),
                            DB_T(place->owner.p ? place->owner : STR("")),
-                           DB_T(plan->project.p ? plan->project : STR("default")),
-                           DB_T(plan->goal), DB_T(plan->hash), DB_T(plan->metadata),
-                           DB_I(plan->concurrency), DB_I((int64_t)plan->step_count),
-                           DB_I((int64_t)plan->fault_count), DB_I(now_us)),
+                           DB_T(plan->project.p ? plan->project : STR("default")), DB_T(plan->goal),
+                           DB_T(plan->hash), DB_T(plan->metadata), DB_I(plan->concurrency),
+                           DB_I((int64_t)plan->step_count), DB_I((int64_t)plan->fault_count),
+                           DB_I(now_us),
+                           id_is_nil(place->rerun_of) ? DB_T(STR_NULL) : DB_UUID(place->rerun_of),
+                           DB_I(done)),
                  DB_EXPECT_NONE);
     str rows = insert_rows(b->arena, place->id, plan);
     db_batch_add(b, SQL_PLAN_STEPS_INSERT,
@@ -128,6 +140,13 @@ static void write_ago(struct json_writer *w, const char *key, int64_t at, int64_
         return;
     jw_key(w, key);
     jw_i64(w, now_us - at);
+}
+
+static void write_count(struct json_writer *w, const char *key, int count) {
+    if (!count)
+        return;
+    jw_key(w, key);
+    jw_i64(w, count);
 }
 
 static str change_rows(struct arena *a, const struct plan_change *c, int64_t now_us) {
@@ -144,6 +163,8 @@ static str change_rows(struct arena *a, const struct plan_change *c, int64_t now
         jw_str(&w, run_state_name(s->status));
         jw_key(&w, "a");
         jw_i64(&w, s->attempt);
+        write_count(&w, "l", s->losses);
+        write_count(&w, "f", s->spent);
         write_ago(&w, "b", s->started_at, now_us);
         write_ago(&w, "e", s->ended_at, now_us);
         if (s->output.p) {
@@ -164,7 +185,8 @@ void plan_change_add(struct db_batch *b, const struct plan_change *c, int64_t no
     db_batch_add(b, SQL_PLAN_ADVANCE,
                  DB_PARAMS(DB_UUID(c->plan_id), DB_I(c->version), DB_T(run_state_name(c->status)),
                            DB_I(c->succeeded), DB_I(c->failed), DB_I(c->cancelled),
-                           DB_I(c->timed_out), DB_T(c->error), DB_UUID(c->run_id), DB_I(now_us)),
+                           DB_I(c->timed_out), DB_T(c->error), DB_UUID(c->run_id), DB_I(now_us),
+                           DB_I(c->run_attempt)),
                  DB_EXPECT_CHANGE(c->code ? c->code : ERR_CONFLICT));
     if (!c->step_count)
         return;

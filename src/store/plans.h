@@ -20,6 +20,8 @@ struct plan_row {
     int64_t succeeded, failed, cancelled, timed_out; /* steps */
     str error;                                       /* absent: none */
     int64_t created_at, started_at, ended_at, updated_at; /* 0: not yet */
+    int64_t attempt;    /* of its run, when the plan last came further */
+    struct id rerun_of; /* nil: it was made from no other */
 };
 struct plan_step_row {
     int64_t position;
@@ -28,6 +30,8 @@ struct plan_step_row {
     int64_t attempt;
     str wish, output, error; /* absent: none */
     int64_t started_at, ended_at;
+    int64_t losses; /* how often it was cut off while it was executed */
+    int64_t spent;  /* attempts of budgets before the present one */
 };
 static inline int64_t plan_row_incomplete(const struct plan_row *p) {
     return p->step_count - p->succeeded - p->failed - p->cancelled - p->timed_out;
@@ -36,8 +40,10 @@ static inline int64_t plan_row_incomplete(const struct plan_row *p) {
 struct plan_place {
     struct id id, thread_id, run_id;
     str owner;
+    struct id rerun_of; /* nil: none */
 };
-/* The plan and all of its steps, queued; those with a fault failed. Two statements. */
+/* The plan and all of its steps, queued; those with a fault failed, those with an output succeeded.
+ * Two statements. */
 void plan_insert_add(struct db_batch *b, const struct plan_place *place,
                      const struct plan_spec *plan, int64_t now_us);
 
@@ -45,14 +51,15 @@ void plan_insert_add(struct db_batch *b, const struct plan_place *place,
 struct plan_step_change {
     size_t position;
     enum run_state status;
-    int attempt;
+    int attempt, losses, spent;
     int64_t started_at, ended_at; /* 0: not (yet) */
     str output, error;            /* output: JSON; absent: none */
 };
 struct plan_change {
     struct id plan_id, run_id;
-    int64_t version; /* as it was seen */
-    int code;        /* when it is another one; 0: ERR_CONFLICT */
+    int64_t version;     /* as it was seen */
+    int code;            /* when it is another one; 0: ERR_CONFLICT */
+    int64_t run_attempt; /* of the run, when the plan has come further; else 0 */
     enum run_state status;
     int64_t succeeded, failed, cancelled, timed_out;
     str error;

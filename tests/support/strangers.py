@@ -62,6 +62,7 @@ def her_plan(world, ask):
     suite.eventually(lambda: ask(world.server, "GET", f"/plans/runs/{made['id']}",
                                  world.token)[2]["status"] == "failed", "it ends")
     artifact = world.made(f"/plans/runs/{made['id']}/artifacts?name=hers", {"hers": 1})
+    dead = ask(world.server, "GET", f"/plans/dead?plan_id={made['id']}", world.token)[2]["dead"]
     gated = world.made("/plans/runs", GATED)
     found = suite.eventually(lambda: ask(
         world.server, "GET", f"/plans/gates?plan_id={gated['id']}", world.token)[2]["gates"],
@@ -77,6 +78,9 @@ def her_plan(world, ask):
             "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
             "plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
             "gate_id": found[0]["id"], "webhook_id": hook["webhook_id"]}
+    return {"plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
+            "gate_id": found[0]["id"], "dead_id": dead[0]["id"],
+            "webhook_id": hook["webhook_id"]}
 
 
 def _not_hers(ids):
@@ -100,6 +104,16 @@ PLANS = {
     "plan_gate_get": _unknown, "plan_gate_approve": _gate({}),
     "plan_gate_reject": _gate({"reason": "no"}), "plan_gate_waive": _gate({"reason": "no"}),
     "plan_gate_evidence": _gate({"metrics": {"x": 1}}),
+    "plan_dead_list": lambda w, ids: [
+        (q, None, lambda v: v["dead"] == []) for q in (
+            "", "?project_id=hers", f"?plan_id={ids['plan_id']}", "?tool=test:fail&limit=100")],
+    "plan_dead_rehydrate": _unknown, "plan_dead_discard": _unknown,
+    "plan_dead_rehydrate_many": lambda w, ids: [
+        ("", body, lambda v: v["plans"] == v["skipped"] == [])
+        for body in ({}, {"plan_id": ids["plan_id"]}, {"project_id": "hers", "tool": "test:fail"})],
+    "plan_dead_discard_many": lambda w, ids: [
+        ("", body, lambda v: v["dead"] == 0) for body in ({}, {"plan_id": ids["plan_id"]})],
+    "plan_rerun": lambda w, ids: [("", {}, "404"), ("", {"from": "failed"}, "404")],
     "plan_create": lambda w, ids: [("", {**PLAN, "project_id": "mine"},
                                     lambda v: v["steps"]["total"] == 2),
                                    ("", {"template": ids["template_id"]}, "404")],

@@ -63,6 +63,9 @@ SELECT sha256, loose_at, doomed_at FROM holdfast.blobs;
 -- name: digest_plan_artifacts
 SELECT plan_id, position, name, id, owner, type, sha256, bytes, created_at FROM holdfast.plan_artifacts;
 
+-- name: digest_plan_dead
+SELECT id, plan_id, position, owner, project_id, tool, reason, died_at FROM holdfast.plan_dead;
+
 -- name: digest_plan_gates
 SELECT id, plan_id, position, number, owner, spec, status, version, evidence, actor, reason, created_at,
        expires_at, decided_at
@@ -70,7 +73,7 @@ FROM holdfast.plan_gates;
 
 -- name: digest_plan_steps
 SELECT plan_id, position, name, tool, inputs, spec, key, status, attempt, wish, output, error, started_at,
-       ended_at
+       ended_at, losses, spent
 FROM holdfast.plan_steps;
 
 -- name: digest_plan_templates
@@ -80,7 +83,7 @@ FROM holdfast.plan_templates;
 -- name: digest_plans
 SELECT id, thread_id, run_id, owner, project_id, goal, hash, metadata, concurrency, status, version,
        step_count, fault_count, succeeded, failed, cancelled, timed_out, error, created_at, started_at,
-       ended_at, updated_at
+       ended_at, updated_at, attempt, rerun_of
 FROM holdfast.plans;
 
 -- name: digest_projects

@@ -30,6 +30,7 @@ static const struct {
     {"kv", PGDB_DIGEST_KV},
     {"leaders", PGDB_DIGEST_LEADERS},
     {"plan_artifacts", PGDB_DIGEST_PLAN_ARTIFACTS},
+    {"plan_dead", PGDB_DIGEST_PLAN_DEAD},
     {"plan_gates", PGDB_DIGEST_PLAN_GATES},
     {"plan_steps", PGDB_DIGEST_PLAN_STEPS},
     {"plan_templates", PGDB_DIGEST_PLAN_TEMPLATES},

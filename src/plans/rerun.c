@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rerun.c - a new plan from the stored steps of another one.
+ *
+ * Name, tool, inputs and everything else of a step are as they were, unless the request has other
+ * inputs for it; keys are those of the new plan, gates open anew. Of a plan that is over, "failed"
+ * keeps what succeeded: such a step is done from the beginning, with the output that it had, if its
+ * inputs are what they were and all that it waits for is kept, too. */
+#include "plans/plans_int.h"
+
+/* As it was made: there was something wrong with it, and it never ran. */
+static bool is_fault(const struct plan_row *plan, const struct plan_step_row *s) {
+    return s->status == RUN_STATE_FAILED && s->attempt == 0 && s->losses == 0 &&
+           s->ended_at == plan->created_at;
+}
+
+static int read_step(const struct plan_row *plan, const struct plan_step_row *row, size_t count,
+                     struct arena *a, struct plan_step *out, struct err *err) {
+    *out = (struct plan_step){
+        .name = row->name, .tool = row->tool, .inputs = row->inputs, .policy = STR("{}")};
+    int rc = plan_step_spec_read(a, row->spec, count, out, err);
+    if (rc < 0)
+        return rc;
+    const char *why = plan_tool_check(row->tool);
+    if (is_fault(plan, row))
+        out->fault = row->error;
+    else if (why)
+        out->fault = arena_printf(a, "tool: " STR_FMT " %s",
+                                  STR_ARG(str_slice(row->tool, 0, 60)), why);
+    return 0;
+}
+
+/* False: there is no such step. */
+static bool put_inputs(struct plan_spec *plan, const struct plans_inputs *list, size_t count,
+                       struct arena *a) {
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].position < 0 || (size_t)list[i].position >= plan->step_count)
+            return false;
+        plan->steps[list[i].position].inputs = json_canonical(a, list[i].inputs);
+    }
+    return true;
+}
+
+static str hash_of(struct arena *a, str inputs) {
+    char *text = arena_alloc(a, PLAN_KEY_LEN);
+    plan_step_key(ID_NIL, 0, STR(""), inputs, text);
+    return str_n(text, PLAN_KEY_LEN);
+}
+
+/* The plan's own hash, and what was changed of its inputs. */
+static str plan_hash(struct arena *a, str old, const struct plan_spec *plan,
+                     const struct plan_step_row *rows) {
+    unsigned char digest[HASH_SHA256_BYTES];
+    struct buf b;
+    bool changed = false;
+    buf_init(&b, SIZE_MAX / 2);
+    buf_str(&b, old);
+    for (size_t i = 0; i < plan->step_count; i++) {
+        if (str_eq(plan->steps[i].inputs, rows[i].inputs))
+            continue;
+        changed = true;
+        buf_char(&b, '\n');
+        buf_u64(&b, i);
+        buf_char(&b, '\n');
+        buf_str(&b, plan->steps[i].inputs);
+    }
+    hash_sha256(buf_view(&b), digest);
+    buf_reset(&b);
+    for (size_t i = 0; i < sizeof(digest); i++) {
+        buf_char(&b, "0123456789abcdef"[digest[i] >> 4]);
+        buf_char(&b, "0123456789abcdef"[digest[i] & 15]);
+    }
+    str text = changed ? arena_dup(a, buf_view(&b)) : old;
+    buf_deinit(&b);
+    return text;
+}
+
+/* Steps wait for others anywhere in the list, so it is gone through until nothing changes. */
+static void keep(struct plan_spec *plan, const struct plan_step_row *rows, struct arena *a) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < plan->step_count; i++) {
+            struct plan_step *s = &plan->steps[i];
+            if (s->output.p || rows[i].status != RUN_STATE_SUCCEEDED || s->fault.p ||
+                !str_eq(hash_of(a, s->inputs), hash_of(a, rows[i].inputs)))
+                continue;
+            bool kept = true;
+            for (size_t k = 0; k < s->depend_count; k++)
+                kept = kept && plan->steps[s->depends[k]].output.p;
+            if (!kept)
+                continue;
+            s->output = rows[i].output.p ? rows[i].output : STR("null");
+            changed = true;
+        }
+    }
+}
+
+static int make_spec(const struct plan_row *row, const struct plan_step_row *rows, size_t count,
+                     const struct plans_rerun *how, struct arena *a, struct plan_spec *out,
+                     struct err *err) {
+    *out = (struct plan_spec){.goal = row->goal,
+                              .project = row->project,
+                              .metadata = row->metadata,
+                              .concurrency = (int)row->concurrency,
+                              .steps = ARENA_ARRAY(a, struct plan_step, count + 1),
+                              .step_count = count};
+    for (size_t i = 0; i < count; i++) {
+        int rc = read_step(row, &rows[i], count, a, &out->steps[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    if (!put_inputs(out, how->inputs, how->input_count, a))
+        return err_set(err, ERR_INVALID, "inputs: name a step that the plan does not have");
+    out->hash = plan_hash(a, row->hash, out, rows);
+    for (size_t i = 0; i < count; i++)
+        out->fault_count += out->steps[i].fault.p != NULL;
+    if (how->from_failed)
+        keep(out, rows, a);
+    return 0;
+}
+
+int plans_rerun(struct plans *p, struct id id, const struct plans_rerun *how,
+                struct plans_create *c, struct arena *a, struct plan_spec *spec,
+                struct plans_made *out, struct err *err) {
+    struct plan_row row;
+    struct plan_step_row *rows;
+    size_t count;
+    int rc = plan_get(p->store, c->who, id, PLAN_STEPS_MAX, a, &row, &rows, &count, err);
+    if (rc == 0 && how->from_failed && !run_state_final(row.status))
+        rc = err_set(err, ERR_CONFLICT, "The plan run is under way");
+    if (rc == 0 && (int64_t)count != row.step_count)
+        rc = err_set(err, ERR_CORRUPT, "a plan of %lld steps has %zu", (long long)row.step_count,
+                     count);
+    if (rc == 0)
+        rc = make_spec(&row, rows, count, how, a, spec, err);
+    if (rc < 0)
+        return rc;
+    c->plan = spec;
+    c->rerun_of = row.id;
+    c->webhook = plan_webhook(p, &row, a);
+    return plans_create(p, c, a, out, err);
+}
