@@ -152,6 +152,8 @@ int api_plan_read(struct api_request *r, const struct principal *who, yyjson_val
     out->webhook = yyjson_is_null(webhook) ? NULL : webhook;
     if (rc == 0)
         rc = api_plan_defaults(r, who, out, err);
+    if (rc == 0)
+        rc = plans_prepare(plans_of(r), who, &out->plan, r->arena, err);
     return rc < 0 ? rc : run_check_webhook(r, out->webhook, err);
 }
 

@@ -420,7 +420,7 @@ static int plans_settings_open(struct app *app, struct err *err) {
     o.notes = notes[app->config.trace_log];
     struct plan_tools_options tools;
     app->plans = plans_open(app->rt, &app->store, app->registry, &o);
-    int rc = plan_settings(&app->config, &app->config.memory, &tools, err);
+    int rc = plan_settings(&app->config, app->rt, &app->config.memory, &tools, err);
     return rc < 0 ? rc : plans_set_tools(app->plans, &tools, err);
 }
 

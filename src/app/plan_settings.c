@@ -6,7 +6,14 @@
  * that cannot be read, stop the start. */
 #include "app/plan_settings.h"
 
-#define ENV_MAX 200
+#include <errno.h>
+#include <stdio.h>
+
+#include "db/postgres/foreign.h"
+#include "db/sqlite/foreign.h"
+
+#define ENV_MAX          200
+#define WRITES_BYTES_MAX ((size_t)1 << 20)
 
 static bool is_variable(str s) {
     for (size_t i = 0; i < s.len; i++) {
@@ -36,8 +43,43 @@ static int read_env(str names, struct arena *a, const char *const **out, struct 
     return 0;
 }
 
-int plan_settings(const struct config *c, struct arena *a, struct plan_tools_options *out,
-                  struct err *err) {
+static int read_file(const char *path, struct arena *a, str *out, struct err *err) {
+    FILE *in = fopen(path, "rb");
+    if (!in)
+        return err_set_system(err, ERR_IO, errno, "--db-write: %.150s cannot be read: %s", path,
+                              strerror(errno));
+    char *text = arena_alloc(a, WRITES_BYTES_MAX + 1);
+    size_t len = fread(text, 1, WRITES_BYTES_MAX + 1, in);
+    bool failed = ferror(in) != 0;
+    (void)fclose(in); /* only read */
+    if (failed || len > WRITES_BYTES_MAX)
+        return err_set(err, ERR_INVALID, "--db-write: %.150s cannot be read, or is too large",
+                       path);
+    *out = str_n(text, len);
+    return 0;
+}
+
+static int read_writes(const struct config *c, struct rt *rt, struct arena *a,
+                       struct plan_tools_options *out, struct err *err) {
+    str text;
+    if (!c->db_write.len)
+        return 0;
+    int rc = read_file(c->db_write.p, a, &text, err);
+    if (rc < 0)
+        return rc;
+    out->writes = ARENA_NEW(a, struct db_writes);
+    rc = db_writes_parse(a, text, config_env, out->writes, err);
+    if (rc < 0)
+        return err_context(err, "--db-write");
+    for (size_t i = 0; i < out->writes->target_count; i++) {
+        struct db_write_target *t = &out->writes->targets[i];
+        t->db = t->file ? db_foreign_sqlite(rt, t->file) : db_foreign_postgres(rt, t->url);
+    }
+    return 0;
+}
+
+int plan_settings(const struct config *c, struct rt *rt, struct arena *a,
+                  struct plan_tools_options *out, struct err *err) {
     *out = (struct plan_tools_options){
         .http_allow = c->plan_http_allow,
         .mcp_allow = c->mcp_hosts,
@@ -50,5 +92,6 @@ int plan_settings(const struct config *c, struct arena *a, struct plan_tools_opt
     struct err why = {0};
     if (plan_secrets_check(out->secrets, &why) < 0)
         return err_set(err, ERR_INVALID, "HOLDFAST_PLAN_SECRETS: %s", why.message);
-    return read_env(c->plan_shell_env, a, &out->shell_env, err);
+    int rc = read_writes(c, rt, a, out, err);
+    return rc < 0 ? rc : read_env(c->plan_shell_env, a, &out->shell_env, err);
 }

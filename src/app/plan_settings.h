@@ -9,7 +9,7 @@
 #include "app/config.h"
 #include "plans/tools.h"
 
-MUST_CHECK int plan_settings(const struct config *c, struct arena *a,
+MUST_CHECK int plan_settings(const struct config *c, struct rt *rt, struct arena *a,
                              struct plan_tools_options *out, struct err *err);
 
 #endif

@@ -126,6 +126,7 @@ static void execute(struct exec *x, uint32_t i) {
                              .policy = c->specs[i].policy,
                              .key = c->keys[i],
                              .position = i,
+                             .spec = &c->specs[i],
                              .plan_id = c->row.id,
                              .tools = &c->plans->tools,
                              .node = c->ctx,

@@ -161,10 +161,30 @@ void plans_free(struct plans *p) {
     if (!p)
         return;
     map_deinit(&p->live);
+    db_writes_close(p->tools.o.writes);
     mem_free(p);
 }
 
 const char *plans_tool_check(str tool) { return plan_tool_check(tool); }
+
+int plans_prepare(struct plans *p, const struct principal *who, struct plan_spec *plan,
+                  struct arena *a, struct err *err) {
+    size_t gates = 0;
+    for (size_t i = 0; i < plan->step_count; i++) {
+        struct plan_step *s = &plan->steps[i];
+        struct err why = {0};
+        if (!s->fault.p && str_eq(s->tool, STR("db_write")) &&
+            tool_db_write_prepare(&p->tools, who->owner.p ? who->owner : STR(""), s, a, &why) < 0) {
+            s->fault = arena_dup(a, str_n(why.message, str_utf8_prefix(str_of(why.message))));
+            plan->fault_count++;
+        }
+        gates += s->gate_count;
+    }
+    return gates <= PLAN_GATES_MAX
+               ? 0
+               : err_set(err, ERR_TOO_LARGE, "gates: there are %zu; at most %d are taken", gates,
+                         PLAN_GATES_MAX);
+}
 
 /* --- making --- */
 

@@ -40,6 +40,11 @@ void plans_free(struct plans *p); /* after the engine */
 /* Of plan_parse: may a step use this tool? */
 const char *plans_tool_check(str tool);
 
+/* Looks at what tools make of their inputs when a plan is made, and adds the gates that they need;
+ * what is wrong with a step is noted in it. ERR_TOO_LARGE: there are too many gates. */
+MUST_CHECK int plans_prepare(struct plans *p, const struct principal *who, struct plan_spec *plan,
+                             struct arena *a, struct err *err);
+
 struct plans_create {
     const struct principal *who;
     const struct plan_spec *plan;

@@ -94,9 +94,9 @@ static void keep(struct plan_spec *plan, const struct plan_step_row *rows, struc
     }
 }
 
-static int make_spec(const struct plan_row *row, const struct plan_step_row *rows, size_t count,
-                     const struct plans_rerun *how, struct arena *a, struct plan_spec *out,
-                     struct err *err) {
+static int make_spec(struct plans *p, const struct principal *who, const struct plan_row *row,
+                     const struct plan_step_row *rows, size_t count, const struct plans_rerun *how,
+                     struct arena *a, struct plan_spec *out, struct err *err) {
     *out = (struct plan_spec){.goal = row->goal,
                               .project = row->project,
                               .metadata = row->metadata,
@@ -113,6 +113,9 @@ static int make_spec(const struct plan_row *row, const struct plan_step_row *row
     out->hash = plan_hash(a, row->hash, out, rows);
     for (size_t i = 0; i < count; i++)
         out->fault_count += out->steps[i].fault.p != NULL;
+    int rc = plans_prepare(p, who, out, a, err);
+    if (rc < 0)
+        return rc;
     if (how->from_failed)
         keep(out, rows, a);
     return 0;
@@ -131,7 +134,7 @@ int plans_rerun(struct plans *p, struct id id, const struct plans_rerun *how,
         rc = err_set(err, ERR_CORRUPT, "a plan of %lld steps has %zu", (long long)row.step_count,
                      count);
     if (rc == 0)
-        rc = make_spec(&row, rows, count, how, a, spec, err);
+        rc = make_spec(p, c->who, &row, rows, count, how, a, spec, err);
     if (rc < 0)
         return rc;
     c->plan = spec;

@@ -45,12 +45,12 @@ static const struct tool TOOLS[] = {
     {.name = "llm", .run = tool_llm, .outside = true},
     {.name = "mcp:", .run = tool_mcp, .outside = true},
     {.name = "shell", .run = tool_shell, .outside = true},
+    {.name = "db_write", .run = tool_db_write, .outside = true},
     {.name = "artifact:write", .run = tool_artifact, .outside = true},
     {.name = "test:echo", .run = run_echo},
     {.name = "test:fail", .run = run_fail},
     {.name = "test:sleep", .run = run_sleep},
 };
-static const char *const UNBUILT[] = {"db_write"};
 
 static bool is_named(const struct tool *tool, str name) {
     str of = str_of(tool->name);
@@ -65,12 +65,7 @@ const struct tool *plan_tool_find(str name) {
 }
 
 const char *plan_tool_check(str name) {
-    if (plan_tool_find(name))
-        return NULL;
-    for (size_t i = 0; i < ARRAY_COUNT(UNBUILT); i++)
-        if (str_eq(name, str_of(UNBUILT[i])))
-            return "is not built yet";
-    return "is not a tool of this server";
+    return plan_tool_find(name) ? NULL : "is not a tool of this server";
 }
 
 /* --- a call --- */

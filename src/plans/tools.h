@@ -13,7 +13,9 @@
 #include "engine/engine.h"
 #include "engine/graph.h"
 #include "http/header.h"
+#include "model/plan.h"
 #include "model/validate.h"
+#include "plans/db_write.h"
 #include "plans/secrets.h"
 #include "rt/fiber.h"
 
@@ -27,6 +29,7 @@ struct plan_tools_options {
     const char *shell_folder;
     size_t shell_memory_bytes_max; /* of each process */
     str secrets;                   /* see secrets.h; empty: none */
+    struct db_writes *writes;      /* see db_write.h; NULL: none */
 };
 /* What tools have to work with. */
 struct artifacts;
@@ -45,6 +48,7 @@ struct tool_call {
     str key;    /* names the step for ever */
     int attempt;
     uint32_t position;
+    const struct plan_step *spec; /* of the step */
     struct id plan_id;
     const struct plan_tools *tools;
     struct node_ctx *node;     /* of the plan's run */
@@ -75,8 +79,13 @@ MUST_CHECK int tool_headers(struct tool_call *call, yyjson_val *headers, str url
                             struct http_header *out, size_t max, size_t *out_count,
                             struct err *err);
 
+/* Looks at the inputs when a plan is made; may add gates to the step. owner: whose plan it is. */
+MUST_CHECK int tool_db_write_prepare(const struct plan_tools *tools, str owner,
+                                     struct plan_step *s, struct arena *a, struct err *err);
+
 /* One file each. */
 int tool_artifact(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
+int tool_db_write(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
 int tool_http(struct tool_call *call, struct err *err);  /* MAY_SUSPEND */
 int tool_graph(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
 int tool_llm(struct tool_call *call, struct err *err);   /* MAY_SUSPEND */

@@ -105,14 +105,15 @@ PLANS = {
     "plan_gate_reject": _gate({"reason": "no"}), "plan_gate_waive": _gate({"reason": "no"}),
     "plan_gate_evidence": _gate({"metrics": {"x": 1}}),
     "plan_dead_list": lambda w, ids: [
-        (q, None, lambda v: v["dead"] == []) for q in (
+        (q, None, lambda v: ids["dead_id"] not in [d["id"] for d in v["dead"]]) for q in (
             "", "?project_id=hers", f"?plan_id={ids['plan_id']}", "?tool=test:fail&limit=100")],
     "plan_dead_rehydrate": _unknown, "plan_dead_discard": _unknown,
     "plan_dead_rehydrate_many": lambda w, ids: [
-        ("", body, lambda v: v["plans"] == v["skipped"] == [])
+        ("", body, lambda v: ids["plan_id"] not in [
+            p["plan_id"] for p in v["plans"] + v["skipped"]])
         for body in ({}, {"plan_id": ids["plan_id"]}, {"project_id": "hers", "tool": "test:fail"})],
     "plan_dead_discard_many": lambda w, ids: [
-        ("", body, lambda v: v["dead"] == 0) for body in ({}, {"plan_id": ids["plan_id"]})],
+        ("", {"plan_id": ids["plan_id"]}, lambda v: v["dead"] == 0)],
     "plan_rerun": lambda w, ids: [("", {}, "404"), ("", {"from": "failed"}, "404")],
     "plan_create": lambda w, ids: [("", {**PLAN, "project_id": "mine"},
                                     lambda v: v["steps"]["total"] == 2),
