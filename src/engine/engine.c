@@ -288,6 +288,15 @@ static size_t leave_counter(void *ctx, struct db_batch *b, int64_t count) {
                             rt_now_us(run->engine->rt));
 }
 
+static str unbegun(struct live_run *run) {
+    const struct graph_def *def = live_run_graph(run);
+    struct graph_end what = {.thread_id = run->row.thread_id,
+                             .run_id = run->row.id,
+                             .status = RUN_INTERRUPTED,
+                             .now_us = rt_now_us(run->engine->rt)};
+    return def && def->unbegun ? def->unbegun(def, &what, &run->arena) : STR_NULL;
+}
+
 int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action, str reason,
                                 struct err *err) {
     struct engine *e = run->engine;
@@ -295,10 +304,13 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
     db_batch_init(&b, &run->arena);
     int64_t now = rt_now_us(e->rt);
     run->status = RUN_INTERRUPTED;
-    struct hub_entry end = {.entry = {.run_id = run->row.id,
-                                      .kind = LOG_END,
-                                      .at = now,
-                                      .data = STR("{\"status\":\"interrupted\",\"error\":null}")}};
+    str steps = action == CANCEL_ROLLBACK ? STR_NULL : unbegun(run);
+    struct hub_entry entries[] = {
+        {.entry = {.run_id = run->row.id, .kind = LOG_STEPS, .at = now, .data = steps}},
+        {.entry = {.run_id = run->row.id,
+                   .kind = LOG_END,
+                   .at = now,
+                   .data = STR("{\"status\":\"interrupted\",\"error\":null}")}}};
     if (run->row.status == RUN_PENDING)
         run_still_waiting_add(&b, run->row.id, run->row.attempt);
     if (action == CANCEL_ROLLBACK)
@@ -310,8 +322,8 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
     struct log_counter counter = {leave_counter, run};
     struct hub_append append = {.thread_id = run->row.thread_id,
                                 .batch = &b,
-                                .entries = &end,
-                                .count = 1,
+                                .entries = steps.p ? entries : entries + 1,
+                                .count = steps.p ? 2 : 1,
                                 .counter = &counter,
                                 .told = told};
     int rc = hub_commit(e->hub, &append, err);

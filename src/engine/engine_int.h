@@ -295,6 +295,8 @@ MUST_CHECK MAY_SUSPEND int live_run_commit_step(struct step_commit *s);
 MUST_CHECK MAY_SUSPEND int live_run_commit_own(struct live_run *run, struct db_batch *b,
                                                const str *entries, size_t count, struct err *err);
 /* What the graph adds to the batch with the run's end. */
+/* Also of a run that has not begun here; NULL: it is none that is built in. */
+const struct graph_def *live_run_graph(struct live_run *run);
 bool live_run_ended_add(struct live_run *run, struct db_batch *b); /* its graph has a hook */
 void live_run_fail(struct live_run *run, int rc, const struct err *err);
 /* False: the begin of this run never became durable, so there is nothing to go on with. */

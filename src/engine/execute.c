@@ -26,8 +26,7 @@ static bool rolls_back(const struct live_run *run) {
     return run->cancel && run->cancel_action == CANCEL_ROLLBACK;
 }
 
-/* The graph of a run that may not have begun here; NULL: it is none that is built in. */
-static const struct graph_def *graph_of(struct live_run *run) {
+const struct graph_def *live_run_graph(struct live_run *run) {
     yyjson_val *kwargs = run->kwargs;
     if (run->def)
         return run->def;
@@ -38,7 +37,7 @@ static const struct graph_def *graph_of(struct live_run *run) {
 }
 
 bool live_run_ended_add(struct live_run *run, struct db_batch *b) {
-    const struct graph_def *def = graph_of(run);
+    const struct graph_def *def = live_run_graph(run);
     struct graph_end end = {.thread_id = run->row.thread_id,
                             .run_id = run->row.id,
                             .status = run->status,
@@ -452,7 +451,7 @@ static int check_attempts(struct live_run *run, struct err *err) {
     int64_t before = 0;
     if (run->row.attempt <= most)
         return 0;
-    const struct graph_def *def = graph_of(run);
+    const struct graph_def *def = live_run_graph(run);
     struct graph_end what = {.thread_id = run->row.thread_id, .run_id = run->row.id};
     int rc = def && def->progress ? def->progress(def, &what, &before, err) : 0;
     if (rc == 0 && run->row.attempt - before > most)

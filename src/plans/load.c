@@ -64,6 +64,9 @@ void coordinator_mark(struct coordinator *c, uint32_t position, enum run_state s
         s->ended_at = at;
         c->final[state]++;
         metric_add(c->plans->metrics.steps[state], 1);
+        const struct tool *tool = c->tools[position];
+        if (s->losses && state != RUN_STATE_SUCCEEDED && tool && tool->abandon)
+            tool->abandon(&c->plans->tools, c->row.owner, c->keys[position]);
         coordinator_gates_over(c, position);
     }
 }

@@ -49,6 +49,20 @@ static void on_ended(const struct graph_def *g, struct db_batch *b, const struct
     plan_end_add(b, end->thread_id, false, status, error, end->now_us);
 }
 
+/* The plan's end, which no coordinator tells of. */
+static str unbegun(const struct graph_def *g, const struct graph_end *run, struct arena *a) {
+    struct plans *p = (struct plans *)g->nodes[0].data;
+    struct plan_row row;
+    str *entries;
+    bool found = false;
+    enum run_state status = RUN_STATE_CANCELLED;
+    if (plan_of_thread(p->store, run->thread_id, a, &row, &found, NULL) < 0 || !found ||
+        !id_eq(row.run_id, run->run_id) || run_state_final(row.status))
+        return STR_NULL;
+    struct plan_news news = {.version = row.version + 1, .status = &status};
+    return plan_entries_write(a, &news, NULL, 0, &entries) ? entries[0] : STR_NULL;
+}
+
 /* Attempts before that of the last batch that moved a step. What was executed when an attempt was
  * cut off is counted where it happens, so a step that kills the process uses up itself, and not
  * the run. */
@@ -95,6 +109,7 @@ static void graph_init(struct plans *p) {
         .context_schema = "{\"type\":\"object\",\"title\":\"PlanContext\",\"properties\":{}}",
         .ended = on_ended,
         .progress = progress,
+        .unbegun = unbegun,
     };
 }
 
@@ -298,6 +313,16 @@ static int over(struct err *err) {
     return err_set(err, ERR_CONFLICT, "The plan run is over");
 }
 
+/* What steps have begun outside, and nobody goes on with. */
+static void abandon(struct plans *p, const struct plan_row *row, const struct plan_step_row *steps,
+                    size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const struct tool *tool = plan_tool_find(steps[i].tool);
+        if (tool && tool->abandon)
+            tool->abandon(&p->tools, row->owner, steps[i].key);
+    }
+}
+
 /* No run has it: it waits for somebody, or its run has just ended. */
 static int end_here(struct plans *p, const struct plan_row *row, struct arena *a,
                     struct err *err) {
@@ -323,10 +348,13 @@ int plans_cancel(struct plans *p, const struct principal *who, struct id id, boo
                  struct arena *a, struct err *err) {
     struct plan_row row;
     struct plan_step_row *steps;
+    enum run_state running = RUN_STATE_RUNNING;
     size_t count;
     int rc = plan_get(p->store, who, id, 0, a, &row, &steps, &count, err);
     if (rc == 0 && run_state_final(row.status))
         rc = over(err);
+    if (rc == 0)
+        rc = plan_steps(p->store, id, -1, &running, PLAN_STEPS_MAX, a, &steps, &count, err);
     if (rc < 0)
         return rc;
     rc = engine_cancel(p->engine, who, row.thread_id, row.run_id, CANCEL_INTERRUPT,
@@ -335,6 +363,8 @@ int plans_cancel(struct plans *p, const struct principal *who, struct id id, boo
         err_reset(err);
         rc = end_here(p, &row, a, err);
     }
+    if (rc == 0) /* a run that was cut off may not get to them any more */
+        abandon(p, &row, steps, count);
     return rc;
 }
 

@@ -6,7 +6,8 @@
  * The run belongs to the plan's owner and is durable like any other, on a thread whose id is the
  * step's key. That is how it is found again: a step that is executed once more after a crash waits
  * for the run that its attempt has made, instead of making another one. Who ends the step, or whose
- * time is over, ends the run; a process that only stops leaves it to whoever goes on. */
+ * time is over, ends the run; a process that only stops leaves it to whoever goes on. So does one
+ * that dies: when the step then ends without being executed again, its run is ended as well. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "plans/tools.h"
@@ -105,11 +106,30 @@ struct ending {
     char *owner;
 };
 
+/* The thread's last run, when it is not known which one it was. */
+static int find_last(struct ending *e, const struct principal *who, struct err *err) {
+    struct page page = {.limit = 1};
+    struct arena a;
+    struct run *runs;
+    size_t count = 0;
+    if (!id_is_nil(e->run_id))
+        return 0;
+    arena_init(&a, 16u << 20);
+    int rc = run_list(engine_store(e->engine), who, e->thread_id, NULL, &page, &a, &runs, &count,
+                      err);
+    if (rc == 0 && count)
+        e->run_id = runs[0].id;
+    arena_deinit(&a);
+    return rc < 0 || count ? rc : err_set(err, ERR_NOT_FOUND, "the thread has no run");
+}
+
 static void end_fiber(void *arg) {
     struct ending *e = arg;
     struct principal who = {.owner = str_of(e->owner)};
     struct err err = {0};
-    int rc = engine_cancel(e->engine, &who, e->thread_id, e->run_id, CANCEL_INTERRUPT,
+    int rc = find_last(e, &who, &err);
+    if (rc == 0)
+        rc = engine_cancel(e->engine, &who, e->thread_id, e->run_id, CANCEL_INTERRUPT,
                            STR("the step of the plan was ended"), false, &err);
     if (rc < 0 && rc != ERR_CONFLICT && rc != ERR_NOT_FOUND)
         log_event(LOG_WARN, "plan.graph.cancel.failed", err.message,
@@ -118,20 +138,27 @@ static void end_fiber(void *arg) {
     mem_free(e);
 }
 
-/* This fiber is cancelled: another one does it. */
-static void end_run(struct child *c) {
+/* Whoever asks for it may be cancelled: another fiber does it. run_id nil: the last one. */
+static void end_run(const struct plan_tools *tools, str of, struct id thread_id,
+                    struct id run_id) {
     struct ending *e = NEW(struct ending);
     struct err err = {0};
-    char *owner = mem_alloc(c->who.owner.len + 1);
-    if (c->who.owner.len)
-        memcpy(owner, c->who.owner.p, c->who.owner.len);
-    owner[c->who.owner.len] = '\0';
-    *e = (struct ending){c->call->tools->engine, c->thread_id, c->run_id, owner};
-    if (fiber_spawn(c->call->tools->rt, "plan.graph.cancel", end_fiber, e, &err))
+    char *owner = mem_alloc(of.len + 1);
+    if (of.len)
+        memcpy(owner, of.p, of.len);
+    owner[of.len] = '\0';
+    *e = (struct ending){tools->engine, thread_id, run_id, owner};
+    if (fiber_spawn(tools->rt, "plan.graph.cancel", end_fiber, e, &err))
         return;
     log_plain(LOG_WARN, "plan.graph.cancel.failed", err.message);
     mem_free(e->owner);
     mem_free(e);
+}
+
+void tool_graph_abandon(const struct plan_tools *tools, str owner, str key) {
+    struct id thread_id;
+    if (id_parse(key, &thread_id))
+        end_run(tools, owner, thread_id, ID_NIL);
 }
 
 static int await_run(struct child *c, struct err *err) {
@@ -140,7 +167,7 @@ static int await_run(struct child *c, struct err *err) {
     int rc = engine_wait(call->tools->engine, c->run_id, NULL, FIBER_NO_DEADLINE, call->arena,
                          &outcome, err);
     if (rc == ERR_CANCELLED && !tool_call_is_handed_over(call))
-        end_run(c);
+        end_run(call->tools, c->who.owner, c->thread_id, c->run_id);
     if (rc < 0)
         return rc;
     if (outcome.status == RUN_SUCCESS) {

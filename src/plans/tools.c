@@ -41,7 +41,7 @@ static int run_sleep(struct tool_call *call, struct err *err) {
 
 static const struct tool TOOLS[] = {
     {.name = "http", .run = tool_http, .outside = true},
-    {.name = "graph", .run = tool_graph, .outside = true},
+    {.name = "graph", .run = tool_graph, .outside = true, .abandon = tool_graph_abandon},
     {.name = "llm", .run = tool_llm, .outside = true},
     {.name = "mcp:", .run = tool_mcp, .outside = true},
     {.name = "shell", .run = tool_shell, .outside = true},

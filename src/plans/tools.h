@@ -63,6 +63,9 @@ struct tool {
     int (*run)(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
     /* It changes something outside: it begins only when that it does is stored. */
     bool outside;
+    /* Ends what an execution of the step with this key began and was cut off from; NULL: there is
+     * nothing. Does not wait. */
+    void (*abandon)(const struct plan_tools *tools, str owner, str key);
 };
 const struct tool *plan_tool_find(str name); /* NULL: unknown */
 /* NULL: it can be used; else what is to be said about it. */
@@ -88,6 +91,7 @@ int tool_artifact(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
 int tool_db_write(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
 int tool_http(struct tool_call *call, struct err *err);  /* MAY_SUSPEND */
 int tool_graph(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
+void tool_graph_abandon(const struct plan_tools *tools, str owner, str key);
 int tool_llm(struct tool_call *call, struct err *err);   /* MAY_SUSPEND */
 int tool_mcp(struct tool_call *call, struct err *err);   /* MAY_SUSPEND */
 int tool_shell(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
