@@ -64,3 +64,12 @@ WHERE id = $1 AND owner = $2 AND status = 'dead';
 DELETE FROM deliveries
 WHERE id IN (SELECT d.id FROM deliveries d WHERE d.status = 'dead' AND d.updated_at < $1
              ORDER BY d.updated_at LIMIT $2);
+
+-- name: delivery_counts
+-- The dead, those that wait, and since when the first of them is due. $1 counted at most
+SELECT (SELECT count(*)
+        FROM (SELECT 1 FROM deliveries WHERE status = 'dead' LIMIT $1) AS d),
+    (SELECT count(*)
+     FROM (SELECT 1 FROM deliveries WHERE status = 'pending' LIMIT $1) AS p),
+    coalesce((SELECT due_at FROM deliveries WHERE status = 'pending' ORDER BY due_at LIMIT 1),
+             0);

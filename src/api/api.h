@@ -34,6 +34,7 @@ struct api_options {
     bool dev; /* POST /internal/truncate is served */
     int64_t cron_count_max;  /* of one owner */
     const char *public_url;  /* of this server; "" unknown */
+    int64_t slow_request_us; /* so slow requests are kept for /perf; 0: none */
     struct tracer *tracer;   /* NULL: no spans are made */
     const char *cors_origin; /* whose pages may read answers; "*": all */
 };

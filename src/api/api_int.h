@@ -89,6 +89,22 @@ str api_keyed_answer(const struct api_request *r);
 MUST_CHECK int api_keyed_handle(struct api_request *r, str key, api_handler_fn handler,
                                 struct map *flights, struct err *err);
 
+/* --- perf.c: what /perf tells besides metrics --- */
+#define API_SLOW_MAX 128
+struct api_slow {
+    int64_t at_us, us; /* wall; how long it took */
+    const char *method, *route;
+    int status;
+    uint8_t trace_id[16]; /* zeroes: none */
+};
+/* The newest of them, a ring. */
+struct api_slow_list {
+    struct api_slow items[API_SLOW_MAX];
+    uint64_t count; /* ever */
+};
+bool api_route_waits(const char *route); /* its answers take as long as somebody wants */
+const struct api_slow_list *api_slow_requests(const struct api *api);
+
 /* --- encode.c: rows as JSON --- */
 void api_write_id(struct json_writer *w, struct id id);
 void api_write_time(struct json_writer *w, int64_t wall_us);

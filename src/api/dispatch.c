@@ -67,6 +67,7 @@ struct api {
     struct http_router *router;
     struct http_route table[ROUTE_COUNT];
     struct route_metrics metrics[ROUTE_COUNT + 1]; /* the last: no route */
+    struct api_slow_list slow;
     struct map flights; /* requests with an Idempotency-Key that are being worked on */
     struct buf stock[STOCK_COUNT_MAX];
     size_t stock_count;
@@ -108,6 +109,20 @@ struct map *api_flights(struct api *api) {
 
 /* --- measuring --- */
 
+static void note_slow(struct api *api, const struct api_request *r, int64_t us) {
+    const struct route *route = r->match.route ? &ROUTES[r->match.route->id] : NULL;
+    if (api->options.slow_request_us <= 0 || us < api->options.slow_request_us || !route ||
+        api_route_waits(route->http.path))
+        return;
+    struct api_slow *slow = &api->slow.items[api->slow.count++ % API_SLOW_MAX];
+    *slow = (struct api_slow){.at_us = clock_wall_us() - us,
+                              .us = us,
+                              .method = route->method,
+                              .route = route->http.path,
+                              .status = r->status ? r->status : 200};
+    memcpy(slow->trace_id, r->span.at.context.trace_id, sizeof(slow->trace_id));
+}
+
 static void observe(struct api *api, const struct api_request *r) {
     size_t index = r->match.route ? (size_t)r->match.route->id : ROUTE_COUNT;
     const char *const *labels = index < ROUTE_COUNT ? ROUTES[index].labels : UNMATCHED_LABELS;
@@ -123,8 +138,12 @@ static void observe(struct api *api, const struct api_request *r) {
             metric_histogram("holdfast_http_request_seconds",
                              "From the complete head of a request to its answer.", labels[0]);
     metric_add(m->count[class], 1);
-    metric_observe_us(m->seconds, clock_mono_us() - r->http->received_us);
+    int64_t us = clock_mono_us() - r->http->received_us;
+    metric_observe_us(m->seconds, us);
+    note_slow(api, r, us);
 }
+
+const struct api_slow_list *api_slow_requests(const struct api *api) { return &api->slow; }
 
 /* Who did what. Public routes have nobody to name. */
 void api_audit(const struct api_request *r) {

@@ -435,6 +435,21 @@ static int artifacts_open(struct app *app, struct err *err) {
     return 0;
 }
 
+/* What dashboards know by these names, whatever the metrics are called: docs/operations.md. */
+static void fixed_names(void) {
+    metrics_view("http_request_duration_ms", "holdfast_http_request_seconds, in milliseconds.",
+                 "holdfast_http_request_seconds", NULL);
+    metrics_view("step_duration_ms", "holdfast_plan_step_seconds, in milliseconds.",
+                 "holdfast_plan_step_seconds", NULL);
+    metrics_view("db_query_duration_ms", "Reads and commits of the database, in milliseconds.",
+                 "holdfast_db_read_seconds", "kind=\"read\"");
+    metrics_view("db_query_duration_ms", "Reads and commits of the database, in milliseconds.",
+                 "holdfast_db_commit_seconds", "kind=\"commit\"");
+    metrics_view("steps_total", "holdfast_plan_steps_total.", "holdfast_plan_steps_total", NULL);
+    metrics_view("retries_total", "holdfast_plan_step_retries_total.",
+                 "holdfast_plan_step_retries_total", NULL);
+}
+
 static int parts_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     int rc = services_open(app, err);
@@ -484,6 +499,7 @@ static int parts_open(struct app *app, struct err *err) {
                               .dev = c->dev,
                               .cron_count_max = c->cron_count_max,
                               .public_url = engine.api_url,
+                              .slow_request_us = c->slow_request_us,
                               .tracer = app->tracer,
                               .cors_origin = c->cors_origin.p};
     rc = api_open(app->rt, &app->store, app->engine, &api, &app->api, err);
@@ -494,6 +510,7 @@ static int parts_open(struct app *app, struct err *err) {
     app->lag =
         metric_gauge("holdfast_loop_turn_microseconds_max", "Longest turn of the loop", NULL);
     metrics_on_collect(on_collect, app);
+    fixed_names();
     return 0;
 }
 

@@ -23,9 +23,15 @@ static const char *const bucket_le[] = {"0.00005", "0.0001", "0.00025", "0.0005"
                                         "0.0025",  "0.005",  "0.01",    "0.025",  "0.05",
                                         "0.1",     "0.25",   "0.5",     "1",      "2.5",
                                         "5",       "10",     "30",      "60"};
+/* And in milliseconds. */
+static const char *const bucket_le_ms[] = {"0.05", "0.1",  "0.25", "0.5",  "1",    "2.5",  "5",
+                                           "10",   "25",   "50",   "100",  "250",  "500",  "1000",
+                                           "2500", "5000", "10000", "30000", "60000"};
 #define BUCKETS ARRAY_COUNT(bucket_us)
 STATIC_ASSERT(ARRAY_COUNT(bucket_le) == BUCKETS, "one text for each bound");
+STATIC_ASSERT(ARRAY_COUNT(bucket_le_ms) == BUCKETS, "one text for each bound");
 #define COLLECTORS_MAX 16
+#define VIEWS_MAX      8
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
@@ -46,6 +52,11 @@ static struct {
     void *arg;
 } collectors[COLLECTORS_MAX];
 static _Atomic size_t collector_count;
+struct view {
+    const char *name, *help, *source, *labels;
+};
+static struct view views[VIEWS_MAX];
+static _Atomic size_t view_count;
 static pthread_mutex_t register_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static size_t count_get(void) {
@@ -157,6 +168,27 @@ void metrics_off_collect(void (*fn)(void *), void *arg) {
     pthread_mutex_unlock(&register_lock);
 }
 
+void metrics_view(const char *name, const char *help, const char *source, const char *labels) {
+    pthread_mutex_lock(&register_lock);
+    size_t count = atomic_load_explicit(&view_count, memory_order_relaxed);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(views[i].name, name) == 0 && strcmp(views[i].source, source) == 0) {
+            pthread_mutex_unlock(&register_lock);
+            return;
+        }
+    ASSERT(count < VIEWS_MAX);
+    views[count] = (struct view){name, help, source, labels};
+    atomic_store_explicit(&view_count, count + 1, memory_order_release);
+    pthread_mutex_unlock(&register_lock);
+}
+
+static const struct metric *first_named(const char *name) {
+    for (const struct metric *m = table, *end = table + count_get(); m < end; m++)
+        if (m->first_of_name && strcmp(m->name, name) == 0)
+            return m;
+    return NULL;
+}
+
 static void collect(void) {
     size_t count = atomic_load_explicit(&collector_count, memory_order_acquire);
     for (size_t i = 0; i < count; i++)
@@ -176,98 +208,159 @@ static double quantile_s(const int64_t buckets[BUCKETS + 1], int64_t total, doub
     return total ? (double)bucket_us[BUCKETS - 1] / 1e6 : 0; /* beyond the last bound */
 }
 
-static void seconds_put(struct buf *out, int64_t us) {
-    struct json_writer w = json_writer(out);
-    jw_double(&w, (double)us / 1e6);
+/* How the series of a metric are shown: under which name, in which unit. */
+struct shown_as {
+    const char *name, *labels; /* labels: of a series without; may be NULL */
+    bool ms;
+};
+
+static double in_unit(const struct shown_as *as, double seconds) {
+    return as->ms ? seconds * 1e3 : seconds;
 }
 
-static void sample_put(struct buf *out, const struct metric *m, const char *suffix,
-                       const char *le) {
-    buf_z(out, m->name);
+static const char *labels_of(const struct shown_as *as, const struct metric *m) {
+    return m->labels ? m->labels : as->labels;
+}
+
+static void sample_put(struct buf *out, const struct shown_as *as, const struct metric *m,
+                       const char *suffix, const char *le) {
+    const char *labels = labels_of(as, m);
+    buf_z(out, as->name);
     buf_z(out, suffix);
-    if (m->labels || le) {
+    if (labels || le) {
         buf_char(out, '{');
-        buf_z(out, m->labels ? m->labels : "");
+        buf_z(out, labels ? labels : "");
         if (le)
-            buf_printf(out, "%sle=\"%s\"", m->labels ? "," : "", le);
+            buf_printf(out, "%sle=\"%s\"", labels ? "," : "", le);
         buf_char(out, '}');
     }
     buf_char(out, ' ');
 }
 
-static void histogram_put(struct buf *out, const struct metric *m) {
+static void histogram_put(struct buf *out, const struct shown_as *as, const struct metric *m) {
+    const char *const *bounds = as->ms ? bucket_le_ms : bucket_le;
     int64_t buckets[BUCKETS + 1], below = 0;
     int64_t total = buckets_read(m, buckets);
+    int64_t sum_us = atomic_load_explicit(&m->value, memory_order_relaxed);
     for (size_t i = 0; i <= BUCKETS; i++) {
         below += buckets[i];
-        sample_put(out, m, "_bucket", i < BUCKETS ? bucket_le[i] : "+Inf");
+        sample_put(out, as, m, "_bucket", i < BUCKETS ? bounds[i] : "+Inf");
         buf_i64(out, below);
         buf_char(out, '\n');
     }
-    sample_put(out, m, "_sum", NULL);
-    seconds_put(out, atomic_load_explicit(&m->value, memory_order_relaxed));
+    sample_put(out, as, m, "_sum", NULL);
+    struct json_writer w = json_writer(out);
+    jw_double(&w, in_unit(as, (double)sum_us / 1e6));
     buf_char(out, '\n');
-    sample_put(out, m, "_count", NULL);
+    sample_put(out, as, m, "_count", NULL);
     buf_i64(out, total);
     buf_char(out, '\n');
 }
 
-void metrics_write_prometheus(struct buf *out) {
+static void head_put(struct buf *out, const char *name, const char *help, enum metric_kind kind) {
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kinds[kind]);
+}
+
+static void series_put(struct buf *out, const struct shown_as *as, const struct metric *first) {
+    for (const struct metric *m = first; m;
+         m = atomic_load_explicit(&m->next_of_name, memory_order_acquire)) {
+        if (m->kind == METRIC_HISTOGRAM) {
+            histogram_put(out, as, m);
+            continue;
+        }
+        sample_put(out, as, m, "", NULL);
+        buf_i64(out, metric_value(m));
+        buf_char(out, '\n');
+    }
+}
+
+void metrics_write_prometheus(struct buf *out) {
+    const char *before = "";
     collect();
     for (struct metric *first = table, *end = table + count_get(); first < end; first++) {
         if (!first->first_of_name)
             continue;
-        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", first->name, first->help, first->name,
-                   kinds[first->kind]);
-        for (struct metric *m = first; m;
-             m = atomic_load_explicit(&m->next_of_name, memory_order_acquire)) {
-            if (m->kind == METRIC_HISTOGRAM) {
-                histogram_put(out, m);
-                continue;
-            }
-            sample_put(out, m, "", NULL);
-            buf_i64(out, metric_value(m));
-            buf_char(out, '\n');
-        }
+        head_put(out, first->name, first->help, first->kind);
+        series_put(out, &(struct shown_as){.name = first->name}, first);
+    }
+    size_t count = atomic_load_explicit(&view_count, memory_order_acquire);
+    for (size_t i = 0; i < count; i++) {
+        const struct view *v = &views[i];
+        const struct metric *first = first_named(v->source);
+        if (!first)
+            continue;
+        if (strcmp(before, v->name) != 0)
+            head_put(out, v->name, v->help, first->kind);
+        series_put(out, &(struct shown_as){v->name, v->labels, true}, first);
+        before = v->name;
     }
 }
 
-static void key_put(struct json_writer *w, const struct metric *m) {
-    if (!m->labels) {
-        jw_key(w, m->name);
+static void key_put(struct json_writer *w, const struct shown_as *as, const struct metric *m) {
+    const char *labels = labels_of(as, m);
+    if (!labels) {
+        jw_key(w, as->name);
         return;
     }
     struct buf key;
     buf_init(&key, 4096);
-    buf_printf(&key, "%s{%s}", m->name, m->labels);
+    buf_printf(&key, "%s{%s}", as->name, labels);
     jw_key_str(w, buf_view(&key));
     buf_deinit(&key);
+}
+
+static void member_put(struct json_writer *w, const struct shown_as *as, const struct metric *m) {
+    static const struct {
+        const char *key;
+        double q;
+    } quantiles[] = {{"p50", 0.50}, {"p95", 0.95}, {"p99", 0.99}};
+    key_put(w, as, m);
+    if (m->kind != METRIC_HISTOGRAM) {
+        jw_i64(w, metric_value(m));
+        return;
+    }
+    int64_t buckets[BUCKETS + 1], total = buckets_read(m, buckets);
+    int64_t sum_us = atomic_load_explicit(&m->value, memory_order_relaxed);
+    jw_object(w);
+    jw_key(w, "count");
+    jw_i64(w, total);
+    jw_key(w, "sum");
+    jw_double(w, in_unit(as, (double)sum_us / 1e6));
+    for (size_t i = 0; i < ARRAY_COUNT(quantiles); i++) {
+        jw_key(w, quantiles[i].key);
+        jw_double(w, in_unit(as, quantile_s(buckets, total, quantiles[i].q)));
+    }
+    jw_object_end(w);
 }
 
 void metrics_write_json(struct buf *out) {
     collect();
     struct json_writer w = json_writer(out);
     jw_object(&w);
-    for (struct metric *m = table, *end = table + count_get(); m < end; m++) {
-        key_put(&w, m);
-        if (m->kind != METRIC_HISTOGRAM) {
-            jw_i64(&w, metric_value(m));
-            continue;
-        }
-        int64_t buckets[BUCKETS + 1], total = buckets_read(m, buckets);
-        jw_object(&w);
-        jw_key(&w, "count");
-        jw_i64(&w, total);
-        jw_key(&w, "sum");
-        jw_double(&w, (double)atomic_load_explicit(&m->value, memory_order_relaxed) / 1e6);
-        jw_key(&w, "p50");
-        jw_double(&w, quantile_s(buckets, total, 0.50));
-        jw_key(&w, "p95");
-        jw_double(&w, quantile_s(buckets, total, 0.95));
-        jw_key(&w, "p99");
-        jw_double(&w, quantile_s(buckets, total, 0.99));
-        jw_object_end(&w);
-    }
+    for (struct metric *m = table, *end = table + count_get(); m < end; m++)
+        member_put(&w, &(struct shown_as){.name = m->name}, m);
+    size_t count = atomic_load_explicit(&view_count, memory_order_acquire);
+    for (size_t i = 0; i < count; i++)
+        for (const struct metric *m = first_named(views[i].source); m;
+             m = atomic_load_explicit(&m->next_of_name, memory_order_acquire))
+            member_put(&w, &(struct shown_as){views[i].name, views[i].labels, true}, m);
     jw_object_end(&w);
+}
+
+void metrics_each(const char *name, void (*fn)(void *ctx, const struct metric_sample *sample),
+                  void *ctx) {
+    for (const struct metric *m = first_named(name); m;
+         m = atomic_load_explicit(&m->next_of_name, memory_order_acquire)) {
+        struct metric_sample s = {.labels = m->labels ? m->labels : "", .count = metric_value(m)};
+        if (m->kind == METRIC_HISTOGRAM) {
+            int64_t buckets[BUCKETS + 1];
+            s.count = buckets_read(m, buckets);
+            s.sum_us = atomic_load_explicit(&m->value, memory_order_relaxed);
+            s.p50_us = (int64_t)(quantile_s(buckets, s.count, 0.50) * 1e6);
+            s.p95_us = (int64_t)(quantile_s(buckets, s.count, 0.95) * 1e6);
+            s.p99_us = (int64_t)(quantile_s(buckets, s.count, 0.99) * 1e6);
+        }
+        fn(ctx, &s);
+    }
 }

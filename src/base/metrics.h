@@ -27,6 +27,18 @@ int64_t metric_value(const struct metric *m);      /* counter, gauge; histogram:
 void metrics_on_collect(void (*fn)(void *), void *arg);
 /* Before arg goes. Not while another thread scrapes: both belong to the loop thread. */
 void metrics_off_collect(void (*fn)(void *), void *arg);
+/* The series of a metric under another name as well, for who knows it by that: values as they are,
+ * times (of a histogram) in milliseconds. labels: of a series that has none of its own; may be
+ * NULL. At most 8, registered once; several of one name stand one after the other. */
+void metrics_view(const char *name, const char *help, const char *source, const char *labels);
+/* The series of one name. count: of a histogram, else the value; times in microseconds, 0 of
+ * others. labels: "" when there are none. */
+struct metric_sample {
+    const char *labels;
+    int64_t count, sum_us, p50_us, p95_us, p99_us;
+};
+void metrics_each(const char *name, void (*fn)(void *ctx, const struct metric_sample *sample),
+                  void *ctx);
 void metrics_write_prometheus(struct buf *out);
 /* {"name{labels}": value, …}; a histogram's value is {count, sum, p50, p95, p99}. */
 void metrics_write_json(struct buf *out);

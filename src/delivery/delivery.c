@@ -26,6 +26,7 @@
 #define PAUSE_MAX_US    (INT64_C(6) * 3600 * 1000000)
 #define PAUSE_FACTOR    3
 #define LEASE_MARGIN_US (INT64_C(5) * 1000000)
+#define COUNT_US 2000000 /* between two counts for who scrapes */
 #define SWEEP_US        (INT64_C(3600) * 1000000)
 #define DEAD_KEEP_US    (INT64_C(30) * 86400 * 1000000)
 #define SWEEP_MAX       1000
@@ -306,6 +307,33 @@ static void copy_options(struct delivery_relay *d, const struct delivery_options
     d->o.headers = headers;
 }
 
+/* The counts of the table are those of the scrape before: reading them takes a fiber. Nobody who
+ * scrapes, no reads. */
+static void count_fiber(void *arg) {
+    struct delivery_relay *d = arg;
+    struct delivery_counts counts;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    if (delivery_counts(d->store, &a, &counts, NULL) == 0) {
+        int64_t age_us = counts.due_at > 0 ? rt_now_us(d->rt) - counts.due_at : 0;
+        metric_set(d->dead_count, counts.dead);
+        metric_set(d->pending_count, counts.pending);
+        metric_set(d->oldest_age_ms, age_us > 0 ? age_us / 1000 : 0);
+    }
+    arena_deinit(&a);
+    d->counting = false;
+}
+
+static void on_collect(void *arg) {
+    struct delivery_relay *d = arg;
+    int64_t now = rt_mono_us(d->rt);
+    if (!d->running || d->stop || d->counting || now < d->count_due_us)
+        return;
+    d->count_due_us = now + COUNT_US;
+    d->counting =
+        fiber_group_spawn(&d->jobs, d->rt, "delivery.count", count_fiber, d, NULL) == 0;
+}
+
 int delivery_open(struct rt *rt, struct http_client *client, struct store *store,
                   const struct delivery_options *o, struct delivery_relay **out, struct err *err) {
     struct delivery_relay *d = NEW(struct delivery_relay);
@@ -332,6 +360,13 @@ int delivery_open(struct rt *rt, struct http_client *client, struct store *store
                              "Attempts to deliver a webhook, by outcome.", "outcome=\"dead\"");
     d->lag = metric_histogram("holdfast_delivery_lag_seconds",
                               "From the commit of what is told to its delivery.", NULL);
+    d->dead_count = metric_gauge("dlq_size", "What was given up, by queue; of all processes.",
+                                 "topic=\"deliveries\"");
+    d->pending_count =
+        metric_gauge("queue_depth", "What waits here, by queue.", "topic=\"deliveries\"");
+    d->oldest_age_ms = metric_gauge("queue_oldest_age_ms", "Age of what waits longest, by queue.",
+                                    "topic=\"deliveries\"");
+    metrics_on_collect(on_collect, d);
     *out = d;
     return 0;
 }
@@ -359,6 +394,7 @@ void delivery_stop(struct delivery_relay *d, int64_t deadline_us) {
 void delivery_free(struct delivery_relay *d) {
     if (!d)
         return;
+    metrics_off_collect(on_collect, d);
     arena_deinit(&d->memory);
     mem_free(d);
 }

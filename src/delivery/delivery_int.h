@@ -28,6 +28,9 @@ struct delivery_relay {
     bool running, stop; /* the loop's fiber lives; it is to end */
     int64_t sweep_due_us;
     struct metric *delivered, *failed, *dead, *lag;
+    struct metric *dead_count, *pending_count, *oldest_age_ms;
+    bool counting;
+    int64_t count_due_us;
 };
 
 /* rules.c: what a target may be. A text says why not; NULL: it may. */

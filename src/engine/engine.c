@@ -513,6 +513,22 @@ static void metrics_open(struct engine_metrics *m) {
     m->phase_llm = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"llm\"");
     m->phase_tool = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"tool\"");
     m->phase_queue = metric_histogram("holdfast_run_phase_seconds", phase, "phase=\"queue\"");
+    m->queue_depth = metric_gauge("queue_depth", "What waits here, by queue.", "topic=\"runs\"");
+    m->queue_age_ms = metric_gauge("queue_oldest_age_ms", "Age of what waits longest, by queue.",
+                                   "topic=\"runs\"");
+}
+
+/* Of the runs that wait here; those whose time has not come do not count. */
+static int64_t oldest_age_us(const struct engine *e) {
+    int64_t oldest = rt_now_us(e->rt), now = oldest;
+    void *value;
+    str key;
+    for (size_t at = 0; e->pending > 0 && map_next(&e->live, &at, &key, &value);) {
+        const struct live_run *run = value;
+        if (run->state == LIVE_PENDING && run->row.created_at < oldest)
+            oldest = run->row.created_at;
+    }
+    return now - oldest;
 }
 
 static void on_collect(void *arg) {
@@ -520,6 +536,8 @@ static void on_collect(void *arg) {
     metric_set(e->metrics.running, (int64_t)e->running);
     metric_set(e->metrics.workers, e->w.others + engine_is_worker(e));
     metric_set(e->metrics.pending, (int64_t)(e->pending + e->delayed));
+    metric_set(e->metrics.queue_depth, (int64_t)e->pending);
+    metric_set(e->metrics.queue_age_ms, oldest_age_us(e) / 1000);
 }
 
 int engine_open(struct rt *rt, struct store *store, struct registry *registry,

@@ -104,6 +104,7 @@ struct live_run {
 struct engine_metrics {
     struct metric *accepted, *success, *error, *interrupted, *running, *pending, *run_seconds;
     struct metric *adopted, *leases_lost, *workers;
+    struct metric *queue_depth, *queue_age_ms;
     struct metric *phase_build, *phase_read, *phase_write, *phase_llm, *phase_tool, *phase_queue;
 };
 /* spans.c */

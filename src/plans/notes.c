@@ -151,6 +151,24 @@ static const char *outcome_of(const struct coordinator *c, const struct step *s)
     }
 }
 
+/* An attempt that is followed by another one has failed; one that was let go counts nowhere. */
+static void observe(struct coordinator *c, uint32_t position, const char *outcome, int64_t us) {
+    static const char *const ends[PLAN_TOOL_ENDS] = {"succeeded", "failed", "timed_out",
+                                                     "cancelled"};
+    const struct tool *tool = c->tools[position];
+    bool retried = strcmp(outcome, "retry") == 0;
+    for (size_t i = 0; i < PLAN_TOOL_ENDS; i++) {
+        struct metric **m = &c->plans->metrics.step_seconds[plan_tool_index(tool)][i];
+        if (strcmp(retried ? "failed" : outcome, ends[i]) != 0)
+            continue;
+        if (!*m)
+            *m = metric_histogram("holdfast_plan_step_seconds",
+                                  "Of an attempt of a step, by tool and how it ended.",
+                                  tool->labels[i]);
+        metric_observe_us(*m, us);
+    }
+}
+
 void plan_note_end(struct coordinator *c, uint32_t position, struct span *s, int64_t us) {
     static const struct {
         const char *outcome, *event;
@@ -160,6 +178,8 @@ void plan_note_end(struct coordinator *c, uint32_t position, struct span *s, int
     const struct step *step = &c->steps[position];
     const char *outcome = outcome_of(c, step);
     char id[ID_DASHED_LEN];
+    if (c->tools[position])
+        observe(c, position, outcome, us);
     span_z(s, "holdfast.step.outcome", outcome);
     if (step->state != RUN_STATE_SUCCEEDED)
         span_fail(s, outcome);

@@ -134,6 +134,8 @@ static void metrics_init(struct plans_metrics *m) {
     for (size_t i = 0; i < ARRAY_COUNT(reasons); i++)
         m->dead[i] =
             metric_counter("holdfast_plan_dead_total", "Steps that failed for good.", reasons[i]);
+    m->queue_depth =
+        metric_gauge("queue_depth", "What waits here, by queue.", "topic=\"steps\"");
     static const char *const gates[] = {
         [GATE_PENDING] = "status=\"pending\"",
         [GATE_PASSED] = "status=\"passed\"",
@@ -149,6 +151,16 @@ static void metrics_init(struct plans_metrics *m) {
                                          "Steps that came to an end.", labels[i]);
 }
 
+static void on_collect(void *arg) {
+    struct plans *p = arg;
+    int64_t ready = 0;
+    void *value;
+    str key;
+    for (size_t at = 0; map_next(&p->live, &at, &key, &value);)
+        ready += (int64_t)((const struct coordinator *)value)->ready.items.count;
+    metric_set(p->metrics.queue_depth, ready);
+}
+
 struct plans *plans_open(struct rt *rt, struct store *store, struct registry *registry,
                          const struct plans_options *o) {
     struct plans *p = NEW(struct plans);
@@ -158,6 +170,7 @@ struct plans *plans_open(struct rt *rt, struct store *store, struct registry *re
     p->tools.rt = rt;
     map_init(&p->live);
     metrics_init(&p->metrics);
+    metrics_on_collect(on_collect, p);
     graph_init(p);
     registry_add(registry, &p->graph);
     return p;
@@ -175,6 +188,7 @@ void plans_set_engine(struct plans *p, struct engine *e) { p->engine = p->tools.
 void plans_free(struct plans *p) {
     if (!p)
         return;
+    metrics_off_collect(on_collect, p);
     map_deinit(&p->live);
     db_writes_close(p->tools.o.writes);
     mem_free(p);

@@ -17,8 +17,10 @@
 
 struct coordinator;
 struct plans_metrics {
-    struct metric *created, *steps_created, *faults, *retries, *ready, *executing, *step_seconds;
+    struct metric *created, *steps_created, *faults, *retries, *ready, *executing;
+    struct metric *step_seconds[PLAN_TOOL_COUNT][PLAN_TOOL_ENDS];
     struct metric *losses, *dead[DEAD_QUARANTINED + 1];
+    struct metric *queue_depth;
     struct metric *steps[RUN_STATE_COUNT]; /* that ended so */
     struct metric *gates[4];               /* that opened, or were decided so */
 };

@@ -39,18 +39,32 @@ static int run_sleep(struct tool_call *call, struct err *err) {
     return ms ? fiber_sleep_us(ms * 1000) : 0;
 }
 
+#define LABEL(tool, end) "tool=\"" tool "\",status=\"" end "\""
+#define LABELS(tool)                                                                               \
+    {                                                                                              \
+        LABEL(tool, "succeeded"), LABEL(tool, "failed"), LABEL(tool, "timed_out"),                 \
+            LABEL(tool, "cancelled")                                                               \
+    }
 static const struct tool TOOLS[] = {
-    {.name = "http", .run = tool_http, .outside = true},
-    {.name = "graph", .run = tool_graph, .outside = true, .abandon = tool_graph_abandon},
-    {.name = "llm", .run = tool_llm, .outside = true},
-    {.name = "mcp:", .run = tool_mcp, .outside = true},
-    {.name = "shell", .run = tool_shell, .outside = true},
-    {.name = "db_write", .run = tool_db_write, .outside = true},
-    {.name = "artifact:write", .run = tool_artifact, .outside = true},
-    {.name = "test:echo", .run = run_echo},
-    {.name = "test:fail", .run = run_fail},
-    {.name = "test:sleep", .run = run_sleep},
+    {.name = "http", .run = tool_http, .labels = LABELS("http"), .outside = true},
+    {.name = "graph",
+     .run = tool_graph,
+     .labels = LABELS("graph"),
+     .outside = true,
+     .abandon = tool_graph_abandon},
+    {.name = "llm", .run = tool_llm, .labels = LABELS("llm"), .outside = true},
+    {.name = "mcp:", .run = tool_mcp, .labels = LABELS("mcp"), .outside = true},
+    {.name = "shell", .run = tool_shell, .labels = LABELS("shell"), .outside = true},
+    {.name = "db_write", .run = tool_db_write, .labels = LABELS("db_write"), .outside = true},
+    {.name = "artifact:write",
+     .run = tool_artifact,
+     .labels = LABELS("artifact:write"),
+     .outside = true},
+    {.name = "test:echo", .run = run_echo, .labels = LABELS("test:echo")},
+    {.name = "test:fail", .run = run_fail, .labels = LABELS("test:fail")},
+    {.name = "test:sleep", .run = run_sleep, .labels = LABELS("test:sleep")},
 };
+STATIC_ASSERT(ARRAY_COUNT(TOOLS) == PLAN_TOOL_COUNT, "each has its metrics");
 
 static bool is_named(const struct tool *tool, str name) {
     str of = str_of(tool->name);
@@ -63,6 +77,8 @@ const struct tool *plan_tool_find(str name) {
             return &TOOLS[i];
     return NULL;
 }
+
+size_t plan_tool_index(const struct tool *tool) { return (size_t)(tool - TOOLS); }
 
 const char *plan_tool_check(str name) {
     return plan_tool_find(name) ? NULL : "is not a tool of this server";

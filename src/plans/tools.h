@@ -58,9 +58,12 @@ struct tool_call {
     yyjson_val *input, *rules; /* inputs and policy, parsed */
     str output;                /* out: JSON; absent: null */
 };
+#define PLAN_TOOL_COUNT 10
+#define PLAN_TOOL_ENDS  4 /* succeeded, failed, timed_out, cancelled */
 struct tool {
     const char *name; /* one that ends with ':' stands for all that begin so */
     int (*run)(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
+    const char *labels[PLAN_TOOL_ENDS]; /* of the metric of its times */
     /* It changes something outside: it begins only when that it does is stored. */
     bool outside;
     /* Ends what an execution of the step with this key began and was cut off from; NULL: there is
@@ -68,6 +71,7 @@ struct tool {
     void (*abandon)(const struct plan_tools *tools, str owner, str key);
 };
 const struct tool *plan_tool_find(str name); /* NULL: unknown */
+size_t plan_tool_index(const struct tool *tool);
 /* NULL: it can be used; else what is to be said about it. */
 const char *plan_tool_check(str name);
 /* Looks at the step's policy, runs, and takes the secrets out of what comes of it. */

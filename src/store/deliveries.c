@@ -6,6 +6,8 @@
  * number keeps one whose lease is over from undoing what another did. */
 #include "store/deliveries.h"
 
+#define COUNT_MAX 100000
+
 void delivery_add(struct db_batch *b, const struct delivery *d, int64_t now_us) {
     db_batch_add(b, SQL_DELIVERY_INSERT,
                  DB_PARAMS(DB_UUID(d->id), DB_T(d->owner.p ? d->owner : STR("")), DB_T(d->kind),
@@ -143,4 +145,15 @@ int delivery_sweep(struct store *s, int64_t before_us, int64_t limit, struct are
                    struct err *err) {
     return commit_one(s, SQL_DELIVERY_SWEEP, DB_PARAMS(DB_I(before_us), DB_I(limit)),
                       DB_EXPECT_NONE, a, err);
+}
+
+int delivery_counts(struct store *s, struct arena *a, struct delivery_counts *out,
+                    struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_DELIVERY_COUNTS, DB_PARAMS(DB_I(COUNT_MAX)), a, &rows, err);
+    if (rc == 0)
+        *out = (struct delivery_counts){.dead = db_int(&rows, 0, 0),
+                                        .pending = db_int(&rows, 0, 1),
+                                        .due_at = db_int(&rows, 0, 2)};
+    return rc;
 }

@@ -56,6 +56,12 @@ MUST_CHECK int delivery_list(struct store *s, const struct principal *who, const
 /* A dead one is tried again from the beginning. ERR_NOT_FOUND. */
 MUST_CHECK int delivery_revive(struct store *s, const struct principal *who, struct id id,
                                int64_t now_us, struct arena *a, struct err *err);
+/* Of all owners, for metrics; counted up to a bound. due_at: of the first that waits, 0: none. */
+struct delivery_counts {
+    int64_t dead, pending, due_at;
+};
+MUST_CHECK int delivery_counts(struct store *s, struct arena *a, struct delivery_counts *out,
+                               struct err *err);
 MUST_CHECK int delivery_sweep(struct store *s, int64_t before_us, int64_t limit, struct arena *a,
                               struct err *err);
 

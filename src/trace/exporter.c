@@ -22,13 +22,12 @@
 #define BODY_BYTES_MAX   ((size_t)64 << 20)
 
 static void metrics_init(struct tracer_metrics *m) {
-    static const char name[] = "holdfast_trace_spans_total";
     static const char help[] = "Spans sent to the collector, and those that were lost: the queue "
                                "was full, the collector did not answer, or it refused them.";
-    m->sent = metric_counter(name, help, "result=\"sent\"");
-    m->full = metric_counter(name, help, "result=\"dropped_full\"");
-    m->failed = metric_counter(name, help, "result=\"dropped_failed\"");
-    m->rejected = metric_counter(name, help, "result=\"rejected\"");
+    m->sent = metric_counter("holdfast_trace_spans_total", help, "result=\"sent\"");
+    m->full = metric_counter("holdfast_trace_spans_total", help, "result=\"dropped_full\"");
+    m->failed = metric_counter("holdfast_trace_spans_total", help, "result=\"dropped_failed\"");
+    m->rejected = metric_counter("holdfast_trace_spans_total", help, "result=\"rejected\"");
     m->waiting = metric_gauge("holdfast_trace_spans_waiting", "Spans that wait to be sent.", NULL);
     m->exports = metric_counter("holdfast_trace_exports_total", "Requests to the collector.",
                                 "result=\"ok\"");

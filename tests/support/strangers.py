@@ -163,4 +163,6 @@ PLANS = {
         ("", None, lambda v: ids["webhook_id"] not in [h["webhook_id"] for h in v])],
     "webhook_get": _unknown, "webhook_delete": _unknown, "webhook_enable": _unknown,
     "webhook_replay": lambda w, ids: [("", {"plan_id": ids["plan_id"]}, "404")],
+    "perf": lambda w, ids: [
+        ("", None, lambda v: not any(str(i) in str(v) for i in ids.values() if i))],
 }

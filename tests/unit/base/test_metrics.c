@@ -115,8 +115,59 @@ static void threads_lose_nothing(void **state) {
     assert_int_equal(metric_value(m[1]), ROUNDS * THREADS);
 }
 
+struct seen {
+    int count;
+    struct metric_sample last;
+};
+
+static void on_sample(void *ctx, const struct metric_sample *s) {
+    struct seen *seen = ctx;
+    seen->count++;
+    seen->last = *s;
+}
+
+static void views(void **state) {
+    (void)state;
+    struct metric *h = metric_histogram("holdfast_seen_seconds", "Seen.", NULL);
+    struct metric *c = metric_counter("holdfast_seen_total", "Seen.", "kind=\"a\"");
+    struct seen seen = {0};
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    metrics_view("seen_ms", "In milliseconds.", "holdfast_seen_seconds", "of=\"it\"");
+    metrics_view("seen_ms", "In milliseconds.", "holdfast_seen_seconds", "of=\"it\""); /* once */
+    metrics_view("seen", "Plain.", "holdfast_seen_total", NULL);
+    metrics_view("never", "Of nothing.", "holdfast_nothing", NULL);
+    metric_observe_us(h, 1500);
+    metric_observe_us(h, 70000000);
+    metric_add(c, 3);
+    metrics_write_prometheus(&b);
+    assert_true(has_line(&b, "# HELP seen_ms In milliseconds.\n# TYPE seen_ms histogram\n"));
+    assert_true(has_line(&b, "seen_ms_bucket{of=\"it\",le=\"1\"} 0\n"));
+    assert_true(has_line(&b, "seen_ms_bucket{of=\"it\",le=\"2.5\"} 1\n"));
+    assert_true(has_line(&b, "seen_ms_bucket{of=\"it\",le=\"60000\"} 1\n"));
+    assert_true(has_line(&b, "seen_ms_sum{of=\"it\"} 70001.5\nseen_ms_count{of=\"it\"} 2\n"));
+    assert_true(has_line(&b, "# TYPE seen counter\nseen{kind=\"a\"} 3\n"));
+    assert_true(has_line(&b, "holdfast_seen_seconds_count 2\n"));
+    assert_false(has_line(&b, "never"));
+    buf_reset(&b);
+    metrics_write_json(&b);
+    assert_true(has_line(&b, "\"seen{kind=\\\"a\\\"}\":3"));
+    assert_true(has_line(&b, "\"seen_ms{of=\\\"it\\\"}\":{\"count\":2,\"sum\":70001.5"));
+    metrics_each("holdfast_seen_seconds", on_sample, &seen);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.last.count, 2);
+    assert_int_equal(seen.last.sum_us, 70001500);
+    assert_in_range(seen.last.p50_us, 1000, 2500);
+    assert_int_equal(seen.last.p99_us, 60000000);
+    assert_string_equal(seen.last.labels, "");
+    metrics_each("holdfast_nothing", on_sample, &seen);
+    assert_int_equal(seen.count, 1);
+    buf_deinit(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(views),
         cmocka_unit_test(prometheus_text),
         cmocka_unit_test(histograms),
         cmocka_unit_test(threads_lose_nothing),

@@ -32,9 +32,15 @@ static void what_is_valid(void **state) {
     } cases[] = {
         {"", false},
         {GOOD "-more", false},
-        {"01" "-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", true},
-        {"01" "-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01x", false},
-        {"ff" "-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false},
+        {"01"
+         "-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+         true},
+        {"01"
+         "-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01x",
+         false},
+        {"ff"
+         "-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+         false},
         {"00-00000000000000000000000000000000-b7ad6b7169203331-01", false},
         {"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", false},
         {"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", false},

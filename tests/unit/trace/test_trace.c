@@ -57,9 +57,9 @@ static void who_decides(void **state) {
         const char *incoming; /* NULL: none */
         bool wanted;
     } cases[] = {
-        {TRACE_SAMPLE_ALL, true, NULL, true},          {TRACE_SAMPLE_NONE, true, NULL, false},
-        {TRACE_SAMPLE_ALL, true, GOOD "0", false},     {TRACE_SAMPLE_NONE, true, GOOD "1", true},
-        {TRACE_SAMPLE_ALL, false, GOOD "0", true},     {TRACE_SAMPLE_NONE, false, GOOD "1", false},
+        {TRACE_SAMPLE_ALL, true, NULL, true},      {TRACE_SAMPLE_NONE, true, NULL, false},
+        {TRACE_SAMPLE_ALL, true, GOOD "0", false}, {TRACE_SAMPLE_NONE, true, GOOD "1", true},
+        {TRACE_SAMPLE_ALL, false, GOOD "0", true}, {TRACE_SAMPLE_NONE, false, GOOD "1", false},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct tracer *tr = tracer(cases[i].sampler, 1, cases[i].parent);
@@ -127,8 +127,10 @@ static void a_span_that_grows_too_large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_without_a_tracer), cmocka_unit_test(who_decides),
-        cmocka_unit_test(shares),                   cmocka_unit_test(a_full_queue),
+        cmocka_unit_test(nothing_without_a_tracer),
+        cmocka_unit_test(who_decides),
+        cmocka_unit_test(shares),
+        cmocka_unit_test(a_full_queue),
         cmocka_unit_test(a_span_that_grows_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
