@@ -305,8 +305,10 @@ static void span_open(struct api_request *r) {
 static void span_close(struct api_request *r) {
     int status = r->status ? r->status : 200; /* a stream's, which has begun */
     span_int(&r->span, "http.response.status_code", status);
+    char code[8];
+    snprintf(code, sizeof(code), "%d", status % 1000);
     if (status >= 500)
-        span_fail(&r->span, status == 503 ? "503" : status == 504 ? "504" : "500");
+        span_fail(&r->span, code);
     span_end(&r->span);
 }
 

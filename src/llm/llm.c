@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "llm/fault.h"
+#include "http/address.h"
 #include "llm/provider.h"
 
 #define PAUSE_FIRST_MS     250
@@ -120,16 +120,22 @@ static const char *provider_name(str provider) {
 }
 
 static void span_open(struct span *s, const struct llm_request *r, struct arena *a) {
-    str name = s && r->trace && r->trace->tracer
+    str name = r->trace && r->trace->tracer
                    ? arena_printf(a, "chat " STR_FMT, STR_ARG(str_slice(r->model, 0, 80)))
                    : STR("chat");
+    struct http_url url;
     span_begin(s, r->trace, SPAN_CLIENT, name);
     if (!span_records(s))
         return;
     span_z(s, "gen_ai.operation.name", "chat");
     span_z(s, "gen_ai.provider.name", provider_name(r->provider));
     span_str(s, "gen_ai.request.model", r->model);
-    span_str(s, "server.address", llm_fault_host(r->base_url));
+    if (!http_url_split(r->base_url, &url)) {
+        int64_t port;
+        span_str(s, "server.address", url.host);
+        if (str_to_i64(url.port, &port))
+            span_int(s, "server.port", port);
+    }
     if (r->max_tokens > 0)
         span_int(s, "gen_ai.request.max_tokens", r->max_tokens);
     if (r->has_temperature)
@@ -140,7 +146,7 @@ static void span_close(struct span *s, const struct llm_response *r, int rc) {
     if (span_records(s) && rc == 0) {
         span_str(s, "gen_ai.response.model", r->model);
         span_str(s, "gen_ai.response.id", r->id);
-        span_str(s, "holdfast.finish_reason", r->finish_reason);
+        span_list(s, "gen_ai.response.finish_reasons", r->finish_reason);
         if (r->input_tokens >= 0)
             span_int(s, "gen_ai.usage.input_tokens", r->input_tokens);
         if (r->output_tokens >= 0)

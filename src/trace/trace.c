@@ -166,6 +166,17 @@ void span_str(struct span *s, const char *key, str value) {
         put_str(&s->attributes, s->attributes.len == 0, key, value);
 }
 
+void span_list(struct span *s, const char *key, str value) {
+    struct buf *b = &s->attributes;
+    if (!span_records(s) || !value.p)
+        return;
+    struct json_writer w = json_writer(b);
+    open_value(b, b->len == 0, key, "arrayValue");
+    buf_z(b, "{\"values\":[{\"stringValue\":");
+    jw_str(&w, shown(value));
+    buf_z(b, "}]}}}");
+}
+
 void span_z(struct span *s, const char *key, const char *value) { span_str(s, key, str_of(value)); }
 
 void span_int(struct span *s, const char *key, int64_t value) {

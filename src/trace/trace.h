@@ -76,6 +76,7 @@ static inline bool span_records(const struct span *s) { return s->at.tracer != N
 /* Attributes. Keys are literals; texts are cut at 256 bytes; absent ones are left out. */
 void span_str(struct span *s, const char *key, str value);
 void span_z(struct span *s, const char *key, const char *value);
+void span_list(struct span *s, const char *key, str value); /* a list of this one text */
 void span_int(struct span *s, const char *key, int64_t value);
 void span_double(struct span *s, const char *key, double value);
 void span_id(struct span *s, const char *key, struct id id); /* nil: left out */

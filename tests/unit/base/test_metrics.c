@@ -167,10 +167,10 @@ static void views(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(views),
         cmocka_unit_test(prometheus_text),
         cmocka_unit_test(histograms),
         cmocka_unit_test(threads_lose_nothing),
+        cmocka_unit_test(views),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
