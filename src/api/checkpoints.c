@@ -423,7 +423,7 @@ int api_checkpoint_copy(struct api_request *r, struct err *err) {
     struct id target = read_thread(r, &b, "target_thread_id", &name);
     int rc = body_done(&b, err);
     if (rc == 0)
-        rc = thread_copy(r->store, &r->who, source, target, r->arena, err);
+        rc = thread_copy(r->store, &r->who, source, target, false, r->arena, err);
     if (rc == ERR_EXISTS) { /* somebody else's answers as any other use of its id does */
         rc = thread_get(r->store, &r->who, target, r->arena, &t, err);
         return rc < 0 ? rc : err_set(err, ERR_CONFLICT, "the target thread exists");

@@ -32,7 +32,7 @@ int api_thread_copy(struct api_request *r, struct err *err) {
     store.with = r->keyed ? &rider : NULL;
     int rc = api_param_id(r, 0, &source, err, "Thread not found");
     if (rc == 0)
-        rc = thread_copy(&store, &r->who, source, id, r->arena, err);
+        rc = thread_copy(&store, &r->who, source, id, true, r->arena, err);
     if (rc == ERR_NOT_FOUND)
         return err_set(err, ERR_CONFLICT, "Thread not found");
     if (rc == 0)

@@ -1,29 +1,160 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* thread_copy.c - a copy of a thread.
  *
- * One batch of statements that move rows inside the database: nothing of a large thread comes
- * through this process. The first one makes the copy's row from the source's, under the owner's
- * condition; when there is no source the batch fails before anything is moved. */
+ * Statements move rows inside the database: nothing of a large thread comes through this process.
+ * The last batch makes the copy's row from the source's, under the owner's condition; before it the
+ * copy is not there for anybody. Small threads need no other batch.
+ *
+ *   reserve   the copy's id is among the threads that go after a while (doomed_threads)
+ *   parts     each table, PART_ROWS rows at a time
+ *   finish    one batch: the row; what the source lost or changed meanwhile goes, what it got
+ *             since comes; the id is not to go any more. Only keys of the whole are looked at, so
+ *             the copy is what the source is at this moment, while the batch moves little.
+ *
+ * When it stops in between, the parts go: at once if this process lives, else with the periodic
+ * work (thread_delete_doomed). A copy that takes longer than COPY_US_MAX is given up before that
+ * could happen to it. */
 #include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/log.h"
 #include "store/thread_ops.h"
 
-int thread_copy(struct store *s, const struct principal *who, struct id source, struct id id,
-                struct arena *a, struct err *err) {
-    static const enum db_stmt rest[] = {SQL_THREAD_COPY_VALUES, SQL_THREAD_COPY_LISTS,
-                                        SQL_THREAD_COPY_WRITES, SQL_SAVED_RUNS_COPY};
-    str named = arena_printf(a, "{\"thread_id\":\"" STR_FMT "\"}", STR_ARG(id_dashed(a, id)));
+#define PART_ROWS   200
+#define ALL_ROWS    INT32_MAX /* from the start of the table, see the statements */
+#define COPY_US_MAX (INT64_C(3000) * 1000000)
+#define DOOM_US     (INT64_C(3600) * 1000000)
+
+/* Rows that refer stand before those that they refer to. named: takes the metadata, too. */
+struct table {
+    enum db_stmt copy, gone;
+    bool named, shared;
+};
+static const struct table TABLES[] = {
+    {SQL_THREAD_COPY_LG_CHECKPOINTS, SQL_THREAD_COPY_GONE_LG_CHECKPOINTS, true, true},
+    {SQL_THREAD_COPY_CHECKPOINTS, SQL_THREAD_COPY_GONE_CHECKPOINTS, true, false},
+    {SQL_THREAD_COPY_LG_WRITES, SQL_THREAD_COPY_GONE_LG_WRITES, false, true},
+    {SQL_THREAD_COPY_LG_BLOBS, SQL_THREAD_COPY_GONE_LG_BLOBS, false, true},
+    {SQL_THREAD_COPY_VALUES, SQL_THREAD_COPY_GONE_VALUES, false, false},
+    {SQL_THREAD_COPY_LISTS, SQL_THREAD_COPY_GONE_LISTS, false, false},
+    {SQL_THREAD_COPY_WRITES, SQL_THREAD_COPY_GONE_WRITES, false, false},
+};
+
+struct copy {
+    struct store *s;
+    const struct principal *who;
+    struct id source, id;
+    str named; /* what is put over metadata that name the thread */
+    int64_t until_us;
+};
+
+static void table_add(const struct copy *c, const struct table *t, int64_t rows,
+                      struct db_expect expect, struct db_batch *b) {
+    if (t->named)
+        db_batch_add(b, t->copy,
+                     DB_PARAMS(DB_UUID(c->id), DB_UUID(c->source), DB_I(rows), DB_T(c->named)),
+                     expect);
+    else
+        db_batch_add(b, t->copy, DB_PARAMS(DB_UUID(c->id), DB_UUID(c->source), DB_I(rows)), expect);
+}
+
+static int copy_table(const struct copy *c, const struct table *t, struct err *err) {
+    struct arena a;
+    int64_t changed;
+    int rc;
+    arena_init(&a, SIZE_MAX / 2);
+    do {
+        struct db_batch b;
+        arena_reset(&a);
+        db_batch_init(&b, &a);
+        table_add(c, t, PART_ROWS, DB_EXPECT_COUNT, &b);
+        rc = db_commit(c->s->db, &b, err);
+        changed = b.ops[0].changed;
+        if (rc == 0 && clock_wall_us() > c->until_us)
+            rc = err_set(err, ERR_TIMEOUT, "the thread is too large to be copied in time");
+        if (rc == 0)
+            rc = FAILPOINT("store.copy.part");
+    } while (rc == 0 && changed > 0);
+    arena_deinit(&a);
+    return rc;
+}
+
+static int copy_parts(const struct copy *c, struct arena *a, struct err *err) {
+    struct db_batch b;
+    struct thread t;
+    int rc = thread_get(c->s, c->who, c->source, a, &t, err);
+    if (rc < 0)
+        return rc;
+    db_batch_init(&b, a);
+    thread_doom_add(&b, c->id, clock_wall_us() + DOOM_US);
+    rc = db_commit(c->s->db, &b, err);
+    for (size_t i = 0; rc == 0 && i < ARRAY_COUNT(TABLES); i++)
+        if (c->s->shared || !TABLES[i].shared)
+            rc = copy_table(c, &TABLES[i], err);
+    return rc;
+}
+
+static int finish(const struct copy *c, bool parts, struct arena *a, struct err *err) {
     struct db_batch b;
     int64_t now = clock_wall_us();
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_THREAD_COPY,
-                 DB_PARAMS(DB_UUID(id), DB_UUID(source), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who)), DB_T(named), DB_I(now)),
+                 DB_PARAMS(DB_UUID(c->id), DB_UUID(c->source), DB_T(principal_owner_low(c->who)),
+                           DB_T(principal_owner_high(c->who)), DB_T(c->named), DB_I(now)),
                  DB_EXPECT_CHANGE(ERR_NOT_FOUND));
-    db_batch_add(&b, SQL_THREAD_COPY_CHECKPOINTS,
-                 DB_PARAMS(DB_UUID(id), DB_UUID(source), DB_T(named)), DB_EXPECT_NONE);
-    for (size_t i = 0; i < ARRAY_COUNT(rest); i++)
-        db_batch_add(&b, rest[i], DB_PARAMS(DB_UUID(id), DB_UUID(source)), DB_EXPECT_NONE);
-    store_ride(s, &b, now);
-    int rc = db_commit(s->db, &b, err);
+    for (size_t i = 0; i < ARRAY_COUNT(TABLES); i++) {
+        const struct table *t = &TABLES[i];
+        if (t->shared && !c->s->shared)
+            continue;
+        if (parts)
+            db_batch_add(&b, t->gone, DB_PARAMS(DB_UUID(c->id), DB_UUID(c->source)),
+                         DB_EXPECT_NONE);
+        table_add(c, t, ALL_ROWS, DB_EXPECT_NONE, &b);
+    }
+    if (c->s->shared)
+        db_batch_add(&b, SQL_THREAD_COPY_STATES, DB_PARAMS(DB_UUID(c->id), DB_UUID(c->source)),
+                     DB_EXPECT_NONE);
+    db_batch_add(&b, SQL_SAVED_RUNS_COPY, DB_PARAMS(DB_UUID(c->id), DB_UUID(c->source)),
+                 DB_EXPECT_NONE);
+    if (parts)
+        db_batch_add(&b, SQL_THREAD_UNDOOM, DB_PARAMS(DB_UUID(c->id)), DB_EXPECT_NONE);
+    store_ride(c->s, &b, now);
+    return db_commit(c->s->db, &b, err);
+}
+
+/* What cannot go now goes with the periodic work. */
+static void drop_parts(const struct copy *c, struct arena *a) {
+    struct db_batch b;
+    struct err err = {0};
+    db_batch_init(&b, a);
+    thread_delete_rest_add(&b, c->id);
+    db_batch_add(&b, SQL_THREAD_UNDOOM, DB_PARAMS(DB_UUID(c->id)), DB_EXPECT_NONE);
+    if (db_commit(c->s->db, &b, &err) < 0)
+        log_plain(LOG_WARN, "thread.copy.left", err.message);
+}
+
+static int is_large(struct store *s, struct id source, struct arena *a, bool *out,
+                    struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_THREAD_COPY_SIZE, DB_PARAMS(DB_UUID(source), DB_I(PART_ROWS + 1)),
+                     a, &rows, err);
+    if (rc == 0)
+        *out = db_int(&rows, 0, 0) > PART_ROWS;
+    return rc;
+}
+
+int thread_copy(struct store *s, const struct principal *who, struct id source, struct id id,
+                bool fresh, struct arena *a, struct err *err) {
+    struct copy c = {.s = s, .who = who, .source = source, .id = id};
+    bool parts = false;
+    int rc = fresh ? is_large(s, source, a, &parts, err) : 0;
+    c.named = arena_printf(a, "{\"thread_id\":\"" STR_FMT "\"}", STR_ARG(id_dashed(a, id)));
+    c.until_us = clock_wall_us() + COPY_US_MAX;
+    if (rc == 0 && parts)
+        rc = copy_parts(&c, a, err);
+    if (rc == 0)
+        rc = finish(&c, parts, a, err);
+    /* ERR_UNAVAILABLE: it may be there after all */
+    if (rc < 0 && parts && rc != ERR_UNAVAILABLE)
+        drop_parts(&c, a);
     return rc == ERR_NOT_FOUND ? err_set(err, ERR_NOT_FOUND, "Thread not found") : rc;
 }

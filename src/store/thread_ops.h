@@ -10,9 +10,10 @@
 #include "store/threads.h"
 
 /* Makes `id`, an idle thread of the same owner with the states of `source`, moved inside the
- * database. Metadata are the source's, with thread_id. */
+ * database. Metadata are the source's, with thread_id. fresh: the caller has just made the id up;
+ * only then the work is cut into batches. ERR_EXISTS; ERR_TIMEOUT: it would take too long. */
 MUST_CHECK int thread_copy(struct store *s, const struct principal *who, struct id source,
-                           struct id id, struct arena *a, struct err *err);
+                           struct id id, bool fresh, struct arena *a, struct err *err);
 
 /* What a thread takes up; bytes as the database keeps them. */
 struct storage_part {

@@ -245,7 +245,7 @@ static void test_live(void **state) {
 static void body_copied(struct fx *f) {
     struct id thread = prepare(f), copy = id_v7();
     run(f, thread, "{\"input\":{}}");
-    assert_int_equal(thread_copy(&f->store, &f->who, thread, copy, &f->a, NULL), 0);
+    assert_int_equal(thread_copy(&f->store, &f->who, thread, copy, true, &f->a, NULL), 0);
     run(f, copy, "{\"command\":{\"resume\":1}}");
     expect(f, copy, "{\"log\":[\"one\",\"ask\",\"two\",\"last\"]}", "[]");
     expect(f, thread, "{\"log\":[\"one\",\"two\"]}", "[\"ask\"]");
