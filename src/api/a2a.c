@@ -5,7 +5,8 @@
  *   message/stream   SendStreamingMessage   a run; its task's events
  *   tasks/get        GetTask                what became of a run
  *   tasks/resubscribe SubscribeToTask       the events of a task under way
- *   tasks/cancel     CancelTask             not supported
+ *   tasks/cancel     CancelTask             the run is cancelled
+ *                    ListTasks              runs of the assistant, a2a_list.c
  *
  * A message begins a run in its context, which is made when it does not exist. When the thread asks
  * something, a message that names the task answers: with {"resume": [{id, value}, …]}, or plainly
@@ -281,9 +282,31 @@ static int task_subscribe(struct call *c, struct err *err) {
                                run.first_seq, err);
 }
 
-static int unsupported(struct call *c, struct err *err) {
-    (void)err;
-    return refuse(c, A2A_UNSUPPORTED, STR("This operation is not supported"));
+/* Answers when the run has ended; that may have been before the wish reached it. */
+static int task_cancel(struct call *c, struct err *err) {
+    int rc = api_may_write(c->r, err);
+    if (rc < 0)
+        return rc;
+    rc = load(c, err);
+    if (rc == 0 && c->task.state <= A2A_WORKING)
+        rc = engine_cancel(c->r->engine, &c->r->who, c->task.thread_id, c->task.run_id,
+                           CANCEL_INTERRUPT, STR("cancelled by a client of A2A"), true, err);
+    else if (rc == 0)
+        rc = ERR_CONFLICT;
+    if (rc == ERR_CONFLICT)
+        return refuse(c, A2A_NO_CANCEL, STR("The task is over"));
+    if (rc == 0)
+        rc = load(c, err);
+    return rc < 0 ? fail(c, rc, err) : reply_task(c, false, 0);
+}
+
+static int task_list(struct call *c, struct err *err) {
+    struct api_a2a_list l;
+    struct rpc_error e = {0};
+    if (!api_a2a_list_read(c->params, &l, &e))
+        return refuse(c, e.code, e.text);
+    l.filter.assistant_id = c->assistant.id;
+    return api_a2a_list_reply(c->r, c->id, &l, err);
 }
 
 static int no_push(struct call *c, struct err *err) {
@@ -291,9 +314,15 @@ static int no_push(struct call *c, struct err *err) {
     return refuse(c, A2A_NO_PUSH, STR("Push notifications are not supported"));
 }
 
-static int no_card(struct call *c, struct err *err) {
+static int extended_card(struct call *c, struct err *err) {
     (void)err;
-    return refuse(c, A2A_NO_CARD, STR("There is no extended card"));
+    if (!api_a2a_has_extended_card(c->r))
+        return refuse(c, A2A_NO_CARD, STR("There is no extended card"));
+    struct json_writer w = api_json(c->r);
+    rpc_open(&w, c->id);
+    api_a2a_write_card(c->r, &w, &c->assistant);
+    rpc_close(&w);
+    return api_reply_json(c->r, 200);
 }
 
 static const struct method {
@@ -304,13 +333,13 @@ static const struct method {
     {"message/stream", "SendStreamingMessage", message_stream},
     {"tasks/get", "GetTask", task_get},
     {"tasks/resubscribe", "SubscribeToTask", task_subscribe},
-    {"tasks/cancel", "CancelTask", unsupported},
-    {NULL, "ListTasks", unsupported},
+    {"tasks/cancel", "CancelTask", task_cancel},
+    {NULL, "ListTasks", task_list},
     {"tasks/pushNotificationConfig/set", "CreateTaskPushNotificationConfig", no_push},
     {"tasks/pushNotificationConfig/get", "GetTaskPushNotificationConfig", no_push},
     {"tasks/pushNotificationConfig/list", "ListTaskPushNotificationConfigs", no_push},
     {"tasks/pushNotificationConfig/delete", "DeleteTaskPushNotificationConfig", no_push},
-    {"agent/getAuthenticatedExtendedCard", "GetExtendedAgentCard", no_card},
+    {"agent/getAuthenticatedExtendedCard", "GetExtendedAgentCard", extended_card},
 };
 
 static const struct method *find(str name, bool *v1) {

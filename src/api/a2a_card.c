@@ -3,7 +3,10 @@
  *
  * One document for both versions: 1.0 reads supportedInterfaces, 0.3 url, preferredTransport and
  * protocolVersion. Addresses are under the server's --public-url, or else under the name that the
- * request was sent to. */
+ * request was sent to.
+ *
+ * Where requests show who they are, the card is also what agents ask for as the extended one: what
+ * somebody may see is the same by either way. */
 #include "api/a2a_int.h"
 #include "auth/auth.h"
 
@@ -68,36 +71,60 @@ static void write_skill(struct json_writer *w, const struct assistant *t, str de
     jw_array_end(w);
 }
 
-static int reply_card(struct api_request *r, const struct assistant *t) {
+bool api_a2a_has_extended_card(struct api_request *r) {
+    return auth_enabled(api_options_of(r->api)->auth);
+}
+
+static void write_security(struct json_writer *w) {
+    jw_key(w, "securitySchemes");
+    jw_raw(w, STR("{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
+                  "\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"x-api-key\"}}"));
+    jw_key(w, "security");
+    jw_raw(w, STR("[{\"bearer\":[]},{\"apiKey\":[]}]"));
+}
+
+/* Version 0.3 has the extended card beside the capabilities. */
+static void write_capabilities(struct json_writer *w, bool extended) {
+    jw_key(w, "capabilities");
+    jw_object(w);
+    jw_key(w, "streaming");
+    jw_bool(w, true);
+    jw_key(w, "pushNotifications");
+    jw_bool(w, false);
+    jw_key(w, "extendedAgentCard");
+    jw_bool(w, extended);
+    jw_object_end(w);
+    jw_key(w, "supportsAuthenticatedExtendedCard");
+    jw_bool(w, extended);
+}
+
+void api_a2a_write_card(struct api_request *r, struct json_writer *w, const struct assistant *t) {
     const struct graph_def *g = graph_library_find(engine_library(r->engine), t->graph_id);
     str description = t->description;
     if (!description.len)
         description = g && g->description ? str_of(g->description) : t->name;
+    jw_object(w);
+    jw_key(w, "name");
+    jw_str(w, t->name);
+    jw_key(w, "description");
+    jw_str(w, description);
+    jw_key(w, "version");
+    jw_str(w, arena_printf(r->arena, "%lld", (long long)t->version));
+    write_addresses(w, address(r, t->id));
+    write_capabilities(w, api_a2a_has_extended_card(r));
+    jw_key(w, "defaultInputModes");
+    jw_raw(w, STR("[\"text/plain\",\"application/json\"]"));
+    jw_key(w, "defaultOutputModes");
+    jw_raw(w, STR("[\"text/plain\",\"application/json\"]"));
+    write_skill(w, t, description);
+    if (api_a2a_has_extended_card(r))
+        write_security(w);
+    jw_object_end(w);
+}
+
+static int reply_card(struct api_request *r, const struct assistant *t) {
     struct json_writer w = api_json(r);
-    jw_object(&w);
-    jw_key(&w, "name");
-    jw_str(&w, t->name);
-    jw_key(&w, "description");
-    jw_str(&w, description);
-    jw_key(&w, "version");
-    jw_str(&w, arena_printf(r->arena, "%lld", (long long)t->version));
-    write_addresses(&w, address(r, t->id));
-    jw_key(&w, "capabilities");
-    jw_raw(&w, STR("{\"streaming\":true,\"pushNotifications\":false}"));
-    jw_key(&w, "defaultInputModes");
-    jw_raw(&w, STR("[\"text/plain\",\"application/json\"]"));
-    jw_key(&w, "defaultOutputModes");
-    jw_raw(&w, STR("[\"text/plain\",\"application/json\"]"));
-    write_skill(&w, t, description);
-    if (auth_enabled(api_options_of(r->api)->auth)) {
-        jw_key(&w, "securitySchemes");
-        jw_raw(&w,
-               STR("{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
-                   "\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"x-api-key\"}}"));
-        jw_key(&w, "security");
-        jw_raw(&w, STR("[{\"bearer\":[]},{\"apiKey\":[]}]"));
-    }
-    jw_object_end(&w);
+    api_a2a_write_card(r, &w, t);
     return api_reply_json(r, 200);
 }
 

@@ -9,8 +9,10 @@
 
 #include "api/rpc_int.h"
 #include "engine/engine.h"
+#include "store/run_tasks.h"
 
 #define A2A_NO_TASK      (-32001)
+#define A2A_NO_CANCEL    (-32002)
 #define A2A_NO_PUSH      (-32003)
 #define A2A_UNSUPPORTED  (-32004)
 #define A2A_NO_CONTENT   (-32005)
@@ -68,7 +70,10 @@ struct api_a2a_writer {
     struct json_writer *w;
     struct arena *a;
     bool v1;
+    bool bare; /* without artifacts */
 };
+/* Of either version. */
+bool api_a2a_state_parse(str name, enum api_a2a_state *out);
 void api_a2a_write_task(const struct api_a2a_writer *o, const struct api_a2a_task *t,
                         int64_t history);
 /* What the state itself is; final: nothing follows. */
@@ -82,6 +87,21 @@ void api_a2a_write_chunk(const struct api_a2a_writer *o, const struct api_a2a_ta
                          const struct api_a2a_chunk *chunk);
 /* The whole artifact of a completed task; false: it has none, nothing was written. */
 bool api_a2a_write_last_chunk(const struct api_a2a_writer *o, const struct api_a2a_task *t);
+
+/* --- a2a_list.c: version 1 only --- */
+struct api_a2a_list {
+    struct run_task_filter filter;
+    int64_t history;
+    bool artifacts;
+};
+/* All but the assistant's id. False: e says what is wrong. */
+bool api_a2a_list_read(yyjson_val *params, struct api_a2a_list *out, struct rpc_error *e);
+MUST_CHECK MAY_SUSPEND int api_a2a_list_reply(struct api_request *r, yyjson_val *id,
+                                              const struct api_a2a_list *l, struct err *err);
+
+/* --- a2a_card.c --- */
+void api_a2a_write_card(struct api_request *r, struct json_writer *w, const struct assistant *t);
+bool api_a2a_has_extended_card(struct api_request *r);
 
 /* --- a2a_stream.c --- */
 struct api_a2a_stream;

@@ -15,6 +15,15 @@ static const char *const STATES[][2] = {
     [A2A_FAILED] = {"failed", "TASK_STATE_FAILED"},
 };
 
+bool api_a2a_state_parse(str name, enum api_a2a_state *out) {
+    for (size_t i = 0; i < ARRAY_COUNT(STATES); i++)
+        if (str_eq(name, str_of(STATES[i][0])) || str_eq(name, str_of(STATES[i][1]))) {
+            *out = (enum api_a2a_state)i;
+            return true;
+        }
+    return false;
+}
+
 static void write_kind(const struct api_a2a_writer *o, const char *kind) {
     if (o->v1)
         return;
@@ -163,7 +172,7 @@ void api_a2a_write_task(const struct api_a2a_writer *o, const struct api_a2a_tas
     write_kind(o, "task");
     write_ids(o, t, "id");
     write_status(o, t);
-    if (has_artifact(t)) {
+    if (has_artifact(t) && !o->bare) {
         jw_key(o->w, "artifacts");
         jw_array(o->w);
         write_artifact(o, t);
