@@ -20,12 +20,12 @@ static void test_env(void **state) {
     arena_init(&a, 1 << 20);
     setenv("HF_ONE", "1", 1);
     setenv("HF_TWO", "a=b", 1);
-    assert_int_equal(plan_settings(&c, &a, &o, NULL), 0);
+    assert_int_equal(plan_settings(&c, NULL, &a, &o, NULL), 0);
     assert_string_equal(o.shell_env[0], "HF_ONE=1");
     assert_string_equal(o.shell_env[1], "HF_TWO=a=b");
     assert_null(o.shell_env[2]);
     c.plan_shell_env = STR("HF_ONE=1");
-    assert_int_equal(plan_settings(&c, &a, &o, NULL), ERR_INVALID);
+    assert_int_equal(plan_settings(&c, NULL, &a, &o, NULL), ERR_INVALID);
     arena_deinit(&a);
 }
 
@@ -36,7 +36,7 @@ static void test_secrets(void **state) {
     struct plan_tools_options o;
     struct config c = {.plan_secrets = {STR("{\"a\":{\"values\":{\"N-\":\"canary-1\"}}}")}};
     arena_init(&a, 1 << 20);
-    assert_int_equal(plan_settings(&c, &a, &o, &err), ERR_INVALID);
+    assert_int_equal(plan_settings(&c, NULL, &a, &o, &err), ERR_INVALID);
     assert_non_null(strstr(err.message, "HOLDFAST_PLAN_SECRETS"));
     assert_null(strstr(err.message, "canary"));
     arena_deinit(&a);
