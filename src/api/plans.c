@@ -489,6 +489,12 @@ static void write_event(struct json_writer *w, struct arena *a, const struct pla
         jw_key(w, "error");
         jw_str(w, e->error);
     }
+    if (e->message.p) {
+        jw_key(w, "message");
+        jw_str(w, e->message);
+        jw_key(w, "data");
+        jw_raw(w, e->data);
+    }
     jw_object_end(w);
 }
 

@@ -66,6 +66,21 @@ static void step_dies(struct coordinator *c, uint32_t i, enum run_state state,
     step_over(c, i, state);
 }
 
+void coordinator_step_end(struct coordinator *c, uint32_t position, enum run_state state,
+                          str output) {
+    struct step *s = &c->steps[position];
+    int64_t losses_max = c->plans->o.losses_max;
+    set_output(s, output);
+    if (state == RUN_STATE_SUCCEEDED)
+        step_over(c, position, state);
+    else if (losses_max > 0 && s->losses >= losses_max)
+        step_dies(c, position, state, DEAD_QUARANTINED);
+    else
+        step_dies(c, position, state,
+                  s->attempt - s->spent < c->specs[position].retry.attempts_max ? DEAD_REFUSED
+                                                                                 : DEAD_ATTEMPTS);
+}
+
 /* Again later, if its attempts are not used up. */
 static void step_failed(struct coordinator *c, uint32_t i, enum run_state state, int code) {
     struct step *s = &c->steps[i];
@@ -214,12 +229,16 @@ static int look(struct coordinator *c, struct err *err) {
     int rc = plan_wishes(c->plans->store, c->row.id, &a, &version, &wishes, &count, err);
     if (rc == 0)
         c->row.version = version;
+    if (rc == 0 && count)
+        rc = coordinator_work_recall(c, err);
     for (size_t i = 0; rc == 0 && i < count; i++)
         if (wishes[i].position >= 0 && (size_t)wishes[i].position < c->count &&
             str_eq(wishes[i].wish, STR("cancel")))
             cancel_step(c, (uint32_t)wishes[i].position);
     if (rc == 0) /* behind the version: what comes later is seen by the next batch */
         rc = coordinator_gates_look(c, err);
+    if (rc == 0)
+        rc = coordinator_work_look(c, err);
     arena_deinit(&a);
     c->look_due_us = rt_mono_us(c->plans->rt) + c->plans->o.look_us;
     return rc;
@@ -268,6 +287,7 @@ struct flush {
     struct gate_flush gates;
     struct dead_step *dead;
     size_t dead_count;
+    struct work_flush work;
     enum run_state status;
     str error;
     size_t final[RUN_STATE_COUNT];
@@ -313,6 +333,7 @@ static void take(struct coordinator *c, struct flush *f) {
     }
     c->dirty.count = c->events.count = 0;
     coordinator_gates_take(c, a, &f->gates);
+    coordinator_work_take(c, a, &f->work);
     if (f->status == RUN_STATE_FAILED)
         f->error = first_error(c, a);
 }
@@ -344,6 +365,7 @@ static int commit(struct coordinator *c, struct flush *f, struct err *err) {
     coordinator_gates_add(c, &b, &f->gates, now_us(c));
     if (f->dead_count)
         dead_add(&b, c->row.id, c->row.owner, c->row.project, f->dead, f->dead_count, now_us(c));
+    coordinator_work_add(c, &b, &f->work, now_us(c));
     size_t count = plan_entries_write(&f->a, &news, f->events, f->event_count, &entries);
     int rc = FAILPOINT("plans.flush.before_commit");
     if (rc < 0)
@@ -376,6 +398,7 @@ static void flushed(struct coordinator *c, struct flush *f) {
                 coordinator_ready(c, child);
         }
     }
+    coordinator_work_flushed(c, &f->work);
     fiber_event_wake_all(&c->saved);
 }
 
@@ -426,6 +449,8 @@ static int64_t next_due(const struct coordinator *c, bool spawned) {
     int64_t expires = first ? rt_mono_us(c->plans->rt) + first->rank - now_us(c) : due;
     if (expires < due)
         due = expires;
+    if (c->work_open && c->work_quiet_us < due && c->work_quiet_us > rt_mono_us(c->plans->rt))
+        due = c->work_quiet_us;
     if (c->plans->o.look_us && c->look_due_us < due)
         due = c->look_due_us;
     if (!spawned && rt_mono_us(c->plans->rt) + SPAWN_RETRY_US < due)
@@ -438,13 +463,13 @@ static bool gate_is_due(const struct coordinator *c) {
     return first && first->rank <= now_us(c);
 }
 
-/* Nobody works for the plan while it waits for people: its run ends, asking, once that is stored.
+/* Nobody works for the plan while it waits for others: its run ends, asking, once that is stored.
  * Who decided something before that was stored makes the batch fail, and is seen. */
 static int flush_blocked(struct coordinator *c, struct err *err) {
     c->block = true;
     int rc = flush(c, err);
     c->block = false;
-    if (rc == 0 && (c->dirty.count || !coordinator_waits_for_gates(c)))
+    if (rc == 0 && (c->dirty.count || !coordinator_waits_outside(c)))
         c->told = false; /* it goes on after all */
     return rc;
 }
@@ -457,7 +482,7 @@ static int coordinate(struct coordinator *c, struct err *err) {
             fiber_yield(); /* what takes no time is over before the batch is made */
         bool looks = c->look || (c->plans->o.look_us &&
                                  rt_mono_us(c->plans->rt) >= c->look_due_us);
-        if (c->dirty.count || !c->told)
+        if (c->dirty.count || c->offers.count || !c->told)
             rc = flush(c, err);
         else if (all_final(c) && c->executing == 0)
             return 0;
@@ -467,8 +492,8 @@ static int coordinate(struct coordinator *c, struct err *err) {
             rc = coordinator_gates_answer(c, err);
         else if (gate_is_due(c))
             rc = coordinator_gates_expire(c, err);
-        else if (coordinator_waits_for_gates(c))
-            rc = c->row.status == RUN_STATE_BLOCKED ? coordinator_gates_ask(c, err)
+        else if (coordinator_waits_outside(c))
+            rc = c->row.status == RUN_STATE_BLOCKED ? coordinator_ask(c, err)
                                                     : flush_blocked(c, err);
         else
             rc = fiber_event_wait(&c->wake, next_due(c, spawned));
@@ -490,6 +515,9 @@ static void stop(struct coordinator *c) {
 static void write_rest(struct coordinator *c) {
     struct err err = {0};
     bool ended = node_run_is_cancelled(c->ctx);
+    if (ended && coordinator_work_recall(c, &err) < 0)
+        log_event(LOG_DEBUG, "plan.recall.failed", err.message, LOG_STR("plan",
+                  id_dashed(c->a, c->row.id)));
     for (uint32_t i = 0; ended && i < c->count; i++)
         if (!run_state_final(c->steps[i].state)) {
             step_set_error(&c->steps[i], STR("the run was cancelled"));

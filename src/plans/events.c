@@ -3,7 +3,8 @@
  *
  *   {"v": version, "began": true, "status": of the plan, "created": steps, "faults": of them,
  *    "error": text, "e": [[position, status, attempt, time in us, error], …],
- *    "g": [[gate's id, position, number, status, time in us, name, actor, reason], …]}
+ *    "g": [[gate's id, position, number, status, time in us, name, actor, reason], …],
+ *    "p": [[position, attempt, time in us, a worker's message, its data], …]}
  *
  * One entry carries up to EVENTS_PER_ENTRY changes of steps, so that a wave of a thousand steps is
  * some sixteen rows. A plan that has begun since the last entry says so, whatever it is now.
@@ -65,6 +66,45 @@ str plan_gate_entry(struct arena *a, const struct gate_event *e) {
     struct json_writer w = json_writer(&b);
     jw_object(&w);
     write_gates(&w, a, e, 1);
+    jw_object_end(&w);
+    str text = arena_dup(a, buf_view(&b));
+    buf_deinit(&b);
+    return text;
+}
+
+str plan_steps_entry(struct arena *a, const struct step_event *events, size_t count) {
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    jw_key(&w, "e");
+    jw_array(&w);
+    for (size_t i = 0; i < count; i++)
+        write_event(&w, &events[i]);
+    jw_array_end(&w);
+    jw_object_end(&w);
+    str text = arena_dup(a, buf_view(&b));
+    buf_deinit(&b);
+    return text;
+}
+
+str plan_progress_entry(struct arena *a, const struct progress_event *events, size_t count) {
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    jw_key(&w, "p");
+    jw_array(&w);
+    for (size_t i = 0; i < count; i++) {
+        jw_array(&w);
+        jw_i64(&w, events[i].position);
+        jw_i64(&w, events[i].attempt);
+        jw_i64(&w, events[i].at);
+        jw_str(&w, events[i].message);
+        jw_raw(&w, events[i].data);
+        jw_array_end(&w);
+    }
+    jw_array_end(&w);
     jw_object_end(&w);
     str text = arena_dup(a, buf_view(&b));
     buf_deinit(&b);
@@ -146,6 +186,20 @@ static bool read_gate(const struct plan_event_row *row, size_t index, yyjson_val
     return out->status.p != NULL && id_parse(json_str(yyjson_arr_get_first(v)), &out->gate_id);
 }
 
+static void read_progress(struct arena *a, const struct plan_event_row *row, size_t index,
+                          yyjson_val *v, struct plan_event *out) {
+    yyjson_val *data = yyjson_arr_get(v, 4);
+    *out = (struct plan_event){.seq = row->seq,
+                               .index = (int64_t)index,
+                               .status = STR("progress"),
+                               .position = yyjson_get_sint(yyjson_arr_get(v, 0)),
+                               .attempt = yyjson_get_sint(yyjson_arr_get(v, 1)),
+                               .at = yyjson_get_sint(yyjson_arr_get(v, 2)),
+                               .message = json_str(yyjson_arr_get(v, 3))};
+    if (data && !yyjson_is_null(data))
+        out->data = json_text(a, data);
+}
+
 static void about_plan(const struct plan_event_row *row, struct plan_event *out, size_t index,
                        str status, str error) {
     *out = (struct plan_event){.seq = row->seq,
@@ -163,9 +217,10 @@ int plan_events_read(struct arena *a, const struct plan_event_row *row, struct p
     if (json_parse(a, row->data, &v, NULL) < 0)
         return err_set(err, ERR_CORRUPT, "an event of a plan cannot be read");
     yyjson_val *events = json_get(v, "e"), *status = json_get(v, "status");
-    yyjson_val *gates = json_get(v, "g");
-    struct plan_event *list = ARENA_ARRAY(a, struct plan_event,
-                                          yyjson_arr_size(events) + yyjson_arr_size(gates) + 2);
+    yyjson_val *gates = json_get(v, "g"), *progress = json_get(v, "p");
+    struct plan_event *list =
+        ARENA_ARRAY(a, struct plan_event, yyjson_arr_size(events) + yyjson_arr_size(gates) +
+                                              yyjson_arr_size(progress) + 2);
     if (yyjson_get_bool(json_get(v, "began")))
         about_plan(row, &list[count++], 0, run_state_name(RUN_STATE_RUNNING), STR_NULL);
     yyjson_arr_foreach(events, i, n, item) {
@@ -176,6 +231,10 @@ int plan_events_read(struct arena *a, const struct plan_event_row *row, struct p
     yyjson_arr_foreach(gates, i, n, item) {
         if (!read_gate(row, count, item, &list[count]))
             return err_set(err, ERR_CORRUPT, "an event of a plan cannot be read");
+        count++;
+    }
+    yyjson_arr_foreach(progress, i, n, item) {
+        read_progress(a, row, count, item, &list[count]);
         count++;
     }
     if (status) {

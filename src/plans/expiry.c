@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* expiry.c - gates whose time is over while no run has their plan.
+/* expiry.c - gates whose time is over while no run has their plan; leases of workers.
  *
  * A coordinator looks after those of its plan itself. When its run has ended, waiting, one fiber
  * of each process does: it sleeps until the first gate that it knows of expires, and looks at
@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 
-#define LOOK_US  30000000
+#define LOOK_US  10000000
 #define PAUSE_US 1000000 /* after trouble */
 #define PAGE     100
 
@@ -41,6 +41,8 @@ static int expire_due(struct plans *p, int64_t *out_next) {
         if (i + 1 == count && count == PAGE)
             *out_next = now; /* there may be more */
     }
+    if (rc == 0 && !p->stopping)
+        rc = work_expire_due(p, &a, out_next, &err);
     if (rc < 0 && !p->stopping)
         log_event(LOG_WARN, "plan.expiry.failed", err.message, LOG_Z("code", err_name(rc)));
     arena_deinit(&a);
@@ -77,6 +79,7 @@ int plans_start(struct plans *p, struct err *err) {
 
 void plans_stop(struct plans *p) {
     p->stopping = true;
+    fiber_event_wake_all(&p->work_wake);
     if (p->expiry_runs)
         fiber_event_wake_all(&p->expiry_wake);
     while (p->expiry_runs)

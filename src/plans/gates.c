@@ -306,12 +306,6 @@ int coordinator_gates_expire(struct coordinator *c, struct err *err) {
 
 /* --- asking --- */
 
-bool coordinator_waits_for_gates(const struct coordinator *c) {
-    return c->gates_pending > 0 && c->execs == 0 && c->executing == 0 &&
-           c->ready.items.count == 0 && c->later.items.count == 0 && c->held.count == 0 &&
-           c->dirty.count == 0;
-}
-
 static str question(const struct coordinator *c, const struct gate_state *g) {
     struct arena *a = c->ctx->arena;
     struct buf b;

@@ -36,6 +36,10 @@ void coordinator_ready(struct coordinator *c, uint32_t position) {
     }
     if (s->state == RUN_STATE_BLOCKED)
         coordinator_mark(c, position, RUN_STATE_QUEUED, rt_now_us(c->plans->rt));
+    if (coordinator_is_work(c, position)) {
+        coordinator_work_offer(c, position);
+        return;
+    }
     s->ready_us = rt_mono_us(c->plans->rt);
     plan_note_enqueue(c, position, NULL);
     if (coordinator_holds_back(c, position))
@@ -68,6 +72,7 @@ void coordinator_mark(struct coordinator *c, uint32_t position, enum run_state s
         if (s->losses && state != RUN_STATE_SUCCEEDED && tool && tool->abandon)
             tool->abandon(&c->plans->tools, c->row.owner, c->keys[position]);
         coordinator_gates_over(c, position);
+        coordinator_work_over(c, position);
     }
 }
 
@@ -111,7 +116,7 @@ static int take_step(struct coordinator *c, const struct plan_step_row *row, str
     s->started_at = row->started_at;
     s->ended_at = row->ended_at;
     s->wished = row->wish.p != NULL;
-    s->lost = s->state == RUN_STATE_RUNNING;
+    s->lost = s->state == RUN_STATE_RUNNING && !coordinator_is_work(c, (uint32_t)i);
     if (row->error.p)
         step_set_error(s, row->error);
     if (run_state_final(s->state))
@@ -184,6 +189,8 @@ int coordinator_load(struct coordinator *c, struct err *err) {
                  : err_set(err, ERR_CORRUPT, "the steps of a plan are not in order");
     if (rc == 0)
         rc = coordinator_gates_load(c, err);
+    if (rc == 0)
+        rc = coordinator_work_load(c, err);
     if (rc < 0)
         return rc;
     link_children(c);
@@ -199,6 +206,7 @@ void coordinator_deinit(struct coordinator *c) {
     step_heap_deinit(&c->ready);
     step_heap_deinit(&c->later);
     coordinator_gates_deinit(c);
+    coordinator_work_deinit(c);
     vec_deinit(&c->dirty);
     vec_deinit(&c->held);
     vec_deinit(&c->events);

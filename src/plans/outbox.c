@@ -132,6 +132,8 @@ static void write_data(struct json_writer *w, struct arena *a, const struct payl
     }
     if (e->error.p)
         write_pair(w, "error", e->error);
+    if (e->message.p)
+        write_pair(w, "message", e->message);
     jw_object_end(w);
 }
 

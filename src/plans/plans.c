@@ -145,6 +145,15 @@ static void metrics_init(struct plans_metrics *m) {
     for (size_t i = 0; i < ARRAY_COUNT(gates); i++)
         m->gates[i] = metric_counter("holdfast_plan_gates_total",
                                      "Gates that opened (pending), or were decided.", gates[i]);
+    static const char *const work[WORK_EVENT_COUNT] = {
+        [WORK_CLAIMED] = "event=\"claimed\"",     [WORK_SUCCEEDED] = "event=\"succeeded\"",
+        [WORK_FAILED] = "event=\"failed\"",       [WORK_AGAIN] = "event=\"again\"",
+        [WORK_LOST] = "event=\"lost\"",
+    };
+    for (size_t i = 0; i < WORK_EVENT_COUNT; i++)
+        m->work[i] = metric_counter("holdfast_plan_work_total",
+                                    "Leases of steps by workers outside, and what came of them.",
+                                    work[i]);
     for (size_t i = 0; i < RUN_STATE_COUNT; i++)
         if (labels[i])
             m->steps[i] = metric_counter("holdfast_plan_steps_total",
@@ -169,6 +178,7 @@ struct plans *plans_open(struct rt *rt, struct store *store, struct registry *re
     p->o = *o;
     p->tools.rt = rt;
     map_init(&p->live);
+    fiber_event_init(&p->work_wake);
     metrics_init(&p->metrics);
     metrics_on_collect(on_collect, p);
     graph_init(p);

@@ -141,6 +141,7 @@ struct plan_event {
     struct id gate_id; /* nil: it is not about a gate */
     int64_t gate;      /* its number among those of the step */
     str gate_name, actor, reason; /* absent: none */
+    str message, data;            /* of a worker's progress; data: JSON; absent: none */
 };
 /* The events of one entry. ERR_CORRUPT. */
 MUST_CHECK int plan_events_read(struct arena *a, const struct plan_event_row *row,

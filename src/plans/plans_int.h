@@ -9,6 +9,7 @@
 #include "plans/heap.h"
 #include "plans/plans.h"
 #include "plans/tools.h"
+#include "plans/workers.h"
 #include "store/dead.h"
 #include "store/gates.h"
 #include "trace/trace.h"
@@ -16,6 +17,14 @@
 #define EVENTS_PER_ENTRY 64
 
 struct coordinator;
+enum work_event { /* of leases */
+    WORK_CLAIMED,
+    WORK_SUCCEEDED,
+    WORK_FAILED,
+    WORK_AGAIN,
+    WORK_LOST,
+    WORK_EVENT_COUNT
+};
 struct plans_metrics {
     struct metric *created, *steps_created, *faults, *retries, *ready, *executing;
     struct metric *step_seconds[PLAN_TOOL_COUNT][PLAN_TOOL_ENDS];
@@ -23,6 +32,7 @@ struct plans_metrics {
     struct metric *queue_depth;
     struct metric *steps[RUN_STATE_COUNT]; /* that ended so */
     struct metric *gates[4];               /* that opened, or were decided so */
+    struct metric *work[WORK_EVENT_COUNT];
 };
 struct plans {
     struct rt *rt;
@@ -41,6 +51,7 @@ struct plans {
     struct fiber_event expiry_wake;
     int64_t expiry_at; /* wall: when it looks again */
     bool expiry_runs, stopping;
+    struct fiber_event work_wake; /* something can be claimed */
 };
 
 /* notes.c: what happens to batches and steps, for the log and for spans. They cost a look at a
@@ -74,6 +85,7 @@ struct step {
     bool lost;   /* it was cut off when the run took the plan up */
     bool dies;   /* it has failed for good since the last batch, for this reason: */
     enum dead_reason reason;
+    bool offered; /* to workers; what comes of it is read from its row */
     uint32_t waits; /* dependencies that have not succeeded */
     int attempt, losses, spent;
     int64_t started_at, ended_at; /* wall; 0: not (yet) */
@@ -119,7 +131,10 @@ struct coordinator {
     struct step_heap expiring;        /* gates by the wall clock */
     bool gates_close; /* a step is over whose gates are open */
     bool answered;    /* what the run was resumed with has been looked at */
-    bool block;       /* all that is left waits for gates: the plan is to say so */
+    bool block;       /* all that is left waits for others: the plan is to say so */
+    size_t work_open; /* steps that are offered to workers */
+    VEC(uint32_t) offers, work_over; /* rows to be written: offered, done with */
+    int64_t work_quiet_us; /* mono: nothing was heard of workers until then */
     VEC(uint32_t) dirty;
     VEC(struct step_event) events;
     size_t final[RUN_STATE_COUNT]; /* steps in a final state, by it */
@@ -169,7 +184,6 @@ MUST_CHECK MAY_SUSPEND int coordinator_gates_look(struct coordinator *c, struct 
 /* Decides by what the run was resumed with; those whose time is over. */
 MUST_CHECK MAY_SUSPEND int coordinator_gates_answer(struct coordinator *c, struct err *err);
 MUST_CHECK MAY_SUSPEND int coordinator_gates_expire(struct coordinator *c, struct err *err);
-bool coordinator_waits_for_gates(const struct coordinator *c);
 /* Asks for all that are open: ERR_INTERRUPTED. */
 MUST_CHECK int coordinator_gates_ask(struct coordinator *c, struct err *err);
 /* Of a batch: the rows of those that open, then the events; taken from the coordinator. */
@@ -182,6 +196,37 @@ struct gate_flush {
 void coordinator_gates_take(struct coordinator *c, struct arena *a, struct gate_flush *out);
 void coordinator_gates_add(const struct coordinator *c, struct db_batch *b,
                            const struct gate_flush *f, int64_t now_us);
+
+/* work.c: steps that workers do. */
+bool coordinator_is_work(const struct coordinator *c, uint32_t position);
+void coordinator_work_offer(struct coordinator *c, uint32_t position);
+void coordinator_work_over(struct coordinator *c, uint32_t position); /* its step is */
+/* What was offered already; after the steps. */
+MUST_CHECK MAY_SUSPEND int coordinator_work_load(struct coordinator *c, struct err *err);
+void coordinator_work_deinit(struct coordinator *c);
+/* Takes what has come of some. */
+MUST_CHECK MAY_SUSPEND int coordinator_work_look(struct coordinator *c, struct err *err);
+/* Attempts and times of those that are leased: before their steps are ended from here. */
+MUST_CHECK MAY_SUSPEND int coordinator_work_recall(struct coordinator *c, struct err *err);
+struct work_flush {
+    struct work_offer *offers;
+    uint32_t *over;
+    size_t offer_count, over_count;
+};
+void coordinator_work_take(struct coordinator *c, struct arena *a, struct work_flush *out);
+void coordinator_work_add(const struct coordinator *c, struct db_batch *b,
+                          const struct work_flush *f, int64_t now_us);
+void coordinator_work_flushed(struct coordinator *c, const struct work_flush *f);
+/* Nothing is left to do here but to wait for gates or workers. */
+bool coordinator_waits_outside(const struct coordinator *c);
+/* Asks for what is waited for, gates and workers: ERR_INTERRUPTED. */
+MUST_CHECK int coordinator_ask(struct coordinator *c, struct err *err);
+
+/* workers.c */
+void work_count(struct plans *p, enum work_event event, size_t count);
+/* Leases that are over. out_next: when to look again, by the wall clock, if that is sooner. */
+MUST_CHECK MAY_SUSPEND int work_expire_due(struct plans *p, struct arena *a, int64_t *out_next,
+                                           struct err *err);
 
 /* decide.c */
 /* The row as somebody's word makes it; it may stay pending (evidence). ERR_CONFLICT,
@@ -220,6 +265,9 @@ void expiry_note(struct plans *p, int64_t at);
 int plan_node(struct node_ctx *ctx, struct err *err);
 /* A coordinator that is live here looks at once. */
 void coordinator_poke(struct plans *p, struct id plan_id);
+/* The step has come to this. output: JSON; absent: none. */
+void coordinator_step_end(struct coordinator *c, uint32_t position, enum run_state state,
+                          str output);
 
 /* events.c */
 struct gate_event {
@@ -241,6 +289,13 @@ struct plan_news {
 size_t plan_entries_write(struct arena *a, const struct plan_news *news,
                           const struct step_event *events, size_t count, str **out);
 str plan_gate_entry(struct arena *a, const struct gate_event *e);
+/* Of steps alone; up to EVENTS_PER_ENTRY. */
+str plan_steps_entry(struct arena *a, const struct step_event *events, size_t count);
+struct progress_event {
+    int64_t position, attempt, at;
+    str message, data; /* data: JSON; absent: none */
+};
+str plan_progress_entry(struct arena *a, const struct progress_event *events, size_t count);
 struct gate_event gate_event_of(const struct gate *g, const struct gate_row *row, int64_t at);
 str plan_created_entry(struct arena *a, const struct plan_spec *plan);
 

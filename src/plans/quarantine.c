@@ -85,7 +85,7 @@ void coordinator_alone_end(struct coordinator *c) {
 void coordinator_put_back(struct coordinator *c) {
     for (uint32_t i = 0; i < c->count; i++) {
         struct step *s = &c->steps[i];
-        if (s->state != RUN_STATE_RUNNING)
+        if (s->state != RUN_STATE_RUNNING || s->offered)
             continue;
         s->attempt -= s->attempt > s->spent;
         coordinator_mark(c, i, RUN_STATE_QUEUED, rt_now_us(c->plans->rt));

@@ -6,7 +6,8 @@
  * table, and a line in docs/internals/plans.md. */
 #include "plans/tools.h"
 
-#define SLEEP_MS_MAX INT64_C(86400000)
+#define SLEEP_MS_MAX    INT64_C(86400000)
+#define QUEUE_BYTES_MAX 100
 
 static int run_echo(struct tool_call *call, struct err *err) {
     (void)err;
@@ -60,6 +61,7 @@ static const struct tool TOOLS[] = {
      .run = tool_artifact,
      .labels = LABELS("artifact:write"),
      .outside = true},
+    {.name = "worker:", .labels = LABELS("worker"), .elsewhere = true},
     {.name = "test:echo", .run = run_echo, .labels = LABELS("test:echo")},
     {.name = "test:fail", .run = run_fail, .labels = LABELS("test:fail")},
     {.name = "test:sleep", .run = run_sleep, .labels = LABELS("test:sleep")},
@@ -80,7 +82,25 @@ const struct tool *plan_tool_find(str name) {
 
 size_t plan_tool_index(const struct tool *tool) { return (size_t)(tool - TOOLS); }
 
+bool plan_queue_is_fine(str queue) {
+    for (size_t i = 0; i < queue.len; i++) {
+        char c = queue.p[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!plain && (c == 0 || !strchr("-_.", c)))
+            return false;
+    }
+    return queue.len > 0 && queue.len <= QUEUE_BYTES_MAX;
+}
+
+str plan_tool_queue(str name) {
+    str prefix = STR("worker:");
+    return str_starts(name, prefix) ? str_slice(name, prefix.len, name.len) : STR_NULL;
+}
+
 const char *plan_tool_check(str name) {
+    str queue = plan_tool_queue(name);
+    if (queue.p && !plan_queue_is_fine(queue))
+        return "names no queue: 1 to 100 of a-z, A-Z, 0-9, '-', '_' and '.'";
     return plan_tool_find(name) ? NULL : "is not a tool of this server";
 }
 

@@ -58,7 +58,7 @@ struct tool_call {
     yyjson_val *input, *rules; /* inputs and policy, parsed */
     str output;                /* out: JSON; absent: null */
 };
-#define PLAN_TOOL_COUNT 10
+#define PLAN_TOOL_COUNT 11
 #define PLAN_TOOL_ENDS  4 /* succeeded, failed, timed_out, cancelled */
 struct tool {
     const char *name; /* one that ends with ':' stands for all that begin so */
@@ -69,9 +69,13 @@ struct tool {
     /* Ends what an execution of the step with this key began and was cut off from; NULL: there is
      * nothing. Does not wait. */
     void (*abandon)(const struct plan_tools *tools, str owner, str key);
+    bool elsewhere; /* workers do it: run is NULL */
 };
 const struct tool *plan_tool_find(str name); /* NULL: unknown */
 size_t plan_tool_index(const struct tool *tool);
+/* The queue of "worker:QUEUE"; absent: it names none. */
+str plan_tool_queue(str name);
+bool plan_queue_is_fine(str queue);
 /* NULL: it can be used; else what is to be said about it. */
 const char *plan_tool_check(str name);
 /* Looks at the step's policy, runs, and takes the secrets out of what comes of it. */

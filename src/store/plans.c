@@ -7,6 +7,7 @@
 #include "store/plans.h"
 
 #include "store/gates.h"
+#include "store/plan_work.h"
 
 #define PLAN_COLUMNS 24
 #define WORD_HIGH    STR("\xf4\x8f\xbf\xbf")
@@ -210,6 +211,7 @@ void plan_end_add(struct db_batch *b, struct id thread_id, bool blocked, enum ru
     db_batch_add(b, SQL_PLAN_END_STEPS, DB_PARAMS(DB_UUID(thread_id), DB_I(now_us)),
                  DB_EXPECT_NONE);
     gates_end_add(b, thread_id, now_us);
+    work_end_add(b, thread_id);
 }
 
 /* --- reading --- */

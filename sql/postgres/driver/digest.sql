@@ -80,6 +80,11 @@ FROM holdfast.plan_steps;
 SELECT id, owner, name, description, parameters, plan, version, created_at, updated_at
 FROM holdfast.plan_templates;
 
+-- name: digest_plan_work
+SELECT plan_id, position, owner, queue, rank, status, token, attempt, lost, timeout_us, progress, worker,
+       ready_at, claimed_at, lease_until, deadline_at, done_token, done_as, outcome, output, error
+FROM holdfast.plan_work;
+
 -- name: digest_plans
 SELECT id, thread_id, run_id, owner, project_id, goal, hash, metadata, concurrency, status, version,
        step_count, fault_count, succeeded, failed, cancelled, timed_out, error, created_at, started_at,

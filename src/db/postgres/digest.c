@@ -34,6 +34,7 @@ static const struct {
     {"plan_gates", PGDB_DIGEST_PLAN_GATES},
     {"plan_steps", PGDB_DIGEST_PLAN_STEPS},
     {"plan_templates", PGDB_DIGEST_PLAN_TEMPLATES},
+    {"plan_work", PGDB_DIGEST_PLAN_WORK},
     {"plans", PGDB_DIGEST_PLANS},
     {"projects", PGDB_DIGEST_PROJECTS},
     {"runs", PGDB_DIGEST_RUNS},
