@@ -95,6 +95,11 @@ def _gate(body):
     return lambda w, ids: [("", body, "404")]
 
 
+def _work(more):
+    return lambda w, ids: [("", {"work": [{"plan_id": ids["plan_id"], "position": 0, "token": 1,
+                                           **more}]}, "404")]
+
+
 # As CASES of run-auth.
 PLANS = {
     "plan_gate_list": lambda w, ids: [
@@ -115,6 +120,10 @@ PLANS = {
     "plan_dead_discard_many": lambda w, ids: [
         ("", {"plan_id": ids["plan_id"]}, lambda v: v["dead"] == 0)],
     "plan_rerun": lambda w, ids: [("", {}, "404"), ("", {"from": "failed"}, "404")],
+    "plan_work_claim": lambda w, ids: [("", {"worker_id": "his"}, lambda v: v["work"] == [])],
+    "plan_work_heartbeat": _work({}), "plan_work_complete": _work({"output": 1}),
+    "plan_work_fail": _work({"error": "x"}),
+    "plan_work_events": _work({"events": [{"message": "m"}]}),
     "plan_create": lambda w, ids: [("", {**PLAN, "project_id": "mine"},
                                     lambda v: v["steps"]["total"] == 2),
                                    ("", {"template": ids["template_id"]}, "404")],
