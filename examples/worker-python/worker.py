@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A worker: does steps of plans whose tool is `worker:QUEUE`. Needs Python 3.9 or newer, no packages.
+"""A worker: does steps of plans whose tool is `worker:QUEUE`. Needs Python 3.9, no packages.
 
     python3 worker.py http://127.0.0.1:2024 thumbnails
 

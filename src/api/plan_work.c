@@ -4,18 +4,18 @@
  * A request brings up to a hundred leases, each judged for itself and answered at its place. When
  * none of them was taken the request is refused, with the code of the first. A repeated request is
  * answered as the first was, without an Idempotency-Key: a lease has one result. */
-#include "plans/workers.h"
 #include "api/api_int.h"
 #include "plans/plans.h"
+#include "plans/workers.h"
 
-#define WORKER_BYTES_MAX  200
-#define NOTE_BYTES_MAX 2000
-#define DATA_BYTES_MAX    4096
-#define OUTPUT_BYTES_MAX  ((size_t)1 << 20)
-#define NOTES_MAX         100
-#define WAIT_MAX_S        60
-#define LEASE_MAX_S       3600
-#define LEASE_DEFAULT_S   30
+#define WORKER_BYTES_MAX 200
+#define NOTE_BYTES_MAX   2000
+#define DATA_BYTES_MAX   4096
+#define OUTPUT_BYTES_MAX ((size_t)1 << 20)
+#define NOTES_MAX        100
+#define WAIT_MAX_S       60
+#define LEASE_MAX_S      3600
+#define LEASE_DEFAULT_S  30
 
 static struct plans *plans_of(struct api_request *r) { return api_options_of(r->api)->plans; }
 
@@ -192,8 +192,8 @@ int api_plan_work_heartbeat(struct api_request *r, struct err *err) {
     struct plans_work_answer *answers = answers_of(r, &l);
     rc = body_done(&b, err);
     if (rc == 0)
-        rc = plans_work_extend(plans_of(r), &r->who, l.refs, l.count, lease, r->arena, answers,
-                               err);
+        rc =
+            plans_work_extend(plans_of(r), &r->who, l.refs, l.count, lease, r->arena, answers, err);
     return rc < 0 ? rc : reply(r, &l, answers, err);
 }
 

@@ -4,12 +4,12 @@
  *   step can begin ─▶ offered (a row, with the next batch) ─▶ workers lease it, try it again, bring
  *   what came of it (workers.c: all without this run) ─▶ taken here ─▶ those that waited for it
  *
- * A step that is offered belongs to its row: attempts and states until its end are written by whoever
- * asks for them. The run reads what came of steps when it is told to look; its next batch closes
- * their rows with the steps' own moves.
+ * A step that is offered belongs to its row: attempts and states until its end are written by
+ * whoever asks for them. The run reads what came of steps when it is told to look; its next batch
+ * closes their rows with the steps' own moves.
  *
- * A run whose plan waits for workers alone ends, as for gates: after a while without news, so that a
- * plan whose workers are quick is not begun anew for each of its steps. */
+ * A run whose plan waits for workers alone ends, as for gates: after a while without news, so that
+ * a plan whose workers are quick is not begun anew for each of its steps. */
 #include "plans/plans_int.h"
 
 #define QUIET_US    2000000
@@ -19,9 +19,7 @@ bool coordinator_is_work(const struct coordinator *c, uint32_t position) {
     return c->tools[position] && c->tools[position]->elsewhere;
 }
 
-static void heard(struct coordinator *c) {
-    c->work_quiet_us = rt_mono_us(c->plans->rt) + QUIET_US;
-}
+static void heard(struct coordinator *c) { c->work_quiet_us = rt_mono_us(c->plans->rt) + QUIET_US; }
 
 void coordinator_work_offer(struct coordinator *c, uint32_t position) {
     struct step *s = &c->steps[position];
@@ -171,8 +169,8 @@ void coordinator_work_flushed(struct coordinator *c, const struct work_flush *f)
 /* --- waiting --- */
 
 bool coordinator_waits_outside(const struct coordinator *c) {
-    if (c->execs || c->executing || c->ready.items.count || c->later.items.count ||
-        c->held.count || c->dirty.count || c->offers.count)
+    if (c->execs || c->executing || c->ready.items.count || c->later.items.count || c->held.count ||
+        c->dirty.count || c->offers.count)
         return false;
     return c->work_open ? rt_mono_us(c->plans->rt) >= c->work_quiet_us : c->gates_pending > 0;
 }

@@ -18,9 +18,9 @@
 #include "base/log.h"
 #include "base/rand.h"
 
-#define TRIES_MAX     16
-#define POLL_US       1000000 /* of a claim that waits, for what nobody here tells of */
-#define EXPIRING_MAX  100
+#define TRIES_MAX    16
+#define POLL_US      1000000 /* of a claim that waits, for what nobody here tells of */
+#define EXPIRING_MAX 100
 
 void work_count(struct plans *p, enum work_event event, size_t count) {
     metric_add(p->metrics.work[event], (int64_t)count);
@@ -65,15 +65,15 @@ static void run_jobs(struct plans *p, struct job *jobs, size_t count) {
 static int by_place(const void *left, const void *right) {
     const struct work_item *a = left, *b = right;
     int order = memcmp(a->row.plan_id.b, b->row.plan_id.b, sizeof(a->row.plan_id.b));
-    return order ? order : (a->row.position > b->row.position) - (a->row.position < b->row.position);
+    return order ? order
+                 : (a->row.position > b->row.position) - (a->row.position < b->row.position);
 }
 
 static int append(struct plans *p, const struct work_item *item, struct db_batch *b, str entry,
                   struct err *err) {
-    struct hub_entry shown = {.entry = {.run_id = item->run_id,
-                                        .kind = LOG_STEPS,
-                                        .at = rt_now_us(p->rt),
-                                        .data = entry}};
+    struct hub_entry shown = {
+        .entry = {
+            .run_id = item->run_id, .kind = LOG_STEPS, .at = rt_now_us(p->rt), .data = entry}};
     struct hub_append append = {
         .thread_id = item->thread_id, .batch = b, .entries = &shown, .count = 1};
     return hub_commit(engine_hub(p->engine), &append, err);
@@ -147,8 +147,8 @@ static size_t keep_leased(struct work_item *items, size_t count, const struct wo
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < ref_count; k++)
             if (id_eq(items[i].row.plan_id, refs[k].plan_id) &&
-                items[i].row.position == refs[k].position &&
-                items[i].row.token == refs[k].token && items[i].row.status == WORK_LEASED) {
+                items[i].row.position == refs[k].position && items[i].row.token == refs[k].token &&
+                items[i].row.status == WORK_LEASED) {
                 items[kept++] = items[i];
                 break;
             }
@@ -156,8 +156,7 @@ static size_t keep_leased(struct work_item *items, size_t count, const struct wo
 }
 
 static int claim_once(struct plans *p, const struct principal *who, const struct plans_claim *c,
-                      struct arena *a, struct work_item **out, size_t *out_count,
-                      struct err *err) {
+                      struct arena *a, struct work_item **out, size_t *out_count, struct err *err) {
     struct work_ref *refs;
     size_t ref_count, count, job_count, told = 0;
     bool any = false;
@@ -195,8 +194,7 @@ static int claim_once(struct plans *p, const struct principal *who, const struct
 }
 
 int plans_work_claim(struct plans *p, const struct principal *who, const struct plans_claim *c,
-                     struct arena *a, struct work_item **out, size_t *out_count,
-                     struct err *err) {
+                     struct arena *a, struct work_item **out, size_t *out_count, struct err *err) {
     int64_t due = rt_mono_us(p->rt) + c->wait_us;
     int64_t poll = p->o.look_us ? p->o.look_us : POLL_US;
     for (;;) {
@@ -226,10 +224,9 @@ struct changing {
     struct change *changes;
 };
 
-static void again_add(struct plans *p, struct db_batch *b, const struct change *c) {
+static void again_add(struct db_batch *b, const struct change *c) {
     struct work_mark mark = {
         .status = RUN_STATE_QUEUED, .attempt = c->attempt, .error = c->result.error};
-    (void)p;
     work_step_add(b, &c->ref, &mark, ERR_FENCED);
 }
 
@@ -243,7 +240,7 @@ static int write_again(struct plans *p, struct changing *x, size_t first, size_t
     for (size_t i = first; i < first + count; i++)
         if (x->changes[i].again) {
             const struct change *c = &x->changes[i];
-            again_add(p, &b, c);
+            again_add(&b, c);
             events[n++] = (struct step_event){(uint32_t)c->ref.position, RUN_STATE_QUEUED,
                                               (int)c->attempt, rt_now_us(p->rt), c->result.error};
         }
@@ -319,8 +316,8 @@ static int write_job(struct job *j, struct err *err) {
     return rc == ERR_FENCED ? 0 : rc;
 }
 
-/* items, changes: side by side by plan. What was written is marked so; an error of a plan is told in
- * the answers of its changes, or is the result when nobody waits for any. */
+/* items, changes: side by side by plan. What was written is marked so. The result is the first
+ * error of a plan; the others are written all the same. */
 static int write_changes(struct plans *p, struct changing *x, size_t count, struct arena *a,
                          struct err *err) {
     size_t job_count;
@@ -341,8 +338,8 @@ static int write_changes(struct plans *p, struct changing *x, size_t count, stru
             continue;
         wake = wake || c->again;
         work_count(p,
-                   c->result.lost                                   ? WORK_LOST
-                   : c->again                                ? WORK_AGAIN
+                   c->result.lost                             ? WORK_LOST
+                   : c->again                                 ? WORK_AGAIN
                    : c->result.outcome == RUN_STATE_SUCCEEDED ? WORK_SUCCEEDED
                                                               : WORK_FAILED,
                    1);
@@ -411,12 +408,13 @@ static int plan_change(struct plans *p, const struct work_item *item, enum run_s
     *out = (struct change){.ref = ref_of(&item->row),
                            .attempt = item->row.attempt,
                            .result = {.outcome = outcome, .error = error}};
-    if (outcome == RUN_STATE_SUCCEEDED || !retryable || item->row.attempt - item->spent >= spec.retry.attempts_max)
+    if (outcome == RUN_STATE_SUCCEEDED || !retryable ||
+        item->row.attempt - item->spent >= spec.retry.attempts_max)
         return 0;
     out->again = true;
-    out->ready_at = rt_now_us(p->rt) +
-                    plan_retry_wait_us(&spec.retry, (int)(item->row.attempt - item->spent),
-                                       rand_u64());
+    out->ready_at =
+        rt_now_us(p->rt) +
+        plan_retry_wait_us(&spec.retry, (int)(item->row.attempt - item->spent), rand_u64());
     return 0;
 }
 
@@ -544,9 +542,9 @@ int plans_work_extend(struct plans *p, const struct principal *who, const struct
     }
     rc = work_extend(p->store, held, n, rt_now_us(p->rt) + lease_us, a, until, err);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        out[places[i]] = until[i] ? (struct plans_work_answer){.status = "leased",
-                                                               .lease_until = until[i]}
-                                  : (struct plans_work_answer){.status = "lost"};
+        out[places[i]] =
+            until[i] ? (struct plans_work_answer){.status = "leased", .lease_until = until[i]}
+                     : (struct plans_work_answer){.status = "lost"};
         if (until[i])
             expiry_note(p, until[i]);
     }
@@ -562,9 +560,8 @@ static int tell_one(struct plans *p, const struct work_item *item,
     arena_init(&a, SIZE_MAX / 2);
     struct progress_event *events = ARENA_ARRAY(&a, struct progress_event, list->count);
     for (size_t i = 0; i < list->count; i++)
-        events[i] = (struct progress_event){list->ref.position, item->row.attempt,
-                                            rt_now_us(p->rt), list->notes[i].message,
-                                            list->notes[i].data};
+        events[i] = (struct progress_event){list->ref.position, item->row.attempt, rt_now_us(p->rt),
+                                            list->notes[i].message, list->notes[i].data};
     db_batch_init(&b, &a);
     work_progress_add(&b, &list->ref, list->count, PLANS_WORK_PROGRESS_MAX, ERR_FENCED);
     int rc = append(p, item, &b, plan_progress_entry(&a, events, list->count), err);
@@ -625,8 +622,8 @@ static int expire_change(struct plans *p, const struct work_item *item, struct a
     return 0;
 }
 
-static int expire_some(struct plans *p, const struct work_ref *refs, size_t count,
-                       struct arena *a, struct err *err) {
+static int expire_some(struct plans *p, const struct work_ref *refs, size_t count, struct arena *a,
+                       struct err *err) {
     struct principal any = {.owner = STR(""), .all = true};
     struct work_item *items;
     size_t item_count, n = 0;

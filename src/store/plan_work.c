@@ -82,10 +82,10 @@ void work_offer_add(struct db_batch *b, struct id plan_id, str owner,
     }
     jw_array_end(&w);
     str rows = take_text(b->arena, &text);
-    db_batch_add(b, SQL_WORK_OFFER,
-                 DB_PARAMS(DB_UUID(plan_id), DB_T(owner.p ? owner : STR("")), DB_I(now_us),
-                           DB_T(rows)),
-                 DB_EXPECT_NONE);
+    db_batch_add(
+        b, SQL_WORK_OFFER,
+        DB_PARAMS(DB_UUID(plan_id), DB_T(owner.p ? owner : STR("")), DB_I(now_us), DB_T(rows)),
+        DB_EXPECT_NONE);
 }
 
 void work_close_add(struct db_batch *b, struct id plan_id, const uint32_t *positions,
@@ -133,8 +133,8 @@ int work_claim(struct store *s, const struct principal *who, const struct work_l
                      DB_PARAMS(queue, DB_I(lease->limit), now, until, worker), DB_EXPECT_NONE);
     else
         db_batch_add(&b, SQL_WORK_CLAIM,
-                     DB_PARAMS(DB_T(who->owner.p ? who->owner : STR("")), queue, now, until,
-                               worker, DB_I(lease->limit)),
+                     DB_PARAMS(DB_T(who->owner.p ? who->owner : STR("")), queue, now, until, worker,
+                               DB_I(lease->limit)),
                      DB_EXPECT_NONE);
     int rc = db_commit(s->db, &b, err);
     if (rc < 0)
@@ -260,17 +260,16 @@ int work_of_plan(struct store *s, struct id plan_id, struct arena *a, struct wor
 int work_results(struct store *s, struct id plan_id, int64_t limit, struct arena *a,
                  struct work_taken **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_WORK_RESULTS, DB_PARAMS(DB_UUID(plan_id), DB_I(limit)), a, &rows,
-                     err);
+    int rc =
+        db_read(s->db, SQL_WORK_RESULTS, DB_PARAMS(DB_UUID(plan_id), DB_I(limit)), a, &rows, err);
     if (rc < 0)
         return rc;
     struct work_taken *list = ARENA_ARRAY(a, struct work_taken, rows.row_count + 1);
     for (size_t i = 0; i < rows.row_count; i++)
-        list[i] = (struct work_taken){
-            work_from_row(&rows, i),
-            {.outcome = state_of(db_str(&rows, i, WORK_COLUMNS)),
-             .output = db_str(&rows, i, WORK_COLUMNS + 1),
-             .error = db_str(&rows, i, WORK_COLUMNS + 2)}};
+        list[i] = (struct work_taken){work_from_row(&rows, i),
+                                      {.outcome = state_of(db_str(&rows, i, WORK_COLUMNS)),
+                                       .output = db_str(&rows, i, WORK_COLUMNS + 1),
+                                       .error = db_str(&rows, i, WORK_COLUMNS + 2)}};
     *out = list;
     *out_count = rows.row_count;
     return 0;

@@ -5,9 +5,9 @@
  *              ▲         │ failed, lost
  *              └─────────┘
  *
- * Who writes a lease names its token; a row that is not leased under it is left alone, and the batch
- * fails with the code given. A step's row stays while its plan does, so that a result that is told
- * twice is known.
+ * Who writes a lease names its token; a row that is not leased under it is left alone, and the
+ * batch fails with the code given. A step's row stays while its plan does, so that a result that is
+ * told twice is known.
  * Memory: results in the arena given. Suspends: every function with an err, except *_add.
  * Tests: tests/conformance/test_plans.c, tests/integration/run-plan-workers */
 #ifndef HF_STORE_PLAN_WORK_H
@@ -52,8 +52,7 @@ struct work_offer {
 void work_offer_add(struct db_batch *b, struct id plan_id, str owner,
                     const struct work_offer *offers, size_t count, int64_t now_us);
 /* Behind the steps' own change. */
-void work_close_add(struct db_batch *b, struct id plan_id, const uint32_t *positions,
-                    size_t count);
+void work_close_add(struct db_batch *b, struct id plan_id, const uint32_t *positions, size_t count);
 void work_end_add(struct db_batch *b, struct id thread_id);
 
 /* Leases up to limit, by priority and age; refs only. lease_us: from now. */
@@ -107,8 +106,8 @@ struct work_taken {
 MUST_CHECK int work_results(struct store *s, struct id plan_id, int64_t limit, struct arena *a,
                             struct work_taken **out, size_t *out_count, struct err *err);
 /* Leases by when they end. */
-MUST_CHECK int work_expiring(struct store *s, int64_t limit, struct arena *a,
-                             struct work_row **out, size_t *out_count, struct err *err);
+MUST_CHECK int work_expiring(struct store *s, int64_t limit, struct arena *a, struct work_row **out,
+                             size_t *out_count, struct err *err);
 /* Since when the oldest one is ready, by the wall clock; 0: none is. */
 MUST_CHECK int work_oldest(struct store *s, struct arena *a, int64_t *out, struct err *err);
 
