@@ -50,6 +50,7 @@ SAVERS["internal_truncate"] = lambda w, ids: [("", {"threads": True, "runs": Tru
 
 PLAN = {"goal": "a goal", "project_id": "hers", "steps": [
     {"name": "a", "tool": "test:fail"}, {"name": "b", "tool": "test:echo"}]}
+WORKED = {"goal": "a goal", "steps": [{"name": "a", "tool": "worker:hers"}]}
 GATED = {"goal": "a goal", "steps": [
     {"name": "a", "tool": "test:echo", "gates": [{"kind": "manual"}]}]}
 
@@ -63,6 +64,7 @@ def her_plan(world, ask):
                                  world.token)[2]["status"] == "failed", "it ends")
     artifact = world.made(f"/plans/runs/{made['id']}/artifacts?name=hers", {"hers": 1})
     dead = ask(world.server, "GET", f"/plans/dead?plan_id={made['id']}", world.token)[2]["dead"]
+    world.made("/plans/runs", WORKED)
     gated = world.made("/plans/runs", GATED)
     found = suite.eventually(lambda: ask(
         world.server, "GET", f"/plans/gates?plan_id={gated['id']}", world.token)[2]["gates"],
@@ -77,9 +79,7 @@ def her_plan(world, ask):
     return {"project_id": project["id"], "key": "hers", "template_id": template["template_id"],
             "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
             "plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
-            "gate_id": found[0]["id"], "webhook_id": hook["webhook_id"]}
-    return {"plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
-            "gate_id": found[0]["id"], "dead_id": dead[0]["id"],
+            "gate_id": found[0]["id"], "dead_id": dead[0]["id"], "queue": "hers",
             "webhook_id": hook["webhook_id"]}
 
 
