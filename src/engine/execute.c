@@ -137,9 +137,22 @@ static size_t task_rows(struct step_commit *s, struct db_batch *b, struct hub_en
     return count;
 }
 
+/* A rollback may be asked for after the step was applied, while its commit waits for the database:
+ * nothing that the step made is stored or told, its end is that of a run that was stopped. */
+static void take_back(struct step_commit *s) {
+    struct live_run *run = s->frame->run;
+    s->state_changed = false;
+    s->task_count = 0;
+    run->status = RUN_INTERRUPTED;
+    run->error = run->interrupts = run->interrupt_list = STR_NULL;
+    run->interrupted = false;
+}
+
 static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub_entry *out) {
     struct frame *f = s->frame;
     struct live_run *run = f->run;
+    if (s->end && rolls_back(run))
+        take_back(s);
     bool whole = f->view.channels && !run->temporary; /* else it ended before it had a state */
     if (s->over && !s->state_changed && f->unsaved && whole && !rolls_back(run))
         checkpoint_save(f, b);

@@ -147,6 +147,21 @@ static void walk_entry(struct sim_world *w, const struct sim_thread *t, struct l
     }
 }
 
+/* For whoever looks for the cause. */
+static void describe_log(struct sim_world *w, const struct sim_thread *t) {
+    struct log_entry *log;
+    size_t count;
+    for (int64_t seq = 0; w->verbose; seq = log[count - 1].seq) {
+        if (log_read(store_of(w), t->id, seq, LOG_PAGE_MAX, &w->arena, &log, &count, NULL) < 0 ||
+            count == 0)
+            return;
+        for (size_t i = 0; i < count; i++)
+            sim_note(w, "%lld, kind %d of run %02x%02x: %.*s", (long long)log[i].seq,
+                     (int)log[i].kind, log[i].run_id.b[14], log[i].run_id.b[15],
+                     log[i].data.len < 300 ? (int)log[i].data.len : 300, log[i].data.p);
+    }
+}
+
 static int64_t count_of(struct sim_world *w, struct id thread) {
     str values;
     struct err err = {0};
@@ -187,9 +202,11 @@ static void check_thread(struct sim_world *w, const struct sim_thread *t) {
         sim_wrong(w, "a thread counts %lld, its log ends at %lld", (long long)row.seq,
                   (long long)walk.seq);
     int64_t state = count_of(w, t->id);
-    if (state != walk.counted)
+    if (state != walk.counted) {
         sim_wrong(w, "%lld tasks are in the state of thread %02x%02x, %lld in the log",
                   (long long)state, t->id.b[14], t->id.b[15], (long long)walk.counted);
+        describe_log(w, t);
+    }
 }
 
 /* --- runs --- */

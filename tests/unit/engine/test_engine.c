@@ -4,6 +4,8 @@
  * database, graphs of a few lines, everything on one loop. */
 #include "engine_fixture.h"
 
+#include "engine/engine_int.h"
+
 #include "base/mem.h"
 #include "history/log.h"
 
@@ -384,6 +386,43 @@ static void test_faults(void **state) {
     fx_run(body_faults);
 }
 
+/* The run's end waits for the database when a rollback is asked for: nothing of its last step
+ * stays, and its end says that it was stopped. */
+static void body_late_rollback(struct fx *f) {
+    struct live_run *run;
+    struct run row;
+    struct id thread = fx_thread(f);
+    struct log_entry *log;
+    size_t count;
+    str values;
+    fx_gate_open = false;
+    assert_int_equal(
+        fx_submit(f, "gate", thread, "{\"input\":{\"count\":5}}", NULL, NULL, &run, NULL), 0);
+    db_fault_set(f->db,
+                 &(struct db_fault_plan){.kind = DB_FAULT_FAIL_BEFORE, .code = ERR_UNAVAILABLE});
+    fx_gate_open = true;
+    while (db_fault_count(f->db) == 0) /* its end was tried to be stored */
+        assert_int_equal(fiber_sleep_us(1000), 0);
+    assert_false(live_run_done(run));
+    assert_int_equal(live_run_cancel(run, CANCEL_ROLLBACK, STR("test"), NULL), 0);
+    db_fault_set(f->db, &(struct db_fault_plan){.kind = DB_FAULT_NONE});
+    wait_done(run);
+    assert_int_equal(live_run_status(run), RUN_INTERRUPTED);
+    assert_int_equal(run_get(&f->store, &f->who, thread, live_run_id(run), &f->a, &row, NULL),
+                     ERR_NOT_FOUND);
+    assert_int_equal(log_read(&f->store, thread, 0, 100, &f->a, &log, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(log[0].kind, LOG_END);
+    assert_true(str_find(log[0].data, STR("interrupted")) > 0);
+    assert_int_equal(checkpoint_head_values(&f->store, thread, &f->a, &values, NULL), 0);
+    assert_null(values.p);
+    live_run_unref(run);
+}
+static void test_late_rollback(void **state) {
+    (void)state;
+    fx_run(body_late_rollback);
+}
+
 /* Whichever commit of a run loses its answer: the run goes on as if it had come, and nothing of it
  * stands twice. */
 static void body_doubt(struct fx *f) {
@@ -438,6 +477,7 @@ int main(void) {
         cmocka_unit_test(test_strangers), cmocka_unit_test(test_identity),
         cmocka_unit_test(test_stateless), cmocka_unit_test(test_recover),
         cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_late_rollback),
         cmocka_unit_test(test_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
