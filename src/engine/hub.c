@@ -41,6 +41,7 @@ void hub_outbox_set(struct hub *h, void (*grew)(void *ctx), void *ctx) {
 void hub_settle(struct hub *h) {
     while (h->flushes)
         fiber_sleep_shielded_us(1000);
+    h->settled = true; /* readers that still replay have topics, whose timers go on */
 }
 
 void hub_free(struct hub *h) {
@@ -151,7 +152,7 @@ static void flush_fiber(void *arg) {
 
 void hub_flush_due(struct rt_timer *timer) {
     struct hub_topic *t = CONTAINER_OF(timer, struct hub_topic, flush_timer);
-    if (t->flushing || list_empty(&t->open))
+    if (t->flushing || list_empty(&t->open) || t->hub->settled)
         return;
     t->refs++;
     t->flushing = true;

@@ -47,7 +47,8 @@ struct hub_tail_stats {
     uint64_t polls, fills;
 };
 void hub_tail_stats(const struct hub *h, struct hub_tail_stats *out);
-/* Waits for segments under way; no run is live any more. */
+/* Waits for segments under way; no run is live any more. From then on none is written: tokens that
+ * are in none yet are of attempts that are over, or stood where the database was away too long. */
 MAY_SUSPEND void hub_settle(struct hub *h);
 void hub_free(struct hub *h); /* no topics left */
 

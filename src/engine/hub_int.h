@@ -13,6 +13,7 @@ struct hub {
     struct map topics; /* thread id (16 bytes) → struct hub_topic */
     size_t readers;
     size_t flushes; /* fibers that write segments */
+    bool settled;   /* none begins any more */
     struct hub_events events;
     void (*outbox_grew)(void *ctx); /* NULL: nobody is told */
     void *outbox_ctx;

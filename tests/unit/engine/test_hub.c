@@ -328,12 +328,37 @@ static void test_thread_reader(void **state) {
     fx_run(body_thread_reader);
 }
 
+/* Of a server that stops while the database is away: somebody who is being replayed has the topic
+ * still, with words that could not be stored. Nothing of the hub is under way once it has settled.
+ */
+static void body_settled(struct fx *f) {
+    struct hub *h = hub_new(f->rt, &f->store);
+    struct hub_topic *t = hub_topic_ref(h, fx_thread(f));
+    db_fault_set(f->db,
+                 &(struct db_fault_plan){.kind = DB_FAULT_FAIL_BEFORE, .code = ERR_UNAVAILABLE});
+    hub_fragment(h, t, id_v7(), STR("{\"t\":\"t\",\"m\":\"m\",\"c\":\"word\"}"));
+    while (db_fault_count(f->db) < 3) /* it is tried again */
+        assert_int_equal(fiber_sleep_us(1000), 0);
+    hub_settle(h);
+    uint64_t before = db_fault_count(f->db);
+    assert_int_equal(fiber_sleep_us(150000), 0);
+    assert_int_equal(db_fault_count(f->db), before);
+    db_fault_set(f->db, &(struct db_fault_plan){.kind = DB_FAULT_NONE});
+    hub_topic_unref(h, t);
+    hub_free(h);
+}
+static void test_settled(void **state) {
+    (void)state;
+    fx_run(body_settled);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cursor),
         cmocka_unit_test(test_after_the_end),
         cmocka_unit_test(test_while_it_runs),
         cmocka_unit_test(test_thread_reader),
+        cmocka_unit_test(test_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
