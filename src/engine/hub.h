@@ -94,12 +94,13 @@ void hub_thread_gone(struct hub *h, struct id thread_id);
 /* A token or custom value of a run: JSON object (see render_messages.c), copied. */
 void hub_fragment(struct hub *h, struct hub_topic *t, struct id run_id, str json);
 
-/* Where a client left off. Text: seq[.k][-j]: j frames (1 when left out) of the item were received.
+/* Where a client left off. Text: seq[.k][-j][~after]: j frames (1 when left out) of the item were
+ * received; of a fragment that came late, behind the entry `after` (0: it did not), that one, too.
  */
 struct hub_cursor {
-    int64_t seq, k, frames;
+    int64_t seq, k, frames, after;
 };
-#define HUB_CURSOR_TEXT_MAX 64
+#define HUB_CURSOR_TEXT_MAX 96
 bool hub_cursor_parse(str text, struct hub_cursor *out);
 size_t hub_cursor_write(const struct hub_cursor *c, char out[HUB_CURSOR_TEXT_MAX]);
 

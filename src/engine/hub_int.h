@@ -59,6 +59,7 @@ struct hub_reader {
     struct hub_reader_options o;
     struct render *render;
     int64_t seq;     /* the last entry seen */
+    int64_t shown;   /* and the last of its run */
     int64_t base, k; /* the last fragment seen */
     struct hub_cursor cursor, now;
     struct arena *scratch;                 /* of a replay under way */

@@ -3,10 +3,12 @@
  *
  * Position (seq, k): a durable entry is (its number, 0), a fragment (its base, its number);
  * segments have no position of their own. A reader keeps the last entry and the last fragment that
- * it saw: another process may append an entry while fragments before it are not durable yet, so the
- * log has the entry first. Replay pages the log until it has read what is visible, then takes the
- * fragments that are not durable yet from the topic, all in one turn, and is live. From then on the
- * hub shows items; whatever is at or before the reader's was seen.
+ * it saw: another process may append an entry while fragments before it are not durable yet, or the
+ * commit of these fails and is tried again, so the log has the entry first. The position of such a
+ * late fragment does not tell that the entry was seen; the ids of its frames do. Replay pages the
+ * log until it has read what is visible, then takes the fragments that are not durable yet from the
+ * topic, all in one turn, and is live. From then on the hub shows items; whatever is at or before
+ * the reader's was seen.
  *
  * The renderer must see a run from its start, so replay begins at the start entry and renders
  * mutely up to the client's cursor. The frame that the cursor counts last is the first that is left
@@ -17,7 +19,12 @@
 
 bool hub_cursor_parse(str text, struct hub_cursor *out) {
     struct hub_cursor c = {.frames = 1};
-    str seq = text, k = STR_NULL, frames = STR_NULL;
+    str seq = text, k = STR_NULL, frames = STR_NULL, after = STR_NULL;
+    ptrdiff_t late = str_find_char(text, '~');
+    if (late > 0) {
+        after = str_slice(text, (size_t)late + 1, text.len);
+        seq = text = str_slice(text, 0, (size_t)late);
+    }
     ptrdiff_t dash = str_find_char(text, '-'), dot = str_find_char(text, '.');
     if (dash > 0) {
         frames = str_slice(text, (size_t)dash + 1, text.len);
@@ -28,7 +35,8 @@ bool hub_cursor_parse(str text, struct hub_cursor *out) {
         seq = str_slice(seq, 0, (size_t)dot);
     }
     if (!str_to_i64(seq, &c.seq) || c.seq < 0 || (k.p && (!str_to_i64(k, &c.k) || c.k < 1)) ||
-        (frames.p && (!str_to_i64(frames, &c.frames) || c.frames < 1)))
+        (frames.p && (!str_to_i64(frames, &c.frames) || c.frames < 1)) ||
+        (after.p && (!str_to_i64(after, &c.after) || !k.p || c.after <= c.seq)))
         return false;
     *out = c;
     return true;
@@ -45,6 +53,10 @@ size_t hub_cursor_write(const struct hub_cursor *c, char out[HUB_CURSOR_TEXT_MAX
     if (c->frames > 1) {
         buf_char(&b, '-');
         buf_i64(&b, c->frames);
+    }
+    if (c->after) {
+        buf_char(&b, '~');
+        buf_i64(&b, c->after);
     }
     size_t len = b.len;
     ASSERT(buf_ok(&b));
@@ -150,7 +162,8 @@ void hub_reader_finish(struct hub_reader *r) {
 void hub_reader_show(struct hub_reader *r, const struct stream_item *item) {
     if (r->closed || r->ended)
         return;
-    if (item->kind == LOG_FRAGMENTS) {
+    bool fragment = item->kind == LOG_FRAGMENTS;
+    if (fragment) {
         if (position_cmp(item->seq, item->k, r->base, r->k) <= 0)
             return;
         r->base = item->seq;
@@ -163,8 +176,12 @@ void hub_reader_show(struct hub_reader *r, const struct stream_item *item) {
     if (!id_is_nil(r->o.run_id) && !id_eq(item->run_id, r->o.run_id))
         return;
     r->seen = true;
-    r->now = (struct hub_cursor){.seq = item->seq, .k = item->k};
-    bool mute = position_cmp(item->seq, item->k, r->cursor.seq, r->cursor.k) < 0;
+    if (!fragment)
+        r->shown = item->seq;
+    r->now = (struct hub_cursor){
+        .seq = item->seq, .k = item->k, .after = item->seq < r->shown ? r->shown : 0};
+    bool mute = position_cmp(item->seq, item->k, r->cursor.seq, r->cursor.k) < 0 ||
+                (!fragment && item->seq <= r->cursor.after);
     r->refs++; /* the sink may close the reader from inside a frame */
     render_item(r->render, item, mute);
     if (r->values_rc == 0 && item->kind == LOG_END && !id_is_nil(r->o.run_id))

@@ -254,6 +254,12 @@ static const struct sim_frame *next_frame(const struct sim_world *w, const struc
     return *at < s->frames.count ? &s->frames.p[(*at)++] : NULL;
 }
 
+/* For whoever looks for the cause. */
+static void describe_stream(struct sim_world *w, const char *name, const struct sim_stream *s) {
+    for (size_t i = 0; w->verbose && i < s->frames.count; i++)
+        sim_note(w, "%s has %s: %.200s", name, s->frames.p[i].id, s->frames.p[i].text);
+}
+
 static void check_stream(struct sim_world *w, const struct sim_stream *s) {
     struct run row;
     if (!s->complete ||
@@ -272,6 +278,8 @@ static void check_stream(struct sim_world *w, const struct sim_stream *s) {
             continue;
         sim_wrong(w, "a stream lacks %s (%.700s) and has %s (%.700s)", want ? want->id : "nothing",
                   want ? want->text : "", has ? has->id : "nothing", has ? has->text : "");
+        describe_stream(w, "the replay", whole);
+        describe_stream(w, "the stream", s);
         break;
     }
     sim_stream_free(whole);
