@@ -246,8 +246,10 @@ static void go_live(struct hub_reader *r, int64_t read_seq) {
     }
     if (r->closed || r->ended)
         return;
+    if (read_seq > t->visible_seq) /* whoever joins from now on has to have read as far */
+        t->visible_seq = read_seq;
     if (list_empty(&t->readers) && !t->filling)
-        t->shown_seq = read_seq > t->visible_seq ? read_seq : t->visible_seq;
+        t->shown_seq = t->visible_seq;
     list_push_back(&t->readers, &r->node);
     hub_tail_soon(t);
 }

@@ -68,6 +68,8 @@ static int fill_entry(struct hub_topic *t, const struct log_entry *e, struct are
             t->hub->events.ended(t->hub->events.ctx, e->run_id, t->thread_id);
     }
     t->shown_seq = e->seq;
+    if (t->visible_seq < t->shown_seq) /* who joins meanwhile has to have read as far */
+        t->visible_seq = t->shown_seq;
     return rc;
 }
 
@@ -94,8 +96,6 @@ int hub_topic_fill(struct hub_topic *t, int64_t upto, struct err *err) {
             rc = fill_entry(t, &entries[i], &a, err);
         if (rc == 0 && count < LOG_PAGE_MAX && t->shown_seq < visible)
             t->shown_seq = visible; /* what the log lacks up to there was deleted */
-        if (t->visible_seq < t->shown_seq)
-            t->visible_seq = t->shown_seq;
     }
     t->filling = false;
     arena_deinit(&a);

@@ -430,6 +430,61 @@ static void test_late_words(void **state) {
     fx_run(body_late_words);
 }
 
+/* A reader whose client is slow has read the log up to some entry; another process appends two
+ * more, and a second reader, which has read these too, is live first. The slow one lacks none. */
+static struct reader *joins_first;
+
+static void append_beside(struct fx *f, struct id thread) {
+    struct db_batch b;
+    struct log_entry entries[2];
+    struct id run = id_v7();
+    for (size_t i = 0; i < ARRAY_COUNT(entries); i++)
+        entries[i] = (struct log_entry){
+            .run_id = run,
+            .kind = LOG_TASK,
+            .at = 2,
+            .data = arena_printf(
+                &f->a, "{\"id\":\"t%zu\",\"name\":\"left\",\"result\":{\"count\":1}}", i)};
+    db_batch_init(&b, &f->a);
+    (void)log_append_add(&b, thread, entries, ARRAY_COUNT(entries), NULL);
+    assert_int_equal(db_commit(f->db, &b, NULL), 0);
+}
+
+static void slow_room(void *ctx, size_t bytes) {
+    struct reader *first = joins_first;
+    (void)ctx;
+    (void)bytes;
+    joins_first = NULL;
+    if (!first)
+        return;
+    append_beside(first->f, first->thread);
+    replay_thread(first, NULL);
+    assert_non_null(first->hub);
+}
+
+static void body_slow_join(struct fx *f) {
+    struct reader first, slow;
+    struct hub_cursor none = {0};
+    struct id thread = fx_thread(f);
+    append(f, thread, id_v7());
+    reader_init(&first, f, STREAM_TASKS, 0);
+    reader_init(&slow, f, STREAM_TASKS, 0);
+    first.thread = slow.thread = thread;
+    joins_first = &first;
+    struct hub_reader_options o = options_of(&slow);
+    assert_int_equal(
+        hub_reader_replay(engine_hub(f->engine), &o, 0, &none, slow_room, &slow.hub, NULL), 0);
+    assert_non_null(slow.hub);
+    assert_true(str_find(buf_view(&first.text), STR("\"id\":\"t1\"")) > 0);
+    assert_tail(&first, &slow, 0);
+    reader_deinit(&slow);
+    reader_deinit(&first);
+}
+static void test_slow_join(void **state) {
+    (void)state;
+    fx_run(body_slow_join);
+}
+
 /* Of a server that stops while the database is away: somebody who is being replayed has the topic
  * still, with words that could not be stored. Nothing of the hub is under way once it has settled.
  */
@@ -458,7 +513,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cursor),        cmocka_unit_test(test_after_the_end),
         cmocka_unit_test(test_while_it_runs), cmocka_unit_test(test_thread_reader),
-        cmocka_unit_test(test_late_words),    cmocka_unit_test(test_settled),
+        cmocka_unit_test(test_late_words),    cmocka_unit_test(test_slow_join),
+        cmocka_unit_test(test_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
