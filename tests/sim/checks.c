@@ -15,18 +15,20 @@
 
 #include <string.h>
 
-static bool live(enum run_status status) { return status == RUN_PENDING || status == RUN_RUNNING; }
+#define LIVE_MAX 1000
 
 static struct store *store_of(struct sim_world *w) { return &w->current[0]->store; }
 
+/* Also those that no client was told of, because the answer to their acceptance was lost. */
 static size_t live_runs(struct sim_world *w) {
     size_t count = 0;
-    for (size_t i = 0; i < w->runs.count; i++) {
-        struct run row;
+    for (size_t i = 0; i < SIM_THREADS; i++) {
+        struct id *ids;
+        size_t live_count = 0;
         struct arena a;
         arena_init(&a, SIZE_MAX / 2);
-        int rc = run_get(store_of(w), &w->who, ID_NIL, w->runs.p[i].id, &a, &row, NULL);
-        count += rc == 0 && live(row.status);
+        if (run_live_ids(store_of(w), w->threads[i].id, LIVE_MAX, &a, &ids, &live_count, NULL) == 0)
+            count += live_count;
         arena_deinit(&a);
     }
     return count;

@@ -22,7 +22,7 @@
 #define WORLD_SECONDS_MAX 60 /* nothing waits for real time: one that takes long hangs */
 
 /* A change of the simulation makes other worlds of them; then they are seeds like any other. */
-static const uint64_t once_wrong[] = {247,  367,  446,  838,  1397, 1450, 2921,
+static const uint64_t once_wrong[] = {247,  367,  446,  838,  1397, 1450, 2538, 2921,
                                       3675, 4758, 6981, 8135, 8517, 9674, 500013};
 
 struct options {
