@@ -166,6 +166,7 @@ static void fx_open_database(struct fx *f) {
     f->db = db_fault_wrap(f->db);
     f->store.db = f->db;
     f->store.layout = CHECKPOINTS_LANGGRAPH;
+    f->store.shared = true;
     fx_open_engine(f);
 }
 
