@@ -15,6 +15,7 @@
 #include "api/api_int.h"
 #include "api/runs_int.h"
 #include "base/hash.h"
+#include "base/hex.h"
 #include "engine/engine.h"
 #include "plans/plans.h"
 
@@ -26,16 +27,6 @@ struct api_keyed {
     str flight;  /* owner and key */
     str answer;  /* the text that was stored; absent: none */
 };
-
-static str hex(struct arena *a, const unsigned char *bytes, size_t count) {
-    static const char digits[] = "0123456789abcdef";
-    char *p = arena_alloc(a, count * 2);
-    for (size_t i = 0; i < count; i++) {
-        p[2 * i] = digits[bytes[i] >> 4];
-        p[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    return str_n(p, count * 2);
-}
 
 static void append(struct buf *b, str s) { buf_append(b, s.p, s.len); }
 
@@ -50,7 +41,7 @@ static str request_digest(struct api_request *r) {
     append(&b, r->http->body);
     hash_sha256(buf_view(&b), digest);
     buf_deinit(&b);
-    return hex(r->arena, digest, sizeof(digest));
+    return hex_text(r->arena, digest, sizeof(digest));
 }
 
 static int read_key(struct api_request *r, str text, struct api_keyed *out, struct err *err) {

@@ -13,6 +13,7 @@
 
 #include "api/api_int.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/metrics.h"
 
 #define DATABASE_US   INT64_C(50000)
@@ -194,7 +195,7 @@ static void write_slow(struct json_writer *w, const struct api_slow_list *list) 
         jw_key(w, "level");
         jw_z(w, s->us >= CRITICAL_US ? "critical" : "warn");
         jw_key(w, "trace_id");
-        trace_hex(s->trace_id, sizeof(s->trace_id), trace);
+        hex_write(s->trace_id, sizeof(s->trace_id), trace);
         jw_str(w, memcmp(s->trace_id, none, sizeof(none)) ? str_n(trace, 32) : STR_NULL);
         jw_object_end(w);
     }

@@ -8,17 +8,11 @@
 
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "base/json.h"
 
 #define HEADERS_MAX          32
 #define ATTRIBUTES_BYTES_MAX 65536
-
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 
 /* Absent when it is not percent-encoded properly, or no text. */
 static str decoded(struct arena *a, str text) {

@@ -9,6 +9,7 @@
 
 #include "auth/base64url.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -40,11 +41,7 @@ void api_key_make(char out[API_KEY_BYTES]) {
 }
 
 void api_key_digest_hex(const struct auth_digest *d, char out[API_KEY_HEX]) {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < sizeof(d->bytes); i++) {
-        out[2 * i] = digits[d->bytes[i] >> 4];
-        out[2 * i + 1] = digits[d->bytes[i] & 15];
-    }
+    hex_write(d->bytes, sizeof(d->bytes), out);
 }
 
 /* --- records --- */
@@ -53,8 +50,7 @@ static bool digest_parse(str hex, struct auth_digest *out) {
     if (hex.len != API_KEY_HEX)
         return false;
     for (size_t i = 0; i < hex.len; i++) {
-        char c = hex.p[i];
-        int v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        int v = hex_digit_lower(hex.p[i]);
         if (v < 0)
             return false;
         unsigned char *byte = &out->bytes[i / 2];

@@ -11,6 +11,7 @@
  * max(now, last + 1); so ids grow strictly within the process on any thread, also when the wall
  * clock steps back or more ids are asked for than the clock has ticks. For v7 the word is
  * milliseconds << 12 | counter: a counter that runs over carries into the milliseconds. */
+#include "base/hex.h"
 #include "base/id.h"
 
 #include <openssl/evp.h>
@@ -121,13 +122,6 @@ struct id id_v5(struct id name_space, str name) {
     return v;
 }
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool id_parse(str s, struct id *out) {
     bool dashed = s.len == ID_DASHED_LEN;
     if (!dashed && s.len != ID_HEX_LEN)
@@ -137,7 +131,7 @@ bool id_parse(str s, struct id *out) {
     for (int i = 0; i < 16; i++) {
         if (dashed && (i == 4 || i == 6 || i == 8 || i == 10) && *p++ != '-')
             return false;
-        int high = hex_value(p[0]), low = hex_value(p[1]);
+        int high = hex_digit(p[0]), low = hex_digit(p[1]);
         if (high < 0 || low < 0)
             return false;
         v.b[i] = (uint8_t)(high << 4 | low);
@@ -147,27 +141,18 @@ bool id_parse(str s, struct id *out) {
     return true;
 }
 
-static char *hex_put(char *to, const uint8_t *from, int count) {
-    static const char hex_digits[] = "0123456789abcdef";
-    for (int i = 0; i < count; i++) {
-        *to++ = hex_digits[from[i] >> 4];
-        *to++ = hex_digits[from[i] & 15];
-    }
-    return to;
-}
-
 void id_write_hex(struct id v, char out[ID_HEX_LEN]) {
-    hex_put(out, v.b, 16);
+    hex_write(v.b, sizeof(v.b), out);
 }
 
 void id_write_dashed(struct id v, char out[ID_DASHED_LEN]) {
-    char *to = hex_put(out, v.b, 4);
-    for (int i = 4; i < 10; i += 2) {
-        *to++ = '-';
-        to = hex_put(to, v.b + i, 2);
+    hex_write(v.b, 4, out);
+    for (int i = 4, at = 8; i < 10; i += 2, at += 5) {
+        out[at] = '-';
+        hex_write(v.b + i, 2, out + at + 1);
     }
-    *to++ = '-';
-    hex_put(to, v.b + 10, 6);
+    out[23] = '-';
+    hex_write(v.b + 10, 6, out + 24);
 }
 
 str id_dashed(struct arena *a, struct id v) {

@@ -6,20 +6,13 @@
  *   version; a later one may have more behind another '-', which is not looked at
  *
  * Of the flags, the two that are known are carried on. */
+#include "base/hex.h"
 #include "base/trace_context.h"
-
-static const char digits[] = "0123456789abcdef";
-
-static int digit_of(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; /* capitals are not valid */
-}
 
 static bool read_hex(const char *p, size_t count, uint8_t *out) {
     for (size_t i = 0; i < count; i++) {
-        int high = digit_of(p[2 * i]), low = digit_of(p[2 * i + 1]);
-        if (high < 0 || low < 0)
+        int high = hex_digit_lower(p[2 * i]), low = hex_digit_lower(p[2 * i + 1]);
+        if (high < 0 || low < 0) /* capitals are not valid */
             return false;
         out[i] = (uint8_t)(high << 4 | low);
     }
@@ -69,17 +62,10 @@ bool trace_context_known(const struct trace_context *c) {
            !all_zero(c->span_id, sizeof(c->span_id));
 }
 
-void trace_hex(const uint8_t *bytes, size_t count, char *out) {
-    for (size_t i = 0; i < count; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-}
-
 void trace_context_write(const struct trace_context *c, char out[TRACE_PARENT_LEN]) {
     out[0] = out[1] = '0';
     out[2] = out[35] = out[52] = '-';
-    trace_hex(c->trace_id, sizeof(c->trace_id), out + 3);
-    trace_hex(c->span_id, sizeof(c->span_id), out + 36);
-    trace_hex(&c->flags, 1, out + 53);
+    hex_write(c->trace_id, sizeof(c->trace_id), out + 3);
+    hex_write(c->span_id, sizeof(c->span_id), out + 36);
+    hex_write(&c->flags, 1, out + 53);
 }

@@ -26,6 +26,5 @@ struct trace_context {
 bool trace_context_parse(str parent, str state, struct trace_context *out);
 bool trace_context_known(const struct trace_context *c); /* both ids are there; false for NULL */
 void trace_context_write(const struct trace_context *c, char out[TRACE_PARENT_LEN]); /* no NUL */
-void trace_hex(const uint8_t *bytes, size_t count, char *out); /* 2 * count, lower case, no NUL */
 
 #endif

@@ -4,6 +4,7 @@
  * A place that keeps the bytes (local.c, s3.c) is behind the port of blobs_int.h. */
 #include "blobs/blobs.h"
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "blobs/blobs_int.h"
 
@@ -21,27 +22,14 @@ struct blob_name blob_name_of(str data) {
 }
 
 str blob_name_hex(const struct blob_name *name, struct arena *a) {
-    static const char digits[] = "0123456789abcdef";
-    char *p = arena_alloc(a, BLOB_NAME_HEX + 1);
-    for (size_t i = 0; i < HASH_SHA256_BYTES; i++) {
-        p[2 * i] = digits[name->sha256[i] >> 4];
-        p[2 * i + 1] = digits[name->sha256[i] & 15];
-    }
-    p[BLOB_NAME_HEX] = '\0';
-    return str_n(p, BLOB_NAME_HEX);
-}
-
-static int digit_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return hex_text(a, name->sha256, sizeof(name->sha256));
 }
 
 bool blob_name_parse(str hex, struct blob_name *out) {
     if (hex.len != BLOB_NAME_HEX)
         return false;
     for (size_t i = 0; i < HASH_SHA256_BYTES; i++) {
-        int high = digit_value(hex.p[2 * i]), low = digit_value(hex.p[2 * i + 1]);
+        int high = hex_digit_lower(hex.p[2 * i]), low = hex_digit_lower(hex.p[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         out->sha256[i] = (unsigned char)(high << 4 | low);

@@ -13,6 +13,8 @@
  * front of the parser would have to know; the fuzz target holds it against llhttp. */
 #include "http/chunked.h"
 
+#include "base/hex.h"
+
 enum chunked_state {
     CHUNKED_SIZE,
     CHUNKED_EXTENSION,
@@ -37,17 +39,10 @@ static int refuse(struct err *err, const char *why) {
     return err_set_system(err, ERR_MALFORMED, 400, "%s", why);
 }
 
-static int hex_digit(unsigned char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool is_control(unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; }
 
 static int on_size(struct http_chunked *c, unsigned char b, struct err *err) {
-    int digit = hex_digit(b);
+    int digit = hex_digit((char)b);
     if (digit >= 0) {
         if (++c->digits > SIZE_DIGITS_MAX)
             return refuse(err, "chunk size too long");

@@ -6,17 +6,11 @@
  *
  * Invariants: what comes out is UTF-8 without NUL, since it goes into JSON and into databases; a
  * broken escape is refused and not guessed at. At most HTTP_QUERY_PAIRS_MAX pairs. */
+#include "base/hex.h"
 #include "base/json.h"
 #include "http/router.h"
 
 #define HTTP_QUERY_PAIRS_MAX 256
-
-static int hex_digit(unsigned char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 int http_percent_decode(struct arena *a, str s, bool plus_is_space, str *out) {
     char *p = arena_alloc(a, s.len + 1);
@@ -24,8 +18,8 @@ int http_percent_decode(struct arena *a, str s, bool plus_is_space, str *out) {
     for (size_t i = 0; i < s.len; i++) {
         char c = s.p[i];
         if (c == '%') {
-            int high = i + 2 < s.len ? hex_digit((unsigned char)s.p[i + 1]) : -1;
-            int low = i + 2 < s.len ? hex_digit((unsigned char)s.p[i + 2]) : -1;
+            int high = i + 2 < s.len ? hex_digit(s.p[i + 1]) : -1;
+            int low = i + 2 < s.len ? hex_digit(s.p[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return ERR_MALFORMED;
             c = (char)(high << 4 | low);

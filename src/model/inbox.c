@@ -13,6 +13,7 @@
 
 #include "base/base64.h"
 #include "base/hash.h"
+#include "base/hex.h"
 
 #define NAME_BYTES_MAX    1024 /* of what names a delivery */
 #define SIGNATURES_MAX    16
@@ -36,13 +37,6 @@ static str header(const struct inbox_request *q, str lower_name) {
 }
 
 /* --- proof --- */
-
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 
 /* Hex or Base64 of a MAC. */
 static bool mac_is(struct arena *a, str text, const unsigned char mac[HASH_SHA256_BYTES]) {
@@ -154,9 +148,7 @@ bool inbox_proved(const struct inbox_rule *r, const struct inbox_request *q, str
 /* --- keys --- */
 
 static str digest_of(struct arena *a, const str *parts, size_t count) {
-    static const char digits[] = "0123456789abcdef";
     unsigned char bytes[HASH_SHA256_BYTES];
-    char *p = arena_alloc(a, sizeof(bytes) * 2);
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     for (size_t i = 0; i < count; i++) {
@@ -166,11 +158,7 @@ static str digest_of(struct arena *a, const str *parts, size_t count) {
     }
     hash_sha256(b.len ? buf_view(&b) : STR(""), bytes);
     buf_deinit(&b);
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        p[2 * i] = digits[bytes[i] >> 4];
-        p[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    return str_n(p, sizeof(bytes) * 2);
+    return hex_text(a, bytes, sizeof(bytes));
 }
 
 static int named(struct arena *a, const char *kind, str name, str *out, struct err *err) {

@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 
+#include "base/hex.h"
 #include "base/map.h"
 #include "model/validate.h"
 
@@ -300,17 +301,6 @@ static int check_order(struct parse *p, struct err *err) {
 
 /* --- the plan --- */
 
-static str hex(struct arena *a, const unsigned char *bytes, size_t count) {
-    static const char digits[] = "0123456789abcdef";
-    char *p = arena_alloc(a, count * 2 + 1);
-    for (size_t i = 0; i < count; i++) {
-        p[2 * i] = digits[bytes[i] >> 4];
-        p[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    p[count * 2] = '\0';
-    return str_n(p, count * 2);
-}
-
 static str plan_hash(struct arena *a, str goal, yyjson_val *steps) {
     unsigned char digest[HASH_SHA256_BYTES];
     struct buf b;
@@ -320,7 +310,7 @@ static str plan_hash(struct arena *a, str goal, yyjson_val *steps) {
     buf_str(&b, json_canonical(a, steps));
     hash_sha256(buf_view(&b), digest);
     buf_deinit(&b);
-    return hex(a, digest, sizeof(digest));
+    return hex_text(a, digest, sizeof(digest));
 }
 
 static int read_steps(struct parse *p, yyjson_val *steps, struct err *err) {
@@ -490,7 +480,6 @@ int plan_step_spec_read(struct arena *a, str spec, size_t step_count, struct pla
 }
 
 void plan_step_key(struct id run, size_t position, str name, str inputs, char out[PLAN_KEY_LEN]) {
-    static const char digits[] = "0123456789abcdef";
     unsigned char digest[HASH_SHA256_BYTES];
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
@@ -503,10 +492,7 @@ void plan_step_key(struct id run, size_t position, str name, str inputs, char ou
     buf_str(&b, inputs);
     hash_sha256(buf_view(&b), digest);
     buf_deinit(&b);
-    for (size_t i = 0; i < PLAN_KEY_LEN / 2; i++) {
-        out[2 * i] = digits[digest[i] >> 4];
-        out[2 * i + 1] = digits[digest[i] & 15];
-    }
+    hex_write(digest, PLAN_KEY_LEN / 2, out);
 }
 
 int64_t plan_retry_wait_us(const struct plan_retry *r, int attempt, uint64_t dice) {

@@ -7,6 +7,8 @@
  * inputs are what they were and all that it waits for is kept, too. */
 #include "plans/plans_int.h"
 
+#include "base/hex.h"
+
 /* As it was made: there was something wrong with it, and it never ran. */
 static bool is_fault(const struct plan_row *plan, const struct plan_step_row *s) {
     return s->status == RUN_STATE_FAILED && s->attempt == 0 && s->losses == 0 &&
@@ -64,14 +66,8 @@ static str plan_hash(struct arena *a, str old, const struct plan_spec *plan,
         buf_str(&b, plan->steps[i].inputs);
     }
     hash_sha256(buf_view(&b), digest);
-    buf_reset(&b);
-    for (size_t i = 0; i < sizeof(digest); i++) {
-        buf_char(&b, "0123456789abcdef"[digest[i] >> 4]);
-        buf_char(&b, "0123456789abcdef"[digest[i] & 15]);
-    }
-    str text = changed ? arena_dup(a, buf_view(&b)) : old;
     buf_deinit(&b);
-    return text;
+    return changed ? hex_text(a, digest, sizeof(digest)) : old;
 }
 
 /* Steps wait for others anywhere in the list, so it is gone through until nothing changes. */

@@ -15,6 +15,7 @@
 
 #include "base/failpoint.h"
 #include "base/hash.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/rand.h"
 
@@ -352,7 +353,6 @@ static int write_changes(struct plans *p, struct changing *x, size_t count, stru
 /* --- judging what a worker says --- */
 
 static str digest_of(struct arena *a, const struct plans_work_result *r) {
-    static const char hex[] = "0123456789abcdef";
     unsigned char digest[HASH_SHA256_BYTES];
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
@@ -360,12 +360,7 @@ static str digest_of(struct arena *a, const struct plans_work_result *r) {
     buf_str(&b, r->succeeded ? r->output : r->error);
     hash_sha256(buf_view(&b), digest);
     buf_deinit(&b);
-    char *text = arena_alloc(a, 32);
-    for (size_t i = 0; i < 16; i++) {
-        text[2 * i] = hex[digest[i] >> 4];
-        text[2 * i + 1] = hex[digest[i] & 15];
-    }
-    return str_n(text, 32);
+    return hex_text(a, digest, 16);
 }
 
 static const char *word_of(str done_as) {

@@ -6,6 +6,7 @@
  * cut here (model/terms.h), so both databases find the same. */
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/hex.h"
 #include "model/item_path.h"
 #include "model/terms.h"
 #include "store/items_int.h"
@@ -19,8 +20,7 @@ static str owner_word(struct arena *a, str owner) {
     char *p = arena_alloc(a, OWNER_WORD_DIGITS + 2);
     hash_sha256(owner, hash);
     p[0] = 'o';
-    for (size_t i = 0; i < OWNER_WORD_DIGITS; i++)
-        p[i + 1] = "0123456789abcdef"[hash[i / 2] >> (i % 2 ? 0 : 4) & 15];
+    hex_write(hash, OWNER_WORD_DIGITS / 2, p + 1);
     return str_n(p, OWNER_WORD_DIGITS + 1);
 }
 

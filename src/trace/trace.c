@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/hex.h"
 #include "base/json.h"
 #include "base/rand.h"
 #include "trace/trace_int.h"
@@ -228,7 +229,7 @@ void span_fail(struct span *s, const char *type) { s->failure = type; }
 
 static void put_id(struct buf *b, const char *key, const uint8_t *bytes, size_t count) {
     char text[32];
-    trace_hex(bytes, count, text);
+    hex_write(bytes, count, text);
     buf_printf(b, "\"%s\":\"%.*s\",", key, (int)(2 * count), text);
 }
 
