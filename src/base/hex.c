@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hex.c - bytes as hex digits, and back. */
+/* hex.c - bytes as hex digits, and back.
+ *
+ * By a table and by ranges: no locale has a say, and nothing is formatted. */
 #include "base/hex.h"
 
 static const char DIGITS[] = "0123456789abcdef";

@@ -11,7 +11,6 @@
  * max(now, last + 1); so ids grow strictly within the process on any thread, also when the wall
  * clock steps back or more ids are asked for than the clock has ticks. For v7 the word is
  * milliseconds << 12 | counter: a counter that runs over carries into the milliseconds. */
-#include "base/hex.h"
 #include "base/id.h"
 
 #include <openssl/evp.h>
@@ -19,6 +18,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/rand.h"
 

@@ -6,8 +6,9 @@
  *   version; a later one may have more behind another '-', which is not looked at
  *
  * Of the flags, the two that are known are carried on. */
-#include "base/hex.h"
 #include "base/trace_context.h"
+
+#include "base/hex.h"
 
 static bool read_hex(const char *p, size_t count, uint8_t *out) {
     for (size_t i = 0; i < count; i++) {
