@@ -140,8 +140,7 @@ static void take_content(struct parts *p, struct api_a2a_send *out) {
     } else {
         jw_str(&w, p->text.len ? buf_view(&p->text) : STR(""));
     }
-    out->content = arena_dup(p->a, buf_view(&b));
-    buf_deinit(&b);
+    out->content = arena_take(p->a, &b);
 }
 
 static bool read_parts(struct arena *a, yyjson_val *list, struct api_a2a_send *out,

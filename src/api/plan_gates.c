@@ -154,8 +154,7 @@ static void join_batch(void *ctx, const struct gate_row *row, struct db_batch *b
     buf_init(&text, SIZE_MAX / 2);
     struct json_writer w = json_writer(&text);
     write_gate(&w, k->r->arena, row);
-    k->answer = arena_dup(k->r->arena, buf_view(&text));
-    buf_deinit(&text);
+    k->answer = arena_take(k->r->arena, &text);
     api_keyed_add(k->r, b, k->answer, ID_NIL, ID_NIL);
 }
 

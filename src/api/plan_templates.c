@@ -46,9 +46,7 @@ static str overlay(struct api_request *r, yyjson_val *body, const struct plan_te
     jw_key(&w, "metadata");
     jw_raw(&w, json_merge(a, metadata, from));
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 /* {"params": {…}} with the defaults, when they fit. */

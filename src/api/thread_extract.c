@@ -108,7 +108,5 @@ str api_extract_make(struct arena *a, const struct api_extract *x, const struct 
         jw_val(&w, at);
     }
     jw_object_end(&w);
-    str out = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return out;
+    return arena_take(a, &b);
 }

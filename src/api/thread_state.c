@@ -102,9 +102,7 @@ static str selected(struct arena *a, str values, const struct state_view *view) 
         }
     }
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 static int write_state(struct api_request *r, struct json_writer *w, struct arena *a,

@@ -183,9 +183,7 @@ static str claims_of(struct token_options *o) {
     for (size_t i = 0; i < o->claim_count; i++)
         write_claim(&w, &o->a, o->claims[i]);
     jw_object_end(&w);
-    str text = arena_dup(&o->a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(&o->a, &b);
 }
 
 static int mint(struct token_options *o, struct err *err) {

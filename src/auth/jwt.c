@@ -123,7 +123,5 @@ str jwt_make(struct arena *a, struct jwt_secret *secret, str claims) {
     jwt_secret_sign(secret, buf_view(&b), mac);
     buf_char(&b, '.');
     base64url_encode(&b, mac, sizeof(mac));
-    str token = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return token;
+    return arena_take(a, &b);
 }

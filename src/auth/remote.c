@@ -130,8 +130,7 @@ static void make_call(struct question *q, struct http_call_options *o,
     buf_z(&body, "token=");
     http_percent_encode(&body, q->token);
     buf_z(&body, "&token_type_hint=access_token");
-    o->body = arena_dup(a, buf_view(&body));
-    buf_deinit(&body);
+    o->body = arena_take(a, &body);
     headers[o->header_count++] =
         (struct http_header){STR("Content-Type"), STR("application/x-www-form-urlencoded")};
     if (r->authorization.p)

@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -164,6 +165,12 @@ bool arena_try_resize(struct arena *a, void *p, size_t old_bytes, size_t new_byt
 
 str arena_dup(struct arena *a, str s) {
     return s.p ? str_n(arena_z(a, s), s.len) : STR_NULL;
+}
+
+str arena_take(struct arena *a, struct buf *b) {
+    str text = arena_dup(a, buf_view(b));
+    buf_deinit(b);
+    return text;
 }
 
 char *arena_z(struct arena *a, str s) {

@@ -37,6 +37,9 @@ str arena_dup(struct arena *a, str s);                /* NUL-terminated copy; ab
 char *arena_z(struct arena *a, str s);                /* NUL-terminated copy, never NULL */
 /* The texts one after the other; for long ones, which printf is slow with. */
 str arena_concat(struct arena *a, const str *parts, size_t count);
+/* The buffer's text; its own memory goes. */
+struct buf;
+str arena_take(struct arena *a, struct buf *b);
 str arena_printf(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
 void arena_on_deinit(struct arena *a, void (*fn)(void *), void *arg);
 

@@ -242,12 +242,6 @@ str json_str(yyjson_val *v) {
     return yyjson_is_str(v) ? str_n(unsafe_yyjson_get_str(v), unsafe_yyjson_get_len(v)) : STR_NULL;
 }
 
-static str buf_to_arena(struct arena *a, struct buf *b) {
-    str text = arena_dup(a, buf_view(b));
-    buf_deinit(b);
-    return text;
-}
-
 str json_text(struct arena *a, yyjson_val *v) {
     if (!v)
         return STR("null");
@@ -265,14 +259,14 @@ str json_text(struct arena *a, yyjson_val *v) {
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
     jw_val(&w, v);
-    return buf_to_arena(a, &b);
+    return arena_take(a, &b);
 }
 
 str json_canonical(struct arena *a, yyjson_val *v) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     json_write_canonical(&b, v);
-    return buf_to_arena(a, &b);
+    return arena_take(a, &b);
 }
 
 /* The object a text stands for; NULL, which counts as {}, for anything else. */
@@ -303,7 +297,7 @@ str json_without(struct arena *a, str object_text, const char *key) {
     }
     jw_object_end(&w);
     json_members_deinit(&m);
-    return buf_to_arena(a, &b);
+    return arena_take(a, &b);
 }
 
 str json_merge(struct arena *a, str a_text, str b_text) {
@@ -329,5 +323,5 @@ str json_merge(struct arena *a, str a_text, str b_text) {
     jw_object_end(&w);
     json_members_deinit(&low);
     json_members_deinit(&high);
-    return buf_to_arena(a, &b);
+    return arena_take(a, &b);
 }

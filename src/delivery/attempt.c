@@ -112,9 +112,7 @@ static str make_body(struct arena *a, str members, int64_t now) {
     buf_z(&b, members.len > 0 ? ",\"webhook_sent_at\":\"" : "\"webhook_sent_at\":\"");
     buf_str(&b, time_iso(a, now));
     buf_z(&b, "\"}");
-    str body = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return body;
+    return arena_take(a, &b);
 }
 
 /* What is POSTed. */

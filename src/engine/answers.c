@@ -86,8 +86,7 @@ static void refuse(struct live_run *run, const char *reason, str message, const 
     write_ids(&w, "interrupt_ids", unknown);
     write_ids(&w, "pending_ids", waiting);
     jw_object_end(&w);
-    run->refusal = arena_dup(&run->arena, buf_view(&b));
-    buf_deinit(&b);
+    run->refusal = arena_take(&run->arena, &b);
 }
 
 #define AMBIGUOUS                                                                                  \
@@ -168,8 +167,7 @@ static int leave_out_taken(struct frame *f, yyjson_val **resume, struct err *err
             jw_val(&w, value);
         }
     jw_object_end(&w);
-    str text = arena_dup(&run->arena, buf_view(&b));
-    buf_deinit(&b);
+    str text = arena_take(&run->arena, &b);
     *resume = NULL;
     return left ? json_parse(&run->arena, text, resume, err) : 0;
 }

@@ -130,8 +130,7 @@ static int read_update(struct frame *f, struct command *out, struct err *err) {
             jw_val(&w, yyjson_arr_get(pair, 1));
         }
         jw_object_end(&w);
-        str text = arena_dup(a, buf_view(&b));
-        buf_deinit(&b);
+        str text = arena_take(a, &b);
         int rc = json_parse(a, text, &update, err);
         if (rc < 0)
             return rc;

@@ -201,9 +201,7 @@ static str message_form(struct frame *f, const struct message *m) {
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
     lg_message_write(&w, copy.root);
-    str json = arena_dup(f->view.arena, buf_view(&b));
-    buf_deinit(&b);
-    return json;
+    return arena_take(f->view.arena, &b);
 }
 
 static void add_writes(struct writing *w, const struct state_write *writes, size_t count) {
@@ -265,9 +263,7 @@ static str interrupts_json(struct task *t) {
                                 STR_ARG(t->interrupts.p[i].id),
                                 STR_ARG(stored_form(t->frame, t->interrupts.p[i].value))));
     jw_array_end(&w);
-    str json = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return json;
+    return arena_take(a, &b);
 }
 
 static str answers_json(struct task *t) {
@@ -278,8 +274,7 @@ static str answers_json(struct task *t) {
     for (size_t i = 0; i < t->answers.count; i++)
         jw_val(&w, t->answers.p[i]);
     jw_array_end(&w);
-    str json = arena_dup(t->frame->view.arena, buf_view(&b));
-    buf_deinit(&b);
+    str json = arena_take(t->frame->view.arena, &b);
     return stored_form(t->frame, json);
 }
 
@@ -289,9 +284,7 @@ static str error_text(struct task *t) {
     struct json_writer w = json_writer(&b);
     jw_str(&w, arena_printf(t->frame->view.arena, "%s('%s')", error_class(t->rc),
                             t->err.message[0] ? t->err.message : err_text(t->rc)));
-    str json = arena_dup(t->frame->view.arena, buf_view(&b));
-    buf_deinit(&b);
-    return json;
+    return arena_take(t->frame->view.arena, &b);
 }
 
 void pending_add(struct db_batch *b, struct task *t) {

@@ -67,9 +67,7 @@ str plan_join_channel(struct arena *a, const struct graph_def *g, const struct g
     buf_char(&b, ':');
     buf_str(&b, str_of(g->nodes[j->node].name));
     ASSERT(buf_ok(&b));
-    str name = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return name;
+    return arena_take(a, &b);
 }
 
 size_t plan_triggers(struct arena *a, const struct graph_def *g, int node, str *out) {
@@ -170,9 +168,7 @@ static str sends_json(struct graph_view *v, const struct route *all) {
         jw_object_end(&w);
     }
     jw_array_end(&w);
-    str json = arena_dup(v->arena, buf_view(&b));
-    buf_deinit(&b);
-    return json;
+    return arena_take(v->arena, &b);
 }
 
 static void push_nodes(const struct graph_def *g, uint64_t nodes, struct plan *p) {

@@ -211,8 +211,7 @@ static int visible_config(struct arena *a, yyjson_val *configurable, yyjson_val 
         write_visible(&w, configurable, true);
     else
         jw_raw(&w, STR("{}"));
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
+    str text = arena_take(a, &b);
     return json_parse(a, text, out, err);
 }
 

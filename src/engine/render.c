@@ -150,8 +150,7 @@ str render_task_metadata(struct render *r, struct render_task *t) {
     jw_key(&w, "ls_model_type");
     jw_z(&w, "chat");
     jw_object_end(&w);
-    t->metadata = arena_dup(&r->s->step, buf_view(&b));
-    buf_deinit(&b);
+    t->metadata = arena_take(&r->s->step, &b);
     return t->metadata;
 }
 

@@ -74,9 +74,7 @@ static str without_headers(struct arena *a, str object) {
             jw_val(&w, value);
     }
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 str run_without_secrets(struct arena *a, str object) {

@@ -327,9 +327,7 @@ str state_all_json(const struct graph_view *s) {
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
     write_values(&w, s, true);
-    str json = arena_dup(s->arena, buf_view(&b));
-    buf_deinit(&b);
-    return json;
+    return arena_take(s->arena, &b);
 }
 
 str state_hidden_names(const struct graph_view *s) {
@@ -346,9 +344,7 @@ str state_hidden_names(const struct graph_view *s) {
         if (s->channels[i].present && !s->channels[i].def->in_output)
             jw_z(&w, s->channels[i].def->name);
     jw_array_end(&w);
-    str names = arena_dup(s->arena, buf_view(&b));
-    buf_deinit(&b);
-    return names;
+    return arena_take(s->arena, &b);
 }
 
 /* --- what routes and nodes see --- */
@@ -383,8 +379,7 @@ str graph_view_value(const struct graph_view *v, const char *channel) {
         jw_array(&w);
         state_items_write(&w, c, 0);
         jw_array_end(&w);
-        c->value = arena_dup(v->arena, buf_view(&b));
-        buf_deinit(&b);
+        c->value = arena_take(v->arena, &b);
     }
     return c->value;
 }

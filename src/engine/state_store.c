@@ -175,9 +175,7 @@ static str references_add(struct graph_view *s, struct db_batch *b, struct id th
     }
     jw_object_end(&w);
     ASSERT(buf_ok(&refs));
-    str out = arena_dup(s->arena, buf_view(&refs));
-    buf_deinit(&refs);
-    return out;
+    return arena_take(s->arena, &refs);
 }
 
 /* The list as constructors; those of the messages before are kept. */
@@ -202,8 +200,7 @@ static str list_json(struct graph_view *s, struct state_channel *c) {
         lg_message_write(&w, m->root);
     }
     jw_array_end(&w);
-    str json = arena_dup(s->arena, buf_view(&items));
-    buf_deinit(&items);
+    str json = arena_take(s->arena, &items);
     c->lc = str_slice(json, 1, json.len - 1);
     c->lc_count = c->count;
     return json;
@@ -258,8 +255,7 @@ static str hidden_json(struct graph_view *s, const struct state_channel *c, bool
     jw_array(&w);
     yyjson_arr_foreach(list, i, n, item) jw_raw(&w, send_json(s, item));
     jw_array_end(&w);
-    json = arena_dup(s->arena, buf_view(&b));
-    buf_deinit(&b);
+    json = arena_take(s->arena, &b);
     return json;
 }
 

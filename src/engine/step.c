@@ -322,9 +322,7 @@ static str thread_interrupts(struct frame *f, struct task *tasks, size_t count) 
         interrupts_write(&w, tasks[i].interrupts.p, tasks[i].interrupts.count);
     }
     jw_object_end(&w);
-    str json = arena_dup(f->view.arena, buf_view(&b));
-    buf_deinit(&b);
-    return json;
+    return arena_take(f->view.arena, &b);
 }
 
 static void root_is_over(struct frame *f, struct task *tasks, size_t count,
@@ -338,8 +336,7 @@ static void root_is_over(struct frame *f, struct task *tasks, size_t count,
         buf_init(&b, SIZE_MAX / 2);
         struct json_writer w = json_writer(&b);
         interrupts_write(&w, end->interrupts, end->interrupt_count);
-        run->interrupt_list = arena_dup(&run->arena, buf_view(&b));
-        buf_deinit(&b);
+        run->interrupt_list = arena_take(&run->arena, &b);
     } else if (end->rc < 0) {
         live_run_fail(run, end->rc, &end->err);
     }

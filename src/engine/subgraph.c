@@ -23,9 +23,7 @@ static str input_of(struct task *t, struct frame *f) {
         jw_raw(&w, value);
     }
     jw_object_end(&w);
-    str json = arena_dup(f->view.arena, buf_view(&b));
-    buf_deinit(&b);
-    return json;
+    return arena_take(f->view.arena, &b);
 }
 
 static int commit(struct frame *f, struct hub_entry *entries, size_t count, struct db_batch *b,
@@ -198,9 +196,7 @@ static str seen_by(const struct task *t) {
     for (size_t i = 0; i < c->count; i++)
         jw_str(&w, c->messages[i].id);
     jw_array_end(&w);
-    str json = arena_dup(v->arena, buf_view(&b));
-    buf_deinit(&b);
-    return json;
+    return arena_take(v->arena, &b);
 }
 
 /* That the database is away is no failure of the graph: what it has stored meanwhile is found. */

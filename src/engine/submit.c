@@ -69,9 +69,7 @@ static str server_keys(struct live_run *run, const struct assistant *assistant) 
     if (run->owner.len)
         write_identity(&w, run->owner);
     jw_object_end(&w);
-    str s = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return s;
+    return arena_take(a, &b);
 }
 
 static str without_nested(struct arena *a, yyjson_val *config) {
@@ -88,9 +86,7 @@ static str without_nested(struct arena *a, yyjson_val *config) {
         jw_val(&w, yyjson_obj_iter_get_val(k));
     }
     jw_object_end(&w);
-    str s = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return s;
+    return arena_take(a, &b);
 }
 
 /* context is the newer name of configurable. It is the run's only: a thread keeps none. */
@@ -212,9 +208,7 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     jw_key(&w, "resumable");
     jw_bool(&w, yyjson_get_bool(json_get(s->body, "stream_resumable")));
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 void run_prepare(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
@@ -277,8 +271,7 @@ int live_run_read_kwargs(struct live_run *run, struct err *err) {
     jw_z(&w, "self-hosted");
     jw_key(&w, "langgraph_api_url");
     jw_z(&w, e->o.api_url);
-    run->metadata_members = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
+    run->metadata_members = arena_take(a, &b);
     if (run->compiled) /* read when it was accepted; a run that waited keeps what it got */
         return 0;
     int64_t t0 = clock_mono_us();

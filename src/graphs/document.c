@@ -301,9 +301,7 @@ static str channels_schema(struct doc_reader *r, enum schema_of which, const cha
     }
     jw_object_end(&w);
     jw_object_end(&w);
-    str text = arena_dup(r->a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(r->a, &b);
 }
 
 /* The document's own schema of this name, or absent. */

@@ -79,9 +79,7 @@ static str response_metadata(struct turn *t, const struct llm_response *response
         t->notes(t->notes_arg, &w, response);
     jw_object_end(&w);
     ASSERT(buf_ok(&b));
-    str json = arena_dup(t->ctx->arena, buf_view(&b));
-    buf_deinit(&b);
-    return json;
+    return arena_take(t->ctx->arena, &b);
 }
 
 static void make_answer(struct turn *t, const struct llm_response *response, struct message *out) {

@@ -86,9 +86,7 @@ str tools_json(struct arena *a, unsigned set) {
     }
     jw_array_end(&w);
     ASSERT(buf_ok(&b));
-    str json = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return json;
+    return arena_take(a, &b);
 }
 
 /* --- arguments --- */

@@ -128,9 +128,7 @@ static str model_path(struct arena *a, str model) {
         else
             buf_printf(&b, "%%%02X", c);
     }
-    str path = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return path;
+    return arena_take(a, &b);
 }
 
 static str url(struct arena *a, const struct llm_request *r) {

@@ -286,8 +286,7 @@ static int list_pages(struct mcp_exchange *x, struct mcp_tools *tools, struct ar
         buf_z(&b, "\"cursor\":\"");
         json_escape(&b, cursor);
         buf_char(&b, '"');
-        x->params = arena_dup(x->a, buf_view(&b));
-        buf_deinit(&b);
+        x->params = arena_take(x->a, &b);
     }
     tools->refused = STR("more pages of tools than are read");
     return 0;

@@ -128,9 +128,7 @@ str mcp_header_value(struct arena *a, str text) {
     buf_z(&b, "=?base64?");
     write_base64(&b, text);
     buf_z(&b, "?=");
-    str value = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return value;
+    return arena_take(a, &b);
 }
 
 int mcp_param_headers(struct arena *a, str schema, yyjson_val *arguments, struct http_header *out,

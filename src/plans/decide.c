@@ -94,9 +94,7 @@ static str body_of(struct plans *p, const struct plan_go_on *g, struct arena *a)
         jw_val(&w, webhook);
     }
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 struct going {
@@ -176,9 +174,7 @@ static str resume_of(struct arena *a, const struct gate_row *row) {
     jw_str(&w, row->reason);
     jw_object_end(&w);
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 /* A run has the plan, or nothing is decided yet. */

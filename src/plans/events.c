@@ -67,9 +67,7 @@ str plan_gate_entry(struct arena *a, const struct gate_event *e) {
     jw_object(&w);
     write_gates(&w, a, e, 1);
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 str plan_steps_entry(struct arena *a, const struct step_event *events, size_t count) {
@@ -83,9 +81,7 @@ str plan_steps_entry(struct arena *a, const struct step_event *events, size_t co
         write_event(&w, &events[i]);
     jw_array_end(&w);
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 str plan_progress_entry(struct arena *a, const struct progress_event *events, size_t count) {
@@ -106,9 +102,7 @@ str plan_progress_entry(struct arena *a, const struct progress_event *events, si
     }
     jw_array_end(&w);
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 struct gate_event gate_event_of(const struct gate *g, const struct gate_row *row, int64_t at) {

@@ -327,9 +327,7 @@ static str question(const struct coordinator *c, const struct gate_state *g) {
     jw_key(&w, "prompt");
     jw_str(&w, g->spec->prompt);
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 int coordinator_gates_ask(struct coordinator *c, struct err *err) {

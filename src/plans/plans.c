@@ -252,9 +252,7 @@ str plan_run_body(struct arena *a, str goal, yyjson_val *webhook, bool first) {
         jw_val(&w, webhook);
     }
     jw_object_end(&w);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 int plan_submit(struct plans *p, struct run_submit *s, str body, struct arena *a, struct run *out,

@@ -100,9 +100,7 @@ static str json_inside(struct arena *a, str value) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     json_escape(&b, value);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 static int add_scope(struct arena *a, str name, yyjson_val *scope, str owner, str tool,
@@ -251,8 +249,7 @@ str plan_secrets_redact(const struct plan_secrets *s, struct arena *a, str text,
             text = str_slice(text, (size_t)at + len, text.len);
         }
         buf_str(&b, text);
-        text = arena_dup(a, buf_view(&b));
-        buf_deinit(&b);
+        text = arena_take(a, &b);
     }
     return cut && s->count && text.len ? str_slice(text, 0, text.len - begun_at_end(s, text))
                                        : text;

@@ -44,8 +44,7 @@ static void write_output(struct tool_call *call, const struct artifact *it) {
     jw_key(&w, "bytes");
     jw_i64(&w, it->bytes);
     jw_object_end(&w);
-    call->output = arena_dup(call->arena, buf_view(&b));
-    buf_deinit(&b);
+    call->output = arena_take(call->arena, &b);
 }
 
 int tool_artifact(struct tool_call *call, struct err *err) {

@@ -45,8 +45,7 @@ static int add_approval(struct plan_step *s, const struct db_write *w, str opera
     jw_key(&jw, "waivable");
     jw_bool(&jw, false);
     jw_object_end(&jw);
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
+    str text = arena_take(a, &b);
     if (s->gate_count)
         memcpy(gates, s->gates, s->gate_count * sizeof(*gates));
     int rc = gate_read_text(a, text, &gates[s->gate_count], err);

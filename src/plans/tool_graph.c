@@ -50,9 +50,7 @@ static str run_body(struct tool_call *call, str assistant) {
     jw_i64(&w, call->attempt);
     jw_object_end(&w);
     jw_object_end(&w);
-    str text = arena_dup(call->arena, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(call->arena, &b);
 }
 
 /* The run that this attempt has made before a crash. */

@@ -107,8 +107,7 @@ static void write_output(struct tool_call *call, int status, str type, str body)
                                                                   body, false)));
     }
     jw_object_end(&w);
-    call->output = arena_dup(call->arena, buf_view(&b));
-    buf_deinit(&b);
+    call->output = arena_take(call->arena, &b);
 }
 
 static int refused(struct tool_call *call, int status, str body, struct err *err) {

@@ -27,8 +27,7 @@ static int read_config(struct tool_call *call, struct agent_config **out, struct
     write_member(&w, "max_tokens", json_get(call->input, "max_tokens"));
     write_member(&w, "system_prompt", json_get(call->input, "system"));
     jw_object_end(&w);
-    str text = arena_dup(call->arena, buf_view(&b));
-    buf_deinit(&b);
+    str text = arena_take(call->arena, &b);
     int rc = json_parse(call->arena, text, &configurable, err);
     return rc < 0 ? rc : agent_config_read(call->node->services->settings, configurable, out, err);
 }
@@ -70,8 +69,7 @@ static void write_output(struct tool_call *call, const struct llm_response *r) {
         jw_object_end(&w);
     }
     jw_object_end(&w);
-    call->output = arena_dup(call->arena, buf_view(&b));
-    buf_deinit(&b);
+    call->output = arena_take(call->arena, &b);
 }
 
 int tool_llm(struct tool_call *call, struct err *err) {

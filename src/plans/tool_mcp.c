@@ -80,8 +80,7 @@ static void write_output(struct tool_call *call, const struct mcp_answer *a) {
         jw_raw(&w, a->blocks);
     }
     jw_object_end(&w);
-    call->output = arena_dup(call->arena, buf_view(&b));
-    buf_deinit(&b);
+    call->output = arena_take(call->arena, &b);
 }
 
 static int call_tool(struct tool_call *call, yyjson_val *arguments, struct err *err) {

@@ -176,8 +176,7 @@ static void write_output(struct shell *s) {
     jw_key(&w, "stderr");
     jw_str(&w, tool_text(s->call, buf_view(&s->streams[1]), false));
     jw_object_end(&w);
-    s->call->output = arena_dup(s->call->arena, buf_view(&b));
-    buf_deinit(&b);
+    s->call->output = arena_take(s->call->arena, &b);
 }
 
 static int judge(struct shell *s, struct err *err) {

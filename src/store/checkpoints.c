@@ -211,9 +211,7 @@ str checkpoint_values_json(struct arena *a, const struct checkpoint *c) {
     }
     jw_object_end(&w);
     ASSERT(buf_ok(&b));
-    str out = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return out;
+    return arena_take(a, &b);
 }
 
 int checkpoint_head_values(struct store *s, struct id thread_id, struct arena *a, str *out,

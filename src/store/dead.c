@@ -18,12 +18,6 @@ static struct id last_id(void) {
     return id;
 }
 
-static str take_text(struct arena *a, struct buf *b) {
-    str text = arena_dup(a, buf_view(b));
-    buf_deinit(b);
-    return text;
-}
-
 static struct dead_row dead_from_row(const struct db_rows *r, size_t row) {
     return (struct dead_row){
         .id = db_id(r, row, 0),
@@ -64,7 +58,7 @@ void dead_add(struct db_batch *b, struct id plan_id, str owner, str project,
     jw_array_end(&w);
     db_batch_add(b, SQL_DEAD_INSERT,
                  DB_PARAMS(DB_UUID(plan_id), DB_T(owner.p ? owner : STR("")), DB_T(project),
-                           DB_I(now_us), DB_T(take_text(b->arena, &text))),
+                           DB_I(now_us), DB_T(arena_take(b->arena, &text))),
                  DB_EXPECT_NONE);
 }
 
@@ -85,7 +79,7 @@ int dead_discard(struct store *s, const struct principal *who, const struct id *
     jw_array_end(&w);
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_DEAD_DISCARD,
-                 DB_PARAMS(DB_T(who->owner.p ? who->owner : STR("")), DB_T(take_text(a, &text))),
+                 DB_PARAMS(DB_T(who->owner.p ? who->owner : STR("")), DB_T(arena_take(a, &text))),
                  DB_EXPECT_COUNT);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0)

@@ -64,8 +64,7 @@ void gates_open_add(struct db_batch *b, struct id plan_id, str owner,
         jw_object_end(&w);
     }
     jw_array_end(&w);
-    str rows = arena_dup(b->arena, buf_view(&text));
-    buf_deinit(&text);
+    str rows = arena_take(b->arena, &text);
     db_batch_add(b, SQL_GATES_INSERT,
                  DB_PARAMS(DB_UUID(plan_id), DB_T(owner.p ? owner : STR("")), DB_I(now_us),
                            DB_T(rows)),

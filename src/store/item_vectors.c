@@ -141,9 +141,7 @@ static str ids_text(struct arena *a, const int64_t *ids, size_t count) {
         buf_i64(&b, ids[i]);
     }
     buf_char(&b, ']');
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 /* Reads vectors that are not in memory; the places of those that are gone stay NULL. */

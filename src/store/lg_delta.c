@@ -78,9 +78,7 @@ static str list_text(struct fold *f) {
         if (!f->parts.p[i].gone)
             jw_val(&w, f->parts.p[i].value);
     jw_array_end(&w);
-    str text = arena_dup(f->a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(f->a, &b);
 }
 
 static str fold_list(struct arena *a, yyjson_val *const *values, size_t count, bool messages) {

@@ -299,9 +299,7 @@ static str checkpoint_json(struct making *m) {
     jw_object_end(&w);
     jw_object_end(&w);
     ASSERT(buf_ok(&b));
-    str text = arena_dup(m->a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(m->a, &b);
 }
 
 struct lg_versions *lg_checkpoint_add(struct db_batch *b, struct arena *a,

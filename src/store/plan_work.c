@@ -48,12 +48,6 @@ static void take_rows(struct arena *a, const struct db_rows *rows, struct work_r
     *out_count = rows->row_count;
 }
 
-static str take_text(struct arena *a, struct buf *b) {
-    str text = arena_dup(a, buf_view(b));
-    buf_deinit(b);
-    return text;
-}
-
 static struct db_value time_or_null(int64_t at) { return at ? DB_I(at) : DB_NIL; }
 
 /* --- offering --- */
@@ -81,7 +75,7 @@ void work_offer_add(struct db_batch *b, struct id plan_id, str owner,
         jw_object_end(&w);
     }
     jw_array_end(&w);
-    str rows = take_text(b->arena, &text);
+    str rows = arena_take(b->arena, &text);
     db_batch_add(
         b, SQL_WORK_OFFER,
         DB_PARAMS(DB_UUID(plan_id), DB_T(owner.p ? owner : STR("")), DB_I(now_us), DB_T(rows)),
@@ -97,7 +91,7 @@ void work_close_add(struct db_batch *b, struct id plan_id, const uint32_t *posit
     for (size_t i = 0; i < count; i++)
         jw_i64(&w, positions[i]);
     jw_array_end(&w);
-    str list = take_text(b->arena, &text);
+    str list = arena_take(b->arena, &text);
     db_batch_add(b, SQL_WORK_CLOSE, DB_PARAMS(DB_UUID(plan_id), DB_T(list)), DB_EXPECT_NONE);
 }
 
@@ -215,7 +209,7 @@ static str refs_text(struct arena *a, const struct work_ref *refs, size_t count)
         jw_object_end(&w);
     }
     jw_array_end(&w);
-    return take_text(a, &text);
+    return arena_take(a, &text);
 }
 
 int work_get(struct store *s, const struct principal *who, const struct work_ref *refs,

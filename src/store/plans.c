@@ -75,12 +75,6 @@ static struct plan_step_row step_from_row(const struct db_rows *r, size_t row, s
 
 /* --- writing --- */
 
-static str take_text(struct arena *a, struct buf *b) {
-    str text = arena_dup(a, buf_view(b));
-    buf_deinit(b);
-    return text;
-}
-
 static str insert_rows(struct arena *a, struct id plan_id, const struct plan_spec *plan) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
@@ -113,7 +107,7 @@ static str insert_rows(struct arena *a, struct id plan_id, const struct plan_spe
         jw_object_end(&w);
     }
     jw_array_end(&w);
-    return take_text(a, &b);
+    return arena_take(a, &b);
 }
 
 void plan_insert_add(struct db_batch *b, const struct plan_place *place,
@@ -179,7 +173,7 @@ static str change_rows(struct arena *a, const struct plan_change *c, int64_t now
         jw_object_end(&w);
     }
     jw_array_end(&w);
-    return take_text(a, &b);
+    return arena_take(a, &b);
 }
 
 void plan_change_add(struct db_batch *b, const struct plan_change *c, int64_t now_us) {

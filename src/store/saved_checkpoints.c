@@ -55,8 +55,7 @@ static int thread_ensure(struct store *s, const struct principal *who,
     }
     jw_object_end(&w);
     ASSERT(buf_ok(&b));
-    str metadata = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
+    str metadata = arena_take(a, &b);
     return thread_create(s, who, c->thread_id, metadata, STR("{}"), true, a, &t, err);
 }
 
@@ -90,9 +89,7 @@ static str root_text(const struct saved_checkpoint *c, struct arena *a) {
     jw_object_end(&w);
     jw_object_end(&w);
     ASSERT(buf_ok(&b));
-    str text = arena_dup(a, buf_view(&b));
-    buf_deinit(&b);
-    return text;
+    return arena_take(a, &b);
 }
 
 static const struct saved_value *value_of(const struct saved_checkpoint *c, str channel) {
@@ -170,8 +167,7 @@ static int native_channels(struct store *s, const struct saved_checkpoint *c, st
     }
     jw_object_end(&w);
     ASSERT(buf_ok(&refs));
-    *out = arena_dup(a, buf_view(&refs));
-    buf_deinit(&refs);
+    *out = arena_take(a, &refs);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/mem.h"
 
 static void blocks_keep_their_bytes(void **state) {
@@ -135,12 +136,28 @@ static void cleanups_run_in_reverse_once(void **state) {
     assert_string_equal(cleanup_order, "213");
 }
 
+static void test_take(void **state) {
+    (void)state;
+    struct arena a;
+    struct buf b;
+    arena_init(&a, 1 << 16);
+    buf_init(&b, 100);
+    assert_int_equal(arena_take(&a, &b).len, 0);
+    buf_z(&b, "text");
+    str text = arena_take(&a, &b);
+    assert_string_equal(text.p, "text");
+    assert_int_equal(text.len, 4);
+    assert_null(b.p);
+    arena_deinit(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_keep_their_bytes), cmocka_unit_test(cap_is_kept),
         cmocka_unit_test(resizing_the_newest),     cmocka_unit_test(strings),
         cmocka_unit_test(a_loop_settles_on_one_chunk),
         cmocka_unit_test(cleanups_run_in_reverse_once),
+        cmocka_unit_test(test_take),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
