@@ -14,6 +14,7 @@ struct id {
     uint8_t b[16];
 };
 #define ID_NIL ((struct id){{0}})
+extern const struct id ID_LAST; /* none is greater */
 #define ID_DASHED_LEN 36
 #define ID_HEX_LEN 32
 

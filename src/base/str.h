@@ -19,6 +19,7 @@ typedef struct str {
 
 #define STR(literal) ((str){"" literal, sizeof(literal) - 1})
 #define STR_NULL ((str){NULL, 0})
+#define STR_LAST STR("\xf4\x8f\xbf\xbf") /* no shorter text of UTF-8 is greater: U+10FFFF */
 #define STR_FMT "%.*s"
 #define STR_ARG(s) (int)(s).len, (s).p ? (s).p : ""
 

@@ -41,6 +41,10 @@ struct db_value {
 #define DB_B(v) ((struct db_value){DB_BLOB, {.s = (v)}})
 #define DB_UUID(v) ((struct db_value){DB_ID, {.id = (v)}})
 #define DB_NIL ((struct db_value){DB_NULL, {.i = 0}})
+static inline struct db_value db_uuid_or_null(struct id id) {
+    return id_is_nil(id) ? DB_NIL : DB_UUID(id);
+}
+static inline struct db_value db_time_or_null(int64_t us) { return us ? DB_I(us) : DB_NIL; }
 /* An absent str (p == NULL) binds NULL. */
 static inline struct db_value db_text(str s) {
     return s.p ? (struct db_value){DB_TEXT, {.s = s}} : DB_NIL;

@@ -15,12 +15,16 @@ struct principal {
     bool graphs;    /* may register graphs, which everybody can run */
     const char *by; /* what proved it, for the log: "token", "authority", "key"; NULL: nothing */
 };
+/* As rows have it: never absent. */
+static inline str principal_owner(const struct principal *p) {
+    return p->owner.p ? p->owner : STR("");
+}
 /* Bounds for `owner BETWEEN $lo AND $hi` of look-ups by key: exact, or everything for `all`. */
 static inline str principal_owner_low(const struct principal *p) {
     return p->all ? STR("") : p->owner;
 }
 static inline str principal_owner_high(const struct principal *p) {
-    return p->all ? STR("\xf4\x8f\xbf\xbf") : p->owner;
+    return p->all ? STR_LAST : p->owner;
 }
 
 #endif

@@ -213,7 +213,7 @@ int plans_prepare(struct plans *p, const struct principal *who, struct plan_spec
         struct plan_step *s = &plan->steps[i];
         struct err why = {0};
         if (!s->fault.p && str_eq(s->tool, STR("db_write")) &&
-            tool_db_write_prepare(&p->tools, who->owner.p ? who->owner : STR(""), s, a, &why) < 0) {
+            tool_db_write_prepare(&p->tools, principal_owner(who), s, a, &why) < 0) {
             s->fault = arena_dup(a, str_n(why.message, str_utf8_prefix(str_of(why.message))));
             plan->fault_count++;
         }

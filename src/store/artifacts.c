@@ -37,12 +37,7 @@ static struct artifact from_row(const struct db_rows *r, size_t row) {
 int artifact_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
                  struct artifact *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_ARTIFACT_GET,
-                     DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
-    if (rc == 0 && rows.row_count == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "Artifact not found");
+    int rc = store_get_owned(s, SQL_ARTIFACT_GET, who, id, "Artifact not found", a, &rows, err);
     if (rc == 0)
         *out = from_row(&rows, 0);
     return rc;

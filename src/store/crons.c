@@ -52,10 +52,6 @@ static void list_from_rows(const struct db_rows *rows, struct arena *a, struct c
     *out_count = rows->row_count;
 }
 
-static struct db_value time_or_null(int64_t us) { return us ? DB_I(us) : DB_NIL; }
-
-static struct db_value id_or_null(struct id id) { return id_is_nil(id) ? DB_NIL : DB_UUID(id); }
-
 static struct db_value completed(const struct cron *c) {
     return DB_T(c->keep ? STR("keep") : STR("delete"));
 }
@@ -70,9 +66,9 @@ int cron_create(struct store *s, const struct principal *who, struct cron *c, in
     c->created_at = c->updated_at = clock_wall_us();
     db_batch_add(&b, SQL_CRON_INSERT,
                  DB_PARAMS(DB_UUID(c->id), DB_T(c->owner), DB_UUID(c->assistant_id),
-                           id_or_null(c->thread_id), DB_T(c->schedule), DB_T(c->timezone),
-                           time_or_null(c->end_us), DB_I(c->enabled), completed(c),
-                           DB_T(c->payload), DB_T(c->metadata), time_or_null(c->next_us),
+                           db_uuid_or_null(c->thread_id), DB_T(c->schedule), DB_T(c->timezone),
+                           db_time_or_null(c->end_us), DB_I(c->enabled), completed(c),
+                           DB_T(c->payload), DB_T(c->metadata), db_time_or_null(c->next_us),
                            DB_I(c->created_at), DB_I(count_max)),
                  DB_EXPECT_CHANGE(ERR_LIMIT));
     store_ride(s, &b, c->created_at);
@@ -85,14 +81,9 @@ int cron_create(struct store *s, const struct principal *who, struct cron *c, in
 int cron_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
              struct cron *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(
-        s->db, SQL_CRON_GET,
-        DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))), a,
-        &rows, err);
+    int rc = store_get_owned(s, SQL_CRON_GET, who, id, "Cron not found", a, &rows, err);
     if (rc < 0)
         return rc;
-    if (rows.row_count == 0)
-        return not_found(err);
     *out = from_row(&rows, 0);
     return 0;
 }
@@ -107,9 +98,9 @@ int cron_update(struct store *s, const struct principal *who, const struct cron 
                  DB_PARAMS(DB_UUID(c->id), DB_T(principal_owner_low(who)),
                            DB_T(principal_owner_high(who)), DB_I(read->updated_at),
                            DB_UUID(c->assistant_id), DB_T(c->schedule), DB_T(c->timezone),
-                           time_or_null(c->end_us), DB_I(c->enabled), completed(c),
-                           DB_T(c->payload), DB_T(c->metadata), time_or_null(c->next_us),
-                           DB_I(c->updated_at), time_or_null(read->next_us)),
+                           db_time_or_null(c->end_us), DB_I(c->enabled), completed(c),
+                           DB_T(c->payload), DB_T(c->metadata), db_time_or_null(c->next_us),
+                           DB_I(c->updated_at), db_time_or_null(read->next_us)),
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
     return db_commit(s->db, &b, err);
 }
@@ -136,8 +127,9 @@ int cron_search(struct store *s, const struct principal *who, const struct cron_
     struct db_rows rows;
     int rc =
         db_read(s->db, SEARCH[f->sort][page->order],
-                DB_PARAMS(DB_T(who->owner), id_or_null(f->assistant_id), id_or_null(f->thread_id),
-                          enabled_of(f), DB_T(f->metadata.p ? f->metadata : STR("{}")),
+                DB_PARAMS(DB_T(who->owner), db_uuid_or_null(f->assistant_id),
+                          db_uuid_or_null(f->thread_id), enabled_of(f),
+                          DB_T(f->metadata.p ? f->metadata : STR("{}")),
                           DB_I(page->limit), DB_I(page->offset)),
                 a, &rows, err);
     if (rc == 0)
@@ -150,8 +142,9 @@ int cron_count(struct store *s, const struct principal *who, const struct cron_f
     struct db_rows rows;
     int rc =
         db_read(s->db, SQL_CRON_COUNT,
-                DB_PARAMS(DB_T(who->owner), id_or_null(f->assistant_id), id_or_null(f->thread_id),
-                          enabled_of(f), DB_T(f->metadata.p ? f->metadata : STR("{}"))),
+                DB_PARAMS(DB_T(who->owner), db_uuid_or_null(f->assistant_id),
+                          db_uuid_or_null(f->thread_id), enabled_of(f),
+                          DB_T(f->metadata.p ? f->metadata : STR("{}"))),
                 a, &rows, err);
     if (rc == 0)
         *out = db_int(&rows, 0, 0);
@@ -189,7 +182,8 @@ int cron_list_strangers(struct store *s, int64_t limit, struct arena *a, struct 
 int cron_adopt(struct store *s, struct id id, int64_t next_us, struct arena *a, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_CRON_ADOPT, DB_PARAMS(DB_UUID(id), time_or_null(next_us)), DB_EXPECT_NONE);
+    db_batch_add(&b, SQL_CRON_ADOPT, DB_PARAMS(DB_UUID(id), db_time_or_null(next_us)),
+                 DB_EXPECT_NONE);
     return db_commit(s->db, &b, err);
 }
 
@@ -197,7 +191,7 @@ static void advance_add(struct db_batch *b, const struct cron *c, int64_t next_u
                         struct db_expect expect) {
     db_batch_add(
         b, SQL_CRON_ADVANCE,
-        DB_PARAMS(DB_UUID(c->id), DB_I(c->next_us), DB_I(c->updated_at), time_or_null(next_us)),
+        DB_PARAMS(DB_UUID(c->id), DB_I(c->next_us), DB_I(c->updated_at), db_time_or_null(next_us)),
         expect);
 }
 
@@ -205,7 +199,7 @@ void cron_fire_add(struct db_batch *b, const struct cron *c, struct id run_id, s
                    int64_t next_us, int64_t now_us) {
     db_batch_add(b, SQL_CRON_FIRE,
                  DB_PARAMS(DB_UUID(c->id), DB_I(c->next_us), DB_I(c->updated_at),
-                           id_or_null(run_id), DB_T(error), DB_I(now_us)),
+                           db_uuid_or_null(run_id), DB_T(error), DB_I(now_us)),
                  DB_EXPECT_CHANGE(ERR_FENCED));
     advance_add(b, c, next_us, DB_EXPECT_CHANGE(ERR_FENCED));
     db_batch_add(b, SQL_CRON_FIRINGS_TRIM,

@@ -5,18 +5,10 @@
  * ordered by time. Of one plan it is read whole, which has no more steps than a plan may. */
 #include "store/dead.h"
 
-#define WORD_HIGH STR("\xf4\x8f\xbf\xbf")
-
 static const struct word REASONS[] = {{{"attempts", 8}, DEAD_ATTEMPTS},
                                       {{"refused", 7}, DEAD_REFUSED},
                                       {{"quarantined", 11}, DEAD_QUARANTINED}};
 const struct word_set DEAD_REASON_WORDS = {REASONS, ARRAY_COUNT(REASONS)};
-
-static struct id last_id(void) {
-    struct id id;
-    memset(id.b, 0xff, sizeof(id.b));
-    return id;
-}
 
 static struct dead_row dead_from_row(const struct db_rows *r, size_t row) {
     return (struct dead_row){
@@ -79,7 +71,7 @@ int dead_discard(struct store *s, const struct principal *who, const struct id *
     jw_array_end(&w);
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_DEAD_DISCARD,
-                 DB_PARAMS(DB_T(who->owner.p ? who->owner : STR("")), DB_T(arena_take(a, &text))),
+                 DB_PARAMS(DB_T(principal_owner(who)), DB_T(arena_take(a, &text))),
                  DB_EXPECT_COUNT);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0)
@@ -92,29 +84,24 @@ int dead_discard(struct store *s, const struct principal *who, const struct id *
 int dead_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
              struct dead_row *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_DEAD_GET,
-                     DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
+    int rc = store_get_owned(s, SQL_DEAD_GET, who, id, "Dead step not found", a, &rows, err);
     if (rc < 0)
         return rc;
-    if (rows.row_count == 0)
-        return err_set(err, ERR_NOT_FOUND, "Dead step not found");
     *out = dead_from_row(&rows, 0);
     return 0;
 }
 
 static int read_page(struct store *s, const struct principal *who, const struct dead_filter *f,
                      struct arena *a, struct db_rows *rows, struct err *err) {
-    struct db_value owner = DB_T(who->owner.p ? who->owner : STR(""));
-    struct db_value before = DB_UUID(id_is_nil(f->before) ? last_id() : f->before);
+    struct db_value owner = DB_T(principal_owner(who));
+    struct db_value before = DB_UUID(id_is_nil(f->before) ? ID_LAST : f->before);
     struct db_value tool_low = DB_T(f->tool.p ? f->tool : STR(""));
-    struct db_value tool_high = DB_T(f->tool.p ? f->tool : WORD_HIGH);
+    struct db_value tool_high = DB_T(f->tool.p ? f->tool : STR_LAST);
     if (!id_is_nil(f->plan_id))
         return db_read(s->db, SQL_DEAD_PAGE_PLAN,
                        DB_PARAMS(DB_UUID(f->plan_id), before, DB_I(f->limit), owner, owner,
                                  tool_low, tool_high, DB_T(f->project.p ? f->project : STR("")),
-                                 DB_T(f->project.p ? f->project : WORD_HIGH)),
+                                 DB_T(f->project.p ? f->project : STR_LAST)),
                        a, rows, err);
     if (f->project.p)
         return db_read(s->db, SQL_DEAD_PAGE_PROJECT,

@@ -6,7 +6,6 @@
  * the last id of the one before. */
 #include "store/gates.h"
 
-#define WORD_HIGH   STR("\xf4\x8f\xbf\xbf")
 #define STEP_IS_OVER STR("the step is over")
 
 static struct gate_row gate_from_row(const struct db_rows *r, size_t row) {
@@ -105,14 +104,9 @@ void plan_touch_live_add(struct db_batch *b, struct id plan_id, int code, int64_
 int gate_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
              struct gate_row *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_GATE_GET,
-                     DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
+    int rc = store_get_owned(s, SQL_GATE_GET, who, id, "Gate not found", a, &rows, err);
     if (rc < 0)
         return rc;
-    if (rows.row_count == 0)
-        return err_set(err, ERR_NOT_FOUND, "Gate not found");
     *out = gate_from_row(&rows, 0);
     return 0;
 }
@@ -124,14 +118,14 @@ int gate_list(struct store *s, const struct principal *who, const struct gate_fi
     int rc;
     if (id_is_nil(f->plan_id))
         rc = db_read(s->db, SQL_GATE_PAGE,
-                     DB_PARAMS(DB_T(who->owner.p ? who->owner : STR("")), DB_T(low),
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(low),
                                DB_UUID(f->after), DB_I(f->limit)),
                      a, &rows, err);
     else
         rc = db_read(s->db, SQL_GATES_OF_PLAN,
                      DB_PARAMS(DB_UUID(f->plan_id), DB_T(principal_owner_low(who)),
                                DB_T(principal_owner_high(who)), DB_UUID(f->after), DB_T(low),
-                               DB_T(f->status ? low : WORD_HIGH), DB_I(f->limit)),
+                               DB_T(f->status ? low : STR_LAST), DB_I(f->limit)),
                      a, &rows, err);
     if (rc == 0)
         take_rows(a, &rows, out, out_count);

@@ -5,8 +5,6 @@
  * batch waits for the first one's end, finds the row and fails as a whole. */
 #include "store/idempotency.h"
 
-static struct db_value id_or_null(struct id id) { return id_is_nil(id) ? DB_NIL : DB_UUID(id); }
-
 int idempotency_get(struct store *s, const struct principal *who, str key, int64_t now_us,
                     struct arena *a, bool *out_found, struct idempotency *out, struct err *err) {
     struct db_rows rows;
@@ -28,7 +26,7 @@ void idempotency_add(struct db_batch *b, const struct principal *who, const stru
                      int64_t now_us) {
     db_batch_add(b, SQL_IDEMPOTENCY_PUT,
                  DB_PARAMS(DB_T(who->owner), DB_T(i->key), DB_T(i->request), DB_T(i->body),
-                           id_or_null(i->thread_id), id_or_null(i->run_id), DB_I(now_us),
+                           db_uuid_or_null(i->thread_id), db_uuid_or_null(i->run_id), DB_I(now_us),
                            DB_I(now_us + IDEMPOTENCY_KEEP_US)),
                  DB_EXPECT_CHANGE(ERR_REPEATED));
 }

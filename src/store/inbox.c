@@ -11,10 +11,6 @@ static const struct word STATUS_LIST[] = {{STR("kept"), INBOX_KEPT},
                                           {STR("failed"), INBOX_FAILED}};
 const struct word_set INBOX_STATUSES = {STATUS_LIST, ARRAY_COUNT(STATUS_LIST)};
 
-static str owner_of(const struct principal *who) { return who->owner.p ? who->owner : STR(""); }
-
-static struct db_value id_or_null(struct id id) { return id_is_nil(id) ? DB_NIL : DB_UUID(id); }
-
 /* --- sources --- */
 
 static struct inbox_source source_of_row(const struct db_rows *r, size_t row) {
@@ -64,7 +60,8 @@ int inbox_source_list(struct store *s, const struct principal *who, struct arena
                       struct inbox_source **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
     int rc = db_read(s->db, SQL_INBOX_SOURCE_LIST,
-                     DB_PARAMS(DB_T(owner_of(who)), DB_I(INBOX_SOURCE_COUNT_MAX)), a, &rows, err);
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_I(INBOX_SOURCE_COUNT_MAX)), a, &rows,
+                     err);
     if (rc < 0)
         return rc;
     struct inbox_source *list = ARENA_ARRAY(a, struct inbox_source, rows.row_count + 1);
@@ -78,14 +75,9 @@ int inbox_source_list(struct store *s, const struct principal *who, struct arena
 int inbox_source_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
                      struct inbox_source *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_INBOX_SOURCE_GET,
-                     DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
+    int rc = store_get_owned(s, SQL_INBOX_SOURCE_GET, who, id, "Source not found", a, &rows, err);
     if (rc < 0)
         return rc;
-    if (rows.row_count == 0)
-        return source_unknown(ERR_NOT_FOUND, err);
     *out = source_of_row(&rows, 0);
     return 0;
 }
@@ -139,15 +131,12 @@ static struct inbox_delivery of_row(const struct db_rows *r, size_t row) {
                                    .expires_at = db_int(r, row, 11)};
 }
 
-static int unknown(int rc, struct err *err) {
-    return rc == ERR_NOT_FOUND ? err_set(err, rc, "Delivery not found") : rc;
-}
-
 void inbox_put_add(struct db_batch *b, const struct inbox_delivery *d) {
     db_batch_add(b, SQL_INBOX_PUT,
                  DB_PARAMS(DB_UUID(d->id), DB_UUID(d->source_id), DB_T(d->key), DB_T(d->digest),
                            DB_T(d->event), DB_T(word_text(&INBOX_STATUSES, (int)d->status)),
-                           id_or_null(d->thread_id), id_or_null(d->run_id), DB_T(d->error),
+                           db_uuid_or_null(d->thread_id), db_uuid_or_null(d->run_id),
+                           DB_T(d->error),
                            DB_I(d->received_at), DB_I(d->expires_at)),
                  DB_EXPECT_CHANGE(ERR_REPEATED));
 }
@@ -162,7 +151,8 @@ int inbox_put(struct store *s, const struct inbox_delivery *d, struct arena *a, 
 void inbox_again_add(struct db_batch *b, const struct inbox_delivery *d) {
     db_batch_add(b, SQL_INBOX_AGAIN,
                  DB_PARAMS(DB_UUID(d->id), DB_T(word_text(&INBOX_STATUSES, (int)d->status)),
-                           id_or_null(d->thread_id), id_or_null(d->run_id), DB_T(d->error)),
+                           db_uuid_or_null(d->thread_id), db_uuid_or_null(d->run_id),
+                           DB_T(d->error)),
                  DB_EXPECT_CHANGE(ERR_REPEATED));
 }
 
@@ -190,14 +180,9 @@ int inbox_find(struct store *s, struct id source_id, str key, int64_t now_us, st
 int inbox_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
               struct inbox_delivery *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_INBOX_GET,
-                     DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
+    int rc = store_get_owned(s, SQL_INBOX_GET, who, id, "Delivery not found", a, &rows, err);
     if (rc < 0)
         return rc;
-    if (rows.row_count == 0)
-        return unknown(ERR_NOT_FOUND, err);
     *out = of_row(&rows, 0);
     return 0;
 }
@@ -205,10 +190,8 @@ int inbox_get(struct store *s, const struct principal *who, struct id id, struct
 int inbox_list(struct store *s, const struct principal *who, const struct inbox_filter *f,
                struct arena *a, struct inbox_delivery **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    struct id last;
-    memset(&last, 0xff, sizeof(last));
-    struct db_value params[] = {DB_T(owner_of(who)),
-                                DB_UUID(id_is_nil(f->before) ? last : f->before), DB_I(f->limit),
+    struct db_value params[] = {DB_T(principal_owner(who)),
+                                DB_UUID(id_is_nil(f->before) ? ID_LAST : f->before), DB_I(f->limit),
                                 DB_UUID(f->source_id)};
     bool of_source = !f->failed && !id_is_nil(f->source_id);
     enum db_stmt stmt = f->failed   ? SQL_INBOX_LIST_FAILED
@@ -227,13 +210,7 @@ int inbox_list(struct store *s, const struct principal *who, const struct inbox_
 
 int inbox_delete(struct store *s, const struct principal *who, struct id id, struct arena *a,
                  struct err *err) {
-    struct db_batch b;
-    db_batch_init(&b, a);
-    db_batch_add(&b, SQL_INBOX_DELETE,
-                 DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who))),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
-    return unknown(db_commit(s->db, &b, err), err);
+    return store_delete_owned(s, SQL_INBOX_DELETE, who, id, "Delivery not found", a, err);
 }
 
 int inbox_sweep(struct store *s, int64_t now_us, int64_t limit, struct arena *a,

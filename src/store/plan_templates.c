@@ -5,6 +5,8 @@
  * can be large; who changes one names the version that was read. */
 #include "store/plan_templates.h"
 
+#define MISSING "Template not found"
+
 static struct plan_template from_row(const struct db_rows *r, size_t row) {
     return (struct plan_template){.id = db_id(r, row, 0),
                                   .owner = db_str(r, row, 1),
@@ -15,12 +17,6 @@ static struct plan_template from_row(const struct db_rows *r, size_t row) {
                                   .created_at = db_int(r, row, 6),
                                   .updated_at = db_int(r, row, 7),
                                   .plan = r->col_count > 8 ? db_str(r, row, 8) : STR_NULL};
-}
-
-static str owner_of(const struct principal *who) { return who->owner.p ? who->owner : STR(""); }
-
-static int unknown(int rc, struct err *err) {
-    return rc == ERR_NOT_FOUND ? err_set(err, rc, "Template not found") : rc;
 }
 
 static int taken(int rc, struct err *err) {
@@ -48,7 +44,8 @@ int plan_template_list(struct store *s, const struct principal *who, str after, 
                        struct err *err) {
     struct db_rows rows;
     int rc = db_read(s->db, SQL_PLAN_TEMPLATE_LIST,
-                     DB_PARAMS(DB_T(owner_of(who)), DB_T(after.p ? after : STR("")), DB_I(limit)),
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(after.p ? after : STR("")),
+                               DB_I(limit)),
                      a, &rows, err);
     if (rc < 0)
         return rc;
@@ -60,23 +57,13 @@ int plan_template_list(struct store *s, const struct principal *who, str after, 
     return 0;
 }
 
-static int one(int rc, const struct db_rows *rows, struct plan_template *out, struct err *err) {
-    if (rc < 0)
-        return rc;
-    if (rows->row_count == 0)
-        return unknown(ERR_NOT_FOUND, err);
-    *out = from_row(rows, 0);
-    return 0;
-}
-
 int plan_template_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
                       struct plan_template *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_PLAN_TEMPLATE_GET,
-                     DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
-    return one(rc, &rows, out, err);
+    int rc = store_get_owned(s, SQL_PLAN_TEMPLATE_GET, who, id, MISSING, a, &rows, err);
+    if (rc == 0)
+        *out = from_row(&rows, 0);
+    return rc;
 }
 
 int plan_template_find(struct store *s, const struct principal *who, str name, struct arena *a,
@@ -85,9 +72,13 @@ int plan_template_find(struct store *s, const struct principal *who, str name, s
     struct id id;
     if (id_parse(name, &id))
         return plan_template_get(s, who, id, a, out, err);
-    int rc = db_read(s->db, SQL_PLAN_TEMPLATE_FIND, DB_PARAMS(DB_T(owner_of(who)), DB_T(name)), a,
-                     &rows, err);
-    return one(rc, &rows, out, err);
+    int rc = db_read(s->db, SQL_PLAN_TEMPLATE_FIND,
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(name)), a, &rows, err);
+    if (rc == 0 && rows.row_count == 0)
+        rc = err_set(err, ERR_NOT_FOUND, MISSING);
+    if (rc == 0)
+        *out = from_row(&rows, 0);
+    return rc;
 }
 
 int plan_template_update(struct store *s, const struct principal *who, struct plan_template *t,
@@ -109,11 +100,5 @@ int plan_template_update(struct store *s, const struct principal *who, struct pl
 
 int plan_template_delete(struct store *s, const struct principal *who, struct id id,
                          struct arena *a, struct err *err) {
-    struct db_batch b;
-    db_batch_init(&b, a);
-    db_batch_add(&b, SQL_PLAN_TEMPLATE_DELETE,
-                 DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who))),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
-    return unknown(db_commit(s->db, &b, err), err);
+    return store_delete_owned(s, SQL_PLAN_TEMPLATE_DELETE, who, id, MISSING, a, err);
 }

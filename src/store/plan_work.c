@@ -48,8 +48,6 @@ static void take_rows(struct arena *a, const struct db_rows *rows, struct work_r
     *out_count = rows->row_count;
 }
 
-static struct db_value time_or_null(int64_t at) { return at ? DB_I(at) : DB_NIL; }
-
 /* --- offering --- */
 
 void work_offer_add(struct db_batch *b, struct id plan_id, str owner,
@@ -107,7 +105,7 @@ int work_any(struct store *s, const struct principal *who, str queue, int64_t no
     int rc = who->all ? db_read(s->db, SQL_WORK_ANY_OWNER, DB_PARAMS(DB_T(queue), DB_I(now_us)), a,
                                 &rows, err)
                       : db_read(s->db, SQL_WORK_ANY,
-                                DB_PARAMS(DB_T(who->owner.p ? who->owner : STR("")), DB_T(queue),
+                                DB_PARAMS(DB_T(principal_owner(who)), DB_T(queue),
                                           DB_I(now_us)),
                                 a, &rows, err);
     if (rc == 0)
@@ -127,7 +125,7 @@ int work_claim(struct store *s, const struct principal *who, const struct work_l
                      DB_PARAMS(queue, DB_I(lease->limit), now, until, worker), DB_EXPECT_NONE);
     else
         db_batch_add(&b, SQL_WORK_CLAIM,
-                     DB_PARAMS(DB_T(who->owner.p ? who->owner : STR("")), queue, now, until, worker,
+                     DB_PARAMS(DB_T(principal_owner(who)), queue, now, until, worker,
                                DB_I(lease->limit)),
                      DB_EXPECT_NONE);
     int rc = db_commit(s->db, &b, err);
@@ -147,7 +145,7 @@ void work_step_add(struct db_batch *b, const struct work_ref *ref, const struct 
     db_batch_add(b, SQL_WORK_STEP,
                  DB_PARAMS(DB_UUID(ref->plan_id), DB_I(ref->position), DB_I(ref->token),
                            DB_T(run_state_name(m->status)), DB_I(m->attempt),
-                           time_or_null(m->started_at), DB_T(m->error)),
+                           db_time_or_null(m->started_at), DB_T(m->error)),
                  DB_EXPECT_CHANGE(code));
 }
 

@@ -10,15 +10,6 @@
 #include "store/plan_work.h"
 
 #define PLAN_COLUMNS 24
-#define WORD_HIGH    STR("\xf4\x8f\xbf\xbf")
-
-/* Behind all of them. */
-static struct id id_last(void) {
-    struct id id;
-    memset(id.b, 0xff, sizeof(id.b));
-    return id;
-}
-
 static enum run_state state_of(str word) {
     enum run_state state;
     return run_state_parse(word, &state) ? state : RUN_STATE_FAILED;
@@ -252,7 +243,7 @@ int plan_steps(struct store *s, struct id plan_id, int64_t after, const enum run
     str low = status ? run_state_name(*status) : STR("");
     int rc = db_read(s->db, SQL_PLAN_STEPS,
                      DB_PARAMS(DB_UUID(plan_id), DB_I(after), DB_T(low),
-                               DB_T(status ? low : WORD_HIGH), DB_I(limit)),
+                               DB_T(status ? low : STR_LAST), DB_I(limit)),
                      a, &rows, err);
     if (rc < 0)
         return rc;
@@ -286,14 +277,14 @@ int plan_wishes(struct store *s, struct id plan_id, struct arena *a, int64_t *ou
 int plan_list(struct store *s, const struct principal *who, const struct plan_filter *f,
               struct arena *a, struct plan_row **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    struct db_value owner = DB_T(who->owner.p ? who->owner : STR(""));
-    struct db_value before = DB_UUID(id_is_nil(f->before) ? id_last() : f->before);
+    struct db_value owner = DB_T(principal_owner(who));
+    struct db_value before = DB_UUID(id_is_nil(f->before) ? ID_LAST : f->before);
     str low = f->status ? run_state_name(*f->status) : STR("");
     int rc;
     if (f->project.p)
         rc = db_read(s->db, SQL_PLAN_PAGE_PROJECT,
                      DB_PARAMS(owner, before, DB_I(f->limit), DB_T(f->project), DB_T(low),
-                               DB_T(f->status ? low : WORD_HIGH)),
+                               DB_T(f->status ? low : STR_LAST)),
                      a, &rows, err);
     else if (f->status)
         rc = db_read(s->db, SQL_PLAN_PAGE_STATUS,

@@ -17,12 +17,6 @@ static struct project from_row(const struct db_rows *r, size_t row) {
                             .updated_at = db_int(r, row, 8)};
 }
 
-static str owner_of(const struct principal *who) { return who->owner.p ? who->owner : STR(""); }
-
-static int unknown(int rc, struct err *err) {
-    return rc == ERR_NOT_FOUND ? err_set(err, rc, "Project not found") : rc;
-}
-
 static int taken(int rc, struct err *err) {
     return rc == ERR_EXISTS ? err_set(err, rc, "There is a project of this name") : rc;
 }
@@ -46,7 +40,8 @@ int project_list(struct store *s, const struct principal *who, str after, int64_
                  struct arena *a, struct project **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
     int rc = db_read(s->db, SQL_PROJECT_LIST,
-                     DB_PARAMS(DB_T(owner_of(who)), DB_T(after.p ? after : STR("")), DB_I(limit)),
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(after.p ? after : STR("")),
+                               DB_I(limit)),
                      a, &rows, err);
     if (rc < 0)
         return rc;
@@ -61,14 +56,9 @@ int project_list(struct store *s, const struct principal *who, str after, int64_
 int project_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
                 struct project *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_PROJECT_GET,
-                     DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
+    int rc = store_get_owned(s, SQL_PROJECT_GET, who, id, "Project not found", a, &rows, err);
     if (rc < 0)
         return rc;
-    if (rows.row_count == 0)
-        return unknown(ERR_NOT_FOUND, err);
     *out = from_row(&rows, 0);
     return 0;
 }
@@ -92,13 +82,7 @@ int project_update(struct store *s, const struct principal *who, struct project 
 
 int project_delete(struct store *s, const struct principal *who, struct id id, struct arena *a,
                    struct err *err) {
-    struct db_batch b;
-    db_batch_init(&b, a);
-    db_batch_add(&b, SQL_PROJECT_DELETE,
-                 DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who))),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
-    return unknown(db_commit(s->db, &b, err), err);
+    return store_delete_owned(s, SQL_PROJECT_DELETE, who, id, "Project not found", a, err);
 }
 
 /* --- settings --- */
@@ -116,7 +100,7 @@ int setting_list(struct store *s, const struct principal *who, struct arena *a,
                  struct setting **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
     int rc = db_read(s->db, SQL_SETTING_LIST,
-                     DB_PARAMS(DB_T(owner_of(who)), DB_I(SETTING_COUNT_MAX)), a, &rows, err);
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_I(SETTING_COUNT_MAX)), a, &rows, err);
     if (rc == 0)
         settings_of(&rows, a, out, out_count);
     return rc;
@@ -125,8 +109,8 @@ int setting_list(struct store *s, const struct principal *who, struct arena *a,
 int setting_get(struct store *s, const struct principal *who, str key, struct arena *a,
                 struct setting *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_SETTING_GET, DB_PARAMS(DB_T(owner_of(who)), DB_T(key)), a, &rows,
-                     err);
+    int rc = db_read(s->db, SQL_SETTING_GET,
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(key)), a, &rows, err);
     if (rc < 0)
         return rc;
     if (rows.row_count == 0)
@@ -142,12 +126,12 @@ int setting_change(struct store *s, const struct principal *who, const struct se
     for (size_t i = 0; i < count; i++) {
         if (list[i].value.p)
             db_batch_add(&b, SQL_SETTING_PUT,
-                         DB_PARAMS(DB_T(owner_of(who)), DB_T(list[i].key), DB_T(list[i].value),
-                                   DB_I(now_us), DB_I(SETTING_COUNT_MAX)),
+                         DB_PARAMS(DB_T(principal_owner(who)), DB_T(list[i].key),
+                                   DB_T(list[i].value), DB_I(now_us), DB_I(SETTING_COUNT_MAX)),
                          DB_EXPECT_CHANGE(ERR_LIMIT));
         else
             db_batch_add(&b, SQL_SETTING_DELETE,
-                         DB_PARAMS(DB_T(owner_of(who)), DB_T(list[i].key)),
+                         DB_PARAMS(DB_T(principal_owner(who)), DB_T(list[i].key)),
                          gone_is ? DB_EXPECT_CHANGE(gone_is) : DB_EXPECT_NONE);
     }
     int rc = count ? db_commit(s->db, &b, err) : 0;
@@ -161,8 +145,8 @@ int setting_change(struct store *s, const struct principal *who, const struct se
 int setting_of_plans(struct store *s, const struct principal *who, str project, struct arena *a,
                      struct setting **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_PLAN_DEFAULTS, DB_PARAMS(DB_T(owner_of(who)), DB_T(project)), a,
-                     &rows, err);
+    int rc = db_read(s->db, SQL_PLAN_DEFAULTS,
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(project)), a, &rows, err);
     if (rc == 0)
         settings_of(&rows, a, out, out_count);
     return rc;

@@ -32,14 +32,9 @@ void run_from_row(const struct db_rows *r, size_t row, size_t col, struct run *o
 int run_get(struct store *s, const struct principal *who, struct id thread_id, struct id run_id,
             struct arena *a, struct run *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(
-        s->db, SQL_RUN_GET,
-        DB_PARAMS(DB_UUID(run_id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
-        a, &rows, err);
+    int rc = store_get_owned(s, SQL_RUN_GET, who, run_id, "Run not found", a, &rows, err);
     if (rc < 0)
         return rc;
-    if (rows.row_count == 0)
-        return err_set(err, ERR_NOT_FOUND, "Run not found");
     struct run run = {0};
     run_from_row(&rows, 0, 0, &run);
     if (!id_is_nil(thread_id) && !id_eq(run.thread_id, thread_id))
@@ -292,8 +287,6 @@ void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id)
     run_delete_add(b, thread_id, run_id);
 }
 
-static struct db_value id_or_null(struct id id) { return id_is_nil(id) ? DB_NIL : DB_UUID(id); }
-
 size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t run_time_us,
                         struct id head, const struct thread_merge *merge, struct id checkpoint_id,
                         int64_t log_count, int64_t now_us) {
@@ -301,9 +294,9 @@ size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t
     const struct thread_merge *m = merge ? merge : &nothing;
     return db_batch_add(b, SQL_THREAD_BEGIN,
                         DB_PARAMS(DB_UUID(hold->thread_id), DB_T(m->read), DB_T(m->metadata),
-                                  DB_I(now_us), id_or_null(checkpoint_id), DB_I(log_count),
+                                  DB_I(now_us), db_uuid_or_null(checkpoint_id), DB_I(log_count),
                                   DB_T(m->config), DB_T(m->under), DB_T(m->over), HOLD_PARAMS(hold),
-                                  DB_I(run_time_us), id_or_null(head)),
+                                  DB_I(run_time_us), db_uuid_or_null(head)),
                         DB_EXPECT_CHANGE(ERR_CONFLICT));
 }
 
@@ -321,7 +314,7 @@ size_t thread_settle_add(struct db_batch *b, const struct run_hold *hold,
                          struct id checkpoint_id, int64_t log_count, int64_t now_us) {
     return db_batch_add(b, SQL_THREAD_SETTLE,
                         DB_PARAMS(DB_UUID(hold->thread_id), DB_T(thread_status_name(otherwise)),
-                                  DB_T(interrupts), DB_T(error), id_or_null(checkpoint_id),
+                                  DB_T(interrupts), DB_T(error), db_uuid_or_null(checkpoint_id),
                                   DB_I(now_us), DB_I(log_count), HOLD_PARAMS(hold)),
                         DB_EXPECT_CHANGE(ERR_FENCED));
 }

@@ -20,9 +20,6 @@
 
 static const struct id NAMES = {{0x6f, 0x1d, 0x2c, 0x60, 0x8a, 0x35, 0x5e, 0x0b, 0x9c, 0x41, 0x73,
                                  0x1e, 0x52, 0xd4, 0xaf, 0x08}};
-static const struct id BEYOND = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                  0xff, 0xff, 0xff, 0xff, 0xff}};
-
 struct id saved_thread_id(const struct principal *who, str given, str *out_name) {
     struct id id;
     *out_name = STR_NULL;
@@ -369,7 +366,7 @@ int saved_list(struct store *s, const struct principal *who, const struct saved_
     struct db_rows rows;
     const struct db_value params[] = {all ? DB_T(who->owner) : DB_UUID(f->thread_id),
                                       DB_T(f->name_space.p ? f->name_space : STR("")),
-                                      DB_UUID(id_is_nil(f->before) ? BEYOND : f->before),
+                                      DB_UUID(id_is_nil(f->before) ? ID_LAST : f->before),
                                       DB_T(f->metadata.p ? f->metadata : STR("{}")),
                                       DB_I(f->limit),
                                       DB_I(THREADS_MAX)};

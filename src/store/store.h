@@ -53,6 +53,16 @@ struct page {
     enum sort_order order;
 };
 
+/* The row of this id, if the principal may see it: what the statement reads by $1 id, $2 and $3
+ * bounds of the owner. ERR_NOT_FOUND with that text. */
+MUST_CHECK int store_get_owned(struct store *s, enum db_stmt stmt, const struct principal *who,
+                               struct id id, const char *missing, struct arena *a,
+                               struct db_rows *out, struct err *err);
+/* Deletes it, by a statement with the same parameters. */
+MUST_CHECK int store_delete_owned(struct store *s, enum db_stmt stmt, const struct principal *who,
+                                  struct id id, const char *missing, struct arena *a,
+                                  struct err *err);
+
 /* Metadata as it is kept: the key `owner` is the database's, which shows other runtimes there whose
  * the row is; a client cannot set it. */
 str store_metadata(struct arena *a, str metadata);

@@ -41,9 +41,6 @@ struct prune {
     int64_t in_batch, removed;
 };
 
-static const struct id BEYOND = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                  0xff, 0xff, 0xff, 0xff, 0xff}};
-
 static int read_spaces(struct prune *p, const struct prune_policy *policy, struct err *err) {
     struct db_rows rows;
     int rc = db_read(p->s->db, SQL_PRUNE_FLOORS,
@@ -92,7 +89,7 @@ static int plan(struct prune *p, struct err *err) {
         struct space *n = &p->spaces[i];
         int rc = 0;
         if (is_over(p, n)) {
-            n->floor = BEYOND;
+            n->floor = ID_LAST;
             n->before = n->states;
         } else if (n->before > 0) {
             rc = read_needed(p, n, err);

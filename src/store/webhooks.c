@@ -52,7 +52,7 @@ int webhook_list(struct store *s, const struct principal *who, struct arena *a,
                  struct webhook **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
     int rc = db_read(s->db, SQL_WEBHOOK_LIST,
-                     DB_PARAMS(DB_T(who->owner.p ? who->owner : STR("")), DB_I(WEBHOOK_COUNT_MAX)),
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_I(WEBHOOK_COUNT_MAX)),
                      a, &rows, err);
     if (rc < 0)
         return rc;
@@ -67,14 +67,9 @@ int webhook_list(struct store *s, const struct principal *who, struct arena *a,
 int webhook_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
                 struct webhook *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_WEBHOOK_GET,
-                     DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who))),
-                     a, &rows, err);
+    int rc = store_get_owned(s, SQL_WEBHOOK_GET, who, id, "Webhook not found", a, &rows, err);
     if (rc < 0)
         return rc;
-    if (rows.row_count == 0)
-        return not_found(ERR_NOT_FOUND, err);
     *out = from_row(&rows, 0);
     return 0;
 }
