@@ -34,6 +34,9 @@ MUST_CHECK int api_query_fields(struct api_request *r, const char *name,
 /* Integer of the query between min and max. */
 MUST_CHECK int api_query_int(struct api_request *r, const char *name, struct body_range range,
                              int64_t *out, struct err *err);
+/* 409 when the body names another version than that of the row; `what` is in the text. */
+MUST_CHECK int api_check_version(struct api_request *r, const char *what, int64_t version,
+                                 struct err *err);
 /* X-Pagination-Total, and X-Pagination-Next when more follow; more: a row comes after the page. */
 void api_page_headers(struct api_request *r, const struct page *page, size_t count, bool more);
 /* 404 for a name that is neither an assistant nor a graph. */
@@ -107,6 +110,7 @@ const struct api_slow_list *api_slow_requests(const struct api *api);
 
 /* --- encode.c: rows as JSON --- */
 void api_write_id(struct json_writer *w, struct id id);
+void api_write_id_or_null(struct json_writer *w, struct id id); /* nil: null */
 void api_write_time(struct json_writer *w, int64_t wall_us);
 void api_write_time_or_null(struct json_writer *w, int64_t wall_us); /* 0: null */
 void api_write_time_member(struct json_writer *w, const char *key, int64_t wall_us); /* the same */

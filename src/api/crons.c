@@ -60,21 +60,14 @@ static bool wants(struct json_writer *w, unsigned fields, enum cron_field field)
     return true;
 }
 
-static void write_id_or_null(struct json_writer *w, struct id id) {
-    if (id_is_nil(id))
-        jw_null(w);
-    else
-        api_write_id(w, id);
-}
-
 static void write_cron(struct json_writer *w, const struct cron *c, unsigned fields) {
     jw_object(w);
     if (wants(w, fields, FIELD_ID))
         api_write_id(w, c->id);
     if (wants(w, fields, FIELD_ASSISTANT))
-        write_id_or_null(w, c->assistant_id);
+        api_write_id_or_null(w, c->assistant_id);
     if (wants(w, fields, FIELD_THREAD))
-        write_id_or_null(w, c->thread_id);
+        api_write_id_or_null(w, c->thread_id);
     if (wants(w, fields, FIELD_END))
         api_write_time_or_null(w, c->end_us);
     if (wants(w, fields, FIELD_SCHEDULE))

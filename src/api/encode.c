@@ -59,6 +59,13 @@ void api_write_id(struct json_writer *w, struct id id) {
     jw_raw(w, str_n(text, sizeof(text)));
 }
 
+void api_write_id_or_null(struct json_writer *w, struct id id) {
+    if (id_is_nil(id))
+        jw_null(w);
+    else
+        api_write_id(w, id);
+}
+
 void api_write_time(struct json_writer *w, int64_t wall_us) {
     char text[TIME_ISO_LEN + 2];
     text[0] = text[sizeof(text) - 1] = '"';

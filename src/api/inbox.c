@@ -6,14 +6,13 @@
 #include "api/inbox_int.h"
 #include "base/base64.h"
 #include "base/rand.h"
+#include "model/webhook_secret.h"
 
 #define NAME_BYTES_MAX    200
 #define HEADER_BYTES_MAX  100
 #define SECRET_BYTES      32
 #define SECRET_BYTES_MIN  16
 #define SECRET_BYTES_MAX  256
-#define WHSEC_BYTES_MIN   24
-#define WHSEC_BYTES_MAX   64
 #define SECOND_US         INT64_C(1000000)
 #define RETENTION_MIN_S   3600
 #define RETENTION_MAX_S   31536000
@@ -55,13 +54,6 @@ static void write_source(struct json_writer *w, struct arena *a, const struct in
     jw_object_end(w);
 }
 
-static void write_id_or_null(struct json_writer *w, struct id id) {
-    if (id_is_nil(id))
-        jw_null(w);
-    else
-        api_write_id(w, id);
-}
-
 static void write_delivery(struct json_writer *w, const struct inbox_delivery *d) {
     jw_object(w);
     jw_key(w, "delivery_id");
@@ -71,9 +63,9 @@ static void write_delivery(struct json_writer *w, const struct inbox_delivery *d
     jw_key(w, "status");
     jw_str(w, word_text(&INBOX_STATUSES, (int)d->status));
     jw_key(w, "thread_id");
-    write_id_or_null(w, d->thread_id);
+    api_write_id_or_null(w, d->thread_id);
     jw_key(w, "run_id");
-    write_id_or_null(w, d->run_id);
+    api_write_id_or_null(w, d->run_id);
     jw_key(w, "error");
     jw_str(w, d->error);
     jw_key(w, "event");
@@ -94,25 +86,21 @@ static int reply_source(struct api_request *r, int status, const struct inbox_so
 
 /* --- sources: reading the body --- */
 
-static str make_secret(struct arena *a, bool standard) {
+static str make_secret(struct arena *a, enum inbox_scheme scheme) {
     char bytes[SECRET_BYTES];
+    if (scheme == INBOX_STANDARD)
+        return webhook_secret_make(a);
     rand_bytes(bytes, sizeof(bytes));
-    str text = base64_encode(a, str_n(bytes, sizeof(bytes)));
-    return standard ? arena_printf(a, "whsec_" STR_FMT, STR_ARG(text)) : text;
+    return base64_encode(a, str_n(bytes, sizeof(bytes)));
 }
 
 static void check_secret(struct body *b, const struct inbox_rule *rule) {
-    str text = rule->secret, bytes;
-    if (rule->scheme == INBOX_STANDARD) {
-        if (str_starts(text, STR("whsec_")))
-            text = str_slice(text, 6, text.len);
-        if (!base64_decode(b->a, text, &bytes) || bytes.len < WHSEC_BYTES_MIN ||
-            bytes.len > WHSEC_BYTES_MAX)
-            body_fault(b, "secret", "must be whsec_ and the base64 of %d to %d bytes",
-                       WHSEC_BYTES_MIN, WHSEC_BYTES_MAX);
-    } else if (text.len < SECRET_BYTES_MIN || text.len > SECRET_BYTES_MAX) {
+    size_t len = rule->secret.len;
+    if (rule->scheme == INBOX_STANDARD && !webhook_secret_is_fine(b->a, rule->secret))
+        body_fault(b, "secret", WEBHOOK_SECRET_FAULT, WEBHOOK_KEY_BYTES_MIN,
+                   WEBHOOK_KEY_BYTES_MAX);
+    else if (rule->scheme != INBOX_STANDARD && (len < SECRET_BYTES_MIN || len > SECRET_BYTES_MAX))
         body_fault(b, "secret", "must have %d to %d bytes", SECRET_BYTES_MIN, SECRET_BYTES_MAX);
-    }
 }
 
 static str header_name(struct body *b, const char *key, str fallback) {
@@ -150,8 +138,7 @@ static int read_source(struct api_request *r, struct inbox_source *s, bool creat
     if (!secret.p && !create && before != s->rule.scheme)
         body_fault(&b, "secret", "is required with another scheme");
     if (secret.p || create) {
-        s->rule.secret = secret.p ? secret
-                                  : make_secret(r->arena, s->rule.scheme == INBOX_STANDARD);
+        s->rule.secret = secret.p ? secret : make_secret(r->arena, s->rule.scheme);
         check_secret(&b, &s->rule);
     }
     struct body_range range = {RETENTION_MIN_S, RETENTION_MAX_S, s->retention_us / SECOND_US};
@@ -269,7 +256,7 @@ int api_inbox_list(struct api_request *r, struct err *err) {
         write_delivery(&w, &list[i]);
     jw_array_end(&w);
     jw_key(&w, "next");
-    write_id_or_null(&w, more ? list[count - 1].id : ID_NIL);
+    api_write_id_or_null(&w, more ? list[count - 1].id : ID_NIL);
     jw_object_end(&w);
     return api_reply_json(r, 200);
 }

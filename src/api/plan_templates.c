@@ -225,14 +225,10 @@ int api_plan_template_get(struct api_request *r, struct err *err) {
 
 static int change_once(struct api_request *r, struct id id, struct plan_template *t,
                        bool *out_again, struct err *err) {
-    yyjson_val *version = json_get(r->body, "version");
-    bool given = version && !yyjson_is_null(version);
     *out_again = false;
     int rc = plan_template_get(r->store, &r->who, id, r->arena, t, err);
-    if (rc == 0 && given && !yyjson_is_int(version))
-        rc = err_set(err, ERR_INVALID, "version: must be an integer");
-    if (rc == 0 && given && yyjson_get_sint(version) != t->version)
-        rc = err_set(err, ERR_CONFLICT, "The template is at version %lld", (long long)t->version);
+    if (rc == 0)
+        rc = api_check_version(r, "template", t->version, err);
     if (rc == 0)
         rc = read_template(r, t, err);
     if (rc < 0)

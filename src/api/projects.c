@@ -299,14 +299,10 @@ int api_project_get(struct api_request *r, struct err *err) {
 
 static int change_once(struct api_request *r, struct id id, struct project *p, bool *out_again,
                        struct err *err) {
-    yyjson_val *version = json_get(r->body, "version");
-    bool given = version && !yyjson_is_null(version);
     *out_again = false;
     int rc = project_get(r->store, &r->who, id, r->arena, p, err);
-    if (rc == 0 && given && !yyjson_is_int(version))
-        rc = err_set(err, ERR_INVALID, "version: must be an integer");
-    if (rc == 0 && given && yyjson_get_sint(version) != p->version)
-        rc = err_set(err, ERR_CONFLICT, "The project is at version %lld", (long long)p->version);
+    if (rc == 0)
+        rc = api_check_version(r, "project", p->version, err);
     if (rc == 0)
         rc = read_project(r, p, err);
     if (rc < 0)

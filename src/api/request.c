@@ -55,6 +55,17 @@ int api_body_object(struct api_request *r, struct err *err) {
     return err_set(err, ERR_INVALID, "body: must be a JSON object");
 }
 
+int api_check_version(struct api_request *r, const char *what, int64_t version, struct err *err) {
+    yyjson_val *given = json_get(r->body, "version");
+    if (!given || yyjson_is_null(given))
+        return 0;
+    if (!yyjson_is_int(given))
+        return err_set(err, ERR_INVALID, "version: must be an integer");
+    return yyjson_get_sint(given) == version
+               ? 0
+               : err_set(err, ERR_CONFLICT, "The %s is at version %lld", what, (long long)version);
+}
+
 struct page api_page_read(struct body *b, int64_t limit_default) {
     struct body_range limits = {1, PAGE_LIMIT_MAX, limit_default};
     struct body_range offsets = {0, PAGE_OFFSET_MAX, 0};

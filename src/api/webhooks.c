@@ -5,17 +5,13 @@
  * shows under /deliveries. A replay reads the log again: its events have the ids that they had. */
 #include "store/webhooks.h"
 #include "api/api_int.h"
-#include "base/base64.h"
-#include "base/rand.h"
 #include "delivery/delivery.h"
 #include "history/log.h"
+#include "model/webhook_secret.h"
 #include "plans/outbox.h"
 
 #define URL_BYTES_MAX     2048
 #define PROJECT_BYTES_MAX 200
-#define SECRET_BYTES      32
-#define SECRET_BYTES_MIN  24
-#define SECRET_BYTES_MAX  64
 #define REPLAY_MAX        1000 /* entries of the log in one call */
 
 static void write_webhook(struct json_writer *w, const struct webhook *h, bool secret) {
@@ -51,25 +47,13 @@ static int reply(struct api_request *r, int status, const struct webhook *h, boo
 
 /* --- making --- */
 
-static str make_secret(struct arena *a) {
-    char bytes[SECRET_BYTES];
-    rand_bytes(bytes, sizeof(bytes));
-    str text = base64_encode(a, str_n(bytes, sizeof(bytes)));
-    return arena_printf(a, "whsec_" STR_FMT, STR_ARG(text));
-}
-
 static void read_secret(struct body *b, struct webhook *h) {
-    str given = body_str(b, "secret", STR_NULL), bytes;
-    if (!given.p) {
-        h->secret = make_secret(b->a);
-        return;
-    }
-    str text = str_starts(given, STR("whsec_")) ? str_slice(given, 6, given.len) : given;
-    if (!base64_decode(b->a, text, &bytes) || bytes.len < SECRET_BYTES_MIN ||
-        bytes.len > SECRET_BYTES_MAX)
-        body_fault(b, "secret", "must be whsec_ and the base64 of %d to %d bytes", SECRET_BYTES_MIN,
-                   SECRET_BYTES_MAX);
-    h->secret = given;
+    h->secret = body_str(b, "secret", STR_NULL);
+    if (!h->secret.p)
+        h->secret = webhook_secret_make(b->a);
+    else if (!webhook_secret_is_fine(b->a, h->secret))
+        body_fault(b, "secret", WEBHOOK_SECRET_FAULT, WEBHOOK_KEY_BYTES_MIN,
+                   WEBHOOK_KEY_BYTES_MAX);
 }
 
 static void read_types(struct body *b, struct webhook *h) {

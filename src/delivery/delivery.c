@@ -13,12 +13,12 @@
  * them. */
 #include "delivery/delivery_int.h"
 
-#include "base/base64.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "model/webhook_secret.h"
 
 #define CLAIM_MAX       16
 #define LOOK_US         (INT64_C(5) * 1000000) /* for rows of other processes */
@@ -281,10 +281,8 @@ static int read_secrets(struct delivery_relay *d, str text, struct err *err) {
     while (str_split_next(&text, ' ', &part)) {
         if (part.len == 0)
             continue;
-        if (str_starts(part, STR("whsec_")))
-            part = str_slice(part, 6, part.len);
         if (d->secret_count == SECRETS_MAX ||
-            !base64_decode(&d->memory, part, &d->secrets[d->secret_count]))
+            !webhook_secret_read(&d->memory, part, &d->secrets[d->secret_count]))
             return err_set(err, ERR_INVALID,
                            "a webhook secret must be whsec_ and base64, at most %d of them",
                            SECRETS_MAX);

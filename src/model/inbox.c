@@ -14,6 +14,7 @@
 #include "base/base64.h"
 #include "base/hash.h"
 #include "base/hex.h"
+#include "model/webhook_secret.h"
 
 #define NAME_BYTES_MAX    1024 /* of what names a delivery */
 #define SIGNATURES_MAX    16
@@ -82,11 +83,9 @@ static bool proved_standard(const struct inbox_rule *r, const struct inbox_reque
     unsigned char mac[HASH_SHA256_BYTES];
     str key, one;
     bool ok = false;
-    str secret = str_starts(r->secret, STR("whsec_")) ? str_slice(r->secret, 6, r->secret.len)
-                                                       : r->secret;
     const str *n = names[header(q, names[0][0]).p ? 0 : 1];
     str id = header(q, n[0]), at = header(q, n[1]), list = header(q, n[2]);
-    if (!base64_decode(a, secret, &key) || !id.len || !is_now(at, q->now_s))
+    if (!webhook_secret_read(a, r->secret, &key) || !id.len || !is_now(at, q->now_s))
         return false;
     mac_of(key, (const str[]){id, at, q->body}, 3, mac);
     for (int i = 0; i < SIGNATURES_MAX && str_split_next(&list, ' ', &one); i++)

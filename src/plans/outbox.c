@@ -16,10 +16,10 @@
  * "run.STATUS". */
 #include "plans/outbox.h"
 
-#include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "history/log.h"
+#include "model/webhook_secret.h"
 
 #define BODY_BYTES_MAX ((size_t)16 << 20)
 
@@ -232,10 +232,7 @@ static int make(void *ctx, const struct delivery *d, struct arena *a, struct par
         rc = plans_parcel_make(&w, id_dashed(a, d->id), d->payload, a, out, err);
     if (rc < 0)
         return rc;
-    str secret = w.secret;
-    if (str_starts(secret, STR("whsec_")))
-        secret = str_slice(secret, 6, secret.len);
-    if (!base64_decode(a, secret, &out->secret))
+    if (!webhook_secret_read(a, w.secret, &out->secret))
         return err_set(err, ERR_CORRUPT, "the secret of a webhook cannot be read");
     out->target = w.url;
     return 0;
