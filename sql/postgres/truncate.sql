@@ -64,14 +64,17 @@ WHERE id = ANY (ARRAY(SELECT id FROM langgraph_server.threads
 
 -- States whose thread has no row here: LangGraph's libraries need none.
 
+-- shared: truncate_threadless
+NOT EXISTS (SELECT 1 FROM langgraph_server.threads t
+            WHERE t.id = ANY (holdfast.spellings(holdfast.to_uuid(x.thread_id))))
+
 -- name: truncate_thread_states
 -- only: postgres
 -- $1 limit
 DELETE FROM langgraph_server.thread_states
 WHERE id = ANY (ARRAY(
-  SELECT s.id FROM langgraph_server.thread_states s
-  WHERE NOT EXISTS (SELECT 1 FROM langgraph_server.threads t
-                    WHERE t.id = ANY (holdfast.spellings(holdfast.to_uuid(s.thread_id))))
+  SELECT x.id FROM langgraph_server.thread_states x
+  WHERE @truncate_threadless
   LIMIT $1));
 
 -- name: truncate_lg_writes
@@ -79,9 +82,8 @@ WHERE id = ANY (ARRAY(
 -- $1 limit
 DELETE FROM lg_checkpoints.checkpoint_writes
 WHERE ctid = ANY (ARRAY(
-  SELECT w.ctid FROM lg_checkpoints.checkpoint_writes w
-  WHERE NOT EXISTS (SELECT 1 FROM langgraph_server.threads t
-                    WHERE t.id = ANY (holdfast.spellings(holdfast.to_uuid(w.thread_id))))
+  SELECT x.ctid FROM lg_checkpoints.checkpoint_writes x
+  WHERE @truncate_threadless
   LIMIT $1));
 
 -- name: truncate_lg_blobs
@@ -89,9 +91,8 @@ WHERE ctid = ANY (ARRAY(
 -- $1 limit
 DELETE FROM lg_checkpoints.checkpoint_blobs
 WHERE ctid = ANY (ARRAY(
-  SELECT b.ctid FROM lg_checkpoints.checkpoint_blobs b
-  WHERE NOT EXISTS (SELECT 1 FROM langgraph_server.threads t
-                    WHERE t.id = ANY (holdfast.spellings(holdfast.to_uuid(b.thread_id))))
+  SELECT x.ctid FROM lg_checkpoints.checkpoint_blobs x
+  WHERE @truncate_threadless
   LIMIT $1));
 
 -- name: truncate_lg_checkpoints
@@ -99,9 +100,8 @@ WHERE ctid = ANY (ARRAY(
 -- $1 limit
 DELETE FROM lg_checkpoints.checkpoints
 WHERE ctid = ANY (ARRAY(
-  SELECT c.ctid FROM lg_checkpoints.checkpoints c
-  WHERE NOT EXISTS (SELECT 1 FROM langgraph_server.threads t
-                    WHERE t.id = ANY (holdfast.spellings(holdfast.to_uuid(c.thread_id))))
+  SELECT x.ctid FROM lg_checkpoints.checkpoints x
+  WHERE @truncate_threadless
   LIMIT $1));
 
 -- name: truncate_assistants

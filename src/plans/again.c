@@ -38,38 +38,32 @@ static bool given_up(const struct plan_step_row *s) {
     return run_state_final(s->status) && s->status != RUN_STATE_SUCCEEDED;
 }
 
-/* Of the marked steps those behind them that were given up for their sake. */
+/* Of the marked steps those behind them that were given up for their sake. Steps wait for others
+ * anywhere in the list, so it is gone through until nothing changes. */
 static int mark_behind(struct again *x, struct arena *a, struct err *err) {
+    struct plan_step *specs = ARENA_ARRAY(a, struct plan_step, x->count + 1);
+    for (size_t i = 0; i < x->count; i++) {
+        int rc = x->steps[i].status == RUN_STATE_CANCELLED
+                     ? plan_step_spec_read(a, x->steps[i].spec, x->count, &specs[i], err)
+                     : 0;
+        if (rc < 0)
+            return rc;
+    }
     for (bool changed = true; changed;) {
         changed = false;
-        for (size_t i = 0; i < x->count; i++) {
-            struct plan_step spec = {0};
-            if (x->marked[i] || x->steps[i].status != RUN_STATE_CANCELLED)
-                continue;
-            int rc = plan_step_spec_read(a, x->steps[i].spec, x->count, &spec, err);
-            if (rc < 0)
-                return rc;
-            for (size_t k = 0; k < spec.depend_count && !x->marked[i]; k++)
-                x->marked[i] = changed = x->marked[spec.depends[k]];
-        }
+        for (size_t i = 0; i < x->count; i++)
+            for (size_t k = 0; k < specs[i].depend_count && !x->marked[i]; k++)
+                x->marked[i] = changed = x->marked[specs[i].depends[k]];
     }
     return 0;
 }
 
 static void fill(struct again *x, struct arena *a) {
     int64_t now = rt_now_us(x->plans->rt);
-    const struct plan_row *row = &x->row;
     struct plan_step_change *list = ARENA_ARRAY(a, struct plan_step_change, x->count);
     struct plan_change *c = &x->change;
-    *c = (struct plan_change){.plan_id = row->id,
-                              .version = row->version,
-                              .code = ERR_FENCED,
-                              .status = RUN_STATE_QUEUED,
-                              .succeeded = row->succeeded,
-                              .failed = row->failed,
-                              .cancelled = row->cancelled,
-                              .timed_out = row->timed_out,
-                              .steps = list};
+    *c = plan_change_again(&x->row);
+    c->steps = list;
     x->events = ARENA_ARRAY(a, struct step_event, x->count);
     for (size_t i = 0; i < x->count; i++) {
         const struct plan_step_row *s = &x->steps[i];
@@ -141,8 +135,8 @@ static int put_back(struct again *x, struct arena *a, struct id *out_run, struct
                            .trace = plan_trace_of(p, &x->row, a, &trace) ? &trace : NULL,
                            .steps = entries[0],
                            .ctx = x};
-    str body = plan_run_body(a, x->row.goal, plan_webhook(p, &x->row, a), false);
-    rc = plan_submit(p, &s, body, a, &run, err);
+    struct plan_run_asked asked = {.goal = x->row.goal, .webhook = plan_webhook(p, &x->row, a)};
+    rc = plan_submit(p, &s, plan_run_body(a, &asked), a, &run, err);
     if (rc == ERR_FENCED)
         rc = err_set(err, ERR_CONFLICT, "The plan run is under way");
     if (rc == 0)

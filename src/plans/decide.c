@@ -70,31 +70,15 @@ yyjson_val *plan_webhook(struct plans *p, const struct plan_row *row, struct are
     return yyjson_is_null(v) ? NULL : v;
 }
 
-static str body_of(struct plans *p, const struct plan_go_on *g, struct arena *a) {
-    struct buf b;
-    buf_init(&b, SIZE_MAX / 2);
-    struct json_writer w = json_writer(&b);
-    jw_object(&w);
-    jw_key(&w, "assistant_id");
-    jw_z(&w, PLAN_GRAPH);
-    if (g->resume.p) {
-        jw_key(&w, "command");
-        jw_object(&w);
-        jw_key(&w, "resume");
-        jw_raw(&w, g->resume);
-        jw_object_end(&w);
-    }
-    jw_key(&w, "stream_mode");
-    jw_raw(&w, STR("[\"values\",\"updates\",\"custom\"]"));
-    jw_key(&w, "multitask_strategy");
-    jw_z(&w, "enqueue");
-    yyjson_val *webhook = plan_webhook(p, g->row, a);
-    if (webhook) {
-        jw_key(&w, "webhook");
-        jw_val(&w, webhook);
-    }
-    jw_object_end(&w);
-    return arena_take(a, &b);
+struct plan_change plan_change_again(const struct plan_row *row) {
+    return (struct plan_change){.plan_id = row->id,
+                                .version = row->version,
+                                .code = ERR_FENCED,
+                                .status = RUN_STATE_QUEUED,
+                                .succeeded = row->succeeded,
+                                .failed = row->failed,
+                                .cancelled = row->cancelled,
+                                .timed_out = row->timed_out};
 }
 
 struct going {
@@ -104,16 +88,8 @@ struct going {
 
 static void join_going(void *ctx, const struct live_run *run, struct db_batch *b) {
     const struct going *x = ctx;
-    const struct plan_row *row = x->g->row;
-    struct plan_change c = {.plan_id = row->id,
-                            .run_id = live_run_row(run)->id,
-                            .version = row->version,
-                            .code = ERR_FENCED,
-                            .status = RUN_STATE_QUEUED,
-                            .succeeded = row->succeeded,
-                            .failed = row->failed,
-                            .cancelled = row->cancelled,
-                            .timed_out = row->timed_out};
+    struct plan_change c = plan_change_again(x->g->row);
+    c.run_id = live_run_row(run)->id;
     plan_change_add(b, &c, rt_now_us(x->plans->rt));
     x->g->join(x->g->ctx, b);
 }
@@ -121,24 +97,17 @@ static void join_going(void *ctx, const struct live_run *run, struct db_batch *b
 int plan_go_on(struct plans *p, const struct plan_go_on *g, struct arena *a, struct err *err) {
     struct principal who = {.owner = g->row->owner};
     struct going x = {p, g};
-    struct live_run *live;
-    str name = STR(PLAN_GRAPH);
+    struct run run;
     struct trace_context trace;
+    struct plan_run_asked asked = {.resume = g->resume, .webhook = plan_webhook(p, g->row, a)};
     struct run_submit s = {.who = &who,
-                           .assistant_id = assistant_id_of_graph(name),
-                           .assistant_name = name,
                            .thread_id = g->row->thread_id,
                            .header_configurable = STR("{}"),
                            .join_batch = join_going,
                            .steps = g->entry,
                            .trace = plan_trace_of(p, g->row, a, &trace) ? &trace : NULL,
                            .ctx = &x};
-    int rc = json_parse(a, body_of(p, g, a), &s.body, err);
-    if (rc == 0)
-        rc = engine_submit(p->engine, &s, &live, err);
-    if (rc == 0)
-        live_run_unref(live);
-    return rc;
+    return plan_submit(p, &s, plan_run_body(a, &asked), a, &run, err);
 }
 
 /* --- saying something --- */

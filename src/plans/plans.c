@@ -227,29 +227,34 @@ int plans_prepare(struct plans *p, const struct principal *who, struct plan_spec
 
 /* --- making --- */
 
-str plan_run_body(struct arena *a, str goal, yyjson_val *webhook, bool first) {
+str plan_run_body(struct arena *a, const struct plan_run_asked *asked) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
     jw_object(&w);
     jw_key(&w, "assistant_id");
     jw_z(&w, PLAN_GRAPH);
-    jw_key(&w, "input");
-    jw_object(&w);
-    jw_key(&w, "goal");
-    jw_str(&w, goal);
-    jw_object_end(&w);
+    if (asked->goal.p || asked->resume.p) {
+        jw_key(&w, asked->goal.p ? "input" : "command");
+        jw_object(&w);
+        jw_key(&w, asked->goal.p ? "goal" : "resume");
+        if (asked->goal.p)
+            jw_str(&w, asked->goal);
+        else
+            jw_raw(&w, asked->resume);
+        jw_object_end(&w);
+    }
     jw_key(&w, "stream_mode");
     jw_raw(&w, STR("[\"values\",\"updates\",\"custom\"]"));
     jw_key(&w, "multitask_strategy");
-    jw_z(&w, first ? "reject" : "enqueue"); /* its last run may be just ending */
-    if (first) {
+    jw_z(&w, asked->first ? "reject" : "enqueue"); /* its last run may be just ending */
+    if (asked->first) {
         jw_key(&w, "if_not_exists");
         jw_z(&w, "create");
     }
-    if (webhook) {
+    if (asked->webhook) {
         jw_key(&w, "webhook");
-        jw_val(&w, webhook);
+        jw_val(&w, asked->webhook);
     }
     jw_object_end(&w);
     return arena_take(a, &b);
@@ -304,7 +309,9 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
                            .steps = plan_created_entry(a, c->plan),
                            .trace = &m.span.at.context,
                            .ctx = &m};
-    int rc = plan_submit(p, &s, plan_run_body(a, c->plan->goal, c->webhook, true), a, &row, err);
+    struct plan_run_asked asked = {
+        .goal = c->plan->goal, .webhook = c->webhook, .first = true};
+    int rc = plan_submit(p, &s, plan_run_body(a, &asked), a, &row, err);
     plan_batch_end(&m, rc);
     if (rc < 0)
         return rc;

@@ -254,8 +254,16 @@ MUST_CHECK MAY_SUSPEND int plan_go_on(struct plans *p, const struct plan_go_on *
 /* The webhook that the plan was made with; NULL: none. */
 MAY_SUSPEND yyjson_val *plan_webhook(struct plans *p, const struct plan_row *row, struct arena *a);
 
-/* plans.c: runs of the plan's thread. first: the thread is made with it. */
-str plan_run_body(struct arena *a, str goal, yyjson_val *webhook, bool first);
+/* plans.c: runs of the plan's thread. */
+struct plan_run_asked {
+    str goal;            /* the run's input; absent: it has none */
+    str resume;          /* JSON: it answers with that; absent: it answers nothing */
+    yyjson_val *webhook; /* NULL: none */
+    bool first;          /* the thread is made with it */
+};
+str plan_run_body(struct arena *a, const struct plan_run_asked *asked);
+/* The plan is queued again, for another run, under the version that was read; no step moves. */
+struct plan_change plan_change_again(const struct plan_row *row);
 MUST_CHECK MAY_SUSPEND int plan_submit(struct plans *p, struct run_submit *s, str body,
                                        struct arena *a, struct run *out, struct err *err);
 /* expiry.c: a gate of this process expires then. */

@@ -42,12 +42,6 @@ static bool put_inputs(struct plan_spec *plan, const struct plans_inputs *list, 
     return true;
 }
 
-static str hash_of(struct arena *a, str inputs) {
-    char *text = arena_alloc(a, PLAN_KEY_LEN);
-    plan_step_key(ID_NIL, 0, STR(""), inputs, text);
-    return str_n(text, PLAN_KEY_LEN);
-}
-
 /* The plan's own hash, and what was changed of its inputs. */
 static str plan_hash(struct arena *a, str old, const struct plan_spec *plan,
                      const struct plan_step_row *rows) {
@@ -71,13 +65,13 @@ static str plan_hash(struct arena *a, str old, const struct plan_spec *plan,
 }
 
 /* Steps wait for others anywhere in the list, so it is gone through until nothing changes. */
-static void keep(struct plan_spec *plan, const struct plan_step_row *rows, struct arena *a) {
+static void keep(struct plan_spec *plan, const struct plan_step_row *rows) {
     for (bool changed = true; changed;) {
         changed = false;
         for (size_t i = 0; i < plan->step_count; i++) {
             struct plan_step *s = &plan->steps[i];
             if (s->output.p || rows[i].status != RUN_STATE_SUCCEEDED || s->fault.p ||
-                !str_eq(hash_of(a, s->inputs), hash_of(a, rows[i].inputs)))
+                !str_eq(s->inputs, rows[i].inputs))
                 continue;
             bool kept = true;
             for (size_t k = 0; k < s->depend_count; k++)
@@ -113,7 +107,7 @@ static int make_spec(struct plans *p, const struct principal *who, const struct 
     if (rc < 0)
         return rc;
     if (how->from_failed)
-        keep(out, rows, a);
+        keep(out, rows);
     return 0;
 }
 

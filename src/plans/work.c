@@ -76,7 +76,8 @@ int coordinator_work_load(struct coordinator *c, struct err *err) {
         c->look = c->look || rows[i].status == WORK_DONE;
     }
     for (uint32_t i = 0; rc == 0 && i < c->count; i++)
-        if (c->steps[i].state == RUN_STATE_RUNNING && !c->steps[i].offered)
+        if (coordinator_is_work(c, i) && c->steps[i].state == RUN_STATE_RUNNING &&
+            !c->steps[i].offered)
             c->steps[i].state = RUN_STATE_QUEUED;
     heard(c);
     return rc;
