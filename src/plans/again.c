@@ -53,7 +53,8 @@ static int mark_behind(struct again *x, struct arena *a, struct err *err) {
         changed = false;
         for (size_t i = 0; i < x->count; i++)
             for (size_t k = 0; k < specs[i].depend_count && !x->marked[i]; k++)
-                x->marked[i] = changed = x->marked[specs[i].depends[k]];
+                if (x->marked[specs[i].depends[k]])
+                    x->marked[i] = changed = true;
     }
     return 0;
 }
