@@ -18,6 +18,7 @@
 const struct api_options *api_options_of(const struct api *api);
 /* What is being worked on: "key\nowner" of requests with an Idempotency-Key, "\n…" of others. */
 struct map *api_flights(struct api *api);
+void api_inbox_count(struct api *api, bool repeated); /* a delivery was taken */
 
 /* --- request.c: parts of requests --- */
 /* limit 1…1000, offset, sort_order of a search body. */

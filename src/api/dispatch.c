@@ -69,6 +69,7 @@ struct api {
     struct route_metrics metrics[ROUTE_COUNT + 1]; /* the last: no route */
     struct api_slow_list slow;
     struct map flights; /* requests with an Idempotency-Key that are being worked on */
+    struct metric *inbox_taken[2]; /* new, repeated */
     struct buf stock[STOCK_COUNT_MAX];
     size_t stock_count;
 };
@@ -87,6 +88,10 @@ int api_open(struct rt *rt, struct store *store, struct engine *engine, const st
     }
     api->router = http_router_new(api->table, ROUTE_COUNT);
     map_init(&api->flights);
+    static const char *const outcomes[] = {"outcome=\"new\"", "outcome=\"repeated\""};
+    for (size_t i = 0; i < ARRAY_COUNT(outcomes); i++)
+        api->inbox_taken[i] =
+            metric_counter("holdfast_inbox_deliveries_total", "Deliveries taken.", outcomes[i]);
     *out = api;
     return 0;
 }
@@ -108,6 +113,8 @@ struct map *api_flights(struct api *api) {
 }
 
 /* --- measuring --- */
+
+void api_inbox_count(struct api *api, bool repeated) { metric_add(api->inbox_taken[repeated], 1); }
 
 static void note_slow(struct api *api, const struct api_request *r, int64_t us) {
     const struct route *route = r->match.route ? &ROUTES[r->match.route->id] : NULL;

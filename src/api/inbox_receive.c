@@ -10,7 +10,6 @@
  * refuses the request, and those that were taken are known when it comes again. */
 #include "api/inbox_int.h"
 #include "base/log.h"
-#include "base/metrics.h"
 
 #define BUSY_RETRY_S "1"
 
@@ -102,12 +101,6 @@ static int take_alone(struct api_request *r, const struct inbox_source *s,
     return 0;
 }
 
-static void count(bool again) {
-    metric_add(metric_counter("holdfast_inbox_deliveries_total", "Deliveries taken.",
-                              again ? "outcome=\"repeated\"" : "outcome=\"new\""),
-               1);
-}
-
 static void write_taken(struct json_writer *w, struct id id) {
     jw_object(w);
     jw_key(w, "delivery_id");
@@ -155,7 +148,7 @@ int api_inbox_receive(struct api_request *r, struct err *err) {
         if (rc < 0)
             return rc;
         repeated += again;
-        count(again);
+        api_inbox_count(r->api, again);
     }
     if (total && repeated == total)
         http_reply_header(r->http, STR("Idempotency-Replayed"), STR("true"));

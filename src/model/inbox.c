@@ -246,6 +246,19 @@ static void write_member(struct json_writer *w, const char *key, str value) {
     jw_str(w, str_slice(value, 0, str_utf8_prefix(str_slice(value, 0, ATTRIBUTE_MAX))));
 }
 
+/* The event that the buffer holds, unless rc says that it could not be read; the buffer goes. */
+static int finish(struct arena *a, struct buf *b, str hashed, int rc, struct inbox_event *out,
+                  struct err *err) {
+    if (rc == 0 && !buf_ok(b))
+        rc = err_set(err, ERR_TOO_LARGE, "the delivery is too large");
+    if (rc == 0) {
+        out->digest = digest_of(a, &hashed, 1);
+        out->text = arena_dup(a, buf_view(b));
+    }
+    buf_deinit(b);
+    return rc;
+}
+
 static int read_plain(const struct inbox_rule *r, const struct inbox_request *q, struct arena *a,
                       struct inbox_event *out, struct err *err) {
     struct buf b;
@@ -266,14 +279,7 @@ static int read_plain(const struct inbox_rule *r, const struct inbox_request *q,
     write_member(&w, "type", event.len ? event : json_str(json_get(data, "type")));
     write_member(&w, "datacontenttype", type);
     jw_object_end(&w);
-    if (rc == 0 && !buf_ok(&b))
-        rc = err_set(err, ERR_TOO_LARGE, "the delivery is too large");
-    if (rc == 0) {
-        out->digest = digest_of(a, &text, 1);
-        out->text = arena_dup(a, buf_view(&b));
-    }
-    buf_deinit(&b);
-    return rc;
+    return finish(a, &b, text, rc, out, err);
 }
 
 static int cloud_key(struct arena *a, str version, str id, str source, str type, str *out,
@@ -351,14 +357,7 @@ static int read_binary(const struct inbox_rule *r, const struct inbox_request *q
     write_member(&w, "datacontenttype", type);
     rc = write_data(&w, q, type, a, &data, &text, err);
     jw_object_end(&w);
-    if (rc == 0 && !buf_ok(&b))
-        rc = err_set(err, ERR_TOO_LARGE, "the delivery is too large");
-    if (rc == 0) {
-        out->digest = digest_of(a, &text, 1);
-        out->text = arena_dup(a, buf_view(&b));
-    }
-    buf_deinit(&b);
-    return rc;
+    return finish(a, &b, text, rc, out, err);
 }
 
 static int read_structured(struct arena *a, yyjson_val *v, struct inbox_event *out,
