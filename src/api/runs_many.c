@@ -105,22 +105,31 @@ static int cancel_one(struct api_request *r, const struct cancel *c, struct id t
     return rc == ERR_CONFLICT ? 0 : rc;
 }
 
+/* Those that wait are cancelled before those that run: the end of a running one starts the next of
+ * its thread, which would run until its own turn came. */
 static int cancel_ids(struct api_request *r, const struct cancel *c, struct err *err) {
     yyjson_val *item;
     size_t i, count;
     struct id *ids = ARENA_ARRAY(r->arena, struct id, yyjson_arr_size(c->ids) + 1);
-    size_t chosen = 0;
+    struct id *running = ARENA_ARRAY(r->arena, struct id, yyjson_arr_size(c->ids) + 1);
+    size_t chosen = 0, running_count = 0;
     yyjson_arr_foreach(c->ids, i, count, item) {
         struct run run;
-        if (!id_parse(json_str(item), &ids[chosen]))
+        struct id id;
+        if (!id_parse(json_str(item), &id))
             return err_set(err, ERR_INVALID, "run_ids: must be UUIDs");
-        int rc = run_get(r->store, &r->who, c->thread_id, ids[chosen], r->arena, &run, err);
+        int rc = run_get(r->store, &r->who, c->thread_id, id, r->arena, &run, err);
         if (rc < 0)
             return rc;
-        bool live = run.status == RUN_PENDING || run.status == RUN_RUNNING;
-        if (live && (!c->by_status || c->all || run.status == c->status))
-            chosen++;
+        if (c->by_status && !c->all && run.status != c->status)
+            continue;
+        if (run.status == RUN_PENDING)
+            ids[chosen++] = id;
+        else if (run.status == RUN_RUNNING)
+            running[running_count++] = id;
     }
+    for (i = 0; i < running_count; i++)
+        ids[chosen++] = running[i];
     for (i = 0; i < chosen; i++) {
         int rc = cancel_one(r, c, c->thread_id, ids[i], err);
         if (rc < 0 && rc != ERR_NOT_FOUND) /* deleted meanwhile */
@@ -129,12 +138,14 @@ static int cancel_ids(struct api_request *r, const struct cancel *c, struct err 
     return 0;
 }
 
-static int cancel_status(struct api_request *r, const struct cancel *c, struct err *err) {
+/* Those of `status`; NULL: pending and running ones. */
+static int cancel_status(struct api_request *r, const struct cancel *c,
+                         const enum run_status *status, struct err *err) {
     struct id after = ID_NIL, *ids;
     size_t count;
     do {
-        int rc = run_live_list(r->store, &r->who, c->thread_id, c->all ? NULL : &c->status, after,
-                               CANCEL_PAGE, r->arena, &ids, &count, err);
+        int rc = run_live_list(r->store, &r->who, c->thread_id, status, after, CANCEL_PAGE,
+                               r->arena, &ids, &count, err);
         for (size_t i = 0; rc == 0 && i < count; i++) {
             after = ids[i];
             rc = cancel_one(r, c, ID_NIL, ids[i], err);
@@ -147,11 +158,20 @@ static int cancel_status(struct api_request *r, const struct cancel *c, struct e
     return 0;
 }
 
+/* Those that wait first, as cancel_ids() does. */
+static int cancel_all(struct api_request *r, const struct cancel *c, struct err *err) {
+    enum run_status waiting = RUN_PENDING;
+    int rc = cancel_status(r, c, &waiting, err);
+    return rc < 0 ? rc : cancel_status(r, c, NULL, err);
+}
+
 int api_runs_cancel(struct api_request *r, struct err *err) {
     struct cancel c = {0};
     int rc = cancel_read(r, &c, err);
-    if (rc == 0)
-        rc = c.ids ? cancel_ids(r, &c, err) : cancel_status(r, &c, err);
+    if (rc == 0 && c.ids)
+        rc = cancel_ids(r, &c, err);
+    else if (rc == 0)
+        rc = c.all ? cancel_all(r, &c, err) : cancel_status(r, &c, &c.status, err);
     return rc < 0 ? rc : api_reply_empty(r, 204);
 }
 
