@@ -18,6 +18,18 @@ str base64_encode(struct arena *a, str bytes) {
     return str_n(p, (size_t)len);
 }
 
+void base64_write(struct buf *b, str bytes) {
+    size_t part_max = BYTES_MAX / 3 * 3; /* whole groups, so that no padding comes in between */
+    /* OpenSSL ends each part with a NUL, for which every buffer has room. */
+    char *p = buf_reserve(b, (bytes.len + 2) / 3 * 4);
+    for (size_t at = 0; p && at < bytes.len; at += part_max) {
+        str part = str_slice(bytes, at, at + part_max);
+        int len = EVP_EncodeBlock((unsigned char *)p, (const unsigned char *)part.p, (int)part.len);
+        p += len;
+        b->len += (size_t)len;
+    }
+}
+
 bool base64_decode(struct arena *a, str text, str *out) {
     if (text.len == 0 || text.len % 4 != 0 || text.len > BYTES_MAX)
         return false;

@@ -7,9 +7,11 @@
 #define HF_BASE_BASE64_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/str.h"
 
 str base64_encode(struct arena *a, str bytes);
+void base64_write(struct buf *b, str bytes); /* the same, behind what b has */
 /* Strict: no white space, whole groups of four. */
 bool base64_decode(struct arena *a, str text, str *out);
 

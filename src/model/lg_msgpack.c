@@ -16,6 +16,7 @@
  * that are no UTF-8 (and NUL) become U+FFFD.
  *
  * Invariant: what is written is one JSON value, however hostile the input, or the call fails. */
+#include "base/base64.h"
 #include "base/msgpack.h"
 #include "model/lg_value.h"
 
@@ -75,7 +76,7 @@ static void write_base64(struct json_writer *w, str bytes) {
     struct buf b;
     buf_init(&b, LG_BYTES_MAX);
     buf_char(&b, '"');
-    lg_base64_write(&b, bytes);
+    base64_write(&b, bytes);
     buf_char(&b, '"');
     if (buf_ok(&b))
         jw_raw(w, buf_view(&b));

@@ -17,34 +17,10 @@
  * refuse). Both libraries make a message of it. */
 #include "model/lg_value.h"
 
+#include "base/base64.h"
 #include "model/message.h"
 
 static void view(struct arena *a, struct json_writer *w, yyjson_val *v, int depth);
-
-void lg_base64_write(struct buf *out, str bytes) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *p = (const unsigned char *)bytes.p;
-    size_t n = bytes.len;
-    char *to = buf_reserve(out, (n / 3 + 1) * 4);
-    if (!to)
-        return;
-    char *at = to;
-    for (; n >= 3; n -= 3, p += 3) {
-        unsigned v = (unsigned)p[0] << 16 | (unsigned)p[1] << 8 | p[2];
-        *at++ = digits[v >> 18];
-        *at++ = digits[v >> 12 & 63];
-        *at++ = digits[v >> 6 & 63];
-        *at++ = digits[v & 63];
-    }
-    if (n > 0) {
-        unsigned v = (unsigned)p[0] << 16 | (n == 2 ? (unsigned)p[1] << 8 : 0);
-        *at++ = digits[v >> 18];
-        *at++ = digits[v >> 12 & 63];
-        *at++ = n == 2 ? digits[v >> 6 & 63] : '=';
-        *at++ = '=';
-    }
-    out->len += (size_t)(at - to);
-}
 
 /* --- lc forms --- */
 
@@ -134,7 +110,7 @@ static void view_bytes(struct arena *a, struct json_writer *w, yyjson_val *numbe
     yyjson_arr_foreach(numbers, i, count, number) p[i] = (char)(yyjson_get_uint(number) & 0xff);
     struct buf b;
     buf_init(&b, LG_BYTES_MAX);
-    lg_base64_write(&b, str_n(p, n));
+    base64_write(&b, str_n(p, n));
     jw_str(w, b.len ? buf_view(&b) : STR(""));
     buf_deinit(&b);
 }
@@ -213,7 +189,7 @@ static int read_bytes(struct arena *a, str bytes, str *out, struct err *err) {
     struct buf b;
     buf_init(&b, LG_BYTES_MAX);
     buf_char(&b, '"');
-    lg_base64_write(&b, bytes);
+    base64_write(&b, bytes);
     buf_char(&b, '"');
     int rc = dup_checked(a, &b, out, err);
     buf_deinit(&b);

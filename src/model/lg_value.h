@@ -29,6 +29,5 @@ void lg_message_write(struct json_writer *w, yyjson_val *flat);
  * no library ever makes an object of what a client sent. */
 MUST_CHECK int lg_plain(struct arena *a, str json, str *out, struct err *err);
 /* The standard alphabet, with padding. */
-void lg_base64_write(struct buf *out, str bytes);
 
 #endif
