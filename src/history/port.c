@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* port.c - what every adapter may rely on: calls are checked here before they reach it. */
+/* port.c - what every adapter may rely on: calls are checked here before they reach it.
+ *
+ * Names and numbers are within their limits, missing ids and times are filled in, the digest of a
+ * checkpoint is made when it is put and compared when it is got. */
 #include "history/port.h"
 
 #include "base/clock.h"

@@ -9,15 +9,16 @@
  * already: with the same content it is acknowledged as a duplicate, with its number; with another
  * the append fails with ERR_CONFLICT and stores nothing.
  *
- * Adapters: memory.h, file/, sql. pipeline.h wraps any of them and groups the appends of many
- * callers. Each behaves alike: tests/conformance/test_history.c holds them to one suite.
+ * Adapters: memory.h and those in folders. pipeline.h wraps any of them and groups the appends of
+ * many callers.
  *
  * Memory: what is passed in must live until the call returns; what is read lives in the arena.
  * Errors: ERR_INVALID, ERR_NOT_FOUND, ERR_CONFLICT, ERR_LIMIT (a queue is full), ERR_TOO_LARGE,
  * ERR_UNAVAILABLE (closed, busy, full disk), ERR_IO, ERR_CORRUPT. An error is never an
  * acknowledgement; after ERR_UNAVAILABLE and ERR_IO of an append it may be stored all the same:
  * appending the same events again is safe, and tells.
- * Suspends: all but history_close() and the accessors; shielded from cancellation, but for waits. */
+ * Suspends: all but history_close() and the accessors; shielded from cancellation, but for waits.
+ * Tests: tests/conformance/test_history.c: every adapter is held to one suite. */
 #ifndef HF_HISTORY_PORT_H
 #define HF_HISTORY_PORT_H
 
@@ -60,7 +61,7 @@ MUST_CHECK MAY_SUSPEND int history_append(struct history *h, struct history_appe
 /* --- read --- */
 
 #define HISTORY_PAGE_MAX       1000
-#define HISTORY_PAGE_BYTES_MAX (4u << 20) /* a page ends after the event that passes it */
+#define HISTORY_PAGE_BYTES_MAX (4u << 20) /* of payloads; a page ends behind the one that passes */
 struct history_position {
     int64_t occurred_at; /* by time only */
     int64_t seq;
@@ -201,12 +202,14 @@ const char *history_name(const struct history *h); /* of the adapter: "file", "s
 /* No call may be under way. Frees h. */
 void history_close(struct history *h);
 
-/* --- for adapters and wrappers: the same calls, checked before they come here ------------------ */
+/* --- for adapters and wrappers: the same calls, checked before they come here --- */
 
 struct history_vtable {
     const char *name;
-    /* Each of the appends succeeds or fails for itself (rc, err, results); in order, so that a later
-     * one sees what an earlier one stored; one sync for all of them. */
+    /* Each of the appends succeeds or fails for itself (rc, err, results); in order: a later one
+     * sees what an earlier one stored; one sync for all of them. One that fails for other reasons
+     * than its content (ERR_INVALID, ERR_CONFLICT, ERR_TOO_LARGE) takes those behind it along, so
+     * that no later event stands before an earlier one. */
     void (*append)(struct history *h, struct history_append *const *appends, size_t count);
     int (*read)(struct history *h, const struct history_range *range, struct arena *a,
                 struct history_page *out, struct err *err);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* history_fixture.c - every adapter of the history port, and each behind the pipeline. */
+#include "history_fixture.h"
+
+#include "history/memory.h"
+#include "history/pipeline.h"
+
+static struct history *open_memory(struct fixture *f) {
+    (void)f;
+    return history_memory_open();
+}
+
+static struct history *behind_pipeline(struct fixture *f, struct history *inner) {
+    struct history_pipeline_options o;
+    history_pipeline_options_default(&o);
+    return inner ? history_pipeline_wrap(f->rt, inner, &o) : NULL;
+}
+
+static struct history *open_memory_piped(struct fixture *f) {
+    return behind_pipeline(f, open_memory(f));
+}
+
+const struct history_kind history_kinds[] = {
+    {.name = "memory", .open = open_memory},
+    {.name = "memory behind the pipeline", .open = open_memory_piped},
+};
+const size_t history_kind_count = ARRAY_COUNT(history_kinds);
+
+/* --- scenes --- */
+
+static void scene_main(struct fixture *f) {
+    struct scene *s = f->extra;
+    s->h = s->kind->open(f);
+    if (s->h)
+        s->fn(s);
+    history_close(s->h);
+    s->h = NULL;
+}
+
+void scene_run(const struct history_kind *kind, scene_fn fn) {
+    struct fixture f;
+    struct scene s = {&f, kind, fn, NULL};
+    fixture_init(&f, kind->db);
+    if (kind->with_db)
+        fixture_open(&f);
+    f.extra = &s;
+    if (!f.failure[0])
+        fixture_on_fiber(&f, scene_main);
+    fixture_deinit(&f);
+}
+
+bool scene_reopen(struct scene *s) {
+    history_close(s->h);
+    s->h = s->kind->open(s->f);
+    return s->h != NULL;
+}
