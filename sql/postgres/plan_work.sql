@@ -20,7 +20,7 @@ ON CONFLICT (plan_id, position) DO UPDATE
 SET status = 'ready', rank = excluded.rank, token = plan_work.token + 1,
     attempt = excluded.attempt, lost = excluded.lost, progress = 0, ready_at = excluded.ready_at,
     worker = NULL, claimed_at = NULL, lease_until = NULL, deadline_at = NULL, outcome = NULL,
-    output = NULL, error = NULL
+    output = NULL, error = NULL, late = false
 WHERE plan_work.status = 'over';
 
 -- name: work_any
@@ -105,7 +105,7 @@ WHERE plan_id = $1 AND position = $2 AND token = $3 AND status = 'leased';
 UPDATE holdfast.plan_work
 SET status = 'ready', done_token = CASE WHEN $4::text IS NULL THEN done_token ELSE $3 END,
     done_as = COALESCE($4::text, done_as), ready_at = $5, lost = lost + $6, error = $7,
-    worker = NULL, lease_until = NULL, deadline_at = NULL
+    worker = NULL, lease_until = NULL, deadline_at = NULL, late = false
 WHERE plan_id = $1 AND position = $2 AND token = $3 AND status = 'leased';
 
 -- name: work_close
@@ -139,3 +139,23 @@ FROM holdfast.plan_work w WHERE w.status = 'leased' ORDER BY w.lease_until LIMIT
 -- name: work_oldest
 -- Since when is the oldest one ready?
 SELECT w.ready_at FROM holdfast.plan_work w WHERE w.status = 'ready' ORDER BY w.ready_at LIMIT 1;
+
+-- name: work_late
+-- Of each owner and queue the step that is ready for longest, if since before $1; $2 how many steps
+-- are looked at, the oldest first
+SELECT DISTINCT ON (o.owner, o.queue) o.owner, o.queue, o.ready_at, o.plan_id, o.position
+FROM (SELECT w.owner, w.queue, w.ready_at, w.plan_id, w.position FROM holdfast.plan_work w
+      WHERE w.status = 'ready' AND w.ready_at <= $1 ORDER BY w.ready_at LIMIT $2) o
+ORDER BY o.owner, o.queue, o.ready_at;
+
+-- name: work_late_tell
+-- $1 plan, $2 position
+UPDATE holdfast.plan_work SET late = true
+WHERE plan_id = $1 AND position = $2 AND status = 'ready' AND NOT late;
+
+-- name: work_leased
+-- Leases of the owner, and of the queue; each counted up to $3. $1 owner, $2 queue
+SELECT (SELECT count(*) FROM (SELECT 1 FROM holdfast.plan_work w
+                              WHERE w.owner = $1 AND w.status = 'leased' LIMIT $3) a),
+       (SELECT count(*) FROM (SELECT 1 FROM holdfast.plan_work w
+                              WHERE w.queue = $2 AND w.status = 'leased' LIMIT $3) b);

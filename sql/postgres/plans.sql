@@ -127,3 +127,8 @@ WHERE p.owner = $1 AND p.status = $4 AND p.id < $2 ORDER BY p.id DESC LIMIT $3;
 -- $1 thread, $2 after this number, $3 kind, $4 limit
 SELECT seq, run_id, at, data FROM holdfast.events
 WHERE thread_id = $1 AND seq > $2 AND kind = $3 ORDER BY seq LIMIT $4;
+
+-- name: plan_backlog
+-- Steps that are not over, of all plans that are not.
+SELECT coalesce(sum(p.step_count - p.succeeded - p.failed - p.cancelled - p.timed_out), 0)
+FROM holdfast.plans p WHERE p.status IN ('queued', 'running', 'blocked');

@@ -21,7 +21,7 @@ ON CONFLICT (plan_id, position) DO UPDATE
 SET status = 'ready', rank = excluded.rank, token = plan_work.token + 1,
     attempt = excluded.attempt, lost = excluded.lost, progress = 0, ready_at = excluded.ready_at,
     worker = NULL, claimed_at = NULL, lease_until = NULL, deadline_at = NULL, outcome = NULL,
-    output = NULL, error = NULL
+    output = NULL, error = NULL, late = 0
 WHERE plan_work.status = 'over';
 
 -- name: work_any
@@ -104,7 +104,7 @@ WHERE plan_id = $1 AND position = $2 AND token = $3 AND status = 'leased';
 UPDATE plan_work
 SET status = 'ready', done_token = CASE WHEN $4 IS NULL THEN done_token ELSE $3 END,
     done_as = COALESCE($4, done_as), ready_at = $5, lost = lost + $6, error = $7,
-    worker = NULL, lease_until = NULL, deadline_at = NULL
+    worker = NULL, lease_until = NULL, deadline_at = NULL, late = 0
 WHERE plan_id = $1 AND position = $2 AND token = $3 AND status = 'leased';
 
 -- name: work_close
@@ -138,3 +138,23 @@ FROM plan_work w WHERE w.status = 'leased' ORDER BY w.lease_until LIMIT $1;
 -- name: work_oldest
 -- Since when is the oldest one ready?
 SELECT w.ready_at FROM plan_work w WHERE w.status = 'ready' ORDER BY w.ready_at LIMIT 1;
+
+-- name: work_late
+-- Of each owner and queue the step that is ready for longest, if since before $1; $2 how many steps
+-- are looked at, the oldest first
+SELECT o.owner, o.queue, min(o.ready_at), o.plan_id, o.position
+FROM (SELECT w.owner, w.queue, w.ready_at, w.plan_id, w.position FROM plan_work w
+      WHERE w.status = 'ready' AND w.ready_at <= $1 ORDER BY w.ready_at LIMIT $2) o
+GROUP BY o.owner, o.queue;
+
+-- name: work_late_tell
+-- $1 plan, $2 position
+UPDATE plan_work SET late = 1
+WHERE plan_id = $1 AND position = $2 AND status = 'ready' AND late = 0;
+
+-- name: work_leased
+-- Leases of the owner, and of the queue; each counted up to $3. $1 owner, $2 queue
+SELECT (SELECT count(*) FROM (SELECT 1 FROM plan_work w
+                              WHERE w.owner = $1 AND w.status = 'leased' LIMIT $3) a),
+       (SELECT count(*) FROM (SELECT 1 FROM plan_work w
+                              WHERE w.queue = $2 AND w.status = 'leased' LIMIT $3) b);

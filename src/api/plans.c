@@ -465,8 +465,11 @@ static void write_event(struct json_writer *w, struct arena *a, const struct pla
     jw_str(w, arena_printf(a, "%lld.%lld", (long long)e->seq, (long long)e->index));
     jw_key(w, "type");
     bool gate = !id_is_nil(e->gate_id);
-    jw_str(w, arena_printf(a, "%s." STR_FMT, gate ? "gate" : e->position < 0 ? "plan" : "step",
-                           STR_ARG(e->status)));
+    const char *about = gate                ? "gate"
+                        : e->queue.p        ? "queue"
+                        : e->position < 0   ? "plan"
+                                            : "step";
+    jw_str(w, arena_printf(a, "%s." STR_FMT, about, STR_ARG(e->status)));
     api_write_time_member(w, "at", e->at);
     if (e->position >= 0) {
         jw_key(w, "position");
@@ -481,6 +484,11 @@ static void write_event(struct json_writer *w, struct arena *a, const struct pla
         jw_str(w, e->actor);
         jw_key(w, "reason");
         jw_str(w, e->reason);
+    } else if (e->queue.p) {
+        jw_key(w, "queue");
+        jw_str(w, e->queue);
+        jw_key(w, "age_ms");
+        jw_i64(w, e->age_ms);
     } else if (e->position >= 0) {
         jw_key(w, "attempt");
         jw_i64(w, e->attempt);

@@ -413,14 +413,22 @@ static int plans_settings_open(struct app *app, struct err *err) {
     struct plans_options o = {.concurrency_default = (size_t)app->config.plan_concurrency,
                               .concurrency_max = PLAN_CONCURRENCY_MAX,
                               .losses_max = app->config.plan_losses_max,
+                              .process_max = (size_t)app->config.plan_steps_per_process,
+                              .owner_max = (size_t)app->config.plan_steps_per_owner,
+                              .waiting_max = app->config.plan_steps_waiting_max,
+                              .age_max_us = app->config.backpressure_age_ms * 1000,
                               .look_us = database_is_remote(&app->config) ? PLAN_LOOK_US : 0};
     static const int notes[] = {[CONFIG_TRACE_LOG_OFF] = -1,
                                 [CONFIG_TRACE_LOG_DEBUG] = LOG_DEBUG,
                                 [CONFIG_TRACE_LOG_INFO] = LOG_INFO};
     o.notes = notes[app->config.trace_log];
     struct plan_tools_options tools;
+    int rc =
+        plans_limits_read(&app->config.memory, app->config.plan_steps_per_tool, &o, err);
+    if (rc < 0)
+        return rc;
     app->plans = plans_open(app->rt, &app->store, app->registry, &o);
-    int rc = plan_settings(&app->config, app->rt, &app->config.memory, &tools, err);
+    rc = plan_settings(&app->config, app->rt, &app->config.memory, &tools, err);
     return rc < 0 ? rc : plans_set_tools(app->plans, &tools, err);
 }
 

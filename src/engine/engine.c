@@ -288,13 +288,14 @@ static size_t leave_counter(void *ctx, struct db_batch *b, int64_t count) {
                             rt_now_us(run->engine->rt));
 }
 
-static str unbegun(struct live_run *run) {
+str live_run_untold(struct live_run *run) {
     const struct graph_def *def = live_run_graph(run);
     struct graph_end what = {.thread_id = run->row.thread_id,
                              .run_id = run->row.id,
-                             .status = RUN_INTERRUPTED,
+                             .status = run->status,
+                             .error = run->error,
                              .now_us = rt_now_us(run->engine->rt)};
-    return def && def->unbegun ? def->unbegun(def, &what, &run->arena) : STR_NULL;
+    return def && def->untold ? def->untold(def, &what, &run->arena) : STR_NULL;
 }
 
 int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action, str reason,
@@ -304,7 +305,7 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
     db_batch_init(&b, &run->arena);
     int64_t now = rt_now_us(e->rt);
     run->status = RUN_INTERRUPTED;
-    str steps = action == CANCEL_ROLLBACK ? STR_NULL : unbegun(run);
+    str steps = action == CANCEL_ROLLBACK ? STR_NULL : live_run_untold(run);
     struct hub_entry entries[] = {
         {.entry = {.run_id = run->row.id, .kind = LOG_STEPS, .at = now, .data = steps}},
         {.entry = {.run_id = run->row.id,

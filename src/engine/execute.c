@@ -166,6 +166,13 @@ static size_t step_entries(struct step_commit *s, struct db_batch *b, struct hub
     return count;
 }
 
+static struct hub_entry untold_entry(const struct live_run *run, str data) {
+    return (struct hub_entry){.entry = {.run_id = run->row.id,
+                                        .kind = LOG_STEPS,
+                                        .at = rt_now_us(run->engine->rt),
+                                        .data = data}};
+}
+
 /* The batch that deletes a temporary run's thread with its end. */
 static int commit_gone(struct live_run *run, struct hub_append *append, struct err *err) {
     struct run_hold hold = live_run_hold(run);
@@ -179,8 +186,13 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
     struct engine *e = run->engine;
     struct db_batch b;
     db_batch_init(&b, a);
-    struct hub_entry *entries = ARENA_ARRAY(&run->arena, struct hub_entry, s->task_count + 2);
+    struct hub_entry *entries = ARENA_ARRAY(&run->arena, struct hub_entry, s->task_count + 3);
+    str untold = s->end && run->status != RUN_SUCCESS ? live_run_untold(run) : STR_NULL;
     size_t count = step_entries(s, &b, entries);
+    if (untold.p && !rolls_back(run)) { /* before the end */
+        entries[count] = entries[count - 1];
+        entries[count++ - 1] = untold_entry(run, untold);
+    }
     int rc = s->end ? FAILPOINT("engine.end.before_commit")
                     : FAILPOINT("engine.step.before_commit");
     if (rc < 0)

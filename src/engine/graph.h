@@ -157,9 +157,10 @@ struct graph_def {
     /* Adds to the batch with a run's end, also of one that never began; NULL: nothing. Must not
      * suspend. */
     void (*ended)(const struct graph_def *g, struct db_batch *b, const struct graph_end *end);
-    /* What the log says of a run that ends before it began, besides its end: JSON in a's memory, or
-     * absent. May be NULL. MAY_SUSPEND. */
-    str (*unbegun)(const struct graph_def *g, const struct graph_end *run, struct arena *a);
+    /* What the log says of a run that ends before it began, or whose nodes did not tell of its end,
+     * besides its end: JSON in a's memory, or absent. Not asked of one that succeeded. May be NULL.
+     * MAY_SUSPEND. */
+    str (*untold)(const struct graph_def *g, const struct graph_end *run, struct arena *a);
     /* A run that was cut off too often is given up. How many of its attempts do not count, because
      * it came further since; NULL: all count. MAY_SUSPEND. */
     int (*progress)(const struct graph_def *g, const struct graph_end *run, int64_t *out,

@@ -112,6 +112,15 @@ static int read_idle(struct again *x, const struct principal *who, struct id id,
     return rc;
 }
 
+static int may_queue(const struct again *x, struct err *err) {
+    for (size_t i = 0; i < x->count; i++) {
+        int rc = x->marked[i] ? pressure_tool(x->plans, x->row.owner, x->steps[i].tool, err) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return pressure_begin(x->plans, x->change.step_count, err);
+}
+
 static int put_back(struct again *x, struct arena *a, struct id *out_run, struct err *err) {
     struct plans *p = x->plans;
     struct run run;
@@ -124,6 +133,9 @@ static int put_back(struct again *x, struct arena *a, struct id *out_run, struct
     x->positions = positions(x, a, false);
     x->gates = positions(x, a, true);
     size_t moved = x->change.step_count;
+    rc = may_queue(x, err);
+    if (rc < 0)
+        return rc;
     size_t shown = moved < EVENTS_PER_ENTRY ? moved : EVENTS_PER_ENTRY;
     struct plan_news news = {.version = x->row.version + 1, .status = &queued};
     (void)plan_entries_write(a, &news, x->events, shown, &entries);
@@ -138,6 +150,7 @@ static int put_back(struct again *x, struct arena *a, struct id *out_run, struct
                            .ctx = x};
     struct plan_run_asked asked = {.goal = x->row.goal, .webhook = plan_webhook(p, &x->row, a)};
     rc = plan_submit(p, &s, plan_run_body(a, &asked), a, &run, err);
+    pressure_end(p, moved, rc == 0);
     if (rc == ERR_FENCED)
         rc = err_set(err, ERR_CONFLICT, "The plan run is under way");
     if (rc == 0)
@@ -217,7 +230,8 @@ int plans_rehydrate_many(struct plans *p, const struct principal *who,
         struct plans_rehydrated *r = &list[plans++];
         *r = (struct plans_rehydrated){0};
         rc = rehydrate(p, who, rows[i].plan_id, rows, count, &own, r, &why);
-        if (rc == ERR_CONFLICT || rc == ERR_NOT_FOUND) { /* the others are not to wait for it */
+        bool late = rc == ERR_LIMIT && plans > 1; /* what came before it is done */
+        if (rc == ERR_CONFLICT || rc == ERR_NOT_FOUND || late) { /* others do not wait for it */
             r->why = arena_dup(a, str_of(why.message));
             rc = 0;
         } else if (rc < 0 && err) {

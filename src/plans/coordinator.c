@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* coordinator.c - the one node of the graph "plan": executes the steps of a plan.
  *
- *   rows ─▶ states in memory ─▶ ready, by priority ─▶ executors (fibers) ─▶ moves ─▶ one batch
+ *   rows ─▶ states in memory ─▶ ready ─▶ turns ─▶ executors (fibers) ─▶ moves ─▶ one batch
  *              ▲                                        │ failed: later, or given up      │
  *              └── those that waited for a step ◀──── its success is durable ◀────────────┘
  *
@@ -175,13 +175,17 @@ static void execute(struct exec *x, uint32_t i) {
     arena_deinit(&a);
 }
 
-static bool take_ready(struct coordinator *c, uint32_t *out) {
-    struct step_heap_item item;
-    while (step_heap_pop(&c->ready, &item))
-        if (c->steps[item.position].state == RUN_STATE_QUEUED) {
-            *out = item.position;
+static void give_back(struct coordinator *c, uint32_t i) {
+    turns_back(&c->turns, coordinator_turn_tool(c, i));
+    turns_give(&c->plans->turns);
+}
+
+static bool take_turn(struct coordinator *c, uint32_t *out) {
+    while (turns_take(&c->turns, out)) {
+        if (c->steps[*out].state == RUN_STATE_QUEUED)
             return true;
-        }
+        give_back(c, *out); /* it was cancelled meanwhile */
+    }
     return false;
 }
 
@@ -195,9 +199,10 @@ static void exec_fiber(void *arg) {
             (void)fiber_event_wait(&c->saved, FIBER_NO_DEADLINE);
             continue;
         }
-        if (!take_ready(c, &i))
+        if (!take_turn(c, &i))
             break;
         execute(&x, i);
+        give_back(c, i);
         fiber_event_wake_all(&c->wake);
         if (n % YIELD_EVERY == 0)
             fiber_yield();
@@ -398,6 +403,9 @@ static void flushed(struct coordinator *c, struct flush *f) {
                 coordinator_ready(c, child);
         }
     }
+    for (size_t k = 0; k < f->event_count && plan_notes_wanted(c->plans); k++)
+        if (f->events[k].state == RUN_STATE_QUEUED)
+            plan_note_recorded(c, f->events[k].position);
     coordinator_work_flushed(c, &f->work);
     fiber_event_wake_all(&c->saved);
 }
@@ -431,8 +439,8 @@ static bool pump(struct coordinator *c) {
         coordinator_ready(c, item.position);
     }
     coordinator_let_one(c);
-    size_t wanted = c->ready.items.count;
-    while (wanted-- > 0 && c->execs < c->concurrency) {
+    turns_give(&c->plans->turns);
+    while (c->execs < c->executing + turns_given(&c->turns)) {
         if (fiber_group_spawn(&c->group, c->plans->rt, "plan.step", exec_fiber, c, NULL) < 0)
             return false;
         c->execs++;
@@ -505,9 +513,12 @@ static int coordinate(struct coordinator *c, struct err *err) {
 
 static void stop(struct coordinator *c) {
     c->stop = true;
+    turns_close(&c->turns);
     fiber_group_cancel(&c->group);
     fiber_event_wake_all(&c->saved);
     fiber_group_wait(&c->group);
+    for (uint32_t i; turns_take(&c->turns, &i);)
+        give_back(c, i);
 }
 
 /* What there is to be written when the run is cut: its end, or what has ended meanwhile and that
@@ -557,7 +568,7 @@ static int run_plan(struct coordinator *c, struct err *err) {
     int rc = coordinator_load(c, err);
     if (rc < 0 || (run_state_final(c->row.status) && all_final(c)))
         return rc < 0 ? rc : result(c, err);
-    c->concurrency = concurrency_of(c);
+    turns_join(&p->turns, &c->turns, c->row.owner, concurrency_of(c));
     c->careful = c->careful || c->ctx->run_attempt > 1;
     c->told = c->row.status == RUN_STATE_RUNNING && id_eq(c->row.run_id, c->ctx->run_id);
     c->look_due_us = rt_mono_us(p->rt) + p->o.look_us;
@@ -566,10 +577,13 @@ static int run_plan(struct coordinator *c, struct err *err) {
             cancel_step(c, i);
     str key = str_n((const char *)c->row.id.b, sizeof(c->row.id.b));
     map_put(&p->live, key, c);
+    int64_t began_us = clock_mono_us();
+    plan_note_run_begin(c);
     rc = coordinate(c, err);
     stop(c);
     if (rc == ERR_CANCELLED)
         write_rest(c);
+    plan_note_run_end(c, clock_mono_us() - began_us);
     coordinator_alone_end(c);
     if (map_get(&p->live, key) == c) /* else this one had lost it */
         map_remove(&p->live, key);

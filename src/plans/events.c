@@ -4,7 +4,8 @@
  *   {"v": version, "began": true, "status": of the plan, "created": steps, "faults": of them,
  *    "error": text, "e": [[position, status, attempt, time in us, error], …],
  *    "g": [[gate's id, position, number, status, time in us, name, actor, reason], …],
- *    "p": [[position, attempt, time in us, a worker's message, its data], …]}
+ *    "p": [[position, attempt, time in us, a worker's message, its data], …],
+ *    "b": [[position, time in us, tool or queue, how long it waits, in ms], …]}
  *
  * One entry carries up to EVENTS_PER_ENTRY changes of steps, so that a wave of a thousand steps is
  * some sixteen rows. A plan that has begun since the last entry says so, whatever it is now.
@@ -105,6 +106,24 @@ str plan_progress_entry(struct arena *a, const struct progress_event *events, si
     return arena_take(a, &b);
 }
 
+str plan_queue_entry(struct arena *a, const struct queue_event *e) {
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    jw_key(&w, "b");
+    jw_array(&w);
+    jw_array(&w);
+    jw_i64(&w, e->position);
+    jw_i64(&w, e->at);
+    jw_str(&w, e->queue);
+    jw_i64(&w, e->age_ms);
+    jw_array_end(&w);
+    jw_array_end(&w);
+    jw_object_end(&w);
+    return arena_take(a, &b);
+}
+
 struct gate_event gate_event_of(const struct gate *g, const struct gate_row *row, int64_t at) {
     return (struct gate_event){.id = row->id,
                                .position = row->position,
@@ -194,6 +213,17 @@ static void read_progress(struct arena *a, const struct plan_event_row *row, siz
         out->data = json_text(a, data);
 }
 
+static void read_queue(const struct plan_event_row *row, size_t index, yyjson_val *v,
+                       struct plan_event *out) {
+    *out = (struct plan_event){.seq = row->seq,
+                               .index = (int64_t)index,
+                               .status = STR("backpressure"),
+                               .position = yyjson_get_sint(yyjson_arr_get(v, 0)),
+                               .at = yyjson_get_sint(yyjson_arr_get(v, 1)),
+                               .queue = json_str(yyjson_arr_get(v, 2)),
+                               .age_ms = yyjson_get_sint(yyjson_arr_get(v, 3))};
+}
+
 static void about_plan(const struct plan_event_row *row, struct plan_event *out, size_t index,
                        str status, str error) {
     *out = (struct plan_event){.seq = row->seq,
@@ -212,9 +242,11 @@ int plan_events_read(struct arena *a, const struct plan_event_row *row, struct p
         return err_set(err, ERR_CORRUPT, "an event of a plan cannot be read");
     yyjson_val *events = json_get(v, "e"), *status = json_get(v, "status");
     yyjson_val *gates = json_get(v, "g"), *progress = json_get(v, "p");
+    yyjson_val *queues = json_get(v, "b");
     struct plan_event *list =
         ARENA_ARRAY(a, struct plan_event, yyjson_arr_size(events) + yyjson_arr_size(gates) +
-                                              yyjson_arr_size(progress) + 2);
+                                              yyjson_arr_size(progress) +
+                                              yyjson_arr_size(queues) + 2);
     if (yyjson_get_bool(json_get(v, "began")))
         about_plan(row, &list[count++], 0, run_state_name(RUN_STATE_RUNNING), STR_NULL);
     yyjson_arr_foreach(events, i, n, item) {
@@ -229,6 +261,10 @@ int plan_events_read(struct arena *a, const struct plan_event_row *row, struct p
     }
     yyjson_arr_foreach(progress, i, n, item) {
         read_progress(a, row, count, item, &list[count]);
+        count++;
+    }
+    yyjson_arr_foreach(queues, i, n, item) {
+        read_queue(row, count, item, &list[count]);
         count++;
     }
     if (status) {

@@ -72,7 +72,7 @@ int plans_start(struct plans *p, struct err *err) {
     fiber_event_init(&p->expiry_wake);
     p->expiry_runs = true;
     if (fiber_spawn(p->rt, "plans.expiry", expiry_fiber, p, err))
-        return 0;
+        return pressure_start(p, err);
     p->expiry_runs = false;
     return ERR_LIMIT;
 }
@@ -84,4 +84,5 @@ void plans_stop(struct plans *p) {
         fiber_event_wake_all(&p->expiry_wake);
     while (p->expiry_runs)
         (void)fiber_event_wait(&p->expiry_wake, FIBER_NO_DEADLINE);
+    pressure_stop(p);
 }

@@ -50,7 +50,13 @@ void coordinator_ready(struct coordinator *c, uint32_t position) {
 
 void coordinator_enqueue(struct coordinator *c, uint32_t position) {
     int64_t rank = -(int64_t)c->specs[position].priority * (INT64_C(1) << 32) + position;
-    step_heap_push(&c->ready, rank, position);
+    turns_push(&c->turns, coordinator_turn_tool(c, position), rank, position);
+    plan_note_finalized(c, position);
+}
+
+size_t coordinator_turn_tool(const struct coordinator *c, uint32_t position) {
+    STATIC_ASSERT(PLAN_TOOL_COUNT < TURN_TOOLS, "and one for tools that are unknown");
+    return c->tools[position] ? plan_tool_index(c->tools[position]) : PLAN_TOOL_COUNT;
 }
 
 void coordinator_mark(struct coordinator *c, uint32_t position, enum run_state state, int64_t at) {
@@ -203,7 +209,7 @@ void coordinator_deinit(struct coordinator *c) {
         free_text(&c->steps[i].output);
         free_text(&c->steps[i].error);
     }
-    step_heap_deinit(&c->ready);
+    turns_leave(&c->turns);
     step_heap_deinit(&c->later);
     coordinator_gates_deinit(c);
     coordinator_work_deinit(c);

@@ -3,12 +3,15 @@
  *
  *   step.batch.start ─ prepared ─ created ─ complete        one request, one plan
  *   step.create.begin ─ persisted | error                   each of its steps
+ *   step.enqueue.event-recorded                             that it is queued is durable
  *   step.enqueue.requested | skipped                        it can begin, or not (yet)
+ *   step.enqueue.finalized                                  it stands in its queue
  *   step.execute.start ─ succeeded | failed | timed_out | cancelled | retry | released
+ *   run.started | resumed ─ succeeded | failed | cancelled | blocked | released
  *
- * Times are milliseconds. The four of a batch are events of its span, too; the others are lines
- * only, since there may be thousands. Names and ids of steps are told, their inputs and outputs
- * never, nor what an error says. */
+ * Times are milliseconds. The four of a batch are events of its span, too; the attempt of a step
+ * and a run are spans; the others are lines only, since there may be thousands. Names and ids of
+ * steps are told, their inputs and outputs never, nor what an error says. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -32,14 +35,17 @@ void plan_batch_begin(struct plan_batch *b, struct plans *p, const struct plans_
     span_begin(&b->span, c->trace, SPAN_INTERNAL, STR("plan.create"));
 }
 
+enum plan_note_which { NOTE_ALL, NOTE_FAULTY, NOTE_QUEUED };
+
 static void note_steps(const struct plan_batch *b, const char *event, const char *message,
-                       bool faulty) {
+                       enum plan_note_which which) {
     const struct plan_spec *plan = b->c->plan;
     char run_[ID_DASHED_LEN];
     id_write_dashed(b->run_id, run_);
     for (size_t i = 0; plan_notes_wanted(b->plans) && i < plan->step_count; i++) {
         const struct plan_step *s = &plan->steps[i];
-        if (faulty && !s->fault.p)
+        if ((which == NOTE_FAULTY && !s->fault.p) ||
+            (which == NOTE_QUEUED && (s->fault.p || s->output.p)))
             continue;
         log_event((enum log_level)b->plans->o.notes, event, message,
                   LOG_STR("runId", str_n(run_, sizeof(run_))), LOG_INT("position", i),
@@ -55,7 +61,7 @@ void plan_batch_prepared(struct plan_batch *b, struct id run_id) {
     b->joined_us = clock_mono_us();
     BATCH_NOTE(b, "step.batch.start", "the steps of a plan are made",
                LOG_INT("stepCount", plan->step_count));
-    note_steps(b, "step.create.begin", "a step is made", false);
+    note_steps(b, "step.create.begin", "a step is made", NOTE_ALL);
     BATCH_NOTE(b, "step.batch.prepared", "their rows are made",
                LOG_DOUBLE("prepTime", ms(b->joined_us - b->c->received_us)));
 }
@@ -67,8 +73,10 @@ void plan_batch_end(struct plan_batch *b, int rc) {
     char run_[ID_DASHED_LEN];
     id_write_dashed(b->run_id, run_);
     if (rc == 0 && b->joined_us) {
-        note_steps(b, "step.create.persisted", "a step is stored", false);
-        note_steps(b, "step.create.error", "a step cannot run as it was given", true);
+        note_steps(b, "step.create.persisted", "a step is stored", NOTE_ALL);
+        note_steps(b, "step.create.error", "a step cannot run as it was given", NOTE_FAULTY);
+        note_steps(b, "step.enqueue.event-recorded", "that a step is queued is stored",
+                   NOTE_QUEUED);
         BATCH_NOTE(b, "step.batch.created", "the steps of a plan are stored",
                    LOG_DOUBLE("batchTime", ms(durable_us - b->joined_us)),
                    LOG_INT("successCount", plan->step_count - plan->fault_count),
@@ -107,6 +115,88 @@ void plan_note_enqueue(const struct coordinator *c, uint32_t position, const cha
                skipped ? "a step does not begin" : "a step can begin", fields,
                ARRAY_COUNT(fields) - (skipped ? 0 : 1));
 }
+
+void plan_note_recorded(const struct coordinator *c, uint32_t position) {
+    char id[ID_DASHED_LEN];
+    if (plan_notes_wanted(c->plans))
+        log_event((enum log_level)c->plans->o.notes, "step.enqueue.event-recorded",
+                  "that a step is queued is stored", LOG_STR("runId", plan_text(c, id)),
+                  LOG_INT("position", position), LOG_STR("step", c->specs[position].name),
+                  LOG_STR("tool", c->specs[position].tool),
+                  LOG_INT("attempt", c->steps[position].attempt));
+}
+
+void plan_note_finalized(const struct coordinator *c, uint32_t position) {
+    const struct plan_step *spec = &c->specs[position];
+    int64_t ready_us = c->steps[position].ready_us;
+    char id[ID_DASHED_LEN];
+    if (plan_notes_wanted(c->plans))
+        log_event((enum log_level)c->plans->o.notes, "step.enqueue.finalized",
+                  "a step stands in its queue", LOG_STR("runId", plan_text(c, id)),
+                  LOG_INT("position", position), LOG_STR("step", spec->name),
+                  LOG_STR("tool", spec->tool),
+                  LOG_STR("queue", coordinator_is_work(c, position) ? spec->tool : STR("steps")),
+                  LOG_DOUBLE("enqueueTime",
+                             ms(ready_us ? rt_mono_us(c->plans->rt) - ready_us : 0)));
+}
+
+/* --- runs --- */
+
+void plan_note_run_begin(const struct coordinator *c) {
+    bool first = c->ctx->run_attempt <= 1 && id_eq(c->row.id, c->ctx->run_id);
+    char id[ID_DASHED_LEN], run[ID_DASHED_LEN];
+    if (!plan_notes_wanted(c->plans))
+        return;
+    id_write_dashed(c->ctx->run_id, run);
+    log_event((enum log_level)c->plans->o.notes, first ? "run.started" : "run.resumed",
+              "a run has a plan", LOG_STR("runId", plan_text(c, id)),
+              LOG_STR("run", str_n(run, sizeof(run))), LOG_INT("attempt", c->ctx->run_attempt),
+              LOG_INT("stepCount", c->count));
+}
+
+static const char *run_event(enum run_state state) {
+    switch (state) {
+    case RUN_STATE_SUCCEEDED:
+        return "run.succeeded";
+    case RUN_STATE_FAILED:
+        return "run.failed";
+    case RUN_STATE_CANCELLED:
+        return "run.cancelled";
+    case RUN_STATE_BLOCKED:
+        return "run.blocked";
+    default:
+        return "run.released";
+    }
+}
+
+void plan_note_run_end(const struct coordinator *c, int64_t us) {
+    char id[ID_DASHED_LEN], run[ID_DASHED_LEN];
+    if (!plan_notes_wanted(c->plans))
+        return;
+    id_write_dashed(c->ctx->run_id, run);
+    log_event((enum log_level)c->plans->o.notes, run_event(c->row.status), "a run lets a plan go",
+              LOG_STR("runId", plan_text(c, id)), LOG_STR("run", str_n(run, sizeof(run))),
+              LOG_INT("attempt", c->ctx->run_attempt), LOG_DOUBLE("duration", ms(us)),
+              LOG_INT("stepCount", c->count),
+              LOG_INT("succeeded", c->final[RUN_STATE_SUCCEEDED]),
+              LOG_INT("failed", c->final[RUN_STATE_FAILED]),
+              LOG_INT("timedOut", c->final[RUN_STATE_TIMED_OUT]),
+              LOG_INT("cancelled", c->final[RUN_STATE_CANCELLED]));
+}
+
+void plan_note_run_untold(const struct plans *p, const struct plan_row *row, struct id run_id,
+                          enum run_state status) {
+    char id[ID_DASHED_LEN], run[ID_DASHED_LEN];
+    if (!plan_notes_wanted(p))
+        return;
+    id_write_dashed(row->id, id);
+    id_write_dashed(run_id, run);
+    log_event((enum log_level)p->o.notes, run_event(status), "a run ends that had no plan",
+              LOG_STR("runId", str_n(id, sizeof(id))), LOG_STR("run", str_n(run, sizeof(run))),
+              LOG_INT("stepCount", row->step_count));
+}
+
+/* --- attempts --- */
 
 void plan_note_start(struct coordinator *c, uint32_t position, struct span *s) {
     const struct plan_step *spec = &c->specs[position];

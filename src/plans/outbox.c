@@ -33,7 +33,8 @@ bool plans_event_pattern_ok(str pattern) {
         return false;
     str left = str_slice(pattern, 0, (size_t)dot);
     str right = str_slice(pattern, (size_t)dot + 1, pattern.len);
-    if (!str_eq(left, STR("plan")) && !str_eq(left, STR("step")) && !str_eq(left, STR("run")))
+    if (!str_eq(left, STR("plan")) && !str_eq(left, STR("step")) && !str_eq(left, STR("run")) &&
+        !str_eq(left, STR("queue")))
         return false;
     for (size_t i = 0; i < right.len; i++)
         if (!(right.p[i] >= 'a' && right.p[i] <= 'z') && right.p[i] != '_')
@@ -106,7 +107,10 @@ static int read_end(struct arena *a, const struct plan_event_row *row, struct pl
 }
 
 static str type_of(struct arena *a, const struct payload *p, const struct plan_event *e) {
-    const char *what = p->kind == LOG_END ? "run" : e->position < 0 ? "plan" : "step";
+    const char *what = p->kind == LOG_END ? "run"
+                       : e->queue.p       ? "queue"
+                       : e->position < 0  ? "plan"
+                                          : "step";
     return arena_printf(a, "%s." STR_FMT, what, STR_ARG(e->status));
 }
 
@@ -124,7 +128,13 @@ static void write_data(struct json_writer *w, struct arena *a, const struct payl
     write_pair(w, "run_id", id_dashed(a, p->row.run_id));
     write_pair(w, "project_id", p->project);
     write_pair(w, "status", e->status);
-    if (e->position >= 0) {
+    if (e->queue.p) {
+        write_pair(w, "queue", e->queue);
+        jw_key(w, "age_ms");
+        jw_i64(w, e->age_ms);
+        jw_key(w, "position");
+        jw_i64(w, e->position);
+    } else if (e->position >= 0) {
         jw_key(w, "position");
         jw_i64(w, e->position);
         jw_key(w, "attempt");

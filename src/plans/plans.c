@@ -39,27 +39,32 @@ static str error_message(struct arena *a, str error) {
     return json_str(json_get(v, "message"));
 }
 
+static str end_error(struct arena *a, const struct graph_end *end) {
+    return run_state_of(end->status) == RUN_STATE_CANCELLED ? STR("the run was cancelled")
+                                                            : error_message(a, end->error);
+}
+
 static void on_ended(const struct graph_def *g, struct db_batch *b, const struct graph_end *end) {
     (void)g;
     if (end->status == RUN_SUCCESS)
         return;
-    enum run_state status = run_state_of(end->status);
-    str error = status == RUN_STATE_CANCELLED ? STR("the run was cancelled")
-                                              : error_message(b->arena, end->error);
-    plan_end_add(b, end->thread_id, false, status, error, end->now_us);
+    plan_end_add(b, end->thread_id, false, run_state_of(end->status), end_error(b->arena, end),
+                 end->now_us);
 }
 
 /* The plan's end, which no coordinator tells of. */
-static str unbegun(const struct graph_def *g, const struct graph_end *run, struct arena *a) {
+static str untold(const struct graph_def *g, const struct graph_end *run, struct arena *a) {
     struct plans *p = (struct plans *)g->nodes[0].data;
     struct plan_row row;
     str *entries;
     bool found = false;
-    enum run_state status = RUN_STATE_CANCELLED;
+    enum run_state status = run_state_of(run->status);
     if (plan_of_thread(p->store, run->thread_id, a, &row, &found, NULL) < 0 || !found ||
         !id_eq(row.run_id, run->run_id) || run_state_final(row.status))
         return STR_NULL;
-    struct plan_news news = {.version = row.version + 1, .status = &status};
+    plan_note_run_untold(p, &row, run->run_id, status);
+    struct plan_news news = {
+        .version = row.version + 1, .status = &status, .error = end_error(a, run)};
     return plan_entries_write(a, &news, NULL, 0, &entries) ? entries[0] : STR_NULL;
 }
 
@@ -109,7 +114,7 @@ static void graph_init(struct plans *p) {
         .context_schema = "{\"type\":\"object\",\"title\":\"PlanContext\",\"properties\":{}}",
         .ended = on_ended,
         .progress = progress,
-        .unbegun = unbegun,
+        .untold = untold,
     };
 }
 
@@ -166,8 +171,25 @@ static void on_collect(void *arg) {
     void *value;
     str key;
     for (size_t at = 0; map_next(&p->live, &at, &key, &value);)
-        ready += (int64_t)((const struct coordinator *)value)->ready.items.count;
+        ready += (int64_t)turns_ready(&((const struct coordinator *)value)->turns);
     metric_set(p->metrics.queue_depth, ready);
+}
+
+static bool turn_wanted(const struct turns_plan *t, uint32_t position) {
+    const struct coordinator *c = CONTAINER_OF(t, struct coordinator, turns);
+    return c->steps[position].state == RUN_STATE_QUEUED;
+}
+
+static void turn_given(struct turns_plan *t) {
+    fiber_event_wake_all(&CONTAINER_OF(t, struct coordinator, turns)->wake);
+}
+
+static void limits_init(struct plans *p) {
+    static const struct turns_hooks hooks = {turn_wanted, turn_given};
+    struct turns_limits limits = {.process_max = p->o.process_max, .owner_max = p->o.owner_max};
+    STATIC_ASSERT(PLANS_TOOL_LIMITS == TURN_TOOLS, "a limit for each");
+    memcpy(limits.tool_max, p->o.tool_max, sizeof(limits.tool_max));
+    turns_init(&p->turns, &limits, &hooks);
 }
 
 struct plans *plans_open(struct rt *rt, struct store *store, struct registry *registry,
@@ -178,8 +200,11 @@ struct plans *plans_open(struct rt *rt, struct store *store, struct registry *re
     p->o = *o;
     p->tools.rt = rt;
     map_init(&p->live);
+    limits_init(p);
     fiber_event_init(&p->work_wake);
     metrics_init(&p->metrics);
+    pressure_init(p);
+    claims_init(p);
     metrics_on_collect(on_collect, p);
     graph_init(p);
     registry_add(registry, &p->graph);
@@ -200,6 +225,9 @@ void plans_free(struct plans *p) {
         return;
     metrics_off_collect(on_collect, p);
     map_deinit(&p->live);
+    turns_deinit(&p->turns);
+    pressure_deinit(p);
+    claims_deinit(p);
     db_writes_close(p->tools.o.writes);
     mem_free(p);
 }
@@ -299,6 +327,10 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
                  struct plans_made *out, struct err *err) {
     struct plan_batch m;
     struct run row;
+    size_t count;
+    int rc = pressure_plan(p, principal_owner(c->who), c->plan, &count, err);
+    if (rc < 0)
+        return rc;
     plan_batch_begin(&m, p, c);
     struct run_submit s = {.who = c->who,
                            .thread_id = id_v7(),
@@ -311,8 +343,9 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
                            .ctx = &m};
     struct plan_run_asked asked = {
         .goal = c->plan->goal, .webhook = c->webhook, .first = true};
-    int rc = plan_submit(p, &s, plan_run_body(a, &asked), a, &row, err);
+    rc = plan_submit(p, &s, plan_run_body(a, &asked), a, &row, err);
     plan_batch_end(&m, rc);
+    pressure_end(p, count, rc == 0);
     if (rc < 0)
         return rc;
     metric_add(p->metrics.created, 1);

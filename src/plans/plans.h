@@ -17,14 +17,32 @@
 
 #define PLAN_GRAPH "plan"
 
+#define PLANS_TOOL_LIMITS 16 /* places for kinds of tools */
+#define PLANS_LIMIT_MAX   1000000
+
 struct plans;
+struct plans_queue_limit {
+    str queue;
+    size_t max; /* leases, in the database */
+};
 struct plans_options {
     size_t concurrency_default, concurrency_max; /* steps of a plan at once */
     int64_t losses_max; /* how often a step may be cut off; 0: any number of times */
     int64_t look_us; /* how often a coordinator looks whether another process asked for something;
                         0: there is none */
+    /* Steps at the same time; 0: any number. Of this process, but for leases of workers, which are
+     * counted in the database. */
+    size_t process_max, owner_max, tool_max[PLANS_TOOL_LIMITS];
+    const struct plans_queue_limit *queue_limits;
+    size_t queue_limit_count;
+    int64_t waiting_max; /* steps that are not over, of all plans in the database */
+    int64_t age_max_us;  /* of what waits longest, before more is refused; 0: any */
     int notes;       /* of what happens to batches and steps: a log_level; below 0: none */
 };
+/* Fills in what an option says of single tools and queues. The text must outlive the plans.
+ * ERR_INVALID: names what there is not. */
+MUST_CHECK int plans_limits_read(struct arena *a, str text, struct plans_options *o,
+                                 struct err *err);
 /* Adds the graph to the registry. engine: set before anything runs. */
 struct plans *plans_open(struct rt *rt, struct store *store, struct registry *registry,
                          const struct plans_options *o);
@@ -142,6 +160,8 @@ struct plan_event {
     int64_t gate;      /* its number among those of the step */
     str gate_name, actor, reason; /* absent: none */
     str message, data;            /* of a worker's progress; data: JSON; absent: none */
+    str queue;                    /* in which a step waits too long; absent: it is not about that */
+    int64_t age_ms;
 };
 /* The events of one entry. ERR_CORRUPT. */
 MUST_CHECK int plan_events_read(struct arena *a, const struct plan_event_row *row,

@@ -8,7 +8,9 @@
 #include "base/metrics.h"
 #include "plans/heap.h"
 #include "plans/plans.h"
+#include "plans/pressure.h"
 #include "plans/tools.h"
+#include "plans/turns.h"
 #include "plans/workers.h"
 #include "store/dead.h"
 #include "store/gates.h"
@@ -41,6 +43,8 @@ struct plans {
     struct plans_options o;
     struct plan_tools tools;
     struct map live; /* plan id (16 bytes) → struct coordinator */
+    struct turns turns;
+    struct pressure pressure;
     struct graph_def graph;
     struct node_def node;
     struct plans_metrics metrics;
@@ -52,6 +56,13 @@ struct plans {
     int64_t expiry_at; /* wall: when it looks again */
     bool expiry_runs, stopping;
     struct fiber_event work_wake; /* something can be claimed */
+    struct claims {
+        struct map owners;   /* queue and owner → struct claim_owner (claims.c) */
+        struct list waiting; /* claims that wait for leases of a queue to be free */
+        struct fiber_event idle;
+        int64_t seq, looks;
+        bool busy; /* somebody looks how many may be taken, and takes them */
+    } claims;
 };
 
 /* notes.c: what happens to batches and steps, for the log and for spans. They cost a look at a
@@ -71,8 +82,41 @@ void plan_batch_begin(struct plan_batch *b, struct plans *p, const struct plans_
 void plan_batch_prepared(struct plan_batch *b, struct id run_id);
 void plan_batch_end(struct plan_batch *b, int rc);
 void plan_note_enqueue(const struct coordinator *c, uint32_t position, const char *skipped);
+void plan_note_recorded(const struct coordinator *c, uint32_t position);
+void plan_note_finalized(const struct coordinator *c, uint32_t position);
+void plan_note_run_begin(const struct coordinator *c);
+void plan_note_run_end(const struct coordinator *c, int64_t us);
+/* Of a run that never had its plan, or failed without a word. */
+void plan_note_run_untold(const struct plans *p, const struct plan_row *row, struct id run_id,
+                          enum run_state status);
 void plan_note_start(struct coordinator *c, uint32_t position, struct span *s);
 void plan_note_end(struct coordinator *c, uint32_t position, struct span *s, int64_t us);
+
+/* claims.c: how many leases a claim may take. */
+struct claim_wait { /* a claim */
+    struct list node;
+    str owner, queue;
+    struct claim_owner *at; /* while it waits */
+    bool held_up; /* by the limit of the queue */
+    bool yields;  /* though there are some: they are for others, who have waited longer */
+    bool waited;
+};
+void claims_init(struct plans *p);
+void claims_deinit(struct plans *p);
+bool claims_limited(const struct plans *p, str queue);
+/* One claim at a time, from the look to the leases. ERR_CANCELLED. */
+MUST_CHECK MAY_SUSPEND int claims_begin(struct plans *p, struct err *err);
+void claims_end(struct plans *p);
+/* Lowers the limit to what may be taken; below 1: nothing. */
+MUST_CHECK MAY_SUSPEND int claims_room(struct plans *p, const struct principal *who,
+                                       struct claim_wait *w, struct arena *a, int64_t *limit,
+                                       struct err *err);
+void claims_served(struct plans *p, struct arena *a, struct claim_wait *w);
+/* Around a wait for something to be free. */
+void claims_wait(struct plans *p, struct arena *a, struct claim_wait *w);
+void claims_waited(struct claim_wait *w);
+/* limits.c: leases of a queue; 0: any number. */
+size_t plans_queue_max(const struct plans *p, str queue);
 
 struct exec;
 /* A step as it is executed. */
@@ -123,7 +167,8 @@ struct coordinator {
     const struct tool **tools;
     struct step *steps;
     uint32_t *child_at, *children; /* child_at[i] … child_at[i + 1]: who waits for i */
-    struct step_heap ready, later;
+    struct turns_plan turns; /* steps that are ready */
+    struct step_heap later;
     struct gate_state *gates; /* of step i: from gate_at[i] to gate_at[i + 1] */
     uint32_t *gate_at;        /* NULL: no step has any */
     size_t gate_count, gates_pending; /* open ones */
@@ -138,7 +183,7 @@ struct coordinator {
     VEC(uint32_t) dirty;
     VEC(struct step_event) events;
     size_t final[RUN_STATE_COUNT]; /* steps in a final state, by it */
-    size_t concurrency, execs, executing;
+    size_t execs, executing; /* fibers that execute steps; steps that are executed */
     struct fiber_group group;
     struct fiber_event wake;  /* of the coordinator */
     struct fiber_event saved; /* a batch is durable, or all is over */
@@ -162,6 +207,8 @@ void step_set_error(struct step *s, str error);
 void coordinator_ready(struct coordinator *c, uint32_t position);
 /* It can begin. */
 void coordinator_enqueue(struct coordinator *c, uint32_t position);
+/* Of its tool, among those that limits are for. */
+size_t coordinator_turn_tool(const struct coordinator *c, uint32_t position);
 
 /* quarantine.c: steps that were cut off. */
 void coordinator_lost(struct coordinator *c, uint32_t i); /* queued again, or failed for good */
@@ -218,7 +265,7 @@ void coordinator_work_add(const struct coordinator *c, struct db_batch *b,
                           const struct work_flush *f, int64_t now_us);
 void coordinator_work_flushed(struct coordinator *c, const struct work_flush *f);
 /* Nothing is left to do here but to wait for gates or workers. */
-bool coordinator_waits_outside(const struct coordinator *c);
+bool coordinator_waits_outside(struct coordinator *c);
 /* Asks for what is waited for, gates and workers: ERR_INTERRUPTED. */
 MUST_CHECK int coordinator_ask(struct coordinator *c, struct err *err);
 
@@ -304,6 +351,11 @@ struct progress_event {
     str message, data; /* data: JSON; absent: none */
 };
 str plan_progress_entry(struct arena *a, const struct progress_event *events, size_t count);
+struct queue_event { /* a step that waits too long */
+    int64_t position, at, age_ms;
+    str queue;
+};
+str plan_queue_entry(struct arena *a, const struct queue_event *e);
 struct gate_event gate_event_of(const struct gate *g, const struct gate_row *row, int64_t at);
 str plan_created_entry(struct arena *a, const struct plan_spec *plan);
 

@@ -82,6 +82,11 @@ const struct tool *plan_tool_find(str name) {
 
 size_t plan_tool_index(const struct tool *tool) { return (size_t)(tool - TOOLS); }
 
+str plan_tool_label(const struct tool *tool) {
+    str name = str_of(tool->name);
+    return str_ends(name, STR(":")) ? str_slice(name, 0, name.len - 1) : name;
+}
+
 bool plan_queue_is_fine(str queue) {
     for (size_t i = 0; i < queue.len; i++) {
         char c = queue.p[i];

@@ -73,6 +73,7 @@ struct tool {
 };
 const struct tool *plan_tool_find(str name); /* NULL: unknown */
 size_t plan_tool_index(const struct tool *tool);
+str plan_tool_label(const struct tool *tool); /* its name, without what follows */
 /* The queue of "worker:QUEUE"; absent: it names none. */
 str plan_tool_queue(str name);
 bool plan_queue_is_fine(str queue);

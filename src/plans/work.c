@@ -26,6 +26,8 @@ void coordinator_work_offer(struct coordinator *c, uint32_t position) {
     if (s->offered)
         return;
     s->offered = true;
+    s->ready_us = rt_mono_us(c->plans->rt);
+    plan_note_enqueue(c, position, NULL);
     c->work_open++;
     vec_push(&c->offers, position);
     heard(c);
@@ -163,15 +165,17 @@ void coordinator_work_add(const struct coordinator *c, struct db_batch *b,
 void coordinator_work_flushed(struct coordinator *c, const struct work_flush *f) {
     if (!f->offer_count)
         return;
+    for (size_t i = 0; i < f->offer_count; i++)
+        plan_note_finalized(c, f->offers[i].position);
     heard(c);
     fiber_event_wake_all(&c->plans->work_wake);
 }
 
 /* --- waiting --- */
 
-bool coordinator_waits_outside(const struct coordinator *c) {
-    if (c->execs || c->executing || c->ready.items.count || c->later.items.count || c->held.count ||
-        c->dirty.count || c->offers.count)
+bool coordinator_waits_outside(struct coordinator *c) {
+    if (c->execs || c->executing || turns_busy(&c->turns) || c->later.items.count ||
+        c->held.count || c->dirty.count || c->offers.count)
         return false;
     return c->work_open ? rt_mono_us(c->plans->rt) >= c->work_quiet_us : c->gates_pending > 0;
 }

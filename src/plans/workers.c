@@ -156,16 +156,39 @@ static size_t keep_leased(struct work_item *items, size_t count, const struct wo
     return kept;
 }
 
+/* Takes leases, as many as limits allow. */
+static int take_leases(struct plans *p, const struct principal *who, const struct plans_claim *c,
+                       struct claim_wait *w, struct arena *a, struct work_ref **out,
+                       size_t *out_count, struct err *err) {
+    struct work_lease lease = c->lease;
+    bool limited = claims_limited(p, lease.queue);
+    *out_count = 0;
+    int rc = limited ? claims_begin(p, err) : 0;
+    if (rc < 0)
+        return rc;
+    if (limited)
+        rc = claims_room(p, who, w, a, &lease.limit, err);
+    if (rc == 0 && lease.limit > 0)
+        rc = work_claim(p->store, who, &lease, rt_now_us(p->rt), a, out, out_count, err);
+    if (limited && rc == 0 && *out_count)
+        claims_served(p, a, w);
+    if (limited)
+        claims_end(p);
+    return rc;
+}
+
 static int claim_once(struct plans *p, const struct principal *who, const struct plans_claim *c,
-                      struct arena *a, struct work_item **out, size_t *out_count, struct err *err) {
+                      struct claim_wait *w, struct arena *a, struct work_item **out,
+                      size_t *out_count, struct err *err) {
     struct work_ref *refs;
     size_t ref_count, count, job_count, told = 0;
     bool any = false;
     *out_count = 0;
+    w->held_up = false;
     int rc = work_any(p->store, who, c->lease.queue, rt_now_us(p->rt), a, &any, err);
     if (rc < 0 || !any)
         return rc;
-    rc = work_claim(p->store, who, &c->lease, rt_now_us(p->rt), a, &refs, &ref_count, err);
+    rc = take_leases(p, who, c, w, a, &refs, &ref_count, err);
     if (rc < 0 || ref_count == 0)
         return rc;
     (void)FAILPOINT("plans.work.claimed"); /* for crashes: they are leased */
@@ -198,12 +221,15 @@ int plans_work_claim(struct plans *p, const struct principal *who, const struct 
                      struct arena *a, struct work_item **out, size_t *out_count, struct err *err) {
     int64_t due = rt_mono_us(p->rt) + c->wait_us;
     int64_t poll = p->o.look_us ? p->o.look_us : POLL_US;
+    struct claim_wait w = {.owner = principal_owner(who), .queue = c->lease.queue};
     for (;;) {
-        int rc = claim_once(p, who, c, a, out, out_count, err);
+        int rc = claim_once(p, who, c, &w, a, out, out_count, err);
         int64_t now = rt_mono_us(p->rt);
         if (rc < 0 || *out_count || now >= due || p->stopping)
             return rc;
+        claims_wait(p, a, &w);
         rc = fiber_event_wait(&p->work_wake, due < now + poll ? due : now + poll);
+        claims_waited(&w);
         if (rc < 0 && rc != ERR_TIMEOUT)
             return rc;
     }
@@ -337,7 +363,7 @@ static int write_changes(struct plans *p, struct changing *x, size_t count, stru
         const struct change *c = &x->changes[i];
         if (!c->written)
             continue;
-        wake = wake || c->again;
+        wake = wake || c->again || claims_limited(p, x->items[i].row.queue);
         work_count(p,
                    c->result.lost                             ? WORK_LOST
                    : c->again                                 ? WORK_AGAIN

@@ -283,3 +283,37 @@ int work_oldest(struct store *s, struct arena *a, int64_t *out, struct err *err)
         *out = rows.row_count ? db_int(&rows, 0, 0) : 0;
     return rc;
 }
+
+int work_late(struct store *s, int64_t before, int64_t limit, struct arena *a,
+              struct work_late **out, size_t *out_count, struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_WORK_LATE, DB_PARAMS(DB_I(before), DB_I(limit)), a, &rows, err);
+    if (rc < 0)
+        return rc;
+    struct work_late *list = ARENA_ARRAY(a, struct work_late, rows.row_count + 1);
+    for (size_t i = 0; i < rows.row_count; i++)
+        list[i] = (struct work_late){.owner = db_str(&rows, i, 0),
+                                     .queue = db_str(&rows, i, 1),
+                                     .ready_at = db_int(&rows, i, 2),
+                                     .plan_id = db_id(&rows, i, 3),
+                                     .position = db_int(&rows, i, 4)};
+    *out = list;
+    *out_count = rows.row_count;
+    return 0;
+}
+
+void work_late_tell_add(struct db_batch *b, struct id plan_id, int64_t position, int code) {
+    db_batch_add(b, SQL_WORK_LATE_TELL, DB_PARAMS(DB_UUID(plan_id), DB_I(position)),
+                 DB_EXPECT_CHANGE(code));
+}
+
+int work_leased(struct store *s, const struct principal *who, str queue, int64_t limit,
+                struct arena *a, struct work_leased *out, struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_WORK_LEASED,
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(queue), DB_I(limit)), a, &rows,
+                     err);
+    if (rc == 0)
+        *out = (struct work_leased){db_int(&rows, 0, 0), db_int(&rows, 0, 1)};
+    return rc;
+}

@@ -111,4 +111,22 @@ MUST_CHECK int work_expiring(struct store *s, int64_t limit, struct arena *a, st
 /* Since when the oldest one is ready, by the wall clock; 0: none is. */
 MUST_CHECK int work_oldest(struct store *s, struct arena *a, int64_t *out, struct err *err);
 
+/* Of each owner and queue the step that is ready for longest, if since before `before`; among the
+ * `limit` oldest. */
+struct work_late {
+    struct id plan_id;
+    int64_t position, ready_at;
+    str owner, queue;
+};
+MUST_CHECK int work_late(struct store *s, int64_t before, int64_t limit, struct arena *a,
+                         struct work_late **out, size_t *out_count, struct err *err);
+/* Marks it, so that one of all processes tells of it; code: it is marked, or not ready any more. */
+void work_late_tell_add(struct db_batch *b, struct id plan_id, int64_t position, int code);
+/* Leases that there are, each counted up to `limit`. */
+struct work_leased {
+    int64_t of_owner, of_queue;
+};
+MUST_CHECK int work_leased(struct store *s, const struct principal *who, str queue, int64_t limit,
+                           struct arena *a, struct work_leased *out, struct err *err);
+
 #endif

@@ -321,3 +321,11 @@ int plan_events(struct store *s, struct id thread_id, int64_t after, int kind, i
     *out_count = rows.row_count;
     return 0;
 }
+
+int plan_backlog(struct store *s, struct arena *a, int64_t *out, struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_PLAN_BACKLOG, DB_NO_PARAMS, a, &rows, err);
+    if (rc == 0)
+        *out = db_int(&rows, 0, 0);
+    return rc;
+}

@@ -117,4 +117,7 @@ MUST_CHECK int plan_events(struct store *s, struct id thread_id, int64_t after, 
                            int64_t limit, struct arena *a, struct plan_event_row **out,
                            size_t *out_count, struct err *err);
 
+/* Steps that are not over, of all plans of all owners that are not. */
+MUST_CHECK int plan_backlog(struct store *s, struct arena *a, int64_t *out, struct err *err);
+
 #endif
