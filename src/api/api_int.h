@@ -38,6 +38,15 @@ MUST_CHECK int api_query_int(struct api_request *r, const char *name, struct bod
 /* 409 when the body names another version than that of the row; `what` is in the text. */
 MUST_CHECK int api_check_version(struct api_request *r, const char *what, int64_t version,
                                  struct err *err);
+/* Changes a row that has a version: `once` reads it, makes the new one and writes it; *out_again:
+ * it was changed in between, all is done again. ERR_NOT_FOUND with the text `missing`. */
+typedef MAY_SUSPEND int api_change_fn(struct api_request *r, struct id id, void *row,
+                                      bool *out_again, struct err *err);
+MUST_CHECK MAY_SUSPEND int api_change(struct api_request *r, const char *missing,
+                                      api_change_fn *once, void *row, struct err *err);
+/* `limit` of a list by name and the name that it goes on after; absent: from its beginning. */
+MUST_CHECK int api_named_page(struct api_request *r, str *out_after, int64_t *out_limit,
+                              struct err *err);
 /* X-Pagination-Total, and X-Pagination-Next when more follow; more: a row comes after the page. */
 void api_page_headers(struct api_request *r, const struct page *page, size_t count, bool more);
 /* 404 for a name that is neither an assistant nor a graph. */
@@ -113,7 +122,7 @@ const struct api_slow_list *api_slow_requests(const struct api *api);
 void api_write_id(struct json_writer *w, struct id id);
 void api_write_id_or_null(struct json_writer *w, struct id id); /* nil: null */
 void api_write_time(struct json_writer *w, int64_t wall_us);
-void api_write_time_or_null(struct json_writer *w, int64_t wall_us); /* 0: null */
+void api_write_time_or_null(struct json_writer *w, int64_t wall_us);                 /* 0: null */
 void api_write_time_member(struct json_writer *w, const char *key, int64_t wall_us); /* the same */
 #define API_MINUTE_US (INT64_C(60) * 1000000)
 

@@ -17,8 +17,6 @@
 #define PLAN_BYTES_MAX        ((size_t)1 << 20)
 #define PARAMETERS_BYTES_MAX  65536
 #define FILLED_BYTES_MAX      ((size_t)8 << 20)
-#define PAGE_MAX              100
-#define CHANGE_TRIES_MAX      8
 
 /* --- making a plan --- */
 
@@ -189,8 +187,8 @@ int api_plan_template_list(struct api_request *r, struct err *err) {
     struct plan_template *list;
     size_t count;
     int64_t limit = 0;
-    str after = http_query_get(&r->query, "after");
-    int rc = api_query_int(r, "limit", (struct body_range){1, PAGE_MAX, 20}, &limit, err);
+    str after;
+    int rc = api_named_page(r, &after, &limit, err);
     if (rc == 0)
         rc = plan_template_list(r->store, &r->who, after, limit + 1, r->arena, &list, &count, err);
     if (rc < 0)
@@ -223,9 +221,9 @@ int api_plan_template_get(struct api_request *r, struct err *err) {
     return rc < 0 ? rc : reply(r, 200, &t);
 }
 
-static int change_once(struct api_request *r, struct id id, struct plan_template *t,
-                       bool *out_again, struct err *err) {
-    *out_again = false;
+static int change_once(struct api_request *r, struct id id, void *row, bool *out_again,
+                       struct err *err) {
+    struct plan_template *t = row;
     int rc = plan_template_get(r->store, &r->who, id, r->arena, t, err);
     if (rc == 0)
         rc = api_check_version(r, "template", t->version, err);
@@ -241,11 +239,7 @@ static int change_once(struct api_request *r, struct id id, struct plan_template
 
 int api_plan_template_patch(struct api_request *r, struct err *err) {
     struct plan_template t;
-    struct id id;
-    bool again = true;
-    int rc = read_id(r, &id, err);
-    for (int i = 0; (rc == 0 || rc == ERR_CONFLICT) && again && i < CHANGE_TRIES_MAX; i++)
-        rc = change_once(r, id, &t, &again, err);
+    int rc = api_change(r, "Template not found", change_once, &t, err);
     return rc < 0 ? rc : reply(r, 200, &t);
 }
 

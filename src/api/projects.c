@@ -14,8 +14,6 @@
 #define DESCRIPTION_BYTES_MAX 2000
 #define KEY_BYTES_MAX         100
 #define VALUE_BYTES_MAX       16384
-#define PAGE_MAX              100
-#define CHANGE_TRIES_MAX      8
 #define CONCURRENCY           "plan.concurrency"
 #define WEBHOOK               "plan.webhook"
 #define PROJECT               "plan.project_id"
@@ -78,8 +76,8 @@ int api_plan_defaults(struct api_request *r, const struct principal *who, struct
     size_t count;
     str project = plan->project.p ? plan->project : STR("default");
     int rc = setting_of_plans(r->store, who, project, r->arena, &list, &count, err);
-    str usual = rc == 0 && !plan->project.p ? json_str(among(r->arena, list, count, PROJECT))
-                                            : STR_NULL;
+    str usual =
+        rc == 0 && !plan->project.p ? json_str(among(r->arena, list, count, PROJECT)) : STR_NULL;
     if (usual.len) {
         plan->project = usual;
         rc = setting_of_plans(r->store, who, usual, r->arena, &list, &count, err);
@@ -263,8 +261,8 @@ int api_project_list(struct api_request *r, struct err *err) {
     struct project *list;
     size_t count;
     int64_t limit = 0;
-    str after = http_query_get(&r->query, "after");
-    int rc = api_query_int(r, "limit", (struct body_range){1, PAGE_MAX, 20}, &limit, err);
+    str after;
+    int rc = api_named_page(r, &after, &limit, err);
     if (rc == 0)
         rc = project_list(r->store, &r->who, after, limit + 1, r->arena, &list, &count, err);
     if (rc < 0)
@@ -297,9 +295,9 @@ int api_project_get(struct api_request *r, struct err *err) {
     return rc < 0 ? rc : reply_project(r, 200, &p);
 }
 
-static int change_once(struct api_request *r, struct id id, struct project *p, bool *out_again,
+static int change_once(struct api_request *r, struct id id, void *row, bool *out_again,
                        struct err *err) {
-    *out_again = false;
+    struct project *p = row;
     int rc = project_get(r->store, &r->who, id, r->arena, p, err);
     if (rc == 0)
         rc = api_check_version(r, "project", p->version, err);
@@ -315,11 +313,7 @@ static int change_once(struct api_request *r, struct id id, struct project *p, b
 
 int api_project_patch(struct api_request *r, struct err *err) {
     struct project p;
-    struct id id;
-    bool again = true;
-    int rc = read_id(r, &id, err);
-    for (int i = 0; (rc == 0 || rc == ERR_CONFLICT) && again && i < CHANGE_TRIES_MAX; i++)
-        rc = change_once(r, id, &p, &again, err);
+    int rc = api_change(r, "Project not found", change_once, &p, err);
     return rc < 0 ? rc : reply_project(r, 200, &p);
 }
 

@@ -11,8 +11,11 @@
 #include "api/runs_int.h"
 #include "engine/engine.h"
 
-#define PAGE_LIMIT_MAX  1000
-#define PAGE_OFFSET_MAX INT64_C(1000000000)
+#define PAGE_LIMIT_MAX   1000
+#define PAGE_OFFSET_MAX  INT64_C(1000000000)
+#define NAMED_PAGE       20
+#define NAMED_PAGE_MAX   100
+#define CHANGE_TRIES_MAX 8
 
 static const struct word SORT_ORDER_LIST[] = {{STR("asc"), SORT_ASC}, {STR("desc"), SORT_DESC}};
 static const struct word_set SORT_ORDERS = {SORT_ORDER_LIST, ARRAY_COUNT(SORT_ORDER_LIST)};
@@ -64,6 +67,24 @@ int api_check_version(struct api_request *r, const char *what, int64_t version, 
     return yyjson_get_sint(given) == version
                ? 0
                : err_set(err, ERR_CONFLICT, "The %s is at version %lld", what, (long long)version);
+}
+
+int api_change(struct api_request *r, const char *missing, api_change_fn *once, void *row,
+               struct err *err) {
+    struct id id;
+    bool again = true;
+    int rc = api_param_id(r, 0, &id, err, "%s", missing);
+    for (int i = 0; (rc == 0 || rc == ERR_CONFLICT) && again && i < CHANGE_TRIES_MAX; i++) {
+        again = false;
+        rc = once(r, id, row, &again, err);
+    }
+    return rc;
+}
+
+int api_named_page(struct api_request *r, str *out_after, int64_t *out_limit, struct err *err) {
+    *out_after = http_query_get(&r->query, "after");
+    return api_query_int(r, "limit", (struct body_range){1, NAMED_PAGE_MAX, NAMED_PAGE}, out_limit,
+                         err);
 }
 
 struct page api_page_read(struct body *b, int64_t limit_default) {

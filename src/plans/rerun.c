@@ -26,8 +26,8 @@ static int read_step(const struct plan_row *plan, const struct plan_step_row *ro
     if (is_fault(plan, row))
         out->fault = row->error;
     else if (why)
-        out->fault = arena_printf(a, "tool: " STR_FMT " %s",
-                                  STR_ARG(str_slice(row->tool, 0, 60)), why);
+        out->fault =
+            arena_printf(a, "tool: " STR_FMT " %s", STR_ARG(str_slice(row->tool, 0, 60)), why);
     return 0;
 }
 
@@ -64,23 +64,47 @@ static str plan_hash(struct arena *a, str old, const struct plan_spec *plan,
     return changed ? hex_text(a, digest, sizeof(digest)) : old;
 }
 
-/* Steps wait for others anywhere in the list, so it is gone through until nothing changes. */
-static void keep(struct plan_spec *plan, const struct plan_step_row *rows) {
-    for (bool changed = true; changed;) {
-        changed = false;
-        for (size_t i = 0; i < plan->step_count; i++) {
-            struct plan_step *s = &plan->steps[i];
-            if (s->output.p || rows[i].status != RUN_STATE_SUCCEEDED || s->fault.p ||
-                !str_eq(s->inputs, rows[i].inputs))
-                continue;
-            bool kept = true;
-            for (size_t k = 0; k < s->depend_count; k++)
-                kept = kept && plan->steps[s->depends[k]].output.p;
-            if (!kept)
-                continue;
-            s->output = rows[i].output.p ? rows[i].output : STR("null");
-            changed = true;
-        }
+static bool may_keep(const struct plan_step *s, const struct plan_step_row *row) {
+    return row->status == RUN_STATE_SUCCEEDED && !s->fault.p && str_eq(s->inputs, row->inputs);
+}
+
+/* *out_at: count + 1 places in *out; [at[i], at[i + 1]) there wait for step i. */
+static void list_waiting(const struct plan_spec *plan, struct arena *a, size_t **out_at,
+                         uint32_t **out) {
+    size_t count = plan->step_count, total = 0;
+    size_t *at = ARENA_ARRAY(a, size_t, count + 2);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < plan->steps[i].depend_count; k++, total++)
+            at[plan->steps[i].depends[k] + 2]++;
+    for (size_t i = 2; i < count + 2; i++)
+        at[i] += at[i - 1];
+    uint32_t *list = ARENA_ARRAY(a, uint32_t, total + 1);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < plan->steps[i].depend_count; k++)
+            list[at[plan->steps[i].depends[k] + 1]++] = (uint32_t)i;
+    *out_at = at;
+    *out = list;
+}
+
+/* From those that wait for nobody to those that wait for them: each step and each of its
+ * dependencies is looked at once. */
+static void keep(struct plan_spec *plan, const struct plan_step_row *rows, struct arena *a) {
+    size_t count = plan->step_count, *at, head = 0, tail = 0;
+    uint32_t *waiting;
+    size_t *missing = ARENA_ARRAY(a, size_t, count + 1);
+    uint32_t *kept = ARENA_ARRAY(a, uint32_t, count + 1);
+    list_waiting(plan, a, &at, &waiting);
+    for (size_t i = 0; i < count; i++) {
+        missing[i] = plan->steps[i].depend_count;
+        if (missing[i] == 0 && may_keep(&plan->steps[i], &rows[i]))
+            kept[tail++] = (uint32_t)i;
+    }
+    while (head < tail) {
+        uint32_t i = kept[head++];
+        plan->steps[i].output = rows[i].output.p ? rows[i].output : STR("null");
+        for (size_t k = at[i]; k < at[i + 1]; k++)
+            if (--missing[waiting[k]] == 0 && may_keep(&plan->steps[waiting[k]], &rows[waiting[k]]))
+                kept[tail++] = waiting[k];
     }
 }
 
@@ -107,7 +131,7 @@ static int make_spec(struct plans *p, const struct principal *who, const struct 
     if (rc < 0)
         return rc;
     if (how->from_failed)
-        keep(out, rows);
+        keep(out, rows, a);
     return 0;
 }
 
