@@ -2,7 +2,7 @@
 
 -- shared: inbox_source_columns
 s.id, s.owner, s.name, s.scheme, s.header, s.key_header, s.secret, s.action, s.retention_us,
-       s.version, s.created_at, s.updated_at
+       s.version, s.created_at, s.updated_at, s.origins
 
 -- shared: inbox_columns
 i.id, i.source_id, i.owner, i.key, i.digest, i.event, i.status, i.thread_id, i.run_id, i.error,
@@ -10,10 +10,10 @@ i.id, i.source_id, i.owner, i.key, i.digest, i.event, i.status, i.thread_id, i.r
 
 -- name: inbox_source_insert
 -- Unless the owner has $11. $1 id, $2 owner, $3 name, $4 scheme, $5 header, $6 header of the key,
--- $7 secret, $8 action, $9 retention, $10 now
+-- $7 secret, $8 action, $9 retention, $10 now, $12 origins
 INSERT INTO holdfast.inbox_sources (id, owner, name, scheme, header, key_header, secret, action,
-  retention_us, version, created_at, updated_at)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10::timestamptz, $10::timestamptz
+  retention_us, version, created_at, updated_at, origins)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10::timestamptz, $10::timestamptz, $12
 WHERE (SELECT count(*) FROM holdfast.inbox_sources s WHERE s.owner = $2) < $11;
 
 -- name: inbox_source_list
@@ -29,9 +29,11 @@ FROM holdfast.inbox_sources s WHERE s.id = $1 AND s.owner >= $2 AND s.owner <= $
 
 -- name: inbox_source_update
 -- $1 id, $2 and $3 bounds of the owner, $4 version that was read, $5 name, $6 scheme, $7 header,
--- $8 header of the key, $9 secret, $10 action, $11 retention, $12 now
+-- $8 header of the key, $9 secret, $10 action, $11 retention, $12 now,
+-- $13 origins
 UPDATE holdfast.inbox_sources SET name = $5, scheme = $6, header = $7, key_header = $8, secret = $9,
-  action = $10, retention_us = $11, version = version + 1, updated_at = $12
+  action = $10, retention_us = $11, version = version + 1, updated_at = $12,
+  origins = $13
 WHERE id = $1 AND owner >= $2 AND owner <= $3 AND version = $4;
 
 -- name: inbox_source_delete

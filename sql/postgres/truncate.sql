@@ -120,3 +120,9 @@ SELECT i.owner, i.namespace, i.key FROM (
          key COLLATE "C" AS key
   FROM langgraph_server.store_items) i
 WHERE (i.owner, i.namespace, i.key) > ($1, $2, $3) ORDER BY i.owner, i.namespace, i.key LIMIT $4;
+
+-- name: truncate_all
+-- vary: table = deliveries inbox inbox_sources plan_templates projects settings webhooks
+-- $1 limit
+DELETE FROM holdfast.@table
+WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM holdfast.@table t LIMIT $1));

@@ -54,6 +54,17 @@ WHERE id = $1 AND status IN ('queued', 'running');
 SELECT @gate_columns
 FROM plan_gates g WHERE g.id = $1 AND g.owner >= $2 AND g.owner <= $3;
 
+-- name: gate_find
+-- A step by its position, or by a name: the plan's state and size, the step's position and spec,
+-- each of its gates that is open or was, the plan's thread. $1 plan, $2 and $3 bounds of the owner,
+-- $4 position, $5 name
+SELECT p.status, p.step_count, s.position, s.spec, g.number, g.id, p.thread_id
+FROM plans p
+JOIN plan_steps s ON s.plan_id = p.id
+LEFT JOIN plan_gates g ON g.plan_id = p.id AND g.position = s.position
+WHERE p.id = $1 AND p.owner >= $2 AND p.owner <= $3 AND (s.position = $4 OR s.name = $5)
+ORDER BY s.position;
+
 -- name: gates_of_plan
 -- $1 plan, $2 and $3 bounds of the owner, $4 after this id, $5 and $6 bounds of the status, $7 limit
 SELECT @gate_columns

@@ -43,3 +43,8 @@ ORDER BY id LIMIT $2;
 -- A page: owner, namespace, key. $1 $2 $3 after this one, $4 limit
 SELECT owner, namespace, key FROM store_items
 WHERE (owner, namespace, key) > ($1, $2, $3) ORDER BY owner, namespace, key LIMIT $4;
+
+-- name: truncate_all
+-- vary: table = deliveries inbox inbox_sources plan_templates projects settings webhooks
+-- $1 limit
+DELETE FROM @table WHERE rowid IN (SELECT t.rowid FROM @table t LIMIT $1);

@@ -8,17 +8,18 @@
 #include "base/rand.h"
 #include "model/webhook_secret.h"
 
-#define NAME_BYTES_MAX    200
-#define HEADER_BYTES_MAX  100
-#define SECRET_BYTES      32
-#define SECRET_BYTES_MIN  16
-#define SECRET_BYTES_MAX  256
-#define SECOND_US         INT64_C(1000000)
-#define RETENTION_MIN_S   3600
-#define RETENTION_MAX_S   31536000
-#define RETENTION_S       2592000
-#define PAGE_MAX          100
-#define CHANGE_TRIES_MAX  8
+#define NAME_BYTES_MAX   200
+#define HEADER_BYTES_MAX 100
+#define SECRET_BYTES     32
+#define SECRET_BYTES_MIN 16
+#define SECRET_BYTES_MAX 256
+#define SECOND_US        INT64_C(1000000)
+#define RETENTION_MIN_S  3600
+#define RETENTION_MAX_S  31536000
+#define RETENTION_S      2592000
+#define PAGE_MAX         100
+#define ORIGIN_COUNT_MAX 50
+#define ORIGIN_BYTES_MAX 253
 
 /* --- encoding --- */
 
@@ -39,6 +40,11 @@ static void write_source(struct json_writer *w, struct arena *a, const struct in
     jw_str(w, s->rule.key_header);
     jw_key(w, "action");
     jw_raw(w, s->action);
+    jw_key(w, "origins");
+    if (s->origins.p)
+        jw_raw(w, s->origins);
+    else
+        jw_null(w);
     jw_key(w, "retention");
     jw_i64(w, s->retention_us / SECOND_US);
     jw_key(w, "version");
@@ -97,8 +103,7 @@ static str make_secret(struct arena *a, enum inbox_scheme scheme) {
 static void check_secret(struct body *b, const struct inbox_rule *rule) {
     size_t len = rule->secret.len;
     if (rule->scheme == INBOX_STANDARD && !webhook_secret_is_fine(b->a, rule->secret))
-        body_fault(b, "secret", WEBHOOK_SECRET_FAULT, WEBHOOK_KEY_BYTES_MIN,
-                   WEBHOOK_KEY_BYTES_MAX);
+        body_fault(b, "secret", WEBHOOK_SECRET_FAULT, WEBHOOK_KEY_BYTES_MIN, WEBHOOK_KEY_BYTES_MAX);
     else if (rule->scheme != INBOX_STANDARD && (len < SECRET_BYTES_MIN || len > SECRET_BYTES_MAX))
         body_fault(b, "secret", "must have %d to %d bytes", SECRET_BYTES_MIN, SECRET_BYTES_MAX);
 }
@@ -117,6 +122,26 @@ static str header_name(struct body *b, const char *key, str fallback) {
         }
     }
     return str_n(p, text.len);
+}
+
+/* null takes them away. */
+static str read_origins(struct body *b, str before) {
+    yyjson_val *list = body_str_array(b, "origins"), *item;
+    size_t i, n;
+    if (!list)
+        return body_has(b, "origins") ? STR_NULL : before;
+    if (yyjson_arr_size(list) > ORIGIN_COUNT_MAX)
+        body_fault(b, "origins", "must have at most %d entries", ORIGIN_COUNT_MAX);
+    yyjson_arr_foreach(list, i, n, item) {
+        str name = json_str(item);
+        bool bad = name.len == 0 || name.len > ORIGIN_BYTES_MAX;
+        for (size_t k = 0; k < name.len; k++)
+            bad = bad || name.p[k] <= ' ' || name.p[k] >= 0x7f;
+        if (bad)
+            body_fault(b, "origins", "each must be a DNS name of at most %d bytes, or *",
+                       ORIGIN_BYTES_MAX);
+    }
+    return json_text(b->a, list);
 }
 
 /* Over what *s says. */
@@ -144,6 +169,7 @@ static int read_source(struct api_request *r, struct inbox_source *s, bool creat
     struct body_range range = {RETENTION_MIN_S, RETENTION_MAX_S, s->retention_us / SECOND_US};
     s->retention_us = body_int(&b, "retention", range) * SECOND_US;
     yyjson_val *action = body_object_val(&b, "action");
+    s->origins = read_origins(&b, s->origins);
     int rc = body_done(&b, err);
     if (rc == 0 && (create || action))
         rc = inbox_action_read(r, action, &s->action, err);
@@ -190,21 +216,23 @@ int api_inbox_source_get(struct api_request *r, struct err *err) {
     return rc < 0 ? rc : reply_source(r, 200, &s, false);
 }
 
+static int change_once(struct api_request *r, struct id id, void *row, bool *out_again,
+                       struct err *err) {
+    struct inbox_source *s = row;
+    int rc = inbox_source_get(r->store, &r->who, id, r->arena, s, err);
+    if (rc == 0)
+        rc = read_source(r, s, false, err);
+    if (rc < 0)
+        return rc;
+    s->updated_at = rt_now_us(fiber_rt());
+    rc = inbox_source_update(r->store, &r->who, s, r->arena, err);
+    *out_again = rc == ERR_CONFLICT;
+    return rc;
+}
+
 int api_inbox_source_patch(struct api_request *r, struct err *err) {
     struct inbox_source s;
-    struct id id;
-    int rc = source_id(r, &id, err);
-    for (int i = 0; rc == 0 && i < CHANGE_TRIES_MAX; i++) {
-        rc = inbox_source_get(r->store, &r->who, id, r->arena, &s, err);
-        if (rc == 0)
-            rc = read_source(r, &s, false, err);
-        s.updated_at = rt_now_us(fiber_rt());
-        if (rc == 0)
-            rc = inbox_source_update(r->store, &r->who, &s, r->arena, err);
-        if (rc != ERR_CONFLICT)
-            break;
-        rc = i + 1 < CHANGE_TRIES_MAX ? 0 : rc;
-    }
+    int rc = api_change(r, "Source not found", change_once, &s, err);
     return rc < 0 ? rc : reply_source(r, 200, &s, false);
 }
 

@@ -3,6 +3,8 @@
  *
  *   {"kind": "run", "assistant_id": "agent", "thread_key": "{{ data.chat }}", "input": {…}}
  *   {"kind": "plan", "template": "deploy", "params": {"commit": "{{ data.after }}"}}
+ *   {"kind": "evidence", "run_id": "{{ data.run }}", "step": "test", "gate": "coverage",
+ *    "evidence": {"metrics": {"coverage": "{{ data.percent }}"}}}
  *
  * The delivery's row goes into the batch that makes the run durable: both are there, or neither. So
  * a process that dies in between loses nothing, and who delivers again finds the row or is the
@@ -20,9 +22,9 @@
 #include "plans/plans.h"
 #include "store/plan_templates.h"
 
-#define ACTION_BYTES_MAX   65536
-#define FILLED_BYTES_MAX   ((size_t)4 << 20)
-#define THREAD_KEY_MAX     1024
+#define ACTION_BYTES_MAX 65536
+#define FILLED_BYTES_MAX ((size_t)4 << 20)
+#define THREAD_KEY_MAX   1024
 #define DEFAULT_INPUT                                                                              \
     "{\"input\":{\"messages\":[{\"role\":\"user\",\"content\":\"Received: {{ data }}\"}]}}"
 
@@ -31,7 +33,14 @@ struct acting {
     const struct inbox_source *source;
     struct inbox_delivery *d;
     bool again;
+    bool refused; /* it names what is not there: nothing is kept */
+    struct id gate_thread;
 };
+
+/* What the action does not say, the delivery does. */
+#define DEFAULT_EVIDENCE                                                                           \
+    "{\"run_id\":\"{{ data.run_id }}\",\"step\":\"{{ data.step }}\",\"gate\":\"{{ data.gate }}\"," \
+    "\"evidence\":\"{{ data.evidence }}\"}"
 
 /* --- as it is given --- */
 
@@ -82,10 +91,13 @@ int inbox_action_read(struct api_request *r, yyjson_val *action, str *out, struc
     }
     if (text.len > ACTION_BYTES_MAX)
         return err_set(err, ERR_TOO_LARGE, "action: has at most %d bytes", ACTION_BYTES_MAX);
-    bool run = str_eq(kind, STR("run"));
-    if (!run && !str_eq(kind, STR("plan")))
-        return err_set(err, ERR_INVALID, "action.kind: must be one of keep, run, plan");
-    rc = run ? check_run(r, action, err) : check_plan(r, action, err);
+    bool run = str_eq(kind, STR("run")), evidence = str_eq(kind, STR("evidence"));
+    if (!run && !evidence && !str_eq(kind, STR("plan")))
+        return err_set(err, ERR_INVALID, "action.kind: must be one of keep, run, plan, evidence");
+    if (!evidence)
+        rc = run ? check_run(r, action, err) : check_plan(r, action, err);
+    else
+        text = json_merge(r->arena, STR(DEFAULT_EVIDENCE), text);
     if (rc == 0 && run && !json_has(action, "input") && !json_has(action, "command"))
         text = json_merge(r->arena, text, STR(DEFAULT_INPUT));
     if (rc == 0)
@@ -158,8 +170,8 @@ static int start_run(struct acting *x, yyjson_val *filled, struct err *err) {
     if (!id_parse(s.assistant_name, &s.assistant_id))
         s.assistant_id = assistant_id_of_graph(s.assistant_name);
     str text = json_text(a, filled);
-    text = json_without(a, json_without(a, json_without(a, text, "kind"), "thread_key"),
-                        "thread_id");
+    text =
+        json_without(a, json_without(a, json_without(a, text, "kind"), "thread_key"), "thread_id");
     text = json_merge(a, STR("{\"if_not_exists\":\"create\",\"on_completion\":\"keep\"}"), text);
     rc = json_parse(a, text, &s.body, err);
     return rc < 0 ? rc : engine_submit(x->r->engine, &s, NULL, err);
@@ -191,6 +203,58 @@ static int start_plan(struct acting *x, yyjson_val *filled, struct err *err) {
     return plans_create(api_options_of(r->api)->plans, &c, r->arena, &made, err);
 }
 
+/* --- evidence for a gate --- */
+
+static int not_found(struct acting *x, struct err *err) {
+    x->refused = true;
+    return err_set(err, ERR_NOT_FOUND, "Gate not found");
+}
+
+/* A place in a list by its number, or by its name; absent: -1 and no name. False: neither. */
+static bool read_place(yyjson_val *v, int64_t *out_number, str *out_name) {
+    *out_number = -1;
+    *out_name = json_str(v);
+    if (yyjson_is_int(v))
+        *out_number = yyjson_get_sint(v);
+    return !v || yyjson_is_null(v) || (yyjson_is_str(v) && out_name->len) ||
+           (yyjson_is_int(v) && *out_number >= 0 && *out_number <= PLAN_STEPS_MAX);
+}
+
+static void join_said(void *ctx, const struct gate_row *row, struct db_batch *b) {
+    struct acting *x = ctx;
+    x->d->status = INBOX_STARTED;
+    x->d->thread_id = x->gate_thread;
+    x->d->run_id = row->plan_id;
+    x->d->error = STR_NULL;
+    row_add(b, x);
+}
+
+static int bring_evidence(struct acting *x, yyjson_val *filled, struct err *err) {
+    struct arena *a = x->r->arena;
+    struct plans *plans = api_options_of(x->r->api)->plans;
+    struct principal owner = {.owner = x->source->owner, .by = "inbox"};
+    struct plans_gate_name name;
+    struct gate_row row;
+    struct id id;
+    struct plans_gate_word word = {
+        .answer = {.evidence = json_get(filled, "evidence")},
+        .actor = arena_printf(a, "inbox: " STR_FMT,
+                              STR_ARG(str_slice(x->source->name, 0, GATE_NAME_BYTES_MAX))),
+        .join_batch = join_said,
+        .ctx = x};
+    if (!id_parse(json_str(json_get(filled, "run_id")), &name.run_id) ||
+        !read_place(json_get(filled, "step"), &name.step.position, &name.step.name) ||
+        (name.step.position < 0 && !name.step.name.len) ||
+        !read_place(json_get(filled, "gate"), &name.number, &name.name))
+        return not_found(x, err);
+    int rc = plans_gate_find(plans, &owner, &name, a, &id, &x->gate_thread, err);
+    if (rc == 0 && !yyjson_is_obj(word.answer.evidence))
+        rc = err_set(err, ERR_INVALID, "evidence: must be an object");
+    if (rc == 0)
+        rc = plans_gate_say(plans, &owner, id, &word, a, &row, err);
+    return rc == ERR_NOT_FOUND ? not_found(x, err) : rc;
+}
+
 static int act(struct acting *x, struct err *err) {
     struct arena *a = x->r->arena;
     yyjson_val *action, *event, *filled;
@@ -210,20 +274,22 @@ static int act(struct acting *x, struct err *err) {
         rc = json_parse(a, text, &filled, err);
     if (rc < 0)
         return rc;
-    return str_eq(json_str(json_get(filled, "kind")), STR("plan")) ? start_plan(x, filled, err)
-                                                                   : start_run(x, filled, err);
+    str kind = json_str(json_get(filled, "kind"));
+    if (str_eq(kind, STR("evidence")))
+        return bring_evidence(x, filled, err);
+    return str_eq(kind, STR("plan")) ? start_plan(x, filled, err) : start_run(x, filled, err);
 }
 
 static bool may_work_later(int rc) { return rc == ERR_CANCELLED || err_retryable(rc); }
 
 int inbox_act(struct api_request *r, const struct inbox_source *s, struct inbox_delivery *d,
               bool again, struct err *err) {
-    struct acting x = {r, s, d, again};
+    struct acting x = {.r = r, .source = s, .d = d, .again = again};
     struct err why = {0};
     int rc = act(&x, &why);
     if (rc == 0)
         return 0;
-    if (rc == ERR_REPEATED || may_work_later(rc)) {
+    if (rc == ERR_REPEATED || x.refused || may_work_later(rc)) {
         if (err)
             *err = why;
         return rc;

@@ -6,12 +6,17 @@
  *   key free ─▶ the action's batch, which stores the key ─▶ 200
  *             └▶ another process was first: as stored
  *
+ * OPTIONS asks whether the source agrees to be delivered to, as the CloudEvents specification of
+ * webhooks has it. It does when its owner has named the origin. Whatever else is wrong (no such
+ * source, another origin, no question at all) is answered as if there were no OPTIONS.
+ *
  * Nothing is parsed before the proof. A batch is taken event by event: one that is refused for now
  * refuses the request, and those that were taken are known when it comes again. */
 #include "api/inbox_int.h"
 #include "base/log.h"
 
-#define BUSY_RETRY_S "1"
+#define BUSY_RETRY_S     "1"
+#define ORIGIN_BYTES_MAX 253
 
 static bool header_at(void *ctx, size_t n, str *out_name, str *out_value) {
     const struct http_request *q = ctx;
@@ -48,8 +53,8 @@ static int look(struct api_request *r, const struct inbox_event *e, struct inbox
                 struct err *err) {
     struct inbox_delivery first;
     bool found = false;
-    int rc = inbox_find(r->store, d->source_id, e->key, d->received_at, r->arena, &found, &first,
-                        err);
+    int rc =
+        inbox_find(r->store, d->source_id, e->key, d->received_at, r->arena, &found, &first, err);
     if (rc < 0 || !found)
         return rc;
     if (!str_eq(first.digest, e->digest))
@@ -84,8 +89,8 @@ static int take_alone(struct api_request *r, const struct inbox_source *s,
                                .event = e->text,
                                .received_at = now,
                                .expires_at = now + s->retention_us};
-    str flight = arena_printf(r->arena, "\n" STR_FMT "\n" STR_FMT,
-                              STR_ARG(id_hex(r->arena, s->id)), STR_ARG(e->key));
+    str flight = arena_printf(r->arena, "\n" STR_FMT "\n" STR_FMT, STR_ARG(id_hex(r->arena, s->id)),
+                              STR_ARG(e->key));
     struct map *flights = api_flights(r->api);
     if (map_get(flights, flight)) {
         http_reply_header(r->http, STR("Retry-After"), STR(BUSY_RETRY_S));
@@ -153,4 +158,40 @@ int api_inbox_receive(struct api_request *r, struct err *err) {
     if (total && repeated == total)
         http_reply_header(r->http, STR("Idempotency-Replayed"), STR("true"));
     return answer(r, ids, total, batch);
+}
+
+/* --- consent --- */
+
+static bool agrees(struct api_request *r, str origins, str origin) {
+    yyjson_val *list, *item;
+    size_t i, n;
+    if (!origins.p || json_parse(r->arena, origins, &list, NULL) < 0)
+        return false;
+    yyjson_arr_foreach(list, i, n, item) {
+        if (str_eq(json_str(item), STR("*")) || str_ieq(json_str(item), origin))
+            return true;
+    }
+    return false;
+}
+
+int api_inbox_consent(struct api_request *r, struct err *err) {
+    static const struct principal server = {.all = true};
+    struct inbox_source s;
+    struct id id;
+    str origin = str_trim(http_header(r->http, STR("webhook-request-origin")));
+    int rc = ERR_NOT_FOUND;
+    if (id_parse(r->match.params[0], &id) && origin.len && origin.len <= ORIGIN_BYTES_MAX)
+        rc = inbox_source_get(r->store, &server, id, r->arena, &s, err);
+    if (rc < 0 && rc != ERR_NOT_FOUND)
+        return rc;
+    http_reply_header(r->http, STR("Allow"), STR("POST"));
+    if (rc < 0 || !agrees(r, s.origins, origin)) {
+        r->status = 405;
+        http_reply(r->http, 405, STR("application/json"),
+                   STR("{\"detail\":\"Method Not Allowed\"}"));
+        return 0;
+    }
+    http_reply_header(r->http, STR("WebHook-Allowed-Origin"), origin);
+    http_reply_header(r->http, STR("WebHook-Allowed-Rate"), STR("*"));
+    return api_reply_empty(r, 200);
 }

@@ -2,7 +2,8 @@
 /* truncate.c - POST /internal/truncate: developers begin anew.
  *
  * Each member of the body that is true clears one kind of things, whosever they are: runs, threads,
- * assistants (but the server's own), checkpointer (or checkpoint: the states of threads), store.
+ * assistants (but the server's own), checkpointer (or checkpoint: the states of threads), store,
+ * inbox, plan_templates, projects (with settings), webhooks (with what is to be told).
  * Only with --dev, and only for those on the same machine; for others the route is not there. A
  * page of another site is refused, as its requests come from this machine, too.
  *
@@ -18,6 +19,14 @@
 struct kinds {
     bool runs, threads, assistants, states, store;
 };
+/* Those that nothing runs of. */
+static const struct {
+    const char *name;
+    int (*clear)(struct store *s, struct err *err);
+} PLAIN[] = {{"inbox", truncate_inbox},
+             {"plan_templates", truncate_plan_templates},
+             {"projects", truncate_projects},
+             {"webhooks", truncate_webhooks}};
 
 static int forget_states(struct api_request *r, struct id id, struct arena *a, struct err *err) {
     int rc = ERR_CONFLICT;
@@ -89,6 +98,7 @@ static int clear(struct api_request *r, const struct kinds *k, struct err *err) 
 int api_internal_truncate(struct api_request *r, struct err *err) {
     struct body b;
     struct kinds k;
+    bool plain[ARRAY_COUNT(PLAIN)];
     if (!api_options_of(r->api)->dev || !http_peer_is_local(r->http))
         return err_set(err, ERR_NOT_FOUND, "Not Found");
     if (!api_origin_is_fine(r))
@@ -100,8 +110,12 @@ int api_internal_truncate(struct api_request *r, struct err *err) {
     k.states = body_bool(&b, "checkpointer", false);
     k.states = body_bool(&b, "checkpoint", false) || k.states;
     k.store = body_bool(&b, "store", false);
+    for (size_t i = 0; i < ARRAY_COUNT(PLAIN); i++)
+        plain[i] = body_bool(&b, PLAIN[i].name, false);
     int rc = body_done(&b, err);
     if (rc == 0)
         rc = clear(r, &k, err);
+    for (size_t i = 0; rc == 0 && i < ARRAY_COUNT(PLAIN); i++)
+        rc = plain[i] ? PLAIN[i].clear(r->store, err) : 0;
     return rc < 0 ? rc : api_reply_text(r, 200, STR("{\"ok\":true}"));
 }

@@ -12,7 +12,8 @@
 
 #define URL_BYTES_MAX     2048
 #define PROJECT_BYTES_MAX 200
-#define REPLAY_MAX        1000 /* entries of the log in one call */
+#define RATE_MAX          600000 /* requests a minute */
+#define REPLAY_MAX        1000   /* entries of the log in one call */
 
 static void write_webhook(struct json_writer *w, const struct webhook *h, bool secret) {
     jw_object(w);
@@ -26,6 +27,13 @@ static void write_webhook(struct json_writer *w, const struct webhook *h, bool s
     jw_raw(w, h->types);
     jw_key(w, "mode");
     jw_str(w, word_text(&WEBHOOK_MODES, (int)h->mode));
+    jw_key(w, "handshake");
+    jw_bool(w, h->handshake);
+    jw_key(w, "rate");
+    if (h->rate)
+        jw_i64(w, h->rate);
+    else
+        jw_null(w);
     jw_key(w, "status");
     jw_z(w, h->gone ? "gone" : "active");
     jw_key(w, "created_at");
@@ -52,8 +60,7 @@ static void read_secret(struct body *b, struct webhook *h) {
     if (!h->secret.p)
         h->secret = webhook_secret_make(b->a);
     else if (!webhook_secret_is_fine(b->a, h->secret))
-        body_fault(b, "secret", WEBHOOK_SECRET_FAULT, WEBHOOK_KEY_BYTES_MIN,
-                   WEBHOOK_KEY_BYTES_MAX);
+        body_fault(b, "secret", WEBHOOK_SECRET_FAULT, WEBHOOK_KEY_BYTES_MIN, WEBHOOK_KEY_BYTES_MAX);
 }
 
 static void read_types(struct body *b, struct webhook *h) {
@@ -76,17 +83,27 @@ static void read_types(struct body *b, struct webhook *h) {
     h->types = json_text(b->a, list);
 }
 
+/* Consent that its target is asked for. */
+static void read_handshake(struct api_request *r, struct body *b, struct webhook *h) {
+    h->handshake = body_bool(b, "handshake", false);
+    h->rate = body_int(b, "rate", (struct body_range){1, RATE_MAX, 0});
+    if (h->rate && !h->handshake)
+        body_fault(b, "rate", "is asked for by the handshake only");
+    if (h->handshake && !delivery_has_origin(api_options_of(r->api)->delivery))
+        body_fault(b, "handshake", "this server has no name to ask in (--webhook-origin)");
+}
+
 int api_webhook_create(struct api_request *r, struct err *err) {
     struct body b;
     int64_t now = rt_now_us(fiber_rt());
-    struct webhook h = {
-        .id = id_v7(), .owner = r->who.owner, .created_at = now, .updated_at = now};
+    struct webhook h = {.id = id_v7(), .owner = r->who.owner, .created_at = now, .updated_at = now};
     body_init(&b, r->arena, r->body);
     h.url = body_str_required(&b, "url");
     h.project = body_str_sized(&b, "project_id", 1, PROJECT_BYTES_MAX, STR_NULL);
     h.mode = (enum webhook_mode)body_enum(&b, "mode", &WEBHOOK_MODES, WEBHOOK_BATCH);
     read_types(&b, &h);
     read_secret(&b, &h);
+    read_handshake(r, &b, &h);
     if (h.url.len > URL_BYTES_MAX)
         body_fault(&b, "url", "must have at most %d characters", URL_BYTES_MAX);
     int rc = body_done(&b, err);

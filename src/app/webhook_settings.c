@@ -112,6 +112,7 @@ static int read_json(const struct config *c, struct arena *a, struct delivery_op
 int webhook_settings(const struct config *c, struct arena *a, struct delivery_options *out,
                      struct err *err) {
     *out = (struct delivery_options){.rules = {.allow = c->webhook_allow},
+                                     .origin = c->webhook_origin,
                                      .secrets = secret_reveal(c->webhook_secret),
                                      .attempts_max = c->webhook_attempts_max,
                                      .retry_us = c->webhook_retry_us,

@@ -121,6 +121,7 @@ struct letter {
     const str *secrets;
     size_t secret_count;
     const struct trace_context *trace; /* NULL: none */
+    bool named;                        /* the target has agreed to be told by us */
 };
 
 static size_t make_headers(struct delivery_relay *d, const struct letter *l, struct arena *a,
@@ -135,6 +136,8 @@ static size_t make_headers(struct delivery_relay *d, const struct letter *l, str
         out[n++] = (struct http_header){
             STR("webhook-signature"),
             signatures(l->secrets, l->secret_count, a, l->id, timestamp, l->body)};
+    if (l->named)
+        out[n++] = (struct http_header){STR("WebHook-Request-Origin"), d->o.origin};
     for (size_t i = 0; i < d->o.header_count && n < HEADERS_MAX; i++)
         out[n++] = d->o.headers[i];
     return n;
@@ -163,11 +166,6 @@ static int judge(struct delivery_relay *d, struct http_call *call, struct arena 
         out->due_at = rt_now_us(d->rt) + (int64_t)seconds * 1000000;
     return ERR_UNAVAILABLE;
 }
-
-/* Where the POSTs of an attempt go. */
-struct place {
-    str target, address;
-};
 
 static int find_place(struct delivery_relay *d, str target, struct arena *a, struct place *out,
                       struct delivery_failure *f) {
@@ -228,10 +226,14 @@ static int send_parcel(struct delivery_relay *d, const struct delivery *what, st
                            .content_type = parcel.content_type,
                            .body = parcel.parts[i].body,
                            .secrets = &parcel.secret,
-                           .secret_count = 1};
+                           .secret_count = 1,
+                           .named = parcel.handshake};
         if (out->progress > what->progress && rt_mono_us(d->rt) - began > d->o.timeout_us)
             return ERR_LIMIT; /* before the claim is over */
-        rc = post(d, &to, &l, rt_now_us(d->rt), a, out);
+        if (parcel.handshake)
+            rc = handshake_pass(d, &to, parcel.rate, a, out);
+        if (rc == 0)
+            rc = post(d, &to, &l, rt_now_us(d->rt), a, out);
         out->progress += rc == 0;
     }
     return rc;

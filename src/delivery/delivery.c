@@ -26,7 +26,7 @@
 #define PAUSE_MAX_US    (INT64_C(6) * 3600 * 1000000)
 #define PAUSE_FACTOR    3
 #define LEASE_MARGIN_US (INT64_C(5) * 1000000)
-#define COUNT_US 2000000 /* between two counts for who scrapes */
+#define COUNT_US        2000000 /* between two counts for who scrapes */
 #define SWEEP_US        (INT64_C(3600) * 1000000)
 #define DEAD_KEEP_US    (INT64_C(30) * 86400 * 1000000)
 #define SWEEP_MAX       1000
@@ -80,7 +80,8 @@ static int write_result(const struct job *j, struct outcome *o, bool last, struc
     int64_t now = rt_now_us(d->rt);
     o->has_next = false;
     if (o->rc == ERR_CANCELLED || o->rc == ERR_LIMIT)
-        return delivery_give_back(d->store, &j->what, o->f.progress, now, a, err);
+        return delivery_give_back(d->store, &j->what, o->f.progress,
+                                  o->f.due_at > now ? o->f.due_at : now, a, err);
     if (o->rc < 0)
         return delivery_failed(d->store, &j->what, &o->f, now, a, err);
     if (last || j->what.order_key.len == 0)
@@ -114,7 +115,8 @@ static void attempt(struct job *j, struct outcome *o, bool last, struct arena *a
     bool further = o->f.progress > j->what.progress;
     o->f.dead = o->f.dead || (j->what.attempt >= d->o.attempts_max && !further);
     int64_t due_at = rt_now_us(d->rt) + pause_us(d, further ? 1 : j->what.attempt);
-    o->f.due_at = o->f.due_at > due_at ? o->f.due_at : due_at;
+    if (o->rc != ERR_LIMIT && o->rc != ERR_CANCELLED && o->f.due_at < due_at)
+        o->f.due_at = due_at;
     note(j, o->rc, &o->f);
     (void)FAILPOINT("delivery.before_result"); /* for crashes: it was taken, nobody wrote it */
     int written = write_result(j, o, last, a, &err);
@@ -298,6 +300,7 @@ static void copy_options(struct delivery_relay *d, const struct delivery_options
     d->o.rules.allow = arena_dup(a, o->rules.allow);
     d->o.rules.allowed_domains = arena_dup(a, o->rules.allowed_domains);
     d->o.rules.allowed_ports = arena_dup(a, o->rules.allowed_ports);
+    d->o.origin = arena_dup(a, o->origin);
     d->o.secrets = STR_NULL;
     for (size_t i = 0; i < o->header_count; i++)
         headers[i] = (struct http_header){arena_dup(a, o->headers[i].name),
@@ -328,8 +331,7 @@ static void on_collect(void *arg) {
     if (!d->running || d->stop || d->counting || now < d->count_due_us)
         return;
     d->count_due_us = now + COUNT_US;
-    d->counting =
-        fiber_group_spawn(&d->jobs, d->rt, "delivery.count", count_fiber, d, NULL) == 0;
+    d->counting = fiber_group_spawn(&d->jobs, d->rt, "delivery.count", count_fiber, d, NULL) == 0;
 }
 
 int delivery_open(struct rt *rt, struct http_client *client, struct store *store,
@@ -343,6 +345,7 @@ int delivery_open(struct rt *rt, struct http_client *client, struct store *store
     fiber_event_init(&d->idle);
     fiber_group_init(&d->jobs);
     list_init(&d->live);
+    map_init(&d->consents);
     copy_options(d, o);
     int rc = read_secrets(d, o->secrets, err);
     if (rc < 0) {
@@ -393,9 +396,12 @@ void delivery_free(struct delivery_relay *d) {
     if (!d)
         return;
     metrics_off_collect(on_collect, d);
+    handshake_deinit(d);
     arena_deinit(&d->memory);
     mem_free(d);
 }
+
+bool delivery_has_origin(const struct delivery_relay *d) { return d->o.origin.len > 0; }
 
 int delivery_check_target(const struct delivery_relay *d, str url, struct err *err) {
     struct http_url parts;

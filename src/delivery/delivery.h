@@ -27,12 +27,13 @@ struct delivery_rules {
 struct delivery_options {
     struct delivery_rules rules;
     str secrets; /* "whsec_<base64>" or base64, a space between several; empty: unsigned */
+    str origin;  /* DNS name that targets are asked for consent in; empty: none can be asked */
     const struct http_header *headers;
     size_t header_count;
-    int64_t attempts_max;   /* 10 */
-    int64_t retry_us;       /* 5 s, tripled each time up to 6 h, give or take a fifth */
-    int64_t timeout_us;     /* of an attempt: 10 s */
-    size_t concurrency_max; /* 32 */
+    int64_t attempts_max;      /* 10 */
+    int64_t retry_us;          /* 5 s, tripled each time up to 6 h, give or take a fifth */
+    int64_t timeout_us;        /* of an attempt: 10 s */
+    size_t concurrency_max;    /* 32 */
     struct parcel_maker maker; /* kind NULL: none */
     bool shared; /* other processes may leave work behind: look for it from time to time */
 };
@@ -49,6 +50,8 @@ void delivery_wake(void *relay); /* something may be due */
 MAY_SUSPEND void delivery_stop(struct delivery_relay *d, int64_t deadline_us);
 void delivery_free(struct delivery_relay *d); /* NULL is fine */
 
+/* Has the server a name to ask for consent in? */
+bool delivery_has_origin(const struct delivery_relay *d);
 /* May this be a target? ERR_INVALID with the reason. Names are not resolved yet. */
 MUST_CHECK int delivery_check_target(const struct delivery_relay *d, str url, struct err *err);
 

@@ -4,13 +4,14 @@
 #define HF_DELIVERY_DELIVERY_INT_H
 
 #include "base/list.h"
+#include "base/map.h"
 #include "base/metrics.h"
 #include "delivery/delivery.h"
 #include "http/address.h"
 #include "store/deliveries.h"
 
-#define SECRETS_MAX    4
-#define TARGET_SHARE   4 /* of the places, how many one target may have: a quarter */
+#define SECRETS_MAX  4
+#define TARGET_SHARE 4 /* of the places, how many one target may have: a quarter */
 
 struct delivery_relay {
     struct rt *rt;
@@ -24,8 +25,9 @@ struct delivery_relay {
     struct fiber_event wake, idle;
     struct fiber_group jobs;
     size_t under_way;
-    struct list live; /* jobs under way */
-    bool running, stop; /* the loop's fiber lives; it is to end */
+    struct list live;    /* jobs under way */
+    struct map consents; /* of targets that were asked: handshake.c */
+    bool running, stop;  /* the loop's fiber lives; it is to end */
     int64_t sweep_due_us;
     struct metric *delivered, *failed, *dead, *lag;
     struct metric *dead_count, *pending_count, *oldest_age_ms;
@@ -44,6 +46,16 @@ bool rules_allow_self(const struct delivery_rules *rules);
  * the relay's pause. ERR_LIMIT: its time is over before its parts are; no failure. */
 MUST_CHECK MAY_SUSPEND int attempt_make(struct delivery_relay *d, const struct delivery *what,
                                         struct arena *a, struct delivery_failure *out);
+/* handshake.c: may the target be POSTed to now? Asks it when that is not known. rate: requests a
+ * minute to ask for; 0: none. ERR_LIMIT: not before out->due_at; else it failed, as an attempt. */
+struct place {
+    str target, address; /* where the connection goes: a numeric address, or the host */
+};
+MUST_CHECK MAY_SUSPEND int handshake_pass(struct delivery_relay *d, const struct place *to,
+                                          int64_t rate, struct arena *a,
+                                          struct delivery_failure *out);
+void handshake_deinit(struct delivery_relay *d);
+
 /* "v1,<base64> v1,…" of Standard Webhooks. */
 str attempt_signatures(const struct delivery_relay *d, struct arena *a, str id, str timestamp,
                        str body);

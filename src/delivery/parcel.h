@@ -17,7 +17,9 @@ struct parcel {
     str target, content_type;
     str secret; /* that signs it: its bytes */
     const struct parcel_part *parts;
-    size_t count; /* 0: nobody wants it any more */
+    size_t count;   /* 0: nobody wants it any more */
+    bool handshake; /* the target is asked for consent before */
+    int64_t rate;   /* requests a minute that it is asked for; 0: none */
 };
 struct parcel_maker {
     const char *kind;

@@ -26,8 +26,7 @@ static void decided(struct gate_row *row, enum gate_status status, str actor, st
 }
 
 int gate_row_answer(struct arena *a, const struct gate *g, struct gate_row *row,
-                    const struct gate_answer *answer, str actor, int64_t now_us,
-                    struct err *err) {
+                    const struct gate_answer *answer, str actor, int64_t now_us, struct err *err) {
     enum gate_status status;
     str why;
     if (!answer->evidence) {
@@ -166,8 +165,8 @@ static int say_beside(struct saying *x, const struct plan_row *plan, str entry, 
     return rc;
 }
 
-static int say(struct saying *x, const struct gate *g, const struct plan_row *plan,
-               struct arena *a, struct err *err) {
+static int say(struct saying *x, const struct gate *g, const struct plan_row *plan, struct arena *a,
+               struct err *err) {
     struct gate_event e = gate_event_of(g, &x->row, rt_now_us(x->plans->rt));
     if (x->row.status == GATE_PENDING) {
         e.status = STR("evidence");
@@ -226,7 +225,7 @@ static int say_until_seen(struct saying *x, const struct principal *who, struct 
         rc = say_once(x, who, gate_id, expire, a, err);
     }
     if (rc == ERR_FENCED)
-        return err_set(err, ERR_CONFLICT, "Others write the plan at the same time; ask again");
+        return err_set(err, ERR_LIMIT, "Others write the plan at the same time; ask again");
     if (rc == 0)
         gate_count(x->plans, x->row.status);
     return rc;
@@ -247,4 +246,40 @@ int gate_expire(struct plans *p, const struct gate_row *row, struct arena *a, st
     struct principal who = {.owner = row->owner, .all = true};
     struct saying x = {.plans = p, .word = &nobody};
     return say_until_seen(&x, &who, row->id, true, a, err);
+}
+
+/* --- gates by their place --- */
+
+/* -1: the step has none of this name, or more than one and none is named. */
+static int number_of(const struct plan_step *step, const struct plans_gate_name *name) {
+    if (name->number >= 0)
+        return name->number < (int64_t)step->gate_count ? (int)name->number : -1;
+    if (!name->name.p)
+        return step->gate_count == 1 ? 0 : -1;
+    for (size_t i = 0; i < step->gate_count; i++)
+        if (str_eq(step->gates[i].name, name->name))
+            return (int)i;
+    return -1;
+}
+
+int plans_gate_find(struct plans *p, const struct principal *who,
+                    const struct plans_gate_name *name, struct arena *a, struct id *out,
+                    struct id *out_thread, struct err *err) {
+    struct gate_place place;
+    struct plan_step step = {0};
+    int rc = gate_find(p->store, who, name->run_id, &name->step, a, &place, err);
+    if (rc == 0)
+        rc = plan_step_spec_read(a, place.spec, (size_t)place.step_count, &step, err);
+    if (rc < 0)
+        return rc;
+    int number = number_of(&step, name);
+    if (number < 0)
+        return err_set(err, ERR_NOT_FOUND, "Gate not found");
+    *out = place.ids[number];
+    *out_thread = place.thread_id;
+    if (!id_is_nil(*out))
+        return 0;
+    return run_state_final(place.plan_status)
+               ? err_set(err, ERR_CONFLICT, "The plan run is over")
+               : err_set(err, ERR_LIMIT, "The gate is not open yet: its step waits for others");
 }

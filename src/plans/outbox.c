@@ -212,8 +212,8 @@ int plans_parcel_make(const struct webhook *w, str id, str payload, struct arena
     buf_deinit(&b);
     if (!fits)
         return err_set(err, ERR_TOO_LARGE, "what is to be told is too large");
-    out->content_type = batch ? STR("application/cloudevents-batch+json")
-                              : STR("application/cloudevents+json");
+    out->content_type =
+        batch ? STR("application/cloudevents-batch+json") : STR("application/cloudevents+json");
     out->parts = list;
     out->count = parts;
     return 0;
@@ -245,6 +245,8 @@ static int make(void *ctx, const struct delivery *d, struct arena *a, struct par
     if (!webhook_secret_read(a, w.secret, &out->secret))
         return err_set(err, ERR_CORRUPT, "the secret of a webhook cannot be read");
     out->target = w.url;
+    out->handshake = w.handshake;
+    out->rate = w.rate;
     return 0;
 }
 

@@ -89,7 +89,7 @@ struct plans_inputs {
     yyjson_val *inputs; /* an object */
 };
 struct plans_rerun {
-    bool from_failed; /* what succeeded with these inputs is kept */
+    bool from_failed;                  /* what succeeded with these inputs is kept */
     const struct plans_inputs *inputs; /* instead of those that the steps had */
     size_t input_count;
 };
@@ -139,10 +139,22 @@ struct plans_gate_word {
     void *ctx;
 };
 /* Decides a gate, or brings evidence. A plan that no run has goes on in another run of its thread.
- * ERR_CONFLICT: the gate is decided, the plan over, or it is no decision for this gate. */
+ * ERR_CONFLICT: the gate is decided, the plan over, or it is no decision for this gate; ERR_LIMIT:
+ * others write the plan, again and again. */
 MUST_CHECK MAY_SUSPEND int plans_gate_say(struct plans *p, const struct principal *who,
                                           struct id gate_id, const struct plans_gate_word *word,
                                           struct arena *a, struct gate_row *out, struct err *err);
+/* A gate by its place in a plan run. */
+struct plans_gate_name {
+    struct id run_id;
+    struct gate_step step;
+    int64_t number; /* among the step's gates; -1: by its name */
+    str name;       /* absent, and no number: the only one that the step has */
+};
+/* ERR_NOT_FOUND; ERR_LIMIT: it is not open yet; ERR_CONFLICT: it will never be. */
+MUST_CHECK MAY_SUSPEND int plans_gate_find(struct plans *p, const struct principal *who,
+                                           const struct plans_gate_name *name, struct arena *a,
+                                           struct id *out, struct id *out_thread, struct err *err);
 /* Looks after gates that expire while no run has their plan. After the engine has started; before
  * it is drained. */
 MUST_CHECK int plans_start(struct plans *p, struct err *err);
@@ -155,9 +167,9 @@ struct plan_event {
     str status;       /* of the plan, or of the step */
     int64_t position; /* of the step; -1: it is about the plan */
     int64_t attempt;
-    str error; /* absent: none */
-    struct id gate_id; /* nil: it is not about a gate */
-    int64_t gate;      /* its number among those of the step */
+    str error;                    /* absent: none */
+    struct id gate_id;            /* nil: it is not about a gate */
+    int64_t gate;                 /* its number among those of the step */
     str gate_name, actor, reason; /* absent: none */
     str message, data;            /* of a worker's progress; data: JSON; absent: none */
     str queue;                    /* in which a step waits too long; absent: it is not about that */

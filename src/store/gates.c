@@ -40,8 +40,8 @@ static void take_rows(struct arena *a, const struct db_rows *rows, struct gate_r
 
 /* --- writing --- */
 
-void gates_open_add(struct db_batch *b, struct id plan_id, str owner,
-                    const struct gate_open *gates, size_t count, int64_t now_us) {
+void gates_open_add(struct db_batch *b, struct id plan_id, str owner, const struct gate_open *gates,
+                    size_t count, int64_t now_us) {
     struct buf text;
     buf_init(&text, SIZE_MAX / 2);
     struct json_writer w = json_writer(&text);
@@ -64,10 +64,10 @@ void gates_open_add(struct db_batch *b, struct id plan_id, str owner,
     }
     jw_array_end(&w);
     str rows = arena_take(b->arena, &text);
-    db_batch_add(b, SQL_GATES_INSERT,
-                 DB_PARAMS(DB_UUID(plan_id), DB_T(owner.p ? owner : STR("")), DB_I(now_us),
-                           DB_T(rows)),
-                 DB_EXPECT_NONE);
+    db_batch_add(
+        b, SQL_GATES_INSERT,
+        DB_PARAMS(DB_UUID(plan_id), DB_T(owner.p ? owner : STR("")), DB_I(now_us), DB_T(rows)),
+        DB_EXPECT_NONE);
 }
 
 void gate_write_add(struct db_batch *b, const struct gate_row *row, int code) {
@@ -90,8 +90,7 @@ void gates_end_add(struct db_batch *b, struct id thread_id, int64_t now_us) {
 }
 
 void gates_forget_add(struct db_batch *b, struct id plan_id, str positions) {
-    db_batch_add(b, SQL_GATES_FORGET, DB_PARAMS(DB_UUID(plan_id), DB_T(positions)),
-                 DB_EXPECT_NONE);
+    db_batch_add(b, SQL_GATES_FORGET, DB_PARAMS(DB_UUID(plan_id), DB_T(positions)), DB_EXPECT_NONE);
 }
 
 void plan_touch_live_add(struct db_batch *b, struct id plan_id, int code, int64_t now_us) {
@@ -111,16 +110,43 @@ int gate_get(struct store *s, const struct principal *who, struct id id, struct 
     return 0;
 }
 
+int gate_find(struct store *s, const struct principal *who, struct id plan_id,
+              const struct gate_step *step, struct arena *a, struct gate_place *out,
+              struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_GATE_FIND,
+                     DB_PARAMS(DB_UUID(plan_id), DB_T(principal_owner_low(who)),
+                               DB_T(principal_owner_high(who)), DB_I(step->position),
+                               DB_T(step->position < 0 ? step->name : STR_NULL)),
+                     a, &rows, err);
+    if (rc == 0 && rows.row_count == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "Gate not found");
+    if (rc < 0)
+        return rc;
+    *out = (struct gate_place){.plan_status = RUN_STATE_FAILED,
+                               .thread_id = db_id(&rows, 0, 6),
+                               .step_count = db_int(&rows, 0, 1),
+                               .spec = db_str(&rows, 0, 3)};
+    (void)run_state_parse(db_str(&rows, 0, 0), &out->plan_status); /* the table checks the word */
+    for (size_t i = 0; i < rows.row_count; i++) {
+        int64_t number = db_is_null(&rows, i, 4) ? -1 : db_int(&rows, i, 4);
+        if (number >= 0 && number < GATES_PER_STEP_MAX &&
+            db_int(&rows, i, 2) == db_int(&rows, 0, 2))
+            out->ids[number] = db_id(&rows, i, 5);
+    }
+    return 0;
+}
+
 int gate_list(struct store *s, const struct principal *who, const struct gate_filter *f,
               struct arena *a, struct gate_row **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
     str low = f->status ? gate_status_name(*f->status) : STR("");
     int rc;
     if (id_is_nil(f->plan_id))
-        rc = db_read(s->db, SQL_GATE_PAGE,
-                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(low),
-                               DB_UUID(f->after), DB_I(f->limit)),
-                     a, &rows, err);
+        rc = db_read(
+            s->db, SQL_GATE_PAGE,
+            DB_PARAMS(DB_T(principal_owner(who)), DB_T(low), DB_UUID(f->after), DB_I(f->limit)), a,
+            &rows, err);
     else
         rc = db_read(s->db, SQL_GATES_OF_PLAN,
                      DB_PARAMS(DB_UUID(f->plan_id), DB_T(principal_owner_low(who)),

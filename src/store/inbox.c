@@ -6,9 +6,8 @@
 
 #include "model/words.h"
 
-static const struct word STATUS_LIST[] = {{STR("kept"), INBOX_KEPT},
-                                          {STR("started"), INBOX_STARTED},
-                                          {STR("failed"), INBOX_FAILED}};
+static const struct word STATUS_LIST[] = {
+    {STR("kept"), INBOX_KEPT}, {STR("started"), INBOX_STARTED}, {STR("failed"), INBOX_FAILED}};
 const struct word_set INBOX_STATUSES = {STATUS_LIST, ARRAY_COUNT(STATUS_LIST)};
 
 /* --- sources --- */
@@ -27,7 +26,8 @@ static struct inbox_source source_of_row(const struct db_rows *r, size_t row) {
                                  .retention_us = db_int(r, row, 8),
                                  .version = db_int(r, row, 9),
                                  .created_at = db_int(r, row, 10),
-                                 .updated_at = db_int(r, row, 11)};
+                                 .updated_at = db_int(r, row, 11),
+                                 .origins = db_str(r, row, 12)};
 }
 
 static int source_unknown(int rc, struct err *err) {
@@ -38,8 +38,7 @@ static int name_taken(int rc, struct err *err) {
     return rc == ERR_EXISTS ? err_set(err, rc, "There is a source of this name") : rc;
 }
 
-int inbox_source_create(struct store *s, struct inbox_source *h, struct arena *a,
-                        struct err *err) {
+int inbox_source_create(struct store *s, struct inbox_source *h, struct arena *a, struct err *err) {
     struct db_batch b;
     h->version = 1;
     db_batch_init(&b, a);
@@ -48,7 +47,7 @@ int inbox_source_create(struct store *s, struct inbox_source *h, struct arena *a
                            DB_T(word_text(&INBOX_SCHEMES, (int)h->rule.scheme)),
                            DB_T(h->rule.header), DB_T(h->rule.key_header), DB_T(h->rule.secret),
                            DB_T(h->action), DB_I(h->retention_us), DB_I(h->created_at),
-                           DB_I(INBOX_SOURCE_COUNT_MAX)),
+                           DB_I(INBOX_SOURCE_COUNT_MAX), DB_T(h->origins)),
                  DB_EXPECT_CHANGE(ERR_LIMIT));
     int rc = db_commit(s->db, &b, err);
     if (rc == ERR_LIMIT && b.failed_at == 0)
@@ -59,9 +58,9 @@ int inbox_source_create(struct store *s, struct inbox_source *h, struct arena *a
 int inbox_source_list(struct store *s, const struct principal *who, struct arena *a,
                       struct inbox_source **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_INBOX_SOURCE_LIST,
-                     DB_PARAMS(DB_T(principal_owner(who)), DB_I(INBOX_SOURCE_COUNT_MAX)), a, &rows,
-                     err);
+    int rc =
+        db_read(s->db, SQL_INBOX_SOURCE_LIST,
+                DB_PARAMS(DB_T(principal_owner(who)), DB_I(INBOX_SOURCE_COUNT_MAX)), a, &rows, err);
     if (rc < 0)
         return rc;
     struct inbox_source *list = ARENA_ARRAY(a, struct inbox_source, rows.row_count + 1);
@@ -91,7 +90,8 @@ int inbox_source_update(struct store *s, const struct principal *who, struct inb
                            DB_T(principal_owner_high(who)), DB_I(h->version), DB_T(h->name),
                            DB_T(word_text(&INBOX_SCHEMES, (int)h->rule.scheme)),
                            DB_T(h->rule.header), DB_T(h->rule.key_header), DB_T(h->rule.secret),
-                           DB_T(h->action), DB_I(h->retention_us), DB_I(h->updated_at)),
+                           DB_T(h->action), DB_I(h->retention_us), DB_I(h->updated_at),
+                           DB_T(h->origins)),
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
     int rc = db_commit(s->db, &b, err);
     if (rc == ERR_CONFLICT)
@@ -100,14 +100,14 @@ int inbox_source_update(struct store *s, const struct principal *who, struct inb
     return name_taken(rc, err);
 }
 
-int inbox_source_delete(struct store *s, const struct principal *who, struct id id,
-                        struct arena *a, struct err *err) {
+int inbox_source_delete(struct store *s, const struct principal *who, struct id id, struct arena *a,
+                        struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_INBOX_SOURCE_DELETE,
-                 DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who))),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    db_batch_add(
+        &b, SQL_INBOX_SOURCE_DELETE,
+        DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
+        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     db_batch_add(&b, SQL_INBOX_DROP, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
     return source_unknown(db_commit(s->db, &b, err), err);
 }
@@ -136,8 +136,7 @@ void inbox_put_add(struct db_batch *b, const struct inbox_delivery *d) {
                  DB_PARAMS(DB_UUID(d->id), DB_UUID(d->source_id), DB_T(d->key), DB_T(d->digest),
                            DB_T(d->event), DB_T(word_text(&INBOX_STATUSES, (int)d->status)),
                            db_uuid_or_null(d->thread_id), db_uuid_or_null(d->run_id),
-                           DB_T(d->error),
-                           DB_I(d->received_at), DB_I(d->expires_at)),
+                           DB_T(d->error), DB_I(d->received_at), DB_I(d->expires_at)),
                  DB_EXPECT_CHANGE(ERR_REPEATED));
 }
 
@@ -156,8 +155,7 @@ void inbox_again_add(struct db_batch *b, const struct inbox_delivery *d) {
                  DB_EXPECT_CHANGE(ERR_REPEATED));
 }
 
-int inbox_again(struct store *s, const struct inbox_delivery *d, struct arena *a,
-                struct err *err) {
+int inbox_again(struct store *s, const struct inbox_delivery *d, struct arena *a, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
     inbox_again_add(&b, d);

@@ -17,7 +17,8 @@ struct inbox_source {
     struct id id;
     str owner, name;
     struct inbox_rule rule;
-    str action; /* JSON object */
+    str action;  /* JSON object */
+    str origins; /* JSON list: who may ask whether it agrees to be delivered to; absent: nobody */
     int64_t retention_us, version, created_at, updated_at;
 };
 

@@ -81,6 +81,26 @@ int truncate_loose_states(struct store *s, struct err *err) {
     return s->shared ? clear_all(s, stmts, ARRAY_COUNT(stmts), err) : 0;
 }
 
+/* A source first: what comes meanwhile finds none. */
+int truncate_inbox(struct store *s, struct err *err) {
+    static const enum db_stmt stmts[] = {SQL_TRUNCATE_ALL_INBOX_SOURCES, SQL_TRUNCATE_ALL_INBOX};
+    return clear_all(s, stmts, ARRAY_COUNT(stmts), err);
+}
+
+int truncate_plan_templates(struct store *s, struct err *err) {
+    return clear(s, SQL_TRUNCATE_ALL_PLAN_TEMPLATES, err);
+}
+
+int truncate_projects(struct store *s, struct err *err) {
+    static const enum db_stmt stmts[] = {SQL_TRUNCATE_ALL_PROJECTS, SQL_TRUNCATE_ALL_SETTINGS};
+    return clear_all(s, stmts, ARRAY_COUNT(stmts), err);
+}
+
+int truncate_webhooks(struct store *s, struct err *err) {
+    static const enum db_stmt stmts[] = {SQL_TRUNCATE_ALL_WEBHOOKS, SQL_TRUNCATE_ALL_DELIVERIES};
+    return clear_all(s, stmts, ARRAY_COUNT(stmts), err);
+}
+
 int truncate_assistants(struct store *s, struct err *err) {
     static const struct principal server = {.all = true};
     struct arena a;

@@ -25,7 +25,9 @@ static struct webhook from_row(const struct db_rows *r, size_t row) {
                             .secret = db_str(r, row, 7),
                             .gone = str_eq(db_str(r, row, 8), STR("gone")),
                             .created_at = db_int(r, row, 9),
-                            .updated_at = db_int(r, row, 10)};
+                            .updated_at = db_int(r, row, 10),
+                            .handshake = db_int(r, row, 11) != 0,
+                            .rate = db_int(r, row, 12)};
 }
 
 static int not_found(int rc, struct err *err) {
@@ -40,7 +42,7 @@ int webhook_create(struct store *s, const struct webhook *w, struct arena *a, st
                            DB_T(w->project.p ? w->project : STR("")), DB_T(w->url), DB_T(w->types),
                            DB_I(w->steps), DB_T(word_text(&WEBHOOK_MODES, (int)w->mode)),
                            DB_T(w->secret), DB_T(STR("active")), DB_I(w->created_at),
-                           DB_I(WEBHOOK_COUNT_MAX)),
+                           DB_I(WEBHOOK_COUNT_MAX), DB_I(w->handshake), DB_I(w->rate)),
                  DB_EXPECT_CHANGE(ERR_LIMIT));
     int rc = db_commit(s->db, &b, err);
     if (rc == ERR_LIMIT && b.failed_at == 0)
@@ -52,8 +54,7 @@ int webhook_list(struct store *s, const struct principal *who, struct arena *a,
                  struct webhook **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
     int rc = db_read(s->db, SQL_WEBHOOK_LIST,
-                     DB_PARAMS(DB_T(principal_owner(who)), DB_I(WEBHOOK_COUNT_MAX)),
-                     a, &rows, err);
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_I(WEBHOOK_COUNT_MAX)), a, &rows, err);
     if (rc < 0)
         return rc;
     struct webhook *list = ARENA_ARRAY(a, struct webhook, rows.row_count + 1);
@@ -78,10 +79,10 @@ int webhook_delete(struct store *s, const struct principal *who, struct id id, s
                    struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_WEBHOOK_DELETE,
-                 DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
-                           DB_T(principal_owner_high(who))),
-                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    db_batch_add(
+        &b, SQL_WEBHOOK_DELETE,
+        DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
+        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     db_batch_add(&b, SQL_WEBHOOK_DROP_DELIVERIES, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
     return not_found(db_commit(s->db, &b, err), err);
 }
@@ -123,13 +124,13 @@ size_t webhook_outbox_add(struct db_batch *b, struct id thread_id, int64_t count
                         DB_EXPECT_NONE);
 }
 
-int webhook_replay(struct store *s, const struct webhook_replay *r, int64_t now_us,
-                   struct arena *a, size_t *out_count, int64_t *out_last, struct err *err) {
+int webhook_replay(struct store *s, const struct webhook_replay *r, int64_t now_us, struct arena *a,
+                   size_t *out_count, int64_t *out_last, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_OUTBOX_REPLAY,
                  DB_PARAMS(DB_UUID(r->webhook), DB_UUID(r->plan), DB_I(r->kind), DB_I(r->after),
-                           DB_I(r->until), DB_I(now_us), DB_I(r->only), DB_I(now_us / 1000),
+                           DB_I(now_us), DB_I(now_us / 1000), DB_I(r->only), DB_I(r->until),
                            DB_I(r->limit)),
                  DB_EXPECT_NONE);
     int rc = db_commit(s->db, &b, err);

@@ -22,11 +22,13 @@ struct webhook {
     str owner;
     str project; /* "": any */
     str url;
-    str types; /* JSON: ["plan.*", …] */
+    str types;  /* JSON: ["plan.*", …] */
     bool steps; /* some type is one of steps */
     enum webhook_mode mode;
-    str secret; /* whsec_… */
-    bool gone;  /* the receiver said so; nothing is made for it any more */
+    str secret;     /* whsec_… */
+    bool gone;      /* the receiver said so; nothing is made for it any more */
+    bool handshake; /* its target is asked for consent before it is told anything */
+    int64_t rate;   /* requests a minute that it is asked for; 0: none */
     int64_t created_at, updated_at;
 };
 

@@ -19,6 +19,7 @@ class Receiver:
         receiver = self
         self.seen, self.answers, self.lock = [], [], threading.Lock()
         self.decide = None
+        self.asked, self.consent = [], lambda path: {}  # OPTIONS: what came; headers of the answer
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -46,6 +47,17 @@ class Receiver:
                     pass  # who asked is gone
 
             do_GET = do_POST
+
+            def do_OPTIONS(self):
+                with receiver.lock:
+                    receiver.asked.append((self.path, dict(self.headers.items()),
+                                           len(receiver.seen)))
+                    headers = receiver.consent(self.path)
+                self.send_response(200 if headers is not None else 405)
+                for name, value in (headers or {}).items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def log_message(self, *_):
                 pass

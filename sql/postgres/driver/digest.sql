@@ -48,7 +48,7 @@ FROM holdfast.inbox;
 
 -- name: digest_inbox_sources
 SELECT id, owner, name, scheme, header, key_header, secret, action, retention_us, version,
-       created_at, updated_at
+       created_at, updated_at, origins
 FROM holdfast.inbox_sources;
 
 -- name: digest_kv
