@@ -8,15 +8,16 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7);
 -- name: delivery_claim
 -- $1 now, $2 when the claim is over, $3 limit
 UPDATE holdfast.deliveries SET due_at = $2, attempt = attempt + 1
-WHERE id IN (SELECT d.id FROM holdfast.deliveries d
-             WHERE d.status = 'pending' AND d.due_at <= $1
-               AND (d.order_key = ''
-                    OR NOT EXISTS (SELECT 1 FROM holdfast.deliveries o
-                                   WHERE o.status = 'pending' AND o.order_key <> ''
-                                     AND o.kind = d.kind AND o.order_key = d.order_key
-                                     AND (o.order_seq, o.id) < (d.order_seq, d.id)))
-             ORDER BY d.due_at LIMIT $3
-             FOR NO KEY UPDATE OF d SKIP LOCKED)
+WHERE id = ANY (ARRAY(
+  SELECT d.id FROM holdfast.deliveries d
+  WHERE d.status = 'pending' AND d.due_at <= $1
+    AND (d.order_key = ''
+         OR NOT EXISTS (SELECT 1 FROM holdfast.deliveries o
+                        WHERE o.status = 'pending' AND o.order_key <> ''
+                          AND o.kind = d.kind AND o.order_key = d.order_key
+                          AND (o.order_seq, o.id) < (d.order_seq, d.id)))
+  ORDER BY d.due_at LIMIT $3
+  FOR NO KEY UPDATE OF d SKIP LOCKED))
 RETURNING id, kind, order_key, target, payload, attempt, progress, created_at;
 
 -- name: delivery_done
@@ -63,8 +64,10 @@ WHERE id = $1 AND owner = $2 AND status = 'dead';
 -- name: delivery_sweep
 -- The dead of before $1, at most $2.
 DELETE FROM holdfast.deliveries
-WHERE id IN (SELECT d.id FROM holdfast.deliveries d WHERE d.status = 'dead' AND d.updated_at < $1
-             ORDER BY d.updated_at LIMIT $2);
+WHERE id = ANY (ARRAY(SELECT d.id FROM holdfast.deliveries d
+                      WHERE d.status = 'dead' AND d.updated_at < $1
+                      ORDER BY d.updated_at LIMIT $2))
+  AND status = 'dead';
 
 -- name: delivery_counts
 -- The dead, those that wait, and since when the first of them is due. $1 counted at most

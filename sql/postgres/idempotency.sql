@@ -18,7 +18,8 @@ ON CONFLICT (owner, key) DO UPDATE SET
 WHERE k.expires_at <= $7;
 
 -- name: idempotency_sweep
--- $1 now, $2 limit
+-- A key that was used anew meanwhile stays. $1 now, $2 limit
 DELETE FROM holdfast.idempotency_keys
-WHERE (owner, key) IN (SELECT k.owner, k.key FROM holdfast.idempotency_keys k
-                       WHERE k.expires_at <= $1 ORDER BY k.expires_at LIMIT $2);
+WHERE ctid = ANY (ARRAY(SELECT k.ctid FROM holdfast.idempotency_keys k
+                        WHERE k.expires_at <= $1 ORDER BY k.expires_at LIMIT $2))
+  AND expires_at <= $1;
