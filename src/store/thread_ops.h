@@ -11,7 +11,8 @@
 
 /* Makes `id`, an idle thread of the same owner with the states of `source`, moved inside the
  * database. Metadata are the source's, with thread_id. fresh: the caller has just made the id up;
- * only then the work is cut into batches. ERR_EXISTS; ERR_TIMEOUT: it would take too long. */
+ * only then the work is cut into batches. ERR_EXISTS; ERR_TIMEOUT: it would take too long;
+ * ERR_TOO_LARGE: it would have to be cut. */
 MUST_CHECK int thread_copy(struct store *s, const struct principal *who, struct id source,
                            struct id id, bool fresh, struct arena *a, struct err *err);
 
