@@ -7,6 +7,7 @@
  *   tasks/resubscribe SubscribeToTask       the events of a task under way
  *   tasks/cancel     CancelTask             the run is cancelled
  *                    ListTasks              runs of the assistant, a2a_list.c
+ *   tasks/pushNotificationConfig/…            who is told of a task's end, a2a_push.c
  *
  * A message begins a run in its context, which is made when it does not exist. When the thread asks
  * something, a message that names the task answers: with {"resume": [{id, value}, …]}, or plainly
@@ -25,6 +26,7 @@ struct call {
     bool v1;
     struct api_a2a_send send;
     struct api_a2a_task task;
+    struct push_config push; /* if the message has one */
 };
 
 static int refuse(const struct call *c, int64_t code, str text) {
@@ -168,6 +170,8 @@ static int make_run(struct call *c, bool tokens, yyjson_val **out, struct rpc_er
     api_write_id(&w, c->assistant.id);
     jw_key(&w, "if_not_exists");
     jw_z(&w, "create");
+    jw_key(&w, "a2a");
+    jw_bool(&w, true);
     if (tokens) {
         jw_key(&w, "stream_mode");
         jw_raw(&w, STR("[\"values\",\"messages-tuple\"]"));
@@ -206,6 +210,17 @@ static void on_accepted(void *ctx, struct live_run *run) {
     api_a2a_stream_live(api_a2a_stream_open(c->r, c->id, c->v1, c->assistant.id, &c->task));
 }
 
+/* Whoever is to be told of the end stands in the batch that makes the run. */
+static void join_push(void *ctx, const struct live_run *run, struct db_batch *b) {
+    struct call *c = ctx;
+    struct push_config config = c->push;
+    config.thread_id = live_run_thread(run);
+    config.run_id = live_run_id(run);
+    if (!config.id.len)
+        config.id = api_a2a_task_name(c->r->arena, config.thread_id, config.run_id);
+    push_config_add(b, &config, clock_wall_us());
+}
+
 static int start(struct call *c, bool stream, struct live_run **out, struct rpc_error *e,
                  struct err *err) {
     struct run_submit s;
@@ -218,10 +233,11 @@ static int start(struct call *c, bool stream, struct live_run **out, struct rpc_
     if (rc < 0)
         return rc;
     s.thread_id = id_is_nil(c->send.thread_id) ? id_v7() : c->send.thread_id;
-    if (stream) {
+    s.ctx = c;
+    if (stream)
         s.accepted = on_accepted;
-        s.ctx = c;
-    }
+    if (c->send.push)
+        s.join_batch = join_push;
     return engine_submit(c->r->engine, &s, out, err);
 }
 
@@ -232,6 +248,8 @@ static int send_message(struct call *c, bool stream, struct err *err) {
     if (rc < 0)
         return rc;
     if (!api_a2a_send_read(c->r->arena, c->params, &c->send, &e))
+        return refuse(c, e.code, e.text);
+    if (c->send.push && !api_a2a_push_read(c->r, c->send.push, c->v1, &c->push, &e))
         return refuse(c, e.code, e.text);
     rc = start(c, stream, &run, &e, err);
     if (rc < 0)
@@ -309,10 +327,22 @@ static int task_list(struct call *c, struct err *err) {
     return api_a2a_list_reply(c->r, c->id, &l, err);
 }
 
-static int no_push(struct call *c, struct err *err) {
-    (void)err;
-    return refuse(c, A2A_NO_PUSH, STR("Push notifications are not supported"));
+static int push(struct call *c, enum api_a2a_push what, struct err *err) {
+    struct api_a2a_push_call call = {c->r, c->id, c->params, c->v1, c->assistant.id};
+    bool writes = what == A2A_PUSH_SET || what == A2A_PUSH_DELETE;
+    int rc = writes ? api_may_write(c->r, err) : 0;
+    if (rc < 0)
+        return rc;
+    rc = api_a2a_push(&call, what, err);
+    return rc == ERR_LIMIT ? refuse(c, RPC_INVALID_PARAMS, api_error_text(c->r, err, rc))
+           : rc < 0        ? fail(c, rc, err)
+                           : 0;
 }
+
+static int push_set(struct call *c, struct err *err) { return push(c, A2A_PUSH_SET, err); }
+static int push_get(struct call *c, struct err *err) { return push(c, A2A_PUSH_GET, err); }
+static int push_list(struct call *c, struct err *err) { return push(c, A2A_PUSH_LIST, err); }
+static int push_delete(struct call *c, struct err *err) { return push(c, A2A_PUSH_DELETE, err); }
 
 static int extended_card(struct call *c, struct err *err) {
     (void)err;
@@ -335,10 +365,10 @@ static const struct method {
     {"tasks/resubscribe", "SubscribeToTask", task_subscribe},
     {"tasks/cancel", "CancelTask", task_cancel},
     {NULL, "ListTasks", task_list},
-    {"tasks/pushNotificationConfig/set", "CreateTaskPushNotificationConfig", no_push},
-    {"tasks/pushNotificationConfig/get", "GetTaskPushNotificationConfig", no_push},
-    {"tasks/pushNotificationConfig/list", "ListTaskPushNotificationConfigs", no_push},
-    {"tasks/pushNotificationConfig/delete", "DeleteTaskPushNotificationConfig", no_push},
+    {"tasks/pushNotificationConfig/set", "CreateTaskPushNotificationConfig", push_set},
+    {"tasks/pushNotificationConfig/get", "GetTaskPushNotificationConfig", push_get},
+    {"tasks/pushNotificationConfig/list", "ListTaskPushNotificationConfigs", push_list},
+    {"tasks/pushNotificationConfig/delete", "DeleteTaskPushNotificationConfig", push_delete},
     {"agent/getAuthenticatedExtendedCard", "GetExtendedAgentCard", extended_card},
 };
 

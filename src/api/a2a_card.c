@@ -90,7 +90,7 @@ static void write_capabilities(struct json_writer *w, bool extended) {
     jw_key(w, "streaming");
     jw_bool(w, true);
     jw_key(w, "pushNotifications");
-    jw_bool(w, false);
+    jw_bool(w, true);
     jw_key(w, "extendedAgentCard");
     jw_bool(w, extended);
     jw_object_end(w);

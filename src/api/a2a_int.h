@@ -9,6 +9,7 @@
 
 #include "api/rpc_int.h"
 #include "engine/engine.h"
+#include "store/push_configs.h"
 #include "store/run_tasks.h"
 
 #define A2A_NO_TASK      (-32001)
@@ -32,6 +33,7 @@ struct api_a2a_send {
     yyjson_val *resume; /* [{id, value}, …]; NULL: none */
     str metadata;       /* JSON object; absent: none */
     bool returns_at_once;
+    yyjson_val *push; /* who is to be told of the end; NULL: nobody */
     int64_t history; /* messages to show; 0: none */
 };
 bool api_a2a_send_read(struct arena *a, yyjson_val *params, struct api_a2a_send *out,
@@ -57,8 +59,9 @@ struct api_a2a_task {
     yyjson_val *values;     /* NULL: none */
     yyjson_val *interrupts; /* [{id, value}, …]; NULL: none */
     str error;              /* of a failed run, for people */
+    bool tells;             /* a message began it: others may be told of its end */
 };
-/* ERR_NOT_FOUND also when the run is another assistant's. */
+/* ERR_NOT_FOUND also when the run is another assistant's; assistant_id nil: any. */
 MUST_CHECK MAY_SUSPEND int api_a2a_task_load(struct store *s, const struct principal *who,
                                              struct id assistant_id, struct api_a2a_task *task,
                                              struct arena *a, struct err *err);
@@ -87,6 +90,22 @@ void api_a2a_write_chunk(const struct api_a2a_writer *o, const struct api_a2a_ta
                          const struct api_a2a_chunk *chunk);
 /* The whole artifact of a completed task; false: it has none, nothing was written. */
 bool api_a2a_write_last_chunk(const struct api_a2a_writer *o, const struct api_a2a_task *t);
+
+/* --- a2a_push.c --- */
+str api_a2a_task_name(struct arena *a, struct id thread_id, struct id run_id);
+/* Texts point into the value; the task is left to the caller. False: e says what is wrong. */
+MUST_CHECK bool api_a2a_push_read(struct api_request *r, yyjson_val *config, bool v1,
+                                  struct push_config *out, struct rpc_error *e);
+enum api_a2a_push { A2A_PUSH_SET, A2A_PUSH_GET, A2A_PUSH_LIST, A2A_PUSH_DELETE };
+struct api_a2a_push_call {
+    struct api_request *r;
+    yyjson_val *id, *params;
+    bool v1;
+    struct id assistant_id;
+};
+/* A method of configurations. ERR_NOT_FOUND: the task, or its configuration. */
+MUST_CHECK MAY_SUSPEND int api_a2a_push(const struct api_a2a_push_call *c, enum api_a2a_push what,
+                                        struct err *err);
 
 /* --- a2a_list.c: version 1 only --- */
 struct api_a2a_list {

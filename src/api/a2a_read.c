@@ -199,9 +199,11 @@ bool api_a2a_send_read(struct arena *a, yyjson_val *params, struct api_a2a_send 
         return refuse(e, RPC_INVALID_PARAMS, STR("message: must be an object"));
     if (!str_eq(role, STR("user")) && !str_eq(role, STR("ROLE_USER")))
         return refuse(e, RPC_INVALID_PARAMS, STR("message.role: must be the user's"));
-    if (yyjson_is_obj(json_get(configuration, "pushNotificationConfig")) ||
-        yyjson_is_obj(json_get(configuration, "taskPushNotificationConfig")))
-        return refuse(e, A2A_NO_PUSH, STR("Push notifications are not supported"));
+    out->push = json_get(configuration, "pushNotificationConfig");
+    if (!yyjson_is_obj(out->push))
+        out->push = json_get(configuration, "taskPushNotificationConfig");
+    if (!yyjson_is_obj(out->push))
+        out->push = NULL;
     out->message_id = json_str(json_get(message, "messageId"));
     out->history = history_of(json_get(configuration, "historyLength"));
     out->returns_at_once =

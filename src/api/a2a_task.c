@@ -35,13 +35,20 @@ static int load_values(struct store *s, struct api_a2a_task *task, struct arena 
     return json_parse(a, checkpoint_values_json(a, &list[0]), &task->values, err);
 }
 
+/* Did a message begin it? */
+static bool was_told(struct arena *a, str kwargs) {
+    yyjson_val *root;
+    return str_find(kwargs, STR("\"a2a\"")) >= 0 && json_parse(a, kwargs, &root, NULL) == 0 &&
+           yyjson_is_true(json_get(root, "a2a"));
+}
+
 int api_a2a_task_load(struct store *s, const struct principal *who, struct id assistant_id,
                       struct api_a2a_task *task, struct arena *a, struct err *err) {
     struct run run;
     struct thread thread;
     struct id checkpoint;
     int rc = run_get(s, who, task->thread_id, task->run_id, a, &run, err);
-    if (rc == 0 && !id_eq(run.assistant_id, assistant_id))
+    if (rc == 0 && !id_is_nil(assistant_id) && !id_eq(run.assistant_id, assistant_id))
         rc = err_set(err, ERR_NOT_FOUND, "Run not found");
     if (rc == 0)
         rc = thread_get(s, who, task->thread_id, a, &thread, err);
@@ -49,6 +56,7 @@ int api_a2a_task_load(struct store *s, const struct principal *who, struct id as
         return rc;
     task->state = state_of(run.status);
     task->at_us = run.updated_at;
+    task->tells = was_told(a, run.kwargs);
     task->error = run.error.len ? rpc_run_error_text(a, run.error) : STR("The run failed");
     if (task->state < A2A_COMPLETED)
         return 0;

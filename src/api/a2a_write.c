@@ -58,8 +58,7 @@ static void write_data(const struct api_a2a_writer *o, const char *key, yyjson_v
 static void write_ids(const struct api_a2a_writer *o, const struct api_a2a_task *t,
                       const char *task_key) {
     jw_key(o->w, task_key);
-    jw_str(o->w, arena_printf(o->a, STR_FMT ":" STR_FMT, STR_ARG(id_dashed(o->a, t->thread_id)),
-                              STR_ARG(id_dashed(o->a, t->run_id))));
+    jw_str(o->w, api_a2a_task_name(o->a, t->thread_id, t->run_id));
     jw_key(o->w, "contextId");
     api_write_id(o->w, t->thread_id);
 }

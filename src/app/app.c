@@ -41,6 +41,7 @@
 #include "llm/port.h"
 #include "mcp/port.h"
 #include "plans/artifacts.h"
+#include "api/a2a_push.h"
 #include "plans/outbox.h"
 #include "plans/plans.h"
 #include "store/assistants.h"
@@ -343,7 +344,8 @@ static int webhooks_open(struct app *app, struct err *err) {
     arena_init(&a, 1 << 20);
     int rc = webhook_settings(&app->config, &a, &o, err);
     o.shared = database_is_remote(&app->config);
-    o.maker = plans_parcel_maker(&app->store);
+    o.makers[0] = plans_parcel_maker(&app->store);
+    o.makers[1] = api_push_parcel_maker(&app->store);
     if (rc == 0)
         rc = delivery_open(app->rt, app->client, &app->store, &o, &app->delivery, err);
     if (rc == 0)

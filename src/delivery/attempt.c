@@ -122,7 +122,16 @@ struct letter {
     size_t secret_count;
     const struct trace_context *trace; /* NULL: none */
     bool named;                        /* the target has agreed to be told by us */
+    const struct http_header *headers; /* of its own */
+    size_t header_count;
 };
+
+static bool has_header(const struct http_header *list, size_t count, str name) {
+    for (size_t i = 0; i < count; i++)
+        if (str_ieq(list[i].name, name))
+            return true;
+    return false;
+}
 
 static size_t make_headers(struct delivery_relay *d, const struct letter *l, struct arena *a,
                            int64_t now, struct http_header out[HEADERS_MAX]) {
@@ -138,8 +147,11 @@ static size_t make_headers(struct delivery_relay *d, const struct letter *l, str
             signatures(l->secrets, l->secret_count, a, l->id, timestamp, l->body)};
     if (l->named)
         out[n++] = (struct http_header){STR("WebHook-Request-Origin"), d->o.origin};
+    for (size_t i = 0; i < l->header_count && n < HEADERS_MAX; i++)
+        out[n++] = l->headers[i];
     for (size_t i = 0; i < d->o.header_count && n < HEADERS_MAX; i++)
-        out[n++] = d->o.headers[i];
+        if (!has_header(l->headers, l->header_count, d->o.headers[i].name))
+            out[n++] = d->o.headers[i];
     return n;
 }
 
@@ -209,13 +221,24 @@ static int post(struct delivery_relay *d, const struct place *to, const struct l
     return rc;
 }
 
-static int send_parcel(struct delivery_relay *d, const struct delivery *what, struct arena *a,
+const struct parcel_maker *attempt_maker(const struct delivery_relay *d,
+                                         const struct delivery *what) {
+    for (size_t i = 0; i < DELIVERY_MAKERS_MAX; i++) {
+        const struct parcel_maker *m = &d->o.makers[i];
+        if (m->kind && str_eq(what->kind, str_of(m->kind)))
+            return m;
+    }
+    return NULL;
+}
+
+static int send_parcel(struct delivery_relay *d, const struct parcel_maker *maker,
+                       const struct delivery *what, struct arena *a,
                        struct delivery_failure *out) {
     struct parcel parcel = {0};
     struct place to;
     struct err err = {0};
     int64_t began = rt_mono_us(d->rt);
-    int rc = d->o.maker.make(d->o.maker.ctx, what, a, &parcel, &err);
+    int rc = maker->make(maker->ctx, what, a, &parcel, &err);
     if (rc < 0)
         return fail(out, a, &err, rc);
     if (parcel.count == 0)
@@ -225,9 +248,11 @@ static int send_parcel(struct delivery_relay *d, const struct delivery *what, st
         struct letter l = {.id = parcel.parts[i].id,
                            .content_type = parcel.content_type,
                            .body = parcel.parts[i].body,
-                           .secrets = &parcel.secret,
-                           .secret_count = 1,
-                           .named = parcel.handshake};
+                           .secrets = parcel.secret.len ? &parcel.secret : d->secrets,
+                           .secret_count = parcel.secret.len ? 1 : d->secret_count,
+                           .named = parcel.handshake,
+                           .headers = parcel.headers,
+                           .header_count = parcel.header_count};
         if (out->progress > what->progress && rt_mono_us(d->rt) - began > d->o.timeout_us)
             return ERR_LIMIT; /* before the claim is over */
         if (parcel.handshake)
@@ -244,8 +269,9 @@ int attempt_make(struct delivery_relay *d, const struct delivery *what, struct a
     struct place to;
     int64_t now = rt_now_us(d->rt);
     *out = (struct delivery_failure){.progress = what->progress};
-    if (d->o.maker.kind && str_eq(what->kind, str_of(d->o.maker.kind)))
-        return send_parcel(d, what, a, out);
+    const struct parcel_maker *maker = attempt_maker(d, what);
+    if (maker)
+        return send_parcel(d, maker, what, a, out);
     int rc = find_place(d, what->target, a, &to, out);
     if (rc < 0)
         return rc;

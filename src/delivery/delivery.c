@@ -128,9 +128,8 @@ static void attempt(struct job *j, struct outcome *o, bool last, struct arena *a
         o->has_next = false;
         log_event(LOG_WARN, "delivery.write.failed", err.message, LOG_Z("code", err_name(written)));
     }
-    const struct parcel_maker *maker = &d->o.maker;
-    if (o->rc < 0 && o->f.http_status == 410 && maker->kind && maker->gone &&
-        str_eq(j->what.kind, str_of(maker->kind)))
+    const struct parcel_maker *maker = attempt_maker(d, &j->what);
+    if (o->rc < 0 && o->f.http_status == 410 && maker && maker->gone)
         maker->gone(maker->ctx, &j->what);
 }
 

@@ -24,17 +24,18 @@ struct delivery_rules {
     bool require_https;
     size_t url_bytes_max; /* 0: 65536 */
 };
+#define DELIVERY_MAKERS_MAX 2
 struct delivery_options {
     struct delivery_rules rules;
     str secrets; /* "whsec_<base64>" or base64, a space between several; empty: unsigned */
     str origin;  /* DNS name that targets are asked for consent in; empty: none can be asked */
     const struct http_header *headers;
     size_t header_count;
-    int64_t attempts_max;      /* 10 */
-    int64_t retry_us;          /* 5 s, tripled each time up to 6 h, give or take a fifth */
-    int64_t timeout_us;        /* of an attempt: 10 s */
-    size_t concurrency_max;    /* 32 */
-    struct parcel_maker maker; /* kind NULL: none */
+    int64_t attempts_max;   /* 10 */
+    int64_t retry_us;       /* 5 s, tripled each time up to 6 h, give or take a fifth */
+    int64_t timeout_us;     /* of an attempt: 10 s */
+    size_t concurrency_max; /* 32 */
+    struct parcel_maker makers[DELIVERY_MAKERS_MAX]; /* kind NULL: none */
     bool shared; /* other processes may leave work behind: look for it from time to time */
 };
 

@@ -42,6 +42,10 @@ bool rules_allow_address(const struct delivery_rules *rules, const struct http_u
                          str address);
 bool rules_allow_self(const struct delivery_rules *rules);
 
+/* Who makes the parcel of a delivery; NULL: its payload is what is sent. */
+const struct parcel_maker *attempt_maker(const struct delivery_relay *d,
+                                         const struct delivery *what);
+
 /* attempt.c: the POSTs of one delivery. 0: taken. Else *out says what is to become of it: due_at 0:
  * the relay's pause. ERR_LIMIT: its time is over before its parts are; no failure. */
 MUST_CHECK MAY_SUSPEND int attempt_make(struct delivery_relay *d, const struct delivery *what,

@@ -7,6 +7,7 @@
 #ifndef HF_DELIVERY_PARCEL_H
 #define HF_DELIVERY_PARCEL_H
 
+#include "http/header.h"
 #include "store/deliveries.h"
 
 struct parcel_part {
@@ -15,7 +16,9 @@ struct parcel_part {
 };
 struct parcel {
     str target, content_type;
-    str secret; /* that signs it: its bytes */
+    str secret; /* that signs it: its bytes; empty: those of the relay */
+    const struct http_header *headers;
+    size_t header_count; /* few; the relay's own of these names are left out */
     const struct parcel_part *parts;
     size_t count;   /* 0: nobody wants it any more */
     bool handshake; /* the target is asked for consent before */

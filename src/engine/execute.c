@@ -216,8 +216,10 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
     } else {
         if (s->end && rolls_back(run))
             hub_topic_drop(run->topic, run->row.id); /* its entries go, too */
-        if (s->end)
+        if (s->end) {
             append.told = finish_add(run, &b);
+            outbox_push_add(run, &b);
+        }
         if (s->end && run->temporary)
             thread_doom_add(&b, run->row.thread_id,
                             rt_now_us(e->rt) + (run->kept ? IDEMPOTENCY_KEEP_US : TEMPORARY_US));

@@ -4,11 +4,15 @@
  * What is sent is fixed here, with the state as it is at the end: the run as the API shows it, its
  * kwargs, when it began and ended, the values, the error. When it is sent, and to which address
  * that leads, is the relay's part (src/delivery). A run without a webhook costs a look at its
- * kwargs. */
+ * kwargs.
+ *
+ * Of a run that a client of A2A began those are told, too, who asked for it meanwhile: the batch
+ * looks for them (store/push_configs.h). */
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine_int.h"
 #include "store/deliveries.h"
+#include "store/push_configs.h"
 
 #define PAYLOAD_BYTES_MAX ((size_t)256 << 20)
 
@@ -102,6 +106,16 @@ void outbox_run_end_add(struct live_run *run, struct db_batch *b, enum cancel_ac
         log_event(LOG_ERROR, "webhook.too_large", "a run's end is not told: it is too large",
                   LOG_STR("run_id", id_dashed(&run->arena, run->row.id)));
     buf_deinit(&text);
+    run->told = true;
+}
+
+void outbox_push_add(struct live_run *run, struct db_batch *b) {
+    /* One that ended before it began is not read for it: a look in vain costs little. */
+    bool task = run->kwargs ? yyjson_is_true(json_get(run->kwargs, "a2a"))
+                            : str_find(run->row.kwargs, STR("\"a2a\"")) >= 0;
+    if (!task)
+        return;
+    push_told_add(b, run->row.id, rt_now_us(run->engine->rt));
     run->told = true;
 }
 

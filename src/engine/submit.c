@@ -196,6 +196,7 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     copy_member(&w, s->body, "interrupt_after");
     copy_member(&w, s->body, "feedback_keys");
     copy_member(&w, s->body, "webhook");
+    copy_member(&w, s->body, "a2a"); /* so others may be told of its end: outbox.c */
     spans_kwargs_write(&w, s->trace);
     jw_key(&w, "temporary");
     jw_bool(&w, run->temporary);

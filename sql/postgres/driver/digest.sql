@@ -95,6 +95,10 @@ FROM holdfast.plans;
 SELECT id, owner, name, description, metadata, settings, version, created_at, updated_at
 FROM holdfast.projects;
 
+-- name: digest_push_configs
+SELECT run_id, id, thread_id, owner, version, url, token, scheme, credentials, created_at
+FROM holdfast.push_configs;
+
 -- name: digest_runs
 SELECT replace(r.id, '-', ''), replace(r.thread_id, '-', ''), replace(r.assistant_id, '-', ''),
        r.status, r.metadata - 'owner', r.kwargs, r.multitask_strategy, coalesce(s.attempt, 0),

@@ -37,6 +37,7 @@ static const struct {
     {"plan_work", PGDB_DIGEST_PLAN_WORK},
     {"plans", PGDB_DIGEST_PLANS},
     {"projects", PGDB_DIGEST_PROJECTS},
+    {"push_configs", PGDB_DIGEST_PUSH_CONFIGS},
     {"runs", PGDB_DIGEST_RUNS},
     {"settings", PGDB_DIGEST_SETTINGS},
     {"store_items", PGDB_DIGEST_STORE_ITEMS},
