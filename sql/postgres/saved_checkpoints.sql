@@ -40,6 +40,40 @@ ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SE
   channel = excluded.channel, type = excluded.type, value = excluded.value
 WHERE $10::bool;
 
+-- name: saved_delta_history
+-- What the value of a delta channel is made of, as lg_delta_history gives it: 0, the value of the
+-- nearest state before that has one, then 1, the writes from there on, in the order of their steps.
+-- $1 thread, $2 namespace, $3 checkpoint, $4 channel
+WITH RECURSIVE before (id, parent, type, hash, inline, far, found) AS (
+  SELECT c.checkpoint_id, c.parent_checkpoint_id, NULL::text, NULL::text, NULL::jsonb, 0, false
+  FROM holdfast.checkpoints c
+  WHERE c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.checkpoint_id = $3
+  UNION ALL
+  SELECT n.id, n.parent, n.ref ->> 't', n.ref ->> 'h', n.inline, n.far,
+         coalesce(n.ref ->> 't' <> 'empty', false)
+         OR coalesce(jsonb_typeof(n.inline) <> 'null', false)
+  FROM (SELECT c.checkpoint_id AS id, c.parent_checkpoint_id AS parent,
+               c.channels::jsonb -> $4::text AS ref,
+               c.saved::jsonb -> 'channel_values' -> $4::text AS inline, b.far + 1 AS far
+        FROM before b
+        JOIN holdfast.checkpoints c
+          ON c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.checkpoint_id = b.parent
+        WHERE NOT b.found AND b.far < 100000) n
+)
+SELECT 0 AS kind, b.far, '' COLLATE "C" AS path, '' COLLATE "C" AS task, 0 AS idx,
+       CASE WHEN v.value IS NULL THEN 'json' ELSE b.type END, coalesce(v.value, b.inline::text)
+FROM before b
+LEFT JOIN holdfast.checkpoint_values v
+  ON v.thread_id = $1 AND v.hash = b.hash AND b.type <> 'empty'
+WHERE b.found
+UNION ALL
+SELECT 1, b.far, w.task_path COLLATE "C", w.task_id COLLATE "C", w.idx, w.type, w.value
+FROM before b
+JOIN holdfast.checkpoint_writes w
+  ON w.thread_id = $1 AND w.checkpoint_ns = $2 AND w.checkpoint_id = b.id AND w.channel = $4
+WHERE b.far > 0
+ORDER BY 1, 2 DESC, 3, 4, 5;
+
 -- name: saved_base
 -- The newest that may hold values which $3 does not bring: its parent is gone.
 -- $1 thread, $2 namespace, $3 id

@@ -31,6 +31,37 @@ ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SE
   channel = excluded.channel, type = excluded.type, value = excluded.value
 WHERE $10;
 
+-- name: saved_delta_history
+-- What the value of a delta channel is made of, as lg_delta_history gives it: 0, the value of the
+-- nearest state before that has one, then 1, the writes from there on, in the order of their steps.
+-- $1 thread, $2 namespace, $3 checkpoint, $4 channel
+WITH RECURSIVE before (id, parent, type, hash, inline, far, found) AS (
+  SELECT c.checkpoint_id, c.parent_checkpoint_id, NULL, NULL, NULL, 0, 0
+  FROM checkpoints c
+  WHERE c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.checkpoint_id = $3
+  UNION ALL
+  SELECT c.checkpoint_id, c.parent_checkpoint_id, json_extract(r.value, '$.t'),
+         json_extract(r.value, '$.h'), json_quote(i.value), b.far + 1,
+         coalesce(json_extract(r.value, '$.t') <> 'empty', 0) OR coalesce(i.type <> 'null', 0)
+  FROM before b
+  JOIN checkpoints c ON c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.checkpoint_id = b.parent
+  LEFT JOIN json_each(c.channels) r ON r.key = $4
+  LEFT JOIN json_each(coalesce(c.saved, '{}'), '$.channel_values') i ON i.key = $4
+  WHERE NOT b.found AND b.far < 100000
+)
+SELECT 0 AS kind, b.far AS far, '' AS path, '' AS task, 0 AS idx,
+       CASE WHEN v.value IS NULL THEN 'json' ELSE b.type END, coalesce(v.value, b.inline)
+FROM before b
+LEFT JOIN checkpoint_values v ON v.thread_id = $1 AND v.hash = b.hash AND b.type <> 'empty'
+WHERE b.found
+UNION ALL
+SELECT 1, b.far, w.task_path, w.task_id, w.idx, w.type, w.value
+FROM before b
+JOIN checkpoint_writes w ON w.thread_id = $1 AND w.checkpoint_ns = $2 AND w.checkpoint_id = b.id
+                        AND w.channel = $4
+WHERE b.far > 0
+ORDER BY 1, 2 DESC, 3, 4, 5;
+
 -- name: saved_base
 -- The newest that may hold values which $3 does not bring: its parent is gone.
 -- $1 thread, $2 namespace, $3 id

@@ -532,7 +532,7 @@ int lg_checkpoint_load(struct store *s, struct checkpoint *c, struct arena *a, s
         rc = lg_sends_load(s, c, a, &fetched.sends, err);
     if (rc == 0)
         rc = load_values(c, a, err);
-    if (rc == 0 && shared)
+    if (rc == 0 && others)
         rc = lg_delta_load(s, c, a, err);
     if (rc == 0 && others)
         rc = load_next(c, a, err);

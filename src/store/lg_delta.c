@@ -10,6 +10,7 @@
 #include "base/vec.h"
 #include "model/lg_value.h"
 #include "model/message.h"
+#include "store/saved_rows.h"
 
 /* --- folding --- */
 
@@ -161,10 +162,19 @@ static bool has_value(const struct checkpoint *c, str name) {
     return false;
 }
 
+/* The bytes of a row of the history; in the native layout they are text. */
+static int row_bytes(const struct checkpoint *c, const struct db_rows *r, size_t row,
+                     struct arena *a, str *out, struct err *err) {
+    *out = db_str(r, row, 6);
+    if (c->lg->native && !saved_decode(a, db_str(r, row, 5), *out, out))
+        return err_set(err, ERR_CORRUPT, "a value of a delta channel cannot be read");
+    return 0;
+}
+
 static int read_history(struct store *s, const struct checkpoint *c, str channel, struct arena *a,
                         str *out, struct err *err) {
     struct db_rows r;
-    int rc = db_read(s->db, SQL_LG_DELTA_HISTORY,
+    int rc = db_read(s->db, c->lg->native ? SQL_SAVED_DELTA_HISTORY : SQL_LG_DELTA_HISTORY,
                      DB_PARAMS(DB_UUID(c->thread_id), DB_T(c->name_space), DB_UUID(c->id),
                                DB_T(channel)),
                      a, &r, err);
@@ -173,7 +183,10 @@ static int read_history(struct store *s, const struct checkpoint *c, str channel
     str *parts = ARENA_ARRAY(a, str, r.row_count + 1);
     size_t count = 0;
     for (size_t i = 0; i < r.row_count; i++) {
-        rc = lg_value_read(a, db_str(&r, i, 5), db_str(&r, i, 6), &parts[count], err);
+        str bytes;
+        rc = row_bytes(c, &r, i, a, &bytes, err);
+        if (rc == 0)
+            rc = lg_value_read(a, db_str(&r, i, 5), bytes, &parts[count], err);
         if (rc < 0)
             return err_context(err, "channel %.*s", (int)(channel.len < 60 ? channel.len : 60),
                                channel.p);
