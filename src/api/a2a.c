@@ -106,16 +106,6 @@ static bool write_command(struct call *c, struct json_writer *w, yyjson_val *int
     return known;
 }
 
-static bool takes_messages(struct call *c) {
-    const struct graph_def *g =
-        graph_library_find(engine_library(c->r->engine), c->assistant.graph_id);
-    yyjson_val *root;
-    if (!g || !g->input_schema || json_parse(c->r->arena, str_of(g->input_schema), &root, NULL) < 0)
-        return true;
-    yyjson_val *properties = json_get(root, "properties");
-    return !yyjson_is_obj(properties) || json_has(properties, "messages");
-}
-
 static void write_input(struct call *c, struct json_writer *w) {
     str message = STR_NULL;
     if (c->send.content.p)
@@ -158,7 +148,7 @@ static int make_run(struct call *c, bool tokens, yyjson_val **out, struct rpc_er
     int rc = find_questions(c, &questions, err);
     if (rc < 0)
         return rc;
-    if (!questions && c->send.content.p && !takes_messages(c)) {
+    if (!questions && c->send.content.p && !api_graph_takes_messages(c->r, c->assistant.graph_id)) {
         *e =
             (struct rpc_error){RPC_INVALID_PARAMS,
                                STR("this assistant takes no messages: send a data part"), STR_NULL};

@@ -5,6 +5,8 @@
  * comes as stream modes show it, whole or as a chunk, whose type is "ai" or "AIMessageChunk". */
 #include "api/agent_views.h"
 
+#include "engine/engine.h"
+
 yyjson_val *api_questions_of(struct arena *a, const struct thread *t) {
     yyjson_val *root, *key, *list, *item, *out = NULL;
     size_t i, count, j, items;
@@ -32,6 +34,15 @@ bool api_has_question(yyjson_val *questions, str id) {
             return true;
     }
     return false;
+}
+
+bool api_graph_takes_messages(struct api_request *r, str graph_id) {
+    const struct graph_def *g = graph_library_find(engine_library(r->engine), graph_id);
+    yyjson_val *root;
+    if (!g || !g->input_schema || json_parse(r->arena, str_of(g->input_schema), &root, NULL) < 0)
+        return true;
+    yyjson_val *properties = json_get(root, "properties");
+    return !yyjson_is_obj(properties) || json_has(properties, "messages");
 }
 
 bool api_message_is_ai(yyjson_val *message) {

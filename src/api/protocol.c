@@ -5,7 +5,10 @@
  *   run.start      a run on the thread, which is made when it does not exist; when the thread asks
  *                  and the input has the questions' ids as its keys, the input answers them
  *   input.respond  answers one question, or several
- *   state.get      the newest values
+ *   input.inject   a message for the graph: input of a run that waits for the one under way
+ *   state.get      the newest values, also of a subgraph
+ *   state.listCheckpoints  what states there are
+ *   state.fork     a run that goes on from one of them
  *   agent.getTree  what the thread runs
  *
  * An answer is {"type": "success", id, result, meta} or {"type": "error", id, error, message,
@@ -15,6 +18,9 @@
 #include "api/protocol_int.h"
 #include "api/runs_int.h"
 #include "store/checkpoints.h"
+
+#define LIST_COUNT     10
+#define LIST_COUNT_MAX 1000
 
 struct command {
     struct api_request *r;
@@ -176,6 +182,15 @@ static int settle(const struct command *c, struct live_run *run, int64_t *out_se
     return rc == ERR_NOT_FOUND ? 0 : rc; /* rolled back meanwhile */
 }
 
+static int reply_run(const struct command *c, struct id run_id, int64_t before) {
+    struct json_writer w = open_result(c);
+    jw_key(&w, "run_id");
+    api_write_id(&w, run_id);
+    jw_key(&w, "thread_id");
+    api_write_id(&w, c->thread_id);
+    return close_result(c, &w, before);
+}
+
 static int run_start(struct command *c, struct err *err) {
     struct thread t;
     struct live_run *run;
@@ -209,12 +224,7 @@ static int run_start(struct command *c, struct err *err) {
     rc = settle(c, run, &before, err);
     if (rc < 0)
         return rc;
-    w = open_result(c);
-    jw_key(&w, "run_id");
-    api_write_id(&w, run_id);
-    jw_key(&w, "thread_id");
-    api_write_id(&w, c->thread_id);
-    return close_result(c, &w, before);
+    return reply_run(c, run_id, before);
 }
 
 /* {interrupt_id: response}; false: an unknown one. */
@@ -272,7 +282,85 @@ static int input_respond(struct command *c, struct err *err) {
     return close_result(c, &w, before);
 }
 
+/* {"messages": [message]}; false: it is none. */
+static bool write_injected(struct json_writer *w, yyjson_val *message) {
+    str role = json_str(json_get(message, "role")), name = json_str(json_get(message, "name"));
+    yyjson_val *content = json_get(message, "content");
+    bool well = yyjson_is_str(content) &&
+                (str_eq(role, STR("user")) || str_eq(role, STR("system")));
+    jw_key(w, "input");
+    jw_object(w);
+    jw_key(w, "messages");
+    jw_array(w);
+    jw_object(w);
+    jw_key(w, "role");
+    jw_str(w, well ? role : STR("user"));
+    jw_key(w, "content");
+    jw_str(w, well ? json_str(content) : STR(""));
+    if (name.len) {
+        jw_key(w, "name");
+        jw_str(w, name);
+    }
+    jw_object_end(w);
+    jw_array_end(w);
+    jw_object_end(w);
+    return well;
+}
+
+/* A run takes no input in its middle: the next one does, at once when none is under way. */
+static int input_inject(struct command *c, struct err *err) {
+    struct thread t;
+    struct live_run *run;
+    int64_t before;
+    yyjson_val *asked;
+    int rc = api_may_write(c->r, err);
+    if (rc == 0)
+        rc = questions(c, true, &t, &asked, err);
+    if (rc < 0)
+        return rc;
+    str assistant = word_of(c, &t, "assistant_id");
+    if (yyjson_arr_size(json_get(c->params, "namespace")) > 0)
+        return refuse(c, "no_such_namespace", STR("only the thread's own graph takes messages"));
+    if (!assistant.len)
+        return refuse(c, "no_such_run", STR("the thread has had no run: begin with run.start"));
+    if (asked)
+        return refuse(c, "invalid_argument", STR("the thread asks: answer with input.respond"));
+    if (!api_graph_takes_messages(c->r, word_of(c, &t, "graph_id")))
+        return refuse(c, "invalid_argument", STR("this graph takes no messages"));
+    struct json_writer w = open_run(c, assistant);
+    jw_key(&w, "multitask_strategy");
+    jw_z(&w, "enqueue");
+    if (!write_injected(&w, json_get(c->params, "message")))
+        return refuse(c, "invalid_argument",
+                      STR("message: must have a role (user, system) and a text as content"));
+    rc = start(c, &w, &run, err);
+    if (rc < 0)
+        return fail(c, rc, err);
+    rc = settle(c, run, &before, err);
+    if (rc < 0)
+        return rc;
+    w = open_result(c);
+    return close_result(c, &w, before);
+}
+
 /* --- looking --- */
+
+/* The graph that is meant, as checkpoints name it; false: params.namespace is no list of texts. */
+static bool read_namespace(const struct command *c, str *out) {
+    yyjson_val *list = json_get(c->params, "namespace"), *item;
+    size_t i, count;
+    *out = STR("");
+    if (!list || yyjson_is_null(list))
+        return true;
+    bool well = yyjson_is_arr(list);
+    yyjson_arr_foreach(list, i, count, item) {
+        well = well && yyjson_is_str(item);
+        if (well)
+            *out = arena_printf(c->r->arena, STR_FMT "%s" STR_FMT, STR_ARG(*out), i ? "|" : "",
+                                STR_ARG(json_str(item)));
+    }
+    return well;
+}
 
 static bool is_named(yyjson_val *keys, str name) {
     yyjson_val *key;
@@ -302,26 +390,135 @@ static void write_values(const struct command *c, struct json_writer *w, str val
     jw_object_end(w);
 }
 
+/* The newest state of a subgraph; id nil: it has none. */
+static int inner_values(const struct command *c, str name_space, struct id *out_id, str *out,
+                        struct err *err) {
+    struct checkpoint *list;
+    size_t count;
+    *out_id = ID_NIL;
+    *out = STR_NULL;
+    int rc = checkpoint_list(c->r->store, c->thread_id, name_space, ID_NIL, STR_NULL, 1,
+                             c->r->arena, &list, &count, err);
+    if (rc < 0 || count == 0)
+        return rc;
+    rc = checkpoint_load_values(c->r->store, &list[0], c->r->arena, err);
+    if (rc < 0)
+        return rc;
+    *out_id = list[0].id;
+    *out = checkpoint_values_json(c->r->arena, &list[0]);
+    return 0;
+}
+
 static int state_get(struct command *c, struct err *err) {
     struct thread t;
-    str values;
+    str values, ns;
     int rc = thread_get(c->r->store, &c->r->who, c->thread_id, c->r->arena, &t, err);
-    if (rc == 0)
+    if (rc < 0)
+        return rc;
+    if (!read_namespace(c, &ns))
+        return refuse(c, "invalid_argument", STR("namespace: must be a list of texts"));
+    struct id at = t.checkpoint_id;
+    if (ns.len)
+        rc = inner_values(c, ns, &at, &values, err);
+    else
         rc = checkpoint_head_values(c->r->store, c->thread_id, c->r->arena, &values, err);
     if (rc < 0)
         return rc;
+    if (ns.len && id_is_nil(at))
+        return refuse(c, "no_such_namespace", STR("the thread has no state of this namespace"));
     struct json_writer w = open_result(c);
     write_values(c, &w, values);
-    if (!id_is_nil(t.checkpoint_id)) {
+    if (!id_is_nil(at)) {
         jw_key(&w, "checkpoint");
         jw_object(&w);
         jw_key(&w, "id");
-        api_write_id(&w, t.checkpoint_id);
+        api_write_id(&w, at);
         jw_key(&w, "ns");
-        jw_z(&w, "");
+        jw_str(&w, ns);
         jw_object_end(&w);
     }
     return close_result(c, &w, t.seq > 0 ? protocol_seq_after(t.seq) : 0);
+}
+
+static void write_summary(struct json_writer *w, const struct checkpoint *at) {
+    jw_object(w);
+    jw_key(w, "id");
+    api_write_id(w, at->id);
+    jw_key(w, "timestamp");
+    api_write_time(w, at->created_at);
+    jw_key(w, "step");
+    jw_i64(w, at->step);
+    jw_key(w, "metadata");
+    jw_raw(w, at->metadata);
+    jw_object_end(w);
+}
+
+static int list_checkpoints(struct command *c, struct err *err) {
+    struct thread t;
+    struct checkpoint *list;
+    size_t count;
+    str ns;
+    struct id before = ID_NIL;
+    yyjson_val *limit = json_get(c->params, "limit"), *cursor = json_get(c->params, "before");
+    int rc = thread_get(c->r->store, &c->r->who, c->thread_id, c->r->arena, &t, err);
+    if (rc < 0)
+        return rc;
+    if (!read_namespace(c, &ns))
+        return refuse(c, "invalid_argument", STR("namespace: must be a list of texts"));
+    if (limit && (!yyjson_is_int(limit) || yyjson_get_sint(limit) < 1 ||
+                  yyjson_get_sint(limit) > LIST_COUNT_MAX))
+        return refuse(c, "invalid_argument", STR("limit: must be between 1 and 1000"));
+    if (cursor && !yyjson_is_null(cursor) && !id_parse(json_str(cursor), &before))
+        return refuse(c, "no_such_checkpoint", STR("before: must be a checkpoint's id"));
+    rc = checkpoint_list(c->r->store, c->thread_id, ns, before, STR_NULL,
+                         limit ? yyjson_get_sint(limit) : LIST_COUNT, c->r->arena, &list, &count,
+                         err);
+    if (rc < 0)
+        return rc;
+    struct json_writer w = open_result(c);
+    jw_key(&w, "checkpoints");
+    jw_array(&w);
+    for (size_t i = 0; i < count; i++)
+        write_summary(&w, &list[i]);
+    jw_array_end(&w);
+    return close_result(c, &w, -1);
+}
+
+/* The same thread goes on from there; without input, with what was next. */
+static int state_fork(struct command *c, struct err *err) {
+    struct thread t;
+    struct checkpoint at;
+    struct live_run *run;
+    struct id id;
+    int64_t before;
+    int rc = api_may_write(c->r, err);
+    if (rc == 0)
+        rc = thread_get(c->r->store, &c->r->who, c->thread_id, c->r->arena, &t, err);
+    if (rc < 0)
+        return rc;
+    bool known = id_parse(json_str(json_get(c->params, "checkpoint_id")), &id) && !id_is_nil(id);
+    if (known)
+        rc = checkpoint_get(c->r->store, c->thread_id, STR(""), id, c->r->arena, &at, err);
+    if (!known || rc == ERR_NOT_FOUND)
+        return refuse(c, "no_such_checkpoint", STR("the thread has no checkpoint of this id"));
+    if (rc < 0)
+        return rc;
+    str assistant = word_of(c, &t, "assistant_id");
+    if (!assistant.len)
+        return refuse(c, "no_such_run", STR("the thread has had no run: begin with run.start"));
+    struct json_writer w = open_run(c, assistant);
+    jw_key(&w, "checkpoint_id");
+    api_write_id(&w, id);
+    jw_key(&w, "multitask_strategy");
+    jw_z(&w, "enqueue");
+    jw_key(&w, "input");
+    jw_raw(&w, json_text(c->r->arena, json_get(c->params, "input")));
+    rc = start(c, &w, &run, err);
+    if (rc < 0)
+        return fail(c, rc, err);
+    struct id run_id = live_run_id(run);
+    rc = settle(c, run, &before, err);
+    return rc < 0 ? rc : reply_run(c, run_id, before);
 }
 
 static int get_tree(struct command *c, struct err *err) {
@@ -362,9 +559,9 @@ static const struct method {
     {"input.respond", input_respond},
     {"state.get", state_get},
     {"agent.getTree", get_tree},
-    {"input.inject", not_supported},
-    {"state.listCheckpoints", not_supported},
-    {"state.fork", not_supported},
+    {"input.inject", input_inject},
+    {"state.listCheckpoints", list_checkpoints},
+    {"state.fork", state_fork},
     {"subscription.subscribe", not_supported},
     {"subscription.unsubscribe", not_supported},
     {"subscription.reconnect", not_supported},

@@ -50,13 +50,17 @@ void reader_stream_open(struct reader_stream *s, struct api_request *r) {
     s->http = http_reply_stream(r->http, 200, STR("text/event-stream"), &ops);
 }
 
+bool reader_stream_send_text(struct reader_stream *s, str frames) {
+    return s->http && http_stream_write(s->http, frames);
+}
+
 bool reader_stream_send(struct reader_stream *s, str event, str data, str id) {
     struct buf b;
     if (!s->http)
         return false;
     buf_init(&b, SIZE_MAX / 2);
     sse_write(&b, event, data, id);
-    bool taken = http_stream_write(s->http, buf_view(&b));
+    bool taken = reader_stream_send_text(s, buf_view(&b));
     buf_deinit(&b);
     return taken;
 }

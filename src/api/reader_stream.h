@@ -31,6 +31,8 @@ void reader_stream_unref(struct reader_stream *s);
 void reader_stream_open(struct reader_stream *s, struct api_request *r); /* sends the head */
 /* False: the client is gone. */
 bool reader_stream_send(struct reader_stream *s, str event, str data, str id);
+/* The same of frames that are written already (http/sse.h): all of them, or the client is cut. */
+bool reader_stream_send_text(struct reader_stream *s, str frames);
 void reader_stream_end(struct reader_stream *s);
 /* For a run whose first entry is still to come. */
 void reader_stream_live(struct reader_stream *s, struct hub *h, const struct hub_reader_options *o);
