@@ -31,6 +31,8 @@ static int reply_unwell(struct api_request *r, const char *database) {
     jw_bool(&w, false);
     jw_key(&w, "database");
     jw_z(&w, database);
+    jw_key(&w, "services");
+    jw_raw(&w, STR("{\"database\":\"unhealthy\"}"));
     jw_object_end(&w);
     http_reply_header(r->http, STR("Retry-After"), STR("1"));
     return api_reply_json(r, 503);
@@ -42,8 +44,11 @@ int api_ok(struct api_request *r, struct err *err) {
     const char *ill = db_health(r->store->db);
     if (ill)
         return reply_unwell(r, ill);
-    if (!http_query_bool(&r->query, "check_db", false) || db_ping(r->store->db, &failure) == 0)
+    if (!http_query_bool(&r->query, "check_db", false))
         return api_reply_text(r, 200, STR("{\"ok\":true}"));
+    if (db_ping(r->store->db, &failure) == 0)
+        return api_reply_text(r, 200,
+                              STR("{\"ok\":true,\"services\":{\"database\":\"healthy\"}}"));
     log_event(LOG_ERROR, "api.unwell", "the database does not answer",
               LOG_Z("cause", failure.message));
     return reply_unwell(r, "the database does not answer");

@@ -56,5 +56,20 @@ for (let i = 0; i < 600; i++) {
     await new Promise((done) => setTimeout(done, 100));
 }
 await asking.close();
+
+const states = client.threads.stream({ assistantId: "agent", transport });
+await states.run.start({ input: human("[[echo:one]]") });
+await states.output;
+const { checkpoints } = await states.state.listCheckpoints({ limit: 10 });
+seen.steps = checkpoints.map((c) => c.step);
+const fork = await states.state.fork({ checkpoint_id: checkpoints[0].id,
+    input: human("[[echo:two]]") });
+await client.runs.join(fork.thread_id, fork.run_id);
+await states.input.inject({ namespace: [], message: { role: "user", content: "[[echo:three]]" } });
+const [last] = await client.runs.list(states.threadId);
+await client.runs.join(states.threadId, last.run_id);
+const { values } = await client.threads.getState(states.threadId);
+seen.grown = values.messages.map((m) => m.content).filter((text) => !text.startsWith("[["));
+await states.close();
 console.log(JSON.stringify(seen));
 process.exit(0);
