@@ -305,6 +305,8 @@ str live_run_untold(struct live_run *run); /* what its graph has to say of its e
 void live_run_fail(struct live_run *run, int rc, const struct err *err);
 /* False: the begin of this run never became durable, so there is nothing to go on with. */
 MAY_SUSPEND bool live_run_has_begun(struct live_run *run);
+/* A trouble of the database or of this process, not of the run: what failed can be tried again. */
+bool live_run_is_passing(int rc);
 /* Did it fail for a passing reason, and is the run still ours to go on with? */
 bool live_run_may_retry(const struct live_run *run, int rc);
 int64_t live_run_next_wait_us(int64_t wait_us); /* between tries; after 0: the first */

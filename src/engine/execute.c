@@ -87,14 +87,13 @@ size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
                             row->checkpoint_id, count, rt_now_us(row->run->engine->rt));
 }
 
-/* Passing troubles of the database: try again; others: the run is not ours any more. */
-/* Of the database or of this process, not of the run. */
-static bool is_passing(int rc) {
+bool live_run_is_passing(int rc) {
     return rc == ERR_UNAVAILABLE || rc == ERR_IO || rc == ERR_LIMIT || rc == ERR_CANCELLED;
 }
 
 bool live_run_may_retry(const struct live_run *run, int rc) {
-    return is_passing(rc) && rc != ERR_CANCELLED && !run->engine->draining && !run->hand_back;
+    return live_run_is_passing(rc) && rc != ERR_CANCELLED && !run->engine->draining &&
+           !run->hand_back;
 }
 
 int64_t live_run_next_wait_us(int64_t wait_us) {
@@ -499,7 +498,7 @@ static int claim_build(struct live_run *run, const struct run_context *ctx, int6
         rc = check_attempts(run, err);
     if (rc == 0)
         rc = live_run_begin(run, &ctx->thread, b, begin, err);
-    if (rc == 0 || is_passing(rc))
+    if (rc == 0 || live_run_is_passing(rc))
         return rc;
     db_batch_init(b, &run->arena);
     run_claim_add(b, &hold, from, rt_now_us(e->rt));
@@ -539,7 +538,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
                                   .time_us = run->row.created_at};
     int rc = run_context_read(e->store, &who, &key, &run->arena, &ctx, err);
     if (rc < 0)
-        return is_passing(rc) ? ERR_UNAVAILABLE : ERR_FENCED;
+        return live_run_is_passing(rc) ? ERR_UNAVAILABLE : ERR_FENCED;
     if (!ctx.has_thread)
         return err_set(err, ERR_FENCED, "the thread of a pending run is gone");
     bool has_slot = id_eq(ctx.slot_run, run->row.id); /* from an attempt that was cut off */
@@ -551,7 +550,7 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
     int64_t from = run->row.attempt;
     run->row.attempt = run->begun_before ? from : run_next_attempt(from);
     rc = claim_build(run, &ctx, from, &b, begin, err);
-    if (is_passing(rc)) { /* no failure of the run, also when this process lets go of it */
+    if (live_run_is_passing(rc)) { /* no failure of the run, also when it is let go of here */
         run->row.attempt = from;
         return ERR_UNAVAILABLE;
     }

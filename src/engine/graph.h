@@ -223,6 +223,10 @@ bool node_run_is_cancelled(const struct node_ctx *ctx);
  * batch has an arena of its own. */
 MUST_CHECK int node_commit(struct node_ctx *ctx, struct db_batch *b, const str *entries,
                            size_t count, struct err *err);
+/* A read of the node's own has failed with rc. True: for a passing reason of the database, and it
+ * is to be tried again; some time has passed, more than before. False: rc is what it came to, or
+ * the run is not to go on here. Deaf to cancellation, as node_commit is. *wait_us: 0 at first. */
+MUST_CHECK MAY_SUSPEND bool node_try_again(struct node_ctx *ctx, int rc, int64_t *wait_us);
 /* A token of a message being written: at once to live readers, coalesced into the log. */
 struct node_chunk {
     str message_id, content; /* content absent: none */

@@ -98,6 +98,16 @@ int node_commit(struct node_ctx *ctx, struct db_batch *b, const str *entries, si
     return live_run_commit_own(((struct task *)ctx->task)->run, b, entries, count, err);
 }
 
+/* Also while this process drains: a failure would end the run, being handed back does not. */
+bool node_try_again(struct node_ctx *ctx, int rc, int64_t *wait_us) {
+    const struct live_run *run = ((const struct task *)ctx->task)->run;
+    if (!live_run_is_passing(rc) || rc == ERR_CANCELLED || run->hand_back)
+        return false;
+    *wait_us = live_run_next_wait_us(*wait_us);
+    fiber_sleep_shielded_us(*wait_us);
+    return true;
+}
+
 static void write_task_id(struct json_writer *w, const struct task *t) {
     char id[ID_DASHED_LEN];
     id_write_dashed(t->id, id);

@@ -228,10 +228,13 @@ static int look(struct coordinator *c, struct err *err) {
     struct arena a;
     struct plan_wish *wishes;
     size_t count = 0;
-    int64_t version;
+    int64_t version, wait_us = 0;
+    int rc;
     c->look = false;
     arena_init(&a, SIZE_MAX / 2);
-    int rc = plan_wishes(c->plans->store, c->row.id, &a, &version, &wishes, &count, err);
+    do
+        rc = plan_wishes(c->plans->store, c->row.id, &a, &version, &wishes, &count, err);
+    while (node_try_again(c->ctx, rc, &wait_us));
     if (rc == 0)
         c->row.version = version;
     if (rc == 0 && count)

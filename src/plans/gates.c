@@ -39,7 +39,12 @@ static int read_rows(struct coordinator *c, struct arena *a, struct gate_row **o
                      struct err *err) {
     struct principal who = {.owner = c->row.owner, .all = true};
     struct gate_filter f = {.plan_id = c->row.id, .limit = PLAN_GATES_MAX};
-    return gate_list(c->plans->store, &who, &f, a, out, count, err);
+    int64_t wait_us = 0;
+    int rc;
+    do
+        rc = gate_list(c->plans->store, &who, &f, a, out, count, err);
+    while (node_try_again(c->ctx, rc, &wait_us));
+    return rc;
 }
 
 static struct gate_state *gate_at(struct coordinator *c, const struct gate_row *row) {

@@ -168,17 +168,30 @@ static void begin_state(struct coordinator *c) {
             plan_note_enqueue(c, i, "depends");
 }
 
-int coordinator_load(struct coordinator *c, struct err *err) {
-    struct plan_step_row *rows;
-    size_t count;
+static int read_plan(struct coordinator *c, struct plan_step_row **rows, size_t *count,
+                     struct err *err) {
+    struct store *store = c->plans->store;
     bool found = false;
-    int rc = plan_of_thread(c->plans->store, c->ctx->thread_id, c->a, &c->row, &found, err);
+    int64_t wait_us = 0;
+    int rc;
+    do
+        rc = plan_of_thread(store, c->ctx->thread_id, c->a, &c->row, &found, err);
+    while (node_try_again(c->ctx, rc, &wait_us));
     if (rc == 0 && !found)
         rc = err_set(err, ERR_NOT_FOUND,
                      "This thread has no plan; POST /plans/runs makes one, with a thread");
-    if (rc == 0)
-        rc = plan_steps(c->plans->store, c->row.id, -1, NULL, PLAN_STEPS_MAX, c->a, &rows, &count,
-                        err);
+    if (rc < 0)
+        return rc;
+    do
+        rc = plan_steps(store, c->row.id, -1, NULL, PLAN_STEPS_MAX, c->a, rows, count, err);
+    while (node_try_again(c->ctx, rc, &wait_us));
+    return rc;
+}
+
+int coordinator_load(struct coordinator *c, struct err *err) {
+    struct plan_step_row *rows;
+    size_t count = 0;
+    int rc = read_plan(c, &rows, &count, err);
     if (rc == 0 && (int64_t)count != c->row.step_count)
         rc = err_set(err, ERR_CORRUPT, "a plan of %lld steps has %zu", (long long)c->row.step_count,
                      count);

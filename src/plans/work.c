@@ -57,6 +57,16 @@ static void recall(struct step *s, const struct work_row *row) {
     s->started_at = row->claimed_at;
 }
 
+static int read_rows(struct coordinator *c, struct arena *a, struct work_row **rows, size_t *count,
+                     struct err *err) {
+    int64_t wait_us = 0;
+    int rc;
+    do
+        rc = work_of_plan(c->plans->store, c->row.id, a, rows, count, err);
+    while (node_try_again(c->ctx, rc, &wait_us));
+    return rc;
+}
+
 int coordinator_work_load(struct coordinator *c, struct err *err) {
     struct work_row *rows;
     size_t count = 0;
@@ -65,7 +75,7 @@ int coordinator_work_load(struct coordinator *c, struct err *err) {
         any = coordinator_is_work(c, i);
     if (!any)
         return 0;
-    int rc = work_of_plan(c->plans->store, c->row.id, c->a, &rows, &count, err);
+    int rc = read_rows(c, c->a, &rows, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct step *s = step_of(c, &rows[i]);
         if (!s)
@@ -97,7 +107,7 @@ int coordinator_work_recall(struct coordinator *c, struct err *err) {
     if (!c->work_open)
         return 0;
     arena_init(&a, SIZE_MAX / 2);
-    int rc = work_of_plan(c->plans->store, c->row.id, &a, &rows, &count, err);
+    int rc = read_rows(c, &a, &rows, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct step *s = step_of(c, &rows[i]);
         if (s && s->offered)
@@ -111,10 +121,14 @@ int coordinator_work_look(struct coordinator *c, struct err *err) {
     struct arena a;
     struct work_taken *list;
     size_t count = 0;
+    int64_t wait_us = 0;
     if (!c->work_open)
         return 0;
     arena_init(&a, SIZE_MAX / 2);
-    int rc = work_results(c->plans->store, c->row.id, RESULTS_MAX, &a, &list, &count, err);
+    int rc;
+    do
+        rc = work_results(c->plans->store, c->row.id, RESULTS_MAX, &a, &list, &count, err);
+    while (node_try_again(c->ctx, rc, &wait_us));
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct step *s = step_of(c, &list[i].row);
         if (!s || !s->offered)
