@@ -2,9 +2,10 @@
 /* checks.c - what must be true once calm has come.
  *
  *  - every accepted run reaches its end within a lease and 5 s (and the time that runs take)
- *  - a thread is not busy without a live run; its log has no gap and no number twice; its runs
- *    execute one after the other
- *  - what was acknowledged is there; a run that nobody stopped ended as its graph does
+ *  - a thread is not busy without a live run, and nobody has it; its log has no gap and no number
+ *    twice; its runs execute one after the other, and write only while they do
+ *  - what was acknowledged is there; a run that nobody stopped ended as its graph does, one that
+ *    somebody did as that or interrupted, and it is gone only when it was to be rolled back
  *  - no task was applied twice or lost: `count` is the number of counting tasks whose step was
  *    committed; of a run that was rolled back neither the state nor the log has any
  *  - what a thread asks stands in its row until it is answered, and an answer that was given while
@@ -19,25 +20,50 @@
 
 static struct store *store_of(struct sim_world *w) { return &w->current[0]->store; }
 
-/* Also those that no client was told of, because the answer to their acceptance was lost. */
+static void settle_failed(struct sim_world *w, const struct err *err) {
+    sim_wrong(w, "in calm it cannot be seen which runs are live: %s", err->message);
+}
+
+/* Also those that no client was told of, because the answer to their acceptance was lost: they are
+ * executed like any other, so a world that has only the others behind it still has a thread that is
+ * busy, and is right to. */
 static size_t live_runs(struct sim_world *w) {
     size_t count = 0;
+    struct err err = {0};
     for (size_t i = 0; i < SIM_THREADS; i++) {
         struct id *ids;
         size_t live_count = 0;
         struct arena a;
         arena_init(&a, SIZE_MAX / 2);
-        if (run_live_ids(store_of(w), w->threads[i].id, LIVE_MAX, &a, &ids, &live_count, NULL) == 0)
-            count += live_count;
+        if (run_live_ids(store_of(w), w->threads[i].id, LIVE_MAX, &a, &ids, &live_count, &err) < 0)
+            settle_failed(w, &err);
+        count += live_count;
         arena_deinit(&a);
     }
+    return count;
+}
+
+/* Of threads that were made for plans: a client that was not told of a plan does not know where it
+ * is. */
+static size_t live_plans(struct sim_world *w) {
+    struct id *ids;
+    size_t count = 0;
+    struct arena a;
+    struct err err = {0};
+    if (!w->planning)
+        return 0;
+    arena_init(&a, SIZE_MAX / 2);
+    if (run_live_list(store_of(w), &w->who, ID_NIL, NULL, ID_NIL, LIVE_MAX, &a, &ids, &count,
+                      &err) < 0)
+        settle_failed(w, &err);
+    arena_deinit(&a);
     return count;
 }
 
 void sim_settle(struct sim_world *w) {
     size_t left;
     int64_t begun_us = rt_mono_us(w->rt);
-    while ((left = live_runs(w)) > 0) {
+    while ((left = live_runs(w)) > 0 || (left = live_plans(w)) > 0) {
         if (rt_mono_us(w->rt) - begun_us > SIM_SETTLE_US) {
             sim_wrong(w, "%zu runs have not ended %d s after the last call", left,
                       SIM_SETTLE_US / 1000000);
@@ -125,6 +151,9 @@ static void walk_entry(struct sim_world *w, const struct sim_thread *t, struct l
     if (e->seq != walk->seq + 1 && !(t->rolled_back && e->seq > walk->seq))
         sim_wrong(w, "a log goes from %lld to %lld", (long long)walk->seq, (long long)e->seq);
     walk->seq = e->seq;
+    if ((e->kind == LOG_TASK || e->kind == LOG_CHECKPOINT) && !id_eq(walk->running, e->run_id) &&
+        !t->rolled_back)
+        sim_wrong(w, "a run writes that does not run, at %lld", (long long)e->seq);
     switch (e->kind) {
     case LOG_START:
         if (!id_is_nil(walk->running) && !id_eq(walk->running, e->run_id) && !t->rolled_back)
@@ -132,7 +161,7 @@ static void walk_entry(struct sim_world *w, const struct sim_thread *t, struct l
         walk->running = e->run_id;
         walk->open = 0;
         break;
-    case LOG_END:
+    case LOG_END: /* also of a run that has not begun */
         if (id_eq(walk->running, e->run_id))
             walk->running = ID_NIL;
         walk->open = 0;
@@ -179,7 +208,7 @@ static int64_t count_of(struct sim_world *w, struct id thread) {
     return yyjson_get_sint(json_get(root, "count"));
 }
 
-static void check_thread(struct sim_world *w, const struct sim_thread *t) {
+void sim_check_thread(struct sim_world *w, const struct sim_thread *t) {
     struct thread row;
     struct err err = {0};
     struct log_walk walk = {0};
@@ -203,6 +232,12 @@ static void check_thread(struct sim_world *w, const struct sim_thread *t) {
     if (row.seq != walk.seq && !t->rolled_back)
         sim_wrong(w, "a thread counts %lld, its log ends at %lld", (long long)row.seq,
                   (long long)walk.seq);
+    struct sim_held *held = sim_held(w, t->id);
+    if (!id_is_nil(held->hold.run_id))
+        sim_wrong(w, "a run has a thread still");
+    if (row.seq != held->entries)
+        sim_wrong(w, "a thread counts %lld entries, its log was given %lld", (long long)row.seq,
+                  (long long)held->entries);
     int64_t state = count_of(w, t->id);
     if (state != walk.counted) {
         sim_wrong(w, "%lld tasks are in the state of thread %02x%02x, %lld in the log",
@@ -224,13 +259,16 @@ static void check_run(struct sim_world *w, const struct sim_run *r) {
     struct run row;
     struct err err = {0};
     const struct sim_thread *t = thread_of(w, r->thread_id);
+    bool by_others = r->asked_us <= t->stopped_us; /* some call stopped all that the thread had */
+    bool undone = r->undone || (t->rolled_back && by_others);
+    bool stopped = r->stopped || (t->interrupted && by_others) || undone;
     int rc = run_get(store_of(w), &w->who, r->thread_id, r->id, &w->arena, &row, &err);
     if (rc < 0) {
-        if (rc != ERR_NOT_FOUND || !t->rolled_back)
+        if (rc != ERR_NOT_FOUND || !undone)
             sim_wrong(w, "a run that was accepted: %s", err.message);
         return;
     }
-    if (t->rolled_back || t->interrupted)
+    if (row.status == RUN_INTERRUPTED && stopped)
         return;
     enum run_status wanted = strcmp(r->graph, "fail") == 0 ? RUN_ERROR : RUN_SUCCESS;
     if (row.status == RUN_ERROR && t->asking && str_find(row.error, STR("no input for")) >= 0)
@@ -324,11 +362,15 @@ static void describe(struct sim_world *w) {
 
 void sim_check(struct sim_world *w) {
     for (size_t i = 0; i < SIM_THREADS; i++)
-        check_thread(w, &w->threads[i]);
+        sim_check_thread(w, &w->threads[i]);
     for (size_t i = 0; i < w->runs.count; i++)
         check_run(w, &w->runs.p[i]);
     for (size_t i = 0; i < w->streams.count; i++)
         check_stream(w, w->streams.p[i]);
+    if (w->planning) {
+        sim_check_plans(w);
+        sim_check_told(w);
+    }
     if (w->why.len && w->verbose)
         describe(w);
 }

@@ -136,18 +136,25 @@ static int submit(struct sim_world *w, struct sim_server *s, struct sim_thread *
                                 .assistant_id = id_v5(ID_NAMESPACE_GRAPH, str_of(graph)),
                                 .assistant_name = str_of(graph),
                                 .thread_id = thread->id};
-    (void)snprintf(body, sizeof(body), "{%s," MODES ",\"multitask_strategy\":\"%s\"%s}", what,
-                   strategy, after);
+    bool webhook = w->planning && w->runs.count % 3 == 0;
+    (void)snprintf(body, sizeof(body), "{%s," MODES ",\"multitask_strategy\":\"%s\"%s%s}", what,
+                   strategy, after, webhook ? ",\"webhook\":\"" SIM_WEBHOOK "\"" : "");
     arena_init(&a, SIZE_MAX / 2);
     if (json_parse(&a, str_of(body), &submit.body, NULL) < 0)
         UNREACHABLE();
-    if (strcmp(strategy, "rollback") == 0)
-        thread->rolled_back = true;
-    if (strcmp(strategy, "interrupt") == 0)
-        thread->interrupted = true;
+    int64_t asked_us = rt_mono_us(w->rt);
+    bool undoes = strcmp(strategy, "rollback") == 0, stops = strcmp(strategy, "interrupt") == 0;
+    thread->rolled_back = thread->rolled_back || undoes;
+    thread->interrupted = thread->interrupted || stops;
     int rc = engine_submit(s->engine, &submit, &live, &err);
+    if (undoes || stops) /* whatever was asked for until now, be it just being accepted */
+        thread->stopped_us = rt_mono_us(w->rt);
     if (rc == 0) {
-        struct sim_run run = {.id = live_run_id(live), .thread_id = thread->id, .graph = graph};
+        struct sim_run run = {.id = live_run_id(live),
+                              .thread_id = thread->id,
+                              .graph = graph,
+                              .asked_us = asked_us,
+                              .webhook = webhook};
         live_run_unref(live);
         vec_push(&w->runs, run);
         sim_note(w, "server %d.%d accepts run %02x%02x of %s, %s: %.20s", s->number, s->life,
@@ -187,6 +194,9 @@ static void submit_any(struct sim_world *w, struct sim_server *s, struct sim_thr
 static void cancel(struct sim_world *w, struct sim_server *s, const struct sim_run *run) {
     struct err err = {0};
     enum cancel_action action = sim_chance(w, 30) ? CANCEL_ROLLBACK : CANCEL_INTERRUPT;
+    for (size_t i = 0; i < w->runs.count; i++)
+        if (id_eq(w->runs.p[i].id, run->id))
+            *(action == CANCEL_ROLLBACK ? &w->runs.p[i].undone : &w->runs.p[i].stopped) = true;
     for (size_t i = 0; i < SIM_THREADS; i++)
         if (id_eq(w->threads[i].id, run->thread_id))
             *(action == CANCEL_ROLLBACK ? &w->threads[i].rolled_back : &w->threads[i].interrupted) =

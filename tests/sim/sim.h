@@ -14,12 +14,14 @@
 #include "db/sqlite/sqlite.h"
 #include "engine/engine.h"
 #include "history/log.h"
+#include "plans/plans.h"
 
 #define SIM_SERVERS 3
 #define SIM_THREADS 4
 /* The first graphs are of all threads but the last; that has one of the asking ones. */
 #define SIM_PLAIN_GRAPHS 3
 #define SIM_LEASE_US     10000000
+#define SIM_WEBHOOK      "http://receiver.test/hook"
 /* From the last trouble and call to the end of every run: a lease and 5 s, and the time that the
  * runs of a thread take, one after the other. */
 #define SIM_SETTLE_US (SIM_LEASE_US + 5000000 + 30000000)
@@ -33,6 +35,8 @@ struct sim_server {
     bool up, dead, closed;
     size_t users; /* clients inside of it */
     struct store store;
+    struct registry *registry;
+    struct plans *plans;
     struct engine *engine;
     struct lane commits; /* one after the other, in order of submission */
 };
@@ -41,6 +45,9 @@ struct sim_server {
 struct sim_run {
     struct id id, thread_id;
     const char *graph;
+    int64_t asked_us;     /* before it was asked for */
+    bool stopped, undone; /* it was to be cancelled, or rolled back, by its name */
+    bool webhook;
 };
 
 /* What one reader received, over all its connections. */
@@ -57,6 +64,29 @@ struct sim_thread {
     struct id id;
     const char *asking;            /* graph of all its runs; NULL: any that asks nothing */
     bool rolled_back, interrupted; /* some run of it may have been */
+    int64_t stopped_us; /* when the last call that stops whatever the thread has was over */
+};
+
+/* A plan that a client was told to exist. */
+#define SIM_STEPS_MAX 6
+struct sim_plan {
+    struct id id, thread_id;
+    struct sim_step {
+        unsigned depends;        /* bits of positions */
+        int attempts_max, fails; /* how many of its attempts fail; -1: all */
+    } steps[SIM_STEPS_MAX];
+    size_t step_count;
+    bool touched; /* somebody cancelled it or a step, or had one done again */
+};
+
+/* What the database knows by what it was told: model.c. */
+struct sim_lease {
+    struct id worker;
+    int64_t until_us;
+};
+struct sim_held {
+    struct run_hold hold; /* run nil: nobody has the thread */
+    int64_t entries;      /* that were ever put into its log */
 };
 
 struct sim_world {
@@ -65,7 +95,6 @@ struct sim_world {
     struct rt *rt;
     struct db *db;
     struct lane door;
-    struct registry *registry;
     struct graph_services services;
     struct arena arena; /* of clients and checks; lives as long as the world */
     struct principal who;
@@ -74,8 +103,13 @@ struct sim_world {
     struct sim_thread threads[SIM_THREADS];
     VEC(struct sim_run) runs;
     VEC(struct sim_stream *) streams;
-    bool peaceful; /* a world without trouble */
-    bool trouble;  /* delays and failures are allowed now */
+    VEC(struct sim_plan) plans;
+    VEC(struct sim_lease) leases;
+    VEC(struct sim_held) held;
+    VEC(struct run_hold) begun; /* last attempts of runs */
+    bool peaceful;              /* a world without trouble */
+    bool planning;              /* a world with plans, and with webhooks of them and of runs */
+    bool trouble;               /* delays and failures are allowed now */
     size_t clients;
     int64_t answers; /* numbers that commands have given: 1 to this */
     int64_t taken;   /* how many of them are in a state at the end */
@@ -105,7 +139,20 @@ void sim_client(void *world);
 void sim_stream_free(struct sim_stream *s);
 MAY_SUSPEND void sim_replay(struct sim_server *s, struct sim_stream *out);
 
+/* plans.c */
+void sim_planner(void *world); /* a client */
+MAY_SUSPEND void sim_check_plans(struct sim_world *w);
+
+/* model.c: of every batch that the database has stored. */
+void sim_stored(struct sim_world *w, const struct db_batch *b);
+struct sim_held *sim_held(struct sim_world *w, struct id thread);
+
+/* told.c: what is to be told to other programs. */
+MAY_SUSPEND void sim_subscribe(struct sim_world *w);
+MAY_SUSPEND void sim_check_told(struct sim_world *w);
+
 /* checks.c */
+MAY_SUSPEND void sim_check_thread(struct sim_world *w, const struct sim_thread *t);
 MAY_SUSPEND void sim_settle(struct sim_world *w);
 MAY_SUSPEND void sim_answer_all(struct sim_world *w); /* what is asked still */
 MAY_SUSPEND void sim_check(struct sim_world *w);

@@ -108,6 +108,8 @@ static int way_commit(struct db *db, struct db_batch *b, struct err *err) {
         lane_enter(&w->door);
         rc = s->dead ? err_set(err, ERR_UNAVAILABLE, "the server is dead")
                      : w->db->vtable->commit(w->db, b, err);
+        if (rc == 0)
+            sim_stored(w, b);
         sim_note(w, "server %d.%d commits %zu from %d: %d", s->number, s->life, b->count,
                  b->count ? (int)b->ops[0].stmt : -1, rc);
         lane_leave(&w->door);
@@ -156,6 +158,27 @@ static void on_hint(void *ctx, str text) {
             engine_hinted(w->current[i]->engine, text);
 }
 
+/* As the composition root does: what a server knows of graphs and plans is its own. */
+static void server_graphs(struct sim_server *s) {
+    struct sim_world *w = s->world;
+    struct plans_options o = {
+        .concurrency_default = 3, .concurrency_max = 10, .look_us = 250000, .notes = -1};
+    s->registry = registry_new(&w->services, &(struct registry_options){60000000, 16});
+    for (size_t i = 0; i < sim_graph_count; i++)
+        registry_add(s->registry, &sim_graphs[i]);
+    if (w->planning)
+        s->plans = plans_open(w->rt, &s->store, s->registry, &o);
+}
+
+static void server_free(struct sim_server *s) {
+    if (!s->closed)
+        engine_close(s->engine);
+    registry_free(s->registry); /* it has the plans' graph */
+    plans_free(s->plans);
+    db_close(s->store.db);
+    mem_free(s);
+}
+
 static struct sim_server *server_new(struct sim_world *w, int number, int life) {
     struct sim_server *s = NEW(struct sim_server);
     struct engine_options o = {.running_max = 8,
@@ -176,8 +199,11 @@ static struct sim_server *server_new(struct sim_world *w, int number, int life) 
     s->store.db = &way->db;
     vec_push(&w->servers, s);
     w->current[number] = s;
-    if (engine_open(w->rt, &s->store, w->registry, &w->services, &o, &s->engine, NULL) < 0)
+    server_graphs(s);
+    if (engine_open(w->rt, &s->store, s->registry, &w->services, &o, &s->engine, NULL) < 0)
         UNREACHABLE(); /* takes no resource that could be missing */
+    if (s->plans)
+        plans_set_engine(s->plans, s->engine);
     if (w->seed % 2) {
         engine_hints_set(s->engine, &(struct engine_hints){.send = on_hint, .ctx = s});
         engine_hints_up(s->engine, true);
@@ -244,15 +270,18 @@ static void troubles(void *arg) {
 
 static void world_fiber(void *arg) {
     struct sim_world *w = arg;
-    const char *ids[16];
+    const char *ids[16] = {PLAN_GRAPH};
     size_t clients = 2 + sim_below(w, 4);
-    ASSERT(sim_graph_count <= ARRAY_COUNT(ids));
+    size_t first = w->planning ? 1 : 0;
+    ASSERT(sim_graph_count < ARRAY_COUNT(ids));
     for (size_t i = 0; i < sim_graph_count; i++)
-        ids[i] = sim_graphs[i].id;
+        ids[first + i] = sim_graphs[i].id;
     struct err err = {0};
     struct store store = {.db = w->db};
-    if (assistant_seed(&store, ids, sim_graph_count, &w->arena, &err) < 0)
+    if (assistant_seed(&store, ids, first + sim_graph_count, &w->arena, &err) < 0)
         sim_wrong(w, "the start: %s", err.message);
+    if (w->planning)
+        sim_subscribe(w);
     for (int i = 0; i < SIM_SERVERS; i++)
         server_start(w, i, 1);
     for (size_t i = 0; i < SIM_THREADS; i++) {
@@ -268,6 +297,8 @@ static void world_fiber(void *arg) {
     for (size_t i = 0; i <= clients; i++)
         if (!fiber_spawn(w->rt, "sim", i ? sim_client : troubles, w, NULL))
             UNREACHABLE();
+    if (w->planning && fiber_spawn(w->rt, "sim", sim_planner, w, NULL))
+        w->clients++;
     while (w->clients)
         fiber_sleep_shielded_us(50000);
     sim_settle(w);
@@ -284,6 +315,7 @@ void sim_run_world(uint64_t seed, bool verbose, struct sim_world *w) {
     struct db_sqlite_options o;
     *w = (struct sim_world){.seed = seed, .verbose = verbose, .who = {.owner = STR("")}};
     w->peaceful = seed % 4 == 0;
+    w->planning = seed % 3 == 1;
     w->trace = 0xcbf29ce484222325u;
     buf_init(&w->why, 4096);
     arena_init(&w->arena, SIZE_MAX / 2);
@@ -300,20 +332,11 @@ void sim_run_world(uint64_t seed, bool verbose, struct sim_world *w) {
     if (db_sqlite_open(w->rt, &o, &w->db, &err) < 0)
         sim_wrong(w, "the database: %s", err.message);
     w->services = (struct graph_services){.rt = w->rt};
-    w->registry = registry_new(&w->services, &(struct registry_options){60000000, 16});
-    for (size_t i = 0; i < sim_graph_count; i++)
-        registry_add(w->registry, &sim_graphs[i]);
     if (!fiber_spawn(w->rt, "world", world_fiber, w, NULL))
         UNREACHABLE();
     rt_run(w->rt);
-    for (size_t i = 0; i < w->servers.count; i++) {
-        struct sim_server *s = w->servers.p[i];
-        if (!s->closed)
-            engine_close(s->engine);
-        db_close(s->store.db);
-        mem_free(s);
-    }
-    registry_free(w->registry);
+    for (size_t i = 0; i < w->servers.count; i++)
+        server_free(w->servers.p[i]);
     db_close(w->db);
     rt_close(w->rt);
     clock_set_source(NULL, NULL);
@@ -326,6 +349,10 @@ void sim_world_deinit(struct sim_world *w) {
     vec_deinit(&w->streams);
     vec_deinit(&w->servers);
     vec_deinit(&w->runs);
+    vec_deinit(&w->plans);
+    vec_deinit(&w->leases);
+    vec_deinit(&w->held);
+    vec_deinit(&w->begun);
     buf_deinit(&w->why);
     arena_deinit(&w->arena);
 }
