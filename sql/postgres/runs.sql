@@ -165,10 +165,13 @@ SELECT FROM holdfast.run_states
 WHERE run_id = $1 AND attempt = $2 AND status = 'pending' FOR NO KEY UPDATE;
 
 -- name: run_hand_back
--- $1 id, $2 attempt, $3 now, $4 worker
+-- Only who has begun the attempt: one that adopted the run and did not claim it yet gives back what
+-- another worker has spent. $1 id, $2 attempt, $3 now, $4 worker, $5 thread
 WITH state AS (
   UPDATE holdfast.run_states SET status = 'pending', attempt = -attempt, worker = NULL
   WHERE run_id = $1 AND attempt = $2 AND worker = $4 AND status = 'running'
+    AND EXISTS (SELECT 1 FROM holdfast.thread_heads h
+                WHERE h.thread_id = $5 AND h.run_id = $1 AND h.attempt = $2 AND h.worker = $4)
   RETURNING 1
 ), mirror AS (
   UPDATE langgraph_server.runs SET status = 'pending', updated_at = $3 FROM state

@@ -67,12 +67,13 @@ UPDATE plan_steps SET wish = $3
 WHERE plan_id = $1 AND position = $2 AND status NOT IN @plan_final;
 
 -- name: plan_end
--- A plan whose run is over, or never was. $1 thread, $2 status, $3 error, $4 and $5 bounds of the
--- present status, $6 now
+-- A plan whose run is over, or never was; not one that another run has by now. $1 thread, $2 status,
+-- $3 error, $4 and $5 bounds of the present status, $6 now, $7 run
 UPDATE plans
 SET version = version + 1, status = $2, error = $3, ended_at = $6, updated_at = $6,
     cancelled = step_count - succeeded - failed - timed_out
-WHERE thread_id = $1 AND status >= $4 AND status <= $5 AND status NOT IN @plan_final;
+WHERE thread_id = $1 AND run_id = $7 AND status >= $4 AND status <= $5
+  AND status NOT IN @plan_final;
 
 -- name: plan_end_steps
 -- Those that are left when it has ended. $1 thread, $2 now

@@ -63,9 +63,12 @@ WHERE id = $1 AND attempt = $2 AND status IN ('pending', 'running');
 UPDATE runs SET attempt = attempt WHERE id = $1 AND attempt = $2 AND status = 'pending';
 
 -- name: run_hand_back
--- $1 id, $2 attempt, $3 now, $4 worker
+-- Only who has begun the attempt: one that adopted the run and did not claim it yet gives back what
+-- another worker has spent. $1 id, $2 attempt, $3 now, $4 worker, $5 thread
 UPDATE runs SET status = 'pending', attempt = -attempt, worker = NULL, updated_at = $3
-WHERE id = $1 AND attempt = $2 AND worker = $4 AND status = 'running';
+WHERE id = $1 AND attempt = $2 AND worker = $4 AND status = 'running'
+  AND EXISTS (SELECT 1 FROM threads t
+              WHERE t.id = $5 AND t.run_id = $1 AND t.attempt = $2 AND t.worker = $4);
 
 -- name: thread_hand_back
 -- $1 thread, $2 run, $3 attempt, $4 worker

@@ -451,18 +451,29 @@ static bool hand_back(struct engine *e) {
     return count > 0;
 }
 
+static struct live_run *find_waiting(struct engine *e) {
+    size_t at = 0;
+    str key;
+    void *value;
+    while (map_next(&e->live, &at, &key, &value)) {
+        struct live_run *run = value;
+        if (run->state == LIVE_PENDING || run->state == LIVE_DELAYED)
+            return run;
+    }
+    return NULL;
+}
+
+/* One that was taken out of its queue is being cancelled: whoever does it ends it, or puts it back;
+ * it is ended once. */
 static void drop_waiting(struct engine *e) {
-    for (;;) {
-        size_t at = 0;
-        str key;
-        void *value = NULL;
-        struct live_run *run = NULL;
-        while (!run && map_next(&e->live, &at, &key, &value))
-            run = ((struct live_run *)value)->state != LIVE_RUNNING ? value : NULL;
-        if (!run)
-            return;
-        run->error = SHUTDOWN_ERROR;
-        live_run_drop(run);
+    while (e->live.count > 0) {
+        struct live_run *run = find_waiting(e);
+        if (run) {
+            run->error = SHUTDOWN_ERROR;
+            live_run_drop(run);
+        } else {
+            fiber_sleep_shielded_us(ACCEPT_WAIT_US);
+        }
     }
 }
 

@@ -584,7 +584,8 @@ static int run_plan(struct coordinator *c, struct err *err) {
     plan_note_run_begin(c);
     rc = coordinate(c, err);
     stop(c);
-    if (rc == ERR_CANCELLED)
+    /* A plan whose end is stored stays as it ended, though its run is ended now. */
+    if (rc == ERR_CANCELLED && !(run_state_final(c->row.status) && all_final(c)))
         write_rest(c);
     plan_note_run_end(c, clock_mono_us() - began_us);
     coordinator_alone_end(c);

@@ -48,8 +48,8 @@ static void on_ended(const struct graph_def *g, struct db_batch *b, const struct
     (void)g;
     if (end->status == RUN_SUCCESS)
         return;
-    plan_end_add(b, end->thread_id, false, run_state_of(end->status), end_error(b->arena, end),
-                 end->now_us);
+    plan_end_add(b, end->thread_id, end->run_id, false, run_state_of(end->status),
+                 end_error(b->arena, end), end->now_us);
 }
 
 /* The plan's end, which no coordinator tells of. */
@@ -392,7 +392,8 @@ static int end_here(struct plans *p, const struct plan_row *row, struct arena *a
     enum run_state status = RUN_STATE_CANCELLED;
     str *entries;
     db_batch_init(&b, a);
-    plan_end_add(&b, row->thread_id, true, status, STR("it was cancelled"), rt_now_us(p->rt));
+    plan_end_add(&b, row->thread_id, row->run_id, true, status, STR("it was cancelled"),
+                 rt_now_us(p->rt));
     b.ops[0].expect = DB_EXPECT_CHANGE(ERR_CONFLICT);
     struct plan_news news = {.version = row->version + 1, .status = &status};
     (void)plan_entries_write(a, &news, NULL, 0, &entries);

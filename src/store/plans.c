@@ -186,12 +186,12 @@ void plan_step_wish_add(struct db_batch *b, struct id plan_id, int64_t position,
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
 }
 
-void plan_end_add(struct db_batch *b, struct id thread_id, bool blocked, enum run_state status,
-                  str error, int64_t now_us) {
+void plan_end_add(struct db_batch *b, struct id thread_id, struct id run_id, bool blocked,
+                  enum run_state status, str error, int64_t now_us) {
     db_batch_add(b, SQL_PLAN_END,
                  DB_PARAMS(DB_UUID(thread_id), DB_T(run_state_name(status)), DB_T(error),
                            DB_T(blocked ? STR("blocked") : STR("queued")), DB_T(STR("running")),
-                           DB_I(now_us)),
+                           DB_I(now_us), DB_UUID(run_id)),
                  DB_EXPECT_NONE);
     db_batch_add(b, SQL_PLAN_END_STEPS, DB_PARAMS(DB_UUID(thread_id), DB_I(now_us)),
                  DB_EXPECT_NONE);

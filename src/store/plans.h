@@ -72,9 +72,10 @@ void plan_change_add(struct db_batch *b, const struct plan_change *c, int64_t no
  * (plan_touch_live_add). ERR_CONFLICT: the step is over. */
 void plan_step_wish_add(struct db_batch *b, struct id plan_id, int64_t position, str wish);
 /* The thread's plan ends, with what is left of its steps, because its run has, or never will.
- * blocked: also when it waits for decisions. Does nothing when it is over. */
-void plan_end_add(struct db_batch *b, struct id thread_id, bool blocked, enum run_state status,
-                  str error, int64_t now_us);
+ * blocked: also when it waits for decisions. Does nothing when it is over, or when it is another
+ * run's: steps were put back while this one was just ending. */
+void plan_end_add(struct db_batch *b, struct id thread_id, struct id run_id, bool blocked,
+                  enum run_state status, str error, int64_t now_us);
 
 /* With the first `step_limit` steps. "Plan run not found" */
 MUST_CHECK int plan_get(struct store *s, const struct principal *who, struct id id,

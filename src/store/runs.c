@@ -266,7 +266,8 @@ void run_still_waiting_add(struct db_batch *b, struct id run_id, int64_t attempt
 void run_hand_back_add(struct db_batch *b, const struct run_hold *hold, int64_t now_us) {
     db_batch_add(
         b, SQL_RUN_HAND_BACK,
-        DB_PARAMS(DB_UUID(hold->run_id), DB_I(hold->attempt), DB_I(now_us), DB_UUID(hold->worker)),
+        DB_PARAMS(DB_UUID(hold->run_id), DB_I(hold->attempt), DB_I(now_us), DB_UUID(hold->worker),
+                  DB_UUID(hold->thread_id)),
         DB_EXPECT_NONE);
     db_batch_add(b, SQL_THREAD_HAND_BACK, DB_PARAMS(DB_UUID(hold->thread_id), HOLD_PARAMS(hold)),
                  DB_EXPECT_NONE);

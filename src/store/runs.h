@@ -106,8 +106,9 @@ void run_finish_add(struct db_batch *b, struct id run_id, int64_t attempt, enum 
                     str error, str cancel_reason, int64_t now_us);
 /* Fails the batch with ERR_FENCED when the run does not wait any more. */
 void run_still_waiting_add(struct db_batch *b, struct id run_id, int64_t attempt);
-/* Back to pending at a drain, for any worker, if it still runs; the thread is free. The attempt
- * becomes negative, which says that it is not spent. Never fails the batch. */
+/* Back to pending at a drain, for any worker, if it still runs and has the thread; that is free
+ * then. The attempt becomes negative, which says that it is not spent. Of a run that was adopted
+ * and not begun again nothing changes: its attempt was another worker's. Never fails the batch. */
 void run_hand_back_add(struct db_batch *b, const struct run_hold *hold, int64_t now_us);
 static inline int64_t run_next_attempt(int64_t attempt) {
     return attempt < 0 ? -attempt : attempt + 1;

@@ -288,11 +288,18 @@ static void ends(struct fixture *f, struct store *s) {
     struct db_batch b;
     size_t count;
     bool found;
+    db_batch_init(&b, a); /* the end of a run that does not have it (any more) leaves it as it is */
+    plan_end_add(&b, id_at(1002), id_at(9), true, RUN_STATE_FAILED, STR("a run was"), NOW + 40);
+    CHECK_CODE(db_commit(s->db, &b, &err), 0);
+    CHECK_CODE(plan_get(s, &ANNA, id_at(2), 10, a, &p, &steps, &count, &err), 0);
+    CHECK_INT(p.status, RUN_STATE_QUEUED);
+    CHECK_INT(steps[0].status, RUN_STATE_QUEUED);
     db_batch_init(&b, a);
-    plan_end_add(&b, id_at(1002), false, RUN_STATE_CANCELLED, STR("its run was"), NOW + 50);
+    plan_end_add(&b, id_at(1002), id_at(2002), false, RUN_STATE_CANCELLED, STR("its run was"),
+                 NOW + 50);
     CHECK_CODE(db_commit(s->db, &b, &err), 0);
     db_batch_init(&b, a); /* it is over: this changes nothing */
-    plan_end_add(&b, id_at(1002), true, RUN_STATE_FAILED, STR("again"), NOW + 60);
+    plan_end_add(&b, id_at(1002), id_at(2002), true, RUN_STATE_FAILED, STR("again"), NOW + 60);
     CHECK_CODE(db_commit(s->db, &b, &err), 0);
     CHECK_CODE(plan_get(s, &ANNA, id_at(2), 10, a, &p, &steps, &count, &err), 0);
     CHECK_INT(p.status, RUN_STATE_CANCELLED);

@@ -26,6 +26,11 @@ static struct sim_lease *lease_of(struct sim_world *w, struct id worker) {
     return &w->leases.p[w->leases.count - 1];
 }
 
+static bool lease_lasts(struct sim_world *w, struct id worker) {
+    const struct sim_lease *l = lease_of(w, worker);
+    return !l->lapsed && l->until_us > rt_now_us(w->rt);
+}
+
 struct sim_held *sim_held(struct sim_world *w, struct id thread) {
     for (size_t i = 0; i < w->held.count; i++)
         if (id_eq(w->held.p[i].hold.thread_id, thread))
@@ -85,7 +90,7 @@ static void begins(struct sim_world *w, const struct db_op *op) {
         sim_wrong(w, "run %02x%02x takes a thread that run %02x%02x has", now.run_id.b[14],
                   now.run_id.b[15], h->hold.run_id.b[14], h->hold.run_id.b[15]);
     if (!id_is_nil(h->hold.worker) && !id_eq(h->hold.worker, now.worker) &&
-        lease_of(w, h->hold.worker)->until_us > rt_now_us(w->rt))
+        lease_lasts(w, h->hold.worker))
         sim_wrong(w, "run %02x%02x is taken from a worker whose lease is not over",
                   now.run_id.b[14], now.run_id.b[15]);
     if (now.attempt < last->attempt ||
@@ -115,6 +120,8 @@ static void renews(struct sim_world *w, const struct db_op *op) {
     struct sim_lease *l = lease_of(w, op->params[0].id);
     if (l->until_us <= op->params[1].i)
         sim_wrong(w, "a lease that was over is renewed");
+    /* Sent in time, stored late: the worker has let go by then, and others may have adopted. */
+    l->lapsed = l->lapsed || l->until_us <= rt_now_us(w->rt);
     l->until_us = op->params[1].i + op->params[2].i;
 }
 

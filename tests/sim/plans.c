@@ -239,8 +239,10 @@ static void check_log(struct sim_world *w, const struct sim_plan *p, const struc
             !(stopped && steps[i].status == RUN_STATE_CANCELLED))
             wrong(w, p, i, "is told to be ", run_state_name(told.states[i]));
     if (told.states[SIM_STEPS_MAX] != row->status && !stopped)
-        wrong(w, p, SIM_STEPS_MAX, "(the plan) is told to be ",
-              run_state_name(told.states[SIM_STEPS_MAX]));
+        sim_wrong(w, "plan %02x%02x is told to be " STR_FMT " and is " STR_FMT ": " STR_FMT,
+                  p->id.b[14], p->id.b[15],
+                  STR_ARG(run_state_name(told.states[SIM_STEPS_MAX])),
+                  STR_ARG(run_state_name(row->status)), STR_ARG(row->error));
 }
 
 static void check_plan(struct sim_world *w, const struct sim_plan *p) {

@@ -83,6 +83,7 @@ struct sim_plan {
 struct sim_lease {
     struct id worker;
     int64_t until_us;
+    bool lapsed; /* it was over once: what the worker had may be the others' since */
 };
 struct sim_held {
     struct run_hold hold; /* run nil: nobody has the thread */

@@ -226,6 +226,29 @@ static void hand_back(struct fixture *f) {
     CHECK_INT(settle(&heir, hold_of(&heir, run, 1)), 0);
 }
 
+/* What another worker has spent is not given back by one that adopted the run and goes before it
+ * has begun it. */
+static void adopted_and_left(struct fixture *f) {
+    struct actor a = {.f = f, .thread = thread_of(f), .worker = id_v7(), .now = 100}, heir = a;
+    heir.worker = id_v7();
+    struct id run = run_make(&a, RUN_PENDING, 10);
+    CHECK_INT(begin(&a, run, 0, 1, 10), 0);
+    int64_t count;
+    CHECK_INT(run_adopt(&f->store, heir.worker, a.now, 10, &f->arena, &count, &f->err), 0);
+    CHECK_INT(count, 1);
+    struct db_batch b;
+    struct run_hold hold = hold_of(&heir, run, 1);
+    db_batch_init(&b, &f->arena);
+    run_hand_back_add(&b, &hold, a.now);
+    CHECK_INT(db_commit(f->store.db, &b, &f->err), 0);
+    struct run_place place;
+    CHECK_INT(run_place_get(&f->store, run, &f->arena, &place, &f->err), 0);
+    CHECK(place.status == RUN_RUNNING && place.attempt == 1 && id_eq(place.worker, heir.worker));
+    CHECK(id_eq(place.slot_run, run));
+    CHECK_INT(begin(&heir, run, 1, 2, 10), 0);
+    CHECK_INT(settle(&heir, hold_of(&heir, run, 2)), 0);
+}
+
 static void wishes(struct fixture *f) {
     struct actor a = {.f = f, .thread = thread_of(f), .worker = id_v7(), .now = 100};
     struct id run = run_make(&a, RUN_PENDING, 10);
@@ -266,6 +289,7 @@ TEST(fences)
 TEST(adoption)
 TEST(late_elder)
 TEST(hand_back)
+TEST(adopted_and_left)
 TEST(wishes)
 
 int main(void) {
@@ -273,6 +297,7 @@ int main(void) {
         cmocka_unit_test(test_slot),      cmocka_unit_test(test_stale),
         cmocka_unit_test(test_fences),
         cmocka_unit_test(test_adoption),  cmocka_unit_test(test_hand_back),
+        cmocka_unit_test(test_adopted_and_left),
         cmocka_unit_test(test_wishes),    cmocka_unit_test(test_late_elder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
