@@ -31,7 +31,8 @@ static const struct {
     [CONFIG_PROFILE_CHECKPOINTER] = {"checkpointer", 20, 2, 30},
 };
 
-const char *database_pool(const struct config *c, struct db_postgres_options *o) {
+const char *database_options(const struct config *c, struct db_postgres_options *out) {
+    struct pg_pool_options *o = &out->pool;
     int profile = c->database_profile;
     if (profile == CONFIG_PROFILE_AUTO)
         profile = c->platform ? CONFIG_PROFILE_SERVERLESS : CONFIG_PROFILE_STANDARD;
@@ -52,6 +53,14 @@ const char *database_pool(const struct config *c, struct db_postgres_options *o)
         o->statement_timeout_us = c->database_statement_timeout_us;
     if (o->connections_min > o->connections_max)
         o->connections_min = o->connections_max;
+    o->url = secret_reveal(c->database_url).p;
+    o->unnamed = !c->database_prepared;
+    out->checkpoint_schema = c->checkpoint_schema.p;
+    out->commit_wait_us = c->database_commit_wait_us;
+    out->queue_count_max = (size_t)c->db_queue_count_max;
+    out->processes = (int)(c->database_processes > 0 ? c->database_processes : c->workers);
+    out->migrate = c->database_migrate;
+    out->log_all = c->db_log_all;
     return profiles[profile].name;
 }
 
@@ -104,20 +113,12 @@ static int sqlite_open(struct rt *rt, const struct config *c, struct db **out, s
 static int postgres_open(struct rt *rt, const struct config *c, struct db **out, struct err *err) {
     struct db_postgres_options o;
     db_postgres_options_default(&o);
-    const char *profile = database_pool(c, &o);
-    o.url = secret_reveal(c->database_url).p;
-    o.checkpoint_schema = c->checkpoint_schema.p;
-    o.commit_wait_us = c->database_commit_wait_us;
-    o.queue_count_max = (size_t)c->db_queue_count_max;
-    o.processes = (int)(c->database_processes > 0 ? c->database_processes : c->workers);
-    o.unnamed = !c->database_prepared;
-    o.migrate = c->database_migrate;
-    o.log_all = c->db_log_all;
+    const char *profile = database_options(c, &o);
     int rc = db_postgres_open(rt, &o, out, err);
     if (rc == 0)
         log_event(LOG_INFO, "db.open", "PostgreSQL is the database", LOG_Z("profile", profile),
-                  LOG_INT("pool_max", (int64_t)o.connections_max),
-                  LOG_INT("pool_min", (int64_t)o.connections_min),
+                  LOG_INT("pool_max", (int64_t)o.pool.connections_max),
+                  LOG_INT("pool_min", (int64_t)o.pool.connections_min),
                   LOG_Z("platform", c->platform ? c->platform : ""));
     return rc;
 }

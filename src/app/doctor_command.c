@@ -31,7 +31,7 @@ struct command {
     struct pg_pool *pool;
     const char *section;
     size_t counts[DOCTOR_ILL + 1];
-    struct db_postgres_options pool_wanted;
+    struct db_postgres_options wanted;
     struct err err;
     int rc;
 };
@@ -54,13 +54,10 @@ static void on_closed(void *arg) {
 
 static void main_fiber(void *arg) {
     struct command *c = arg;
-    int64_t processes =
-        c->config.database_processes > 0 ? c->config.database_processes : c->config.workers;
-    struct db_postgres_doctor d = {
-        .checkpoint_schema = c->config.checkpoint_schema.p,
-        .connections = (int64_t)c->pool_wanted.connections_max * processes,
-        .found = found,
-        .ctx = c};
+    struct db_postgres_doctor d = {.checkpoint_schema = c->config.checkpoint_schema.p,
+                                   .connections = db_postgres_connections(&c->wanted),
+                                   .found = found,
+                                   .ctx = c};
     c->rc = pg_pool_await(c->pool, &c->err);
     if (c->rc == 0)
         c->rc = db_postgres_doctor(c->pool, &d, &c->err);
@@ -71,15 +68,12 @@ static int run(struct command *c) {
     int rc = rt_open(&c->rt, &c->err);
     if (rc < 0)
         return rc;
-    struct pg_pool_options o;
-    pg_pool_options_default(&o);
-    db_postgres_options_default(&c->pool_wanted);
-    (void)database_pool(&c->config, &c->pool_wanted); /* the profile's name */
-    o.url = secret_reveal(c->config.database_url).p;
+    db_postgres_options_default(&c->wanted);
+    (void)database_options(&c->config, &c->wanted); /* the profile's name */
+    struct pg_pool_options o = c->wanted.pool;
     o.application_name = "holdfast doctor";
     o.connections_max = 2;
     o.connections_min = 0;
-    o.connect_timeout_us = c->pool_wanted.connect_timeout_us;
     rc = pg_pool_open(c->rt, &o, &c->pool, &c->err);
     if (rc == 0 && !fiber_spawn(c->rt, "doctor", main_fiber, c, &c->err))
         rc = ERR_LIMIT;

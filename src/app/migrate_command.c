@@ -12,14 +12,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "app/config.h"
+#include "app/database.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "db/postgres/migrate.h"
 #include "pg/pool.h"
 
-#define EXIT_MISSING 3
-#define CLOSE_US 2000000
+#define EXIT_MISSING   3
+#define CLOSE_US       2000000
 #define PLAN_BYTES_MAX ((size_t)64 << 20)
 
 static const char HELP[] =
@@ -109,13 +109,13 @@ static int run(struct command *c) {
     int rc = rt_open(&c->rt, &c->err);
     if (rc < 0)
         return rc;
-    struct pg_pool_options o;
-    pg_pool_options_default(&o);
-    o.url = secret_reveal(c->config.database_url).p;
-    o.application_name = "holdfast migrate";
-    o.connections_max = 3;
-    o.connections_min = 0;
-    rc = pg_pool_open(c->rt, &o, &c->pool, &c->err);
+    struct db_postgres_options o;
+    db_postgres_options_default(&o);
+    (void)database_options(&c->config, &o); /* the profile's name */
+    o.pool.application_name = "holdfast migrate";
+    o.pool.connections_max = 3;
+    o.pool.connections_min = 0;
+    rc = pg_pool_open(c->rt, &o.pool, &c->pool, &c->err);
     if (rc == 0 && !fiber_spawn(c->rt, "migrate", main_fiber, c, &c->err))
         rc = ERR_LIMIT;
     if (rc == 0) {

@@ -41,13 +41,23 @@ void pg_pool_stats(const struct pg_pool *p, struct pg_stats *out) {
     }
 }
 
+/* This pool's part of a gauge that all pools share. */
+static void show(struct metric *m, int64_t *shown, size_t now) {
+    metric_add(m, (int64_t)now - *shown);
+    *shown = (int64_t)now;
+}
+
+static void show_all(struct pg_pool *p, const struct pg_stats *s) {
+    show(p->m.in_use, &p->shown.in_use, s->in_use);
+    show(p->m.idle, &p->shown.idle, s->idle);
+    show(p->m.waiting, &p->shown.waiting, s->waiting);
+}
+
 static void collect(void *arg) {
     struct pg_pool *p = arg;
     struct pg_stats s;
     pg_pool_stats(p, &s);
-    metric_set(p->m.in_use, (int64_t)s.in_use);
-    metric_set(p->m.idle, (int64_t)s.idle);
-    metric_set(p->m.waiting, (int64_t)s.waiting);
+    show_all(p, &s);
 }
 
 static void register_metrics(struct pg_metrics *m) {
@@ -181,6 +191,7 @@ static void finalise(struct pg_pool *p) {
     if (list_linked(&p->dispatch.node))
         list_remove(&p->dispatch.node);
     metrics_off_collect(collect, p);
+    show_all(p, &(struct pg_stats){0});
     pg_statements_deinit(&p->statements);
     pg_conninfo_free(p->info);
     void (*closed)(void *) = p->closed;

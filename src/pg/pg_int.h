@@ -192,6 +192,9 @@ struct pg_pool {
     void *closed_ctx;
     struct pg_stats stats;
     struct pg_metrics m;
+    struct {
+        int64_t in_use, idle, waiting;
+    } shown; /* of it in the gauges */
 };
 
 /* --- conn.c */

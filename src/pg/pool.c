@@ -128,7 +128,8 @@ static struct pg_conn *for_slow(struct pg_pool *p) {
 }
 
 static void unit_goes(struct pg_pool *p, struct pg_conn *c, struct pg_work *w) {
-    metric_observe_us(p->m.wait, rt_mono_us(p->rt) - w->submitted_us);
+    if (w->kind == PG_KIND_UNIT) /* the rest belongs to a start, and waits for it */
+        metric_observe_us(p->m.wait, rt_mono_us(p->rt) - w->submitted_us);
     pg_send(c, w);
 }
 

@@ -78,9 +78,9 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 void fixture_init(struct fixture *f, struct fixture_kind kind) {
     *f = (struct fixture){.kind = kind, .in_memory = kind.in_memory, .postgres = kind.postgres};
     db_postgres_options_default(&f->postgres_options);
-    f->postgres_options.url = getenv("HF_TEST_DATABASE_URL");
+    f->postgres_options.pool.url = getenv("HF_TEST_DATABASE_URL");
     if (kind.postgres)
-        assert_non_null(f->postgres_options.url);
+        assert_non_null(f->postgres_options.pool.url);
     (void)snprintf(f->dir, sizeof(f->dir), "/tmp/holdfast-db-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(f->path, sizeof(f->path), "%s/data.db", f->dir);

@@ -15,6 +15,8 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/metrics.h"
+#include "db/postgres/postgres.h"
 #include "pg/pool.h"
 #include "proxy.h"
 
@@ -51,10 +53,11 @@ static void run_scene(fixture_fn fn, size_t connections, int64_t wait_us) {
     scene_open(&s);
     fixture_init(&f, (struct fixture_kind){.postgres = true});
     f.extra = &s;
-    f.postgres_options.url = s.url;
-    f.postgres_options.connections_max = connections;
-    f.postgres_options.connections_min = 1;
-    f.postgres_options.commit_wait_us = f.postgres_options.acquire_timeout_us = wait_us;
+    f.postgres_options.pool.url = s.url;
+    f.postgres_options.pool.connections_max = connections;
+    f.postgres_options.pool.connections_min = 1;
+    f.postgres_options.commit_wait_us = wait_us;
+    f.postgres_options.pool.acquire_timeout_us = wait_us;
     fixture_open(&f);
     if (!f.failure[0])
         fixture_on_fiber(&f, fn);
@@ -395,8 +398,8 @@ static void entries_keep_their_numbers(struct fixture *f) {
 /* Runs of many threads begin and end, their statements in shared executions. Each batch has its own
  * outcome: one that relies on what is not so fails alone, by the operation that it was. */
 static struct id run_thread(const struct job *j, int round) {
-    return (struct id){.b = {[0] = 0x12, [1] = (uint8_t)round, [6] = 0x40, [8] = 0x80,
-                             [15] = (uint8_t)j->index}};
+    return (struct id){
+        .b = {[0] = 0x12, [1] = (uint8_t)round, [6] = 0x40, [8] = 0x80, [15] = (uint8_t)j->index}};
 }
 
 static int begin_run(struct job *j, struct id id, struct id origin, struct arena *a,
@@ -412,11 +415,11 @@ static int begin_run(struct job *j, struct id id, struct id origin, struct arena
                            DB_T(STR("{}")), DB_T(STR("{}")), DB_T(STR("reject")), DB_I(1), now,
                            DB_UUID(log_thread(0))),
                  DB_EXPECT_NONE);
-    size_t begin = db_batch_add(
-        &b, SQL_THREAD_BEGIN,
-        DB_PARAMS(DB_UUID(id), none, none, now, none, DB_I(1), none, none, none, DB_UUID(id),
-                  DB_I(1), DB_UUID(log_thread(0)), now, id_is_nil(origin) ? none : DB_UUID(origin)),
-        DB_EXPECT_CHANGE(ERR_CONFLICT));
+    size_t begin = db_batch_add(&b, SQL_THREAD_BEGIN,
+                                DB_PARAMS(DB_UUID(id), none, none, now, none, DB_I(1), none, none,
+                                          none, DB_UUID(id), DB_I(1), DB_UUID(log_thread(0)), now,
+                                          id_is_nil(origin) ? none : DB_UUID(origin)),
+                                DB_EXPECT_CHANGE(ERR_CONFLICT));
     db_batch_add(&b, SQL_LOG_INSERT,
                  DB_PARAMS(DB_UUID(id), DB_I(0), DB_UUID(id), DB_I(1), now, DB_T(STR("{}"))),
                  DB_EXPECT_NONE);
@@ -437,11 +440,11 @@ static int end_run(struct job *j, struct id id, int64_t attempt, struct arena *a
     db_batch_add(&b, SQL_RUN_FINISH,
                  DB_PARAMS(DB_UUID(id), DB_I(1), DB_T(STR("success")), none, none, now),
                  DB_EXPECT_CHANGE(ERR_FENCED));
-    size_t settle = db_batch_add(&b, SQL_THREAD_SETTLE,
-                                 DB_PARAMS(DB_UUID(id), DB_T(STR("idle")), DB_T(STR("{}")), none,
-                                           none, now, DB_I(1), DB_UUID(id), DB_I(attempt),
-                                           DB_UUID(log_thread(0))),
-                                 DB_EXPECT_CHANGE(ERR_FENCED));
+    size_t settle =
+        db_batch_add(&b, SQL_THREAD_SETTLE,
+                     DB_PARAMS(DB_UUID(id), DB_T(STR("idle")), DB_T(STR("{}")), none, none, now,
+                               DB_I(1), DB_UUID(id), DB_I(attempt), DB_UUID(log_thread(0))),
+                     DB_EXPECT_CHANGE(ERR_FENCED));
     db_batch_add(&b, SQL_LOG_INSERT,
                  DB_PARAMS(DB_UUID(id), DB_I(0), DB_UUID(id), DB_I(1), now, DB_T(STR("{}"))),
                  DB_EXPECT_NONE);
@@ -560,6 +563,29 @@ static void crowd_survives_a_crash_of_the_server(struct fixture *f) {
     CHECK_INT(row_count(f), FIBERS);
 }
 
+/* Of the pool and the driver only one counts. */
+static void each_statement_counts_once(struct fixture *f) {
+    struct pg_stats before, after;
+    struct metric *reads = metric_counter("holdfast_pg_statements_total", "", "class=\"read\""),
+                  *writes = metric_counter("holdfast_pg_statements_total", "", "class=\"write\""),
+                  *waits = metric_histogram("holdfast_pg_wait_seconds", "", NULL);
+    struct err err = {0};
+    struct db_batch b;
+    int code;
+    int64_t read = metric_value(reads), written = metric_value(writes),
+            waited = metric_value(waits);
+    pg_pool_stats(db_postgres_pool(f->db), &before);
+    for (int i = 0; i < 5; i++)
+        CHECK_INT(version_of(f, STR("none")), -1);
+    CHECK_INT(metric_value(reads), read + 5);
+    insert_once(f, 0, &b, &err, &code);
+    CHECK_CODE(code, 0);
+    pg_pool_stats(db_postgres_pool(f->db), &after);
+    int64_t statements = (int64_t)(after.statements - before.statements);
+    CHECK_INT(metric_value(reads) - read + metric_value(writes) - written, statements);
+    CHECK_INT(metric_value(waits) - waited, (int64_t)(after.units - before.units));
+}
+
 #define TEST(name, connections, wait_ms)                                                           \
     static void test_##name(void **state) {                                                        \
         (void)state;                                                                               \
@@ -577,6 +603,7 @@ TEST(entries_keep_their_numbers, 3, 20000)
 TEST(shared_executions_fail_one_by_one, 3, 20000)
 TEST(removed_writer_is_back, 2, 20000)
 TEST(old_writers_are_swept, 2, 20000)
+TEST(each_statement_counts_once, 1, 20000)
 TEST(crowd_survives_a_crash_of_the_server, 4, 60000)
 
 int main(void) {
@@ -593,6 +620,7 @@ int main(void) {
         cmocka_unit_test(test_shared_executions_fail_one_by_one),
         cmocka_unit_test(test_removed_writer_is_back),
         cmocka_unit_test(test_old_writers_are_swept),
+        cmocka_unit_test(test_each_statement_counts_once),
         cmocka_unit_test(test_crowd_survives_a_crash_of_the_server),
     };
     return cmocka_run_group_tests_name("db_postgres", tests, NULL, NULL);

@@ -483,6 +483,30 @@ admin_users = {user}
 """
 
 
+class Lock:
+    """An exclusive lock on a table, in a psql of its own."""
+
+    def __init__(self, cluster, database, table):
+        self.process = subprocess.Popen(
+            [cluster.bin / "psql", "-XqAt", "-d", cluster.socket_url(database)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
+        self.process.stdin.write(
+            f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SELECT 'held';\n")
+        self.process.stdin.flush()
+        if self.process.stdout.readline().strip() != "held":
+            raise PostgresError(f"no lock on {table}")
+
+    def release(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+
+
 class PgBouncer(Child):
     """A transaction pooler in front of a cluster, with `size` connections to each database."""
 

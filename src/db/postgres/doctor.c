@@ -33,6 +33,7 @@ struct asking {
     const struct db_postgres_doctor *d;
     const char *title;
     bool yes; /* of a question whose answer is a boolean */
+    size_t findings;
 };
 
 static void tell(const struct db_postgres_doctor *d, const char *section,
@@ -55,6 +56,7 @@ static int take(struct pg_work *w, size_t index, const struct pg_result *r, stru
         a->yes = pg_row_count(r) > 0 && pg_cell_int(r, 0, 0) != 0;
         return 0;
     }
+    a->findings += pg_row_count(r);
     for (size_t i = 0; i < pg_row_count(r); i++)
         tell(a->d, a->title, level_of(pg_cell_text(r, i, 0)), pg_cell_text(r, i, 1),
              pg_cell_text(r, i, 2));
@@ -79,6 +81,8 @@ static int ask(struct pg_pool *p, const struct db_postgres_doctor *d, const char
     int code = pg_pool_run(p, &w, err);
     if (yes)
         *yes = a.yes;
+    else if (code == 0 && a.findings == 0)
+        tell(d, title, DOCTOR_OK, STR("none"), STR(""));
     return code < 0 ? (err_context(err, "%s", title), code) : 0;
 }
 

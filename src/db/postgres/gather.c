@@ -80,7 +80,6 @@ static int on_result(struct pg_work *work, size_t index, const struct pg_result 
 static void on_done(struct pg_work *work) {
     struct together *t = CONTAINER_OF(work, struct together, work);
     struct pgdb_gather *g = t->gather;
-    pgdb_metrics_unit(g->driver, work, g->driver->metrics.point);
     stmt_log(g->driver->options.log_all, t->call.name, t->call.sql, work->run_us,
              (int64_t)t->count);
     for (size_t i = 0; i < t->count; i++)

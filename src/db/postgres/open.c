@@ -18,20 +18,21 @@
 #define PING_TIMEOUT_US   2000000
 #define CLOSE_TIMEOUT_US  3000000
 #define BACKOFF_US_MAX    1000000 /* a database that is back serves within a second or two */
+#define LISTENERS         1       /* of a process, beside its pool */
 
 void db_postgres_options_default(struct db_postgres_options *o) {
-    *o = (struct db_postgres_options){.application_name = "holdfast",
-                                      .checkpoint_schema = "public",
-                                      .connections_max = 10,
-                                      .connections_min = 2,
-                                      .connect_timeout_us = 5000000,
-                                      .idle_timeout_us = 300000000,
-                                      .acquire_timeout_us = 10000000,
-                                      .statement_timeout_us = 30000000,
+    *o = (struct db_postgres_options){.checkpoint_schema = "public",
                                       .commit_wait_us = 30000000,
                                       .queue_count_max = 65536,
                                       .processes = 1,
                                       .migrate = true};
+    pg_pool_options_default(&o->pool);
+    o->pool.acquire_timeout_us = 10000000;
+    o->pool.backoff_us_max = BACKOFF_US_MAX;
+}
+
+int64_t db_postgres_connections(const struct db_postgres_options *o) {
+    return ((int64_t)o->pool.connections_max + LISTENERS) * o->processes;
 }
 
 static struct pgdb *pgdb_of(struct db *db) { return CONTAINER_OF(db, struct pgdb, db); }
@@ -157,28 +158,15 @@ struct pg_pool *db_postgres_pool(struct db *db) {
 static void copy_options(struct pgdb *d, const struct db_postgres_options *o) {
     struct arena *a = &d->texts.arena;
     d->options = *o;
-    d->options.url = arena_z(a, str_of(o->url));
-    d->options.application_name = arena_z(a, str_of(o->application_name));
+    d->options.pool.url = arena_z(a, str_of(o->pool.url));
+    d->options.pool.application_name = arena_z(a, str_of(o->pool.application_name));
+    d->options.pool.waiting_max = 2 * o->queue_count_max + OWN_UNITS_MAX;
+    d->options.pool.session_setup = db_postgres_own[PGDB_SESSION_SETUP];
     d->options.checkpoint_schema = arena_z(a, str_of(o->checkpoint_schema));
 }
 
 static int open_pool(struct pgdb *d, struct err *err) {
-    const struct db_postgres_options *o = &d->options;
-    struct pg_pool_options p;
-    pg_pool_options_default(&p);
-    p.url = o->url;
-    p.application_name = o->application_name;
-    p.connections_max = o->connections_max;
-    p.connections_min = o->connections_min;
-    p.connect_timeout_us = o->connect_timeout_us;
-    p.backoff_us_max = BACKOFF_US_MAX;
-    p.idle_timeout_us = o->idle_timeout_us;
-    p.acquire_timeout_us = o->acquire_timeout_us;
-    p.statement_timeout_us = o->statement_timeout_us;
-    p.waiting_max = 2 * o->queue_count_max + OWN_UNITS_MAX;
-    p.session_setup = db_postgres_own[PGDB_SESSION_SETUP];
-    p.unnamed = o->unnamed;
-    int code = pg_pool_open(d->rt, &p, &d->pool, err);
+    int code = pg_pool_open(d->rt, &d->options.pool, &d->pool, err);
     return code < 0 ? code : pg_pool_await(d->pool, err);
 }
 
@@ -186,16 +174,17 @@ static int open_pool(struct pgdb *d, struct err *err) {
 static void check_budget(const struct pgdb *d, int64_t server_max, int64_t reserved,
                          int64_t in_use) {
     const struct db_postgres_options *o = &d->options;
-    int64_t wanted = (int64_t)o->connections_max * o->processes, free = server_max - reserved;
+    int64_t wanted = db_postgres_connections(o), free = server_max - reserved;
+    int64_t advised = free / o->processes - LISTENERS;
     if (wanted <= free)
         return;
     log_event(LOG_WARN, "db.connections",
               "the pools of all processes together may open more connections than the server "
               "takes: lower the pool's size or raise max_connections",
-              LOG_INT("pool_max", (int64_t)o->connections_max), LOG_INT("processes", o->processes),
-              LOG_INT("wanted", wanted), LOG_INT("max_connections", server_max),
-              LOG_INT("reserved", reserved), LOG_INT("in_use", in_use),
-              LOG_INT("pool_max_advised", free / o->processes > 0 ? free / o->processes : 1));
+              LOG_INT("pool_max", (int64_t)o->pool.connections_max),
+              LOG_INT("processes", o->processes), LOG_INT("wanted", wanted),
+              LOG_INT("max_connections", server_max), LOG_INT("reserved", reserved),
+              LOG_INT("in_use", in_use), LOG_INT("pool_max_advised", advised > 0 ? advised : 1));
 }
 
 static int check_server(struct pgdb *d, struct err *err) {
@@ -203,7 +192,7 @@ static int check_server(struct pgdb *d, struct err *err) {
     struct db_rows rows;
     arena_init(&a, 65536);
     struct pg_call call = {.name = "server_facts", .sql = db_postgres_own[PGDB_SERVER_FACTS]};
-    int code = pgdb_ask(d, &call, d->options.connect_timeout_us, &a, &rows, err);
+    int code = pgdb_ask(d, &call, d->options.pool.connect_timeout_us, &a, &rows, err);
     if (code == 0) {
         int64_t version = db_int(&rows, 0, 0);
         if (version < DB_POSTGRES_VERSION_MIN)

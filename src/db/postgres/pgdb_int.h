@@ -114,8 +114,7 @@ struct pgdb_writer {
 };
 
 struct pgdb_metrics {
-    struct metric *in_use, *idle, *waiting, *up, *connects, *connect_failures, *in_doubt, *reruns;
-    struct metric *wait_seconds, *point, *read, *write;
+    struct metric *up, *in_doubt, *reruns;
 };
 
 struct pgdb {
@@ -189,7 +188,6 @@ MUST_CHECK MAY_SUSPEND int pgdb_ask(struct pgdb *d, const struct pg_call *call, 
 /* metrics.c */
 void pgdb_metrics_open(struct pgdb *d);
 void pgdb_metrics_close(struct pgdb *d);
-void pgdb_metrics_unit(const struct pgdb *d, const struct pg_work *work, struct metric *by_class);
 
 /* digest.c */
 MUST_CHECK MAY_SUSPEND int pgdb_digest(struct pgdb *d, char out[DB_DIGEST_LEN + 1],
@@ -201,6 +199,8 @@ MUST_CHECK MAY_SUSPEND int pgdb_digest(struct pgdb *d, char out[DB_DIGEST_LEN + 
 
 /* A lost or overloaded database, as callers see it. */
 int pgdb_unavailable(struct err *err, const struct err *why);
+/* A statement whose time is over: what the server said is logged, callers get the general text. */
+int pgdb_too_late(struct err *err, const char *statement, const struct err *why);
 #define PGDB_RETRY_AFTER_MS 1000
 
 #endif

@@ -11,28 +11,24 @@
 #define HF_DB_POSTGRES_H
 
 #include "db/port.h"
+#include "pg/pool.h"
 
 #define DB_POSTGRES_VERSION_MIN 130000
 
-struct pg_pool;
-
 struct db_postgres_options {
-    const char *url;               /* as libpq reads it */
-    const char *application_name;  /* shown by the server */
+    /* The connections. acquire_timeout_us is also how long a read waits while the database is away;
+     * waiting_max and session_setup are the driver's, whatever stands there. */
+    struct pg_pool_options pool;
     const char *checkpoint_schema; /* of LangGraph's checkpoint tables */
-    size_t connections_max, connections_min;
-    int64_t connect_timeout_us;   /* also of the first connection, at the start */
-    int64_t idle_timeout_us;
-    int64_t acquire_timeout_us;   /* a read's wait for a connection, or for the database */
-    int64_t statement_timeout_us;
-    int64_t commit_wait_us;       /* a batch's wait, all told, while the database is away */
-    size_t queue_count_max;       /* batches, and reads, that wait; then ERR_LIMIT */
-    int processes;                /* that share the server: for the check of max_connections */
-    bool unnamed;                 /* no named prepared statements (a transaction pooler) */
-    bool migrate;                 /* bring the schema up to date */
-    bool log_all;                 /* log every statement, not only slow ones */
+    int64_t commit_wait_us;        /* a batch's wait, all told, while the database is away */
+    size_t queue_count_max;        /* batches, and reads, that wait; then ERR_LIMIT */
+    int processes;                 /* that share the server: for the check of max_connections */
+    bool migrate;                  /* bring the schema up to date */
+    bool log_all;                  /* log every statement, not only slow ones */
 };
 void db_postgres_options_default(struct db_postgres_options *o);
+/* The most that all processes together open: their pools, and a listener for hints each. */
+int64_t db_postgres_connections(const struct db_postgres_options *o);
 
 /* Connects, checks the server's version, migrates, prepares every statement of the catalogue. On a
  * fiber. Errors name the host, never the password. */

@@ -44,15 +44,14 @@ static int run(struct pgdb *d, const struct pg_call *call, enum pg_lane lane, in
         r.work =
             (struct pg_work){.lane = lane, .calls = call, .call_count = 1, .result = on_result};
         int code = pg_pool_run(d->pool, &r.work, &why);
-        if (d->registered)
-            pgdb_metrics_unit(d, &r.work,
-                              lane == PG_LANE_READ ? d->metrics.point : d->metrics.read);
         stmt_log(d->options.log_all, call->name, call->sql, r.work.run_us, (int64_t)rows.row_count);
         if (code == 0) {
             *out = rows;
             return 0;
         }
         if (code == ERR_LIMIT || code == ERR_TOO_LARGE || !is_away(&r.work)) {
+            if (code == ERR_TIMEOUT)
+                return pgdb_too_late(err, call->name, &why);
             if (err)
                 *err = why;
             return code;
@@ -81,7 +80,7 @@ static int look_up(struct pgdb *d, enum db_stmt stmt, const struct pg_call *call
                    struct db_rows *out, struct err *err) {
     enum pg_lane lane = db_catalogue[stmt].point ? PG_LANE_READ : PG_LANE_SLOW;
     struct pgdb_gather *g = pgdb_gather_of(d, stmt);
-    int64_t until_us = clock_mono_us() + d->options.acquire_timeout_us;
+    int64_t until_us = clock_mono_us() + d->options.pool.acquire_timeout_us;
     int code = 0;
     if (!g)
         return run(d, call, lane, until_us, a, out, err);

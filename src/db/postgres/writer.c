@@ -59,6 +59,11 @@ int pgdb_unavailable(struct err *err, const struct err *why) {
     return ERR_UNAVAILABLE;
 }
 
+int pgdb_too_late(struct err *err, const char *statement, const struct err *why) {
+    log_event(LOG_WARN, "db.query.timeout", why->message, LOG_Z("statement", statement));
+    return err_set(err, ERR_TIMEOUT, "%s", err_text(ERR_TIMEOUT));
+}
+
 /* --- answers --------------------------------------------------------------------------------- */
 
 /* The task is gone from here on. */
@@ -137,8 +142,8 @@ static void task_committed_unseen(struct pgdb_writer *w, struct pgdb_task *t) {
             continue;
         op->rows = (struct db_rows){0};
         op->changed = op->expect.kind == DB_CHANGES || db_catalogue[op->stmt].many;
-        rows_lost |= w->driver->texts.of[op->stmt][PGDB_PLAIN].column_count > 0 ||
-                     op->expect.counted;
+        rows_lost |=
+            w->driver->texts.of[op->stmt][PGDB_PLAIN].column_count > 0 || op->expect.counted;
     }
     if (rows_lost) {
         err_set(&t->err, ERR_UNAVAILABLE,
@@ -193,8 +198,10 @@ static void task_failed(struct pgdb_writer *w, struct pgdb_task *t, size_t at) {
     t->batch->failed_at = at;
     if (state_is(work, PGDB_SQLSTATE_EXPECTATION) && op->expect.kind != DB_ANY)
         code = err_set(&t->err, op->expect.code, "%s", err_text(op->expect.code));
+    else if (code == ERR_TIMEOUT)
+        code = pgdb_too_late(&t->err, db_catalogue[op->stmt].name, &work->err);
     else
-        code = err_set(&t->err, code, "%s: %s", db_catalogue[op->stmt].name, work->err.message);
+        code = err_set(&t->err, code, "%s", work->err.message); /* names the statement */
     finish(w, t, code);
 }
 
@@ -241,7 +248,6 @@ static void group_rolled_back(struct pgdb_writer *w) {
 }
 
 static void note_group(struct pgdb_writer *w) {
-    pgdb_metrics_unit(w->driver, &w->work, w->driver->metrics.write);
     stmt_log(w->driver->options.log_all, "commit", "COMMIT", w->work.run_us,
              (int64_t)w->unit.statement_count);
 }

@@ -116,14 +116,14 @@ static void test_profiles(void **state) {
         assert_int_equal(rc, 0);
         struct db_postgres_options o;
         db_postgres_options_default(&o);
-        const char *profile = database_pool(&c, &o);
+        const char *profile = database_options(&c, &o);
         print_message("row %zu\n", i);
         assert_string_equal(profile, row->profile);
-        assert_int_equal(o.connections_max, row->max);
-        assert_int_equal(o.connections_min, row->min);
-        assert_int_equal(o.idle_timeout_us, row->idle_s * 1000000);
-        assert_int_equal(o.connect_timeout_us, row->connect_s * 1000000);
-        assert_int_equal(o.acquire_timeout_us, row->acquire_ms * 1000);
+        assert_int_equal(o.pool.connections_max, row->max);
+        assert_int_equal(o.pool.connections_min, row->min);
+        assert_int_equal(o.pool.idle_timeout_us, row->idle_s * 1000000);
+        assert_int_equal(o.pool.connect_timeout_us, row->connect_s * 1000000);
+        assert_int_equal(o.pool.acquire_timeout_us, row->acquire_ms * 1000);
         config_deinit(&c);
     }
 }

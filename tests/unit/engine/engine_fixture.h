@@ -160,7 +160,7 @@ static void fx_open_database(struct fx *f) {
     if (!url)
         return;
     db_postgres_options_default(&o);
-    o.url = url;
+    o.pool.url = url;
     if (db_postgres_open(f->rt, &o, &f->db, &err) < 0)
         fail_msg("%s", err.message);
     f->db = db_fault_wrap(f->db);

@@ -3,6 +3,8 @@
  * connections, under limits. Method: a real server; the database itself tells what was stored. */
 #include "fixture.h"
 
+#include "base/metrics.h"
+
 static void simple(struct fixture *f) {
     struct one o;
     assert_int_equal(pg_pool_await(f->pool, NULL), 0);
@@ -127,11 +129,48 @@ static void test_errors(void **state) {
     fixture_run(errors, NULL);
 }
 
+/* --- several pools in one process ------------------------------------------------------------ */
+
+static int64_t connections_shown(void) {
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    metrics_write_prometheus(&b); /* collects */
+    buf_deinit(&b);
+    return metric_value(metric_gauge("holdfast_pg_connections", "", "state=\"idle\"")) +
+           metric_value(metric_gauge("holdfast_pg_connections", "", "state=\"in_use\""));
+}
+
+static void other_closed(void *ctx) { fiber_unpark(ctx); }
+
+static void gauges_add_up(struct fixture *f) {
+    struct pg_pool *other;
+    struct pg_pool_options o = f->o;
+    struct pg_stats a, b;
+    o.connections_max = o.connections_min = 1;
+    assert_int_equal(pg_pool_await(f->pool, NULL), 0);
+    assert_int_equal(pg_pool_open(f->rt, &o, &other, NULL), 0);
+    assert_int_equal(pg_pool_await(other, NULL), 0);
+    pg_pool_stats(f->pool, &a);
+    pg_pool_stats(other, &b);
+    assert_int_equal(b.connections, 1);
+    assert_int_equal(connections_shown(), a.connections + b.connections);
+    pg_pool_close(other, rt_mono_us(f->rt) + 5000000, other_closed, fiber_self());
+    fiber_park_shielded();
+    pg_pool_stats(f->pool, &a);
+    assert_int_equal(connections_shown(), a.connections);
+}
+
+static void test_gauges_add_up(void **state) {
+    (void)state;
+    fixture_run(gauges_add_up, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_simple),
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_gauges_add_up),
     };
     return cmocka_run_group_tests_name("pg/pool", tests, NULL, NULL);
 }
