@@ -2,10 +2,10 @@
 
 -- name: worker_insert
 -- unused: 4
--- $1 id, $2 host, $3 pid, $5 length of the lease in microseconds
-INSERT INTO holdfast.workers (id, host, pid, started_at, seen_at, expires_at)
+-- $1 id, $2 host, $3 pid, $5 length of the lease in microseconds, $6 address of its datagrams
+INSERT INTO holdfast.workers (id, host, pid, started_at, seen_at, expires_at, address)
 SELECT $1, $2, $3, clock_timestamp(), clock_timestamp(),
-       clock_timestamp() + $5::int8 * interval '1 microsecond'
+       clock_timestamp() + $5::int8 * interval '1 microsecond', $6
 WHERE @unused;
 
 -- name: worker_renew
@@ -16,6 +16,12 @@ SET seen_at = clock_timestamp(), expires_at = clock_timestamp() + $3::int8 * int
 WHERE id = $1 AND expires_at > clock_timestamp() AND @unused
 RETURNING (SELECT count(*) FROM holdfast.workers o
            WHERE o.id <> $1 AND o.expires_at > clock_timestamp());
+
+-- name: worker_addresses
+-- unused: 2
+-- Of the others that are alive. $1 id, $3 limit
+SELECT address FROM holdfast.workers
+WHERE id <> $1 AND expires_at > clock_timestamp() AND address IS NOT NULL AND @unused LIMIT $3;
 
 -- name: worker_delete
 DELETE FROM holdfast.workers WHERE id = $1;

@@ -74,7 +74,8 @@ struct app {
     struct plans *plans;
     struct blob_store *blobs;    /* NULL: there is no place for them */
     struct artifacts *artifacts; /* NULL: the same */
-    struct hints *hints; /* NULL with SQLite */
+    struct hints *hints;         /* NULL with SQLite */
+    struct peers *peers;         /* NULL: no datagrams are wanted */
     struct fiber_group background;
     struct auth *auth;
     struct delivery_relay *delivery;
@@ -230,7 +231,7 @@ static int start(struct app *app, struct err *err) {
     if (rc == 0 && !app->stopping)
         rc = engine_start(app->engine, err);
     if (rc == 0 && db_postgres_pool(app->db))
-        rc = hints_open(db_postgres_pool(app->db), app->engine, &app->hints, err);
+        rc = hints_open(db_postgres_pool(app->db), app->engine, app->peers, &app->hints, err);
     if (rc == 0 && !app->stopping && db_postgres_pool(app->db) && app->embeddings)
         rc = fiber_group_spawn(&app->background, app->rt, "app.vectors", vector_index_main, app,
                                err);
@@ -325,6 +326,7 @@ static struct engine_options engine_settings(struct app *app, int64_t sweep_us) 
                                    .sweep_us = sweep_us,
                                    .documents = &GRAPH_DOCUMENTS,
                                    .host = host_name(app),
+                                   .address = app->peers ? peers_address(app->peers) : NULL,
                                    .pid = getpid()};
 }
 
@@ -460,6 +462,12 @@ static void fixed_names(void) {
                  "holdfast_plan_step_retries_total", NULL);
 }
 
+static int peers_setup(struct app *app, struct err *err) {
+    const struct config *c = &app->config;
+    bool wanted = c->peer_address.len > 0 && database_is_remote(c);
+    return wanted ? peers_open(app->rt, c->peer_address, &app->peers, err) : 0;
+}
+
 static int parts_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     int rc = services_open(app, err);
@@ -475,6 +483,9 @@ static int parts_open(struct app *app, struct err *err) {
     embedder_open(app, &store);
     app->registry = registry_new(&app->services, &registry);
     graphs_register(app->registry);
+    rc = peers_setup(app, err);
+    if (rc < 0)
+        return rc;
     struct engine_options engine = engine_settings(app, store.sweep_us);
     rc = plans_settings_open(app, err);
     if (rc == 0)
@@ -553,6 +564,7 @@ static void close_all(struct app *app) {
     hints_close(app->hints);
     delivery_free(app->delivery);
     engine_close(app->engine);
+    peers_close(app->peers);
     registry_free(app->registry);
     plans_free(app->plans);
     artifacts_free(app->artifacts);

@@ -278,6 +278,14 @@ static int resolve_listen(const struct given *given, struct config *c, struct er
     return 0;
 }
 
+/* "1.2.3.4:5", "[::1]:5"; an address of IPv6 alone has colons, too. */
+static bool names_port(str address) {
+    ptrdiff_t colon = str_find_char(address, ':');
+    return str_find(address, STR("]:")) >= 0 ||
+           (colon >= 0 &&
+            str_find_char(str_slice(address, (size_t)colon + 1, address.len), ':') < 0);
+}
+
 static int check_database(const struct given *given, const struct config *c, struct arena *a,
                           struct err *err) {
     str url = secret_reveal(c->database_url);
@@ -301,6 +309,11 @@ static int check_database(const struct given *given, const struct config *c, str
         return err_set(err, ERR_UNSUPPORTED,
                        "%s: more than one process needs PostgreSQL: set DATABASE_URL",
                        name_of(a, &rows[ROW_workers], &given[ROW_workers]));
+    }
+    if (c->workers > 1 && names_port(c->peer_address)) {
+        return err_set(err, ERR_INVALID,
+                       "%s: several processes take ports of their own: leave it out",
+                       name_of(a, &rows[ROW_peer_address], &given[ROW_peer_address]));
     }
     return 0;
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hints.c - the engine's hints over LISTEN and NOTIFY.
+/* hints.c - the engine's hints over LISTEN and NOTIFY, and as datagrams (peers.h) if wanted.
  *
  * A listener has a connection of its own. Behind a transaction pooler it never listens, and the
- * engine is told so; sending works there all the same. One text is on its way at a time: those that
- * come meanwhile are dropped but for the last, since the engine sends at most every 10 ms and a
- * server that is slower than that is not helped by more. */
+ * engine is told so; sending works there all the same. Who hears each of the others directly hears
+ * enough, too. What comes both ways is looked at twice.
+ *
+ * One text is on its way to the server at a time: those that come meanwhile are dropped but for
+ * the last, since the engine sends at most every 10 ms and a server that is slower than that is not
+ * helped by more. */
 #include "app/hints.h"
 
 #include "base/log.h"
@@ -15,6 +18,8 @@ struct hints {
     struct pg_pool *pool;
     struct engine *engine;
     struct pg_listener *listener;
+    struct peers *peers; /* NULL: none are wanted */
+    bool listening, hearing, up;
     struct pg_work work;
     struct pg_call call;
     struct pg_param param;
@@ -56,6 +61,8 @@ static void submit(struct hints *h, str text) {
 static void on_send(void *ctx, str text) {
     struct hints *h = ctx;
     ASSERT(text.len <= ENGINE_HINT_MAX);
+    if (h->peers)
+        peers_send(h->peers, text);
     if (!h->sending) {
         submit(h, text);
         return;
@@ -69,15 +76,38 @@ static void on_notified(void *ctx, str payload) {
     engine_hinted(h->engine, payload);
 }
 
-static void on_state(void *ctx, bool listening) {
-    struct hints *h = ctx;
-    engine_hints_up(h->engine, listening);
-    log_plain(LOG_INFO, listening ? "hints.on" : "hints.off",
-              listening ? "other processes are heard at once" : "other processes are polled");
+static void judge(struct hints *h) {
+    bool up = h->listening || h->hearing;
+    if (up == h->up)
+        return;
+    h->up = up;
+    engine_hints_up(h->engine, up);
+    log_plain(LOG_INFO, up ? "hints.on" : "hints.off",
+              up ? "other processes are heard at once" : "other processes are polled");
 }
 
-int hints_open(struct pg_pool *pool, struct engine *engine, struct hints **out, struct err *err) {
+static void on_state(void *ctx, bool listening) {
+    struct hints *h = ctx;
+    h->listening = listening;
+    judge(h);
+}
+
+static void on_complete(void *ctx, bool all) {
+    struct hints *h = ctx;
+    h->hearing = all;
+    judge(h);
+}
+
+static void on_peers(void *ctx, const str *addresses, size_t count, size_t others, str hello,
+                     int64_t heard_us) {
+    struct hints *h = ctx;
+    peers_set(h->peers, addresses, count, others, heard_us, hello);
+}
+
+int hints_open(struct pg_pool *pool, struct engine *engine, struct peers *peers, struct hints **out,
+               struct err *err) {
     struct hints *h = NEW(struct hints);
+    h->peers = peers;
     h->pool = pool;
     h->engine = engine;
     struct pg_listener_options o = {
@@ -87,7 +117,11 @@ int hints_open(struct pg_pool *pool, struct engine *engine, struct hints **out, 
         mem_free(h);
         return rc;
     }
-    engine_hints_set(engine, &(struct engine_hints){.send = on_send, .ctx = h});
+    engine_hints_set(engine, &(struct engine_hints){
+                                 .send = on_send, .peers = peers ? on_peers : NULL, .ctx = h});
+    if (peers)
+        peers_start(
+            peers, &(struct peers_handlers){.got = on_notified, .complete = on_complete, .ctx = h});
     *out = h;
     return 0;
 }
@@ -96,6 +130,8 @@ void hints_close(struct hints *h) {
     if (!h)
         return;
     engine_hints_set(h->engine, &(struct engine_hints){.send = NULL});
+    if (h->peers)
+        peers_start(h->peers, &(struct peers_handlers){.got = NULL});
     pg_listener_close(h->listener);
     h->closed = true;
     if (!h->sending)

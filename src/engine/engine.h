@@ -36,6 +36,7 @@ struct engine_options {
     int64_t sweep_us; /* 60 s: how often what has expired is removed */
     const struct graph_documents *documents; /* NULL: users cannot register graphs */
     const char *host; /* for people */
+    const char *address; /* where it hears the others' datagrams; NULL: nowhere */
     int64_t pid;
     int64_t thread_sweep_us;  /* between two looks for threads whose ttl is over; 60 s */
     int64_t thread_sweep_max; /* of them at each look */
@@ -52,8 +53,13 @@ MUST_CHECK MAY_SUSPEND int engine_start(struct engine *e, struct err *err);
 #define ENGINE_HINT_MAX 7900
 struct engine_hints {
     void (*send)(void *ctx, str text);
+    /* At each heartbeat, where the engine has an address: who else is alive and where they hear; a
+     * text that says nothing but who sends it; for how long a voice counts. NULL: not wanted. */
+    void (*peers)(void *ctx, const str *addresses, size_t count, size_t others, str hello,
+                  int64_t heard_us);
     void *ctx;
 };
+#define ENGINE_PEERS_MAX 64
 void engine_hints_set(struct engine *e, const struct engine_hints *hints);
 void engine_hinted(struct engine *e, str text);  /* what another worker (or this one) sent */
 void engine_hints_up(struct engine *e, bool up); /* does what others send arrive? */

@@ -248,6 +248,7 @@ void hint_thread(struct engine *e, struct id thread_id);
 void hint_work(struct engine *e);  /* there are runs to be adopted */
 void hint_crons(struct engine *e); /* some cron was changed */
 void hints_flush(struct engine *e);
+MAY_SUSPEND void hints_peers(struct engine *e);
 
 /* Some run may be this worker's and not live here: soon the rows are looked through. */
 void engine_look_for_strays(struct engine *e);

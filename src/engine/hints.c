@@ -5,11 +5,12 @@
  * A text is who sent it, a colon, and words joined by commas: a thread (32 hex digits), "!" for
  * work, "c" for crons, "*" for more threads than fit. They are collected for 10 ms, so that many
  * commits make one, and sent only while other workers are alive. */
+#include "base/log.h"
 #include "engine/engine_int.h"
 
-#define HINT_WAIT_US  10000
-#define HINT_TAG_LEN  8
-#define HINTS_MAX     ((ENGINE_HINT_MAX - HINT_TAG_LEN - 8) / (ID_HEX_LEN + 1))
+#define HINT_WAIT_US 10000
+#define HINT_TAG_LEN 8
+#define HINTS_MAX    ((ENGINE_HINT_MAX - HINT_TAG_LEN - 8) / (ID_HEX_LEN + 1))
 
 /* The end of the id is random; its beginning is the time. */
 static str tag_of(const struct engine *e, char hex[ID_HEX_LEN]) {
@@ -44,6 +45,28 @@ void hints_flush(struct engine *e) {
     w->hints_sent++;
     w->hints.send(w->hints.ctx, buf_view(&b));
     buf_deinit(&b);
+}
+
+/* A voice counts for a lease: it is heard several times in one. */
+void hints_peers(struct engine *e) {
+    struct worker_state *w = &e->w;
+    struct arena a;
+    struct err err = {0};
+    char hex[ID_HEX_LEN];
+    str *addresses = NULL;
+    size_t count = 0;
+    if (!w->hints.peers || !e->o.address)
+        return;
+    arena_init(&a, 1 << 20);
+    int rc = w->others > 0 ? worker_addresses(e->store, e->worker, rt_now_us(e->rt),
+                                              ENGINE_PEERS_MAX, &a, &addresses, &count, &err)
+                           : 0;
+    if (rc < 0)
+        log_event(LOG_DEBUG, "hints.peers.failed", err.message, LOG_Z("code", err_name(rc)));
+    else if (w->hints.peers) /* it may have ended meanwhile */
+        w->hints.peers(w->hints.ctx, addresses, count, (size_t)w->others,
+                       arena_printf(&a, STR_FMT ":", STR_ARG(tag_of(e, hex))), e->o.lease_us);
+    arena_deinit(&a);
 }
 
 static void on_hint_due(struct rt_timer *t) {

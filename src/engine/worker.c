@@ -195,7 +195,10 @@ static int beat(struct engine *e, struct err *err) {
     if (renew) {
         rc = worker_renew(e->store, worker, now, e->o.lease_us, &a, &others, err);
     } else {
-        struct worker w = {.id = worker, .host = str_of(e->o.host), .pid = e->o.pid};
+        struct worker w = {.id = worker,
+                           .host = str_of(e->o.host),
+                           .pid = e->o.pid,
+                           .address = e->o.address ? str_of(e->o.address) : STR_NULL};
         rc = worker_register(e->store, &w, now, e->o.lease_us, &a, err);
     }
     arena_deinit(&a);
@@ -237,6 +240,8 @@ static void beat_fiber(void *arg) {
         int rc = beat(e, &err);
         if (rc < 0)
             log_event(LOG_WARN, "worker.beat.failed", err.message, LOG_Z("code", err_name(rc)));
+        else
+            hints_peers(e);
         wait_us = rc == 0 ? period : rc == ERR_FENCED || rc == ERR_EXISTS ? 0 : retry;
     }
     e->w.beating = false;

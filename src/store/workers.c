@@ -11,7 +11,7 @@ int worker_register(struct store *s, const struct worker *w, int64_t now_us, int
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_WORKER_INSERT,
                  DB_PARAMS(DB_UUID(w->id), DB_T(w->host), DB_I(w->pid), DB_I(now_us),
-                           DB_I(lease_us)),
+                           DB_I(lease_us), DB_T(w->address)),
                  DB_EXPECT_NONE);
     return db_commit(s->db, &b, err);
 }
@@ -26,6 +26,20 @@ int worker_renew(struct store *s, struct id id, int64_t now_us, int64_t lease_us
     if (rc == 0)
         *out_others = db_int(&b.ops[0].rows, 0, 0);
     return rc;
+}
+
+int worker_addresses(struct store *s, struct id id, int64_t now_us, size_t max, struct arena *a,
+                     str **out, size_t *out_count, struct err *err) {
+    struct db_rows rows;
+    int rc = db_read(s->db, SQL_WORKER_ADDRESSES,
+                     DB_PARAMS(DB_UUID(id), DB_I(now_us), DB_I((int64_t)max)), a, &rows, err);
+    if (rc < 0)
+        return rc;
+    *out = ARENA_ARRAY(a, str, rows.row_count + 1);
+    *out_count = rows.row_count;
+    for (size_t i = 0; i < rows.row_count; i++)
+        (*out)[i] = db_str(&rows, i, 0);
+    return 0;
 }
 
 int worker_remove(struct store *s, struct id id, struct arena *a, struct err *err) {

@@ -12,12 +12,16 @@ struct worker {
     struct id id;
     str host;
     int64_t pid;
+    str address; /* where it hears datagrams; absent: nowhere */
 };
 MUST_CHECK int worker_register(struct store *s, const struct worker *w, int64_t now_us,
                                int64_t lease_us, struct arena *a, struct err *err);
 /* ERR_FENCED when the lease was over. *out_others: how many others are alive. */
 MUST_CHECK int worker_renew(struct store *s, struct id id, int64_t now_us, int64_t lease_us,
                             struct arena *a, int64_t *out_others, struct err *err);
+/* Of the others that are alive and hear datagrams; at most `max`, in a. */
+MUST_CHECK int worker_addresses(struct store *s, struct id id, int64_t now_us, size_t max,
+                                struct arena *a, str **out, size_t *out_count, struct err *err);
 /* Its leases of periodic work end, too. */
 MUST_CHECK int worker_remove(struct store *s, struct id id, struct arena *a, struct err *err);
 /* Forgets workers that were gone before `before_us`. */

@@ -129,4 +129,4 @@ FROM langgraph_server.threads t
 LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id);
 
 -- name: digest_workers
-SELECT id, host, pid, started_at, seen_at, expires_at FROM holdfast.workers;
+SELECT id, host, pid, started_at, seen_at, expires_at, address FROM holdfast.workers;

@@ -363,6 +363,19 @@ static void test_workers(void **state) {
     (void)state;
     assert_refused(ERR_INVALID, "--listen: several processes need a port", "--workers", "2",
                    "--listen", "127.0.0.1:0", NULL);
+    static const char *const with_port[] = {"10.0.0.1:7", "[::1]:7"},
+                            *const without[] = {"10.0.0.1", "::1", "fe80::7:8"};
+    setenv("DATABASE_URL", "postgres://127.0.0.1/x", 1);
+    for (size_t i = 0; i < ARRAY_COUNT(with_port); i++)
+        assert_refused(ERR_INVALID, "--peer-address: several processes take ports", "--workers",
+                       "2", "--peer-address", with_port[i], NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(without); i++) {
+        struct config c;
+        struct err err;
+        assert_int_equal(load(&c, &err, "--workers", "2", "--peer-address", without[i], NULL), 0);
+        config_deinit(&c);
+    }
+    unsetenv("DATABASE_URL");
 }
 
 /* A flag that may be given several times: a line each, in place of those of the variable. */

@@ -5,6 +5,28 @@
 
 #include "fixture.h"
 
+/* Of those that are alive and have one, but not one's own. */
+static void addresses(struct fixture *f, struct id me) {
+    struct store *s = &f->store;
+    struct worker mute = {.id = id_v7(), .host = STR("h"), .pid = 2}, b = mute, gone = mute;
+    str *found;
+    size_t count;
+    b.id = id_v7();
+    gone.id = id_v7();
+    b.address = STR("127.0.0.1 7 0123456789abcdef");
+    gone.address = STR("127.0.0.1 8 0123456789abcdef");
+    CHECK_INT(worker_register(s, &mute, 300, 100, &f->arena, &f->err), 0);
+    CHECK_INT(worker_register(s, &b, 300, 100, &f->arena, &f->err), 0);
+    CHECK_INT(worker_register(s, &gone, 100, 100, &f->arena, &f->err), 0);
+    CHECK_INT(worker_addresses(s, me, 300, 64, &f->arena, &found, &count, &f->err), 0);
+    CHECK_INT(count, 1);
+    CHECK(str_eq(found[0], b.address));
+    CHECK_INT(worker_addresses(s, b.id, 300, 64, &f->arena, &found, &count, &f->err), 0);
+    CHECK_INT(count, 0);
+    CHECK_INT(worker_remove(s, mute.id, &f->arena, &f->err), 0);
+    CHECK_INT(worker_remove(s, b.id, &f->arena, &f->err), 0);
+}
+
 static void leases(struct fixture *f) {
     struct store *s = &f->store;
     struct worker a = {.id = id_v7(), .host = STR("h"), .pid = 1}, b = a;
@@ -20,6 +42,7 @@ static void leases(struct fixture *f) {
     CHECK_INT(worker_renew(s, a.id, 297, 100, &f->arena, &others, &f->err), 0);
     CHECK_INT(others, 0);
     CHECK_INT(worker_sweep(s, 201, &f->arena, &f->err), 0);
+    addresses(f, a.id);
     CHECK_INT(worker_register(s, &b, 300, 100, &f->arena, &f->err), 0); /* its row was gone */
     CHECK_INT(worker_remove(s, a.id, &f->arena, &f->err), 0);
     CHECK_INT(worker_renew(s, a.id, 301, 100, &f->arena, &others, &f->err), ERR_FENCED);
