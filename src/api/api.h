@@ -18,6 +18,7 @@ struct auth;
 struct delivery_relay;
 struct plans;
 struct artifacts;
+struct history;
 
 /* Which requests get a line in the log that says who asked: auto is writes when requests show who
  * they are, else off. */
@@ -28,6 +29,7 @@ struct api_options {
     struct delivery_relay *delivery; /* knows which webhooks may be asked for */
     struct plans *plans;
     struct artifacts *artifacts; /* NULL: none are kept */
+    struct history *history;     /* NULL: none are kept, or api_set_history() follows */
     enum api_audit audit;
     bool error_text; /* --error-format=text */
     bool debug_api;
@@ -42,6 +44,8 @@ struct api;
 MUST_CHECK int api_open(struct rt *rt, struct store *store, struct engine *engine,
                         const struct api_options *o, struct api **out, struct err *err);
 void api_free(struct api *api);
+/* Before the first request, by who opens the database later. */
+void api_set_history(struct api *api, struct history *h);
 void api_handle(struct http_request *req, void *api); /* the server's handler */
 
 /* --- for handlers --- */

@@ -108,6 +108,10 @@ void api_free(struct api *api) {
 
 const struct api_options *api_options_of(const struct api *api) { return &api->options; }
 
+void api_set_history(struct api *api, struct history *h) {
+    api->options.history = h;
+}
+
 struct map *api_flights(struct api *api) {
     return &api->flights;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mcp.c - the server as an MCP server: each assistant is a tool, a call is a run without a thread.
+ * The tools of histories stand in front of them (mcp_history.c).
  *
  *   POST /mcp   one JSON-RPC message → its answer as JSON, or 202; nothing is kept between requests
  *
@@ -133,6 +134,7 @@ static int load_tools(struct api_request *r, struct tools *out, struct err *err)
         return rc;
     struct map taken;
     map_init(&taken);
+    api_mcp_history_names(&taken);
     *out = (struct tools){.items = ARENA_ARRAY(r->arena, struct tool, count + 1)};
     for (int own = 1; own >= 0; own--)
         for (size_t i = 0; i < count; i++)
@@ -184,6 +186,8 @@ static int list(struct api_request *r, const struct api_mcp_request *q, struct e
     jw_object(&w);
     jw_key(&w, "tools");
     jw_array(&w);
+    if (at == 0)
+        api_mcp_history_write_tools(r, &w);
     for (size_t i = at; i < end; i++) {
         const struct tool *tool = &tools.items[i];
         const struct graph_def *g =
@@ -209,10 +213,9 @@ struct call {
     const struct api_mcp_request *q;
 };
 
-/* structured: JSON, absent: none. */
-static void write_result(const struct call *c, struct json_writer *w, str text, str structured,
-                         bool is_error) {
-    rpc_open(w, c->q->m.id);
+void api_mcp_write_result(struct json_writer *w, const struct api_mcp_request *q, str text,
+                          str structured, bool is_error) {
+    rpc_open(w, q->m.id);
     jw_object(w);
     jw_key(w, "content");
     jw_array(w);
@@ -229,7 +232,7 @@ static void write_result(const struct call *c, struct json_writer *w, str text, 
     }
     jw_key(w, "isError");
     jw_bool(w, is_error);
-    write_stateless(w, c->q, false);
+    write_stateless(w, q, false);
     jw_object_end(w);
     rpc_close(w);
 }
@@ -237,10 +240,10 @@ static void write_result(const struct call *c, struct json_writer *w, str text, 
 static void write_outcome(void *ctx, struct json_writer *w, const struct run_outcome *o) {
     const struct call *c = ctx;
     if (o->error.len)
-        write_result(c, w, rpc_run_error_text(c->r->arena, o->error), STR_NULL, true);
+        api_mcp_write_result(w, c->q, rpc_run_error_text(c->r->arena, o->error), STR_NULL, true);
     else
-        write_result(c, w, o->values.p ? o->values : STR("null"),
-                     str_starts(o->values, STR("{")) ? o->values : STR_NULL, false);
+        api_mcp_write_result(w, c->q, o->values.p ? o->values : STR("null"),
+                             str_starts(o->values, STR("{")) ? o->values : STR_NULL, false);
 }
 
 /* {"assistant_id","input"} */
@@ -259,8 +262,7 @@ static int make_run(struct api_request *r, const struct tool *tool, yyjson_val *
     return api_json_read(r, out, err);
 }
 
-/* What the caller can mend by calling otherwise. */
-static bool is_callers(int rc) {
+bool api_mcp_is_callers(int rc) {
     return rc == ERR_INVALID || rc == ERR_INVALID_UPDATE || rc == ERR_NOT_FOUND ||
            rc == ERR_CONFLICT;
 }
@@ -276,9 +278,9 @@ static int call_tool(struct api_request *r, const struct api_mcp_request *q,
         rc = run_submit_fill(r, body, &s, err);
     if (rc == 0)
         rc = engine_submit(r->engine, &s, &run, err);
-    if (is_callers(rc)) {
+    if (api_mcp_is_callers(rc)) {
         struct json_writer w = api_json(r);
-        write_result(&c, &w, api_error_text(r, err, rc), STR_NULL, true);
+        api_mcp_write_result(&w, q, api_error_text(r, err, rc), STR_NULL, true);
         return api_reply_json(r, 200);
     }
     if (rc < 0)
@@ -297,9 +299,14 @@ static int call(struct api_request *r, const struct api_mcp_request *q, struct e
         return refuse(r, q, RPC_INVALID_PARAMS, STR("name: must be a string"));
     if (arguments && !yyjson_is_null(arguments) && !yyjson_is_obj(arguments))
         return refuse(r, q, RPC_INVALID_PARAMS, STR("arguments: must be an object"));
+    bool called = false;
     int rc = api_may_write(r, err);
     if (rc == 0)
-        rc = load_tools(r, &tools, err);
+        rc = api_mcp_history_call(r, q, name, yyjson_is_obj(arguments) ? arguments : NULL, &called,
+                                  err);
+    if (rc < 0 || called)
+        return rc;
+    rc = load_tools(r, &tools, err);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < tools.count; i++)

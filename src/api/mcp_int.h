@@ -36,4 +36,19 @@ str api_mcp_tool_name(struct arena *a, str name, str tail);
 /* Does an Accept header take both JSON and event streams? */
 bool api_mcp_accepts(str accept);
 
+/* --- mcp.c --- */
+/* The result of a call, as the whole answer. structured: JSON, absent: none. */
+void api_mcp_write_result(struct json_writer *w, const struct api_mcp_request *q, str text,
+                          str structured, bool is_error);
+bool api_mcp_is_callers(int rc); /* what the caller can mend by calling otherwise */
+
+/* --- mcp_history.c: tools over the caller's histories --- */
+void api_mcp_history_names(struct map *taken); /* so that no assistant has their names */
+void api_mcp_history_write_tools(struct api_request *r, struct json_writer *w);
+/* *out_called: it was one of them, and is answered when the call returns 0. */
+MUST_CHECK MAY_SUSPEND int api_mcp_history_call(struct api_request *r,
+                                                const struct api_mcp_request *q, str name,
+                                                yyjson_val *arguments, bool *out_called,
+                                                struct err *err);
+
 #endif

@@ -23,6 +23,7 @@
 #include "app/graph_config.h"
 #include "app/graph_files.h"
 #include "app/hints.h"
+#include "app/history_settings.h"
 #include "app/plan_settings.h"
 #include "app/runners.h"
 #include "app/store_settings.h"
@@ -74,6 +75,8 @@ struct app {
     struct plans *plans;
     struct blob_store *blobs;    /* NULL: there is no place for them */
     struct artifacts *artifacts; /* NULL: the same */
+    struct history *history;     /* NULL: none are kept */
+    struct history_sweeper history_sweeper;
     struct hints *hints;         /* NULL with SQLite */
     struct peers *peers;         /* NULL: no datagrams are wanted */
     struct fiber_group background;
@@ -212,6 +215,17 @@ static void vector_index_main(void *arg) {
     db_postgres_vector_index(db_postgres_pool(app->db), app->embedder.dims);
 }
 
+static int history_start(struct app *app, struct err *err) {
+    int rc = history_settings_open(&app->config, app->rt, app->db, &app->history, err);
+    if (rc < 0 || !app->history)
+        return rc;
+    api_set_history(app->api, app->history);
+    app->history_sweeper =
+        (struct history_sweeper){app->history, app->config.history_sweep_interval_us};
+    return fiber_group_spawn(&app->background, app->rt, "history.sweep", history_sweeper_main,
+                             &app->history_sweeper, err);
+}
+
 /* After routing is built, before listening. */
 static int start(struct app *app, struct err *err) {
     int rc = 0;
@@ -237,6 +251,8 @@ static int start(struct app *app, struct err *err) {
                                err);
     if (rc == 0 && !app->stopping)
         rc = auth_start(app->auth, err);
+    if (rc == 0 && !app->stopping)
+        rc = history_start(app, err);
     if (rc == 0 && !app->stopping)
         rc = listen_open(app, err);
     if (rc == 0 && app->http)
@@ -561,6 +577,7 @@ static int open_all(struct app *app, struct err *err) {
 static void close_all(struct app *app) {
     metrics_off_collect(on_collect, app);
     api_free(app->api);
+    history_close(app->history);
     hints_close(app->hints);
     delivery_free(app->delivery);
     engine_close(app->engine);

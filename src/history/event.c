@@ -60,7 +60,8 @@ void history_event_digest(const struct history_event *e, unsigned char out[HASH_
     unsigned char payload[HASH_XXH3_BYTES];
     buf_init(&b, 2 * HISTORY_HEADERS_BYTES_MAX);
     hash_xxh3(e->payload, payload);
-    int64_t numbers[4] = {e->payload_kind, (int64_t)e->payload.len, e->occurred_at, e->ttl_ms};
+    int64_t numbers[4] = {e->payload_kind, (int64_t)e->payload.len,
+                          e->occurred_at_is_ours ? INT64_MIN : e->occurred_at, e->ttl_ms};
     buf_append(&b, numbers, sizeof numbers);
     buf_append(&b, payload, sizeof payload);
     add_part(&b, e->type);
@@ -146,6 +147,7 @@ int history_event_read(yyjson_val *envelope, int64_t now_us, struct arena *a,
         rc = read_text(envelope, "sessionId", &session, err);
     if (rc == 0)
         rc = read_text(envelope, "occurredAt", &time, err);
+    e.occurred_at_is_ours = !time.p;
     if (rc == 0 && time.p && !time_parse_iso(time, &e.occurred_at))
         rc = err_set(err, ERR_INVALID, "occurredAt: must be ISO-8601 with an offset");
     yyjson_val *ttl = json_get(envelope, "ttlMs");

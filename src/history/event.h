@@ -28,6 +28,7 @@ struct history_event {
     enum history_payload payload_kind; /* HISTORY_JSON: a compact JSON text */
     str payload;                       /* absent when it was not asked for */
     int64_t occurred_at;               /* wall clock, us */
+    bool occurred_at_is_ours;          /* the sender gave none: it is not part of the content */
     str source, trace_id;              /* absent or not empty */
     int64_t ttl_ms;                    /* 0: for ever; counts from occurred_at */
     str headers;                       /* a JSON object of texts; absent when empty */
@@ -39,7 +40,8 @@ struct history_event {
 
 /* Whether it can be stored: lengths, UTF-8, times. The payload's JSON is taken as valid. */
 MUST_CHECK int history_event_check(const struct history_event *e, struct err *err);
-/* The same content gives the same digest: all that the sender gave but the id. */
+/* The same content gives the same digest: all that the sender gave but the id. It is to be stored:
+ * of an event that was read, occurred_at counts whoever gave it. */
 void history_event_digest(const struct history_event *e, unsigned char out[HASH_XXH3_BYTES]);
 /* When it goes by its own ttl_ms: us; INT64_MAX: never. */
 int64_t history_event_expires_at(const struct history_event *e);

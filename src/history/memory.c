@@ -248,6 +248,7 @@ static struct history_event event_out(const struct history_event *e, bool payloa
     out.trace_id = arena_dup(a, e->trace_id);
     out.headers = arena_dup(a, e->headers);
     out.payload = payload ? arena_dup(a, e->payload) : STR_NULL;
+    out.occurred_at_is_ours = false;
     return out;
 }
 

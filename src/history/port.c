@@ -6,7 +6,7 @@
 #include "history/port.h"
 
 #include "base/clock.h"
-#include "base/hex.h"
+#include "history/watch.h"
 
 static int check_name(str s, const char *what, bool may_be_empty, struct err *err) {
     if ((s.len == 0 && !may_be_empty) || s.len > HISTORY_NAME_BYTES_MAX)
@@ -50,11 +50,21 @@ void history_append_group(struct history *h, struct history_append *const *appen
     h->vtable->append(h, appends, count);
 }
 
+static void tell_watches(struct history *h, const struct history_append *a) {
+    for (size_t i = 0; h->watches && i < a->count; i++) {
+        struct history_key key = history_key_of(a, i);
+        if (a->sessions || i + 1 == a->count) /* to one session: the last number says all */
+            history_watch_tell(h, &key, a->results[i].seq);
+    }
+}
+
 int history_append(struct history *h, struct history_append *a, struct err *err) {
     a->rc = history_append_check(a, err);
     if (a->rc < 0)
         return a->rc;
     history_append_group(h, &a, 1);
+    if (a->rc == 0)
+        tell_watches(h, a);
     if (a->rc < 0 && err)
         *err = a->err;
     return a->rc;
@@ -156,7 +166,11 @@ int history_session_list(struct history *h, str owner, str after, size_t limit, 
 
 int history_session_delete(struct history *h, const struct history_key *key, struct err *err) {
     int rc = check_key(key, err);
-    return rc < 0 ? rc : h->vtable->session_delete(h, key, err);
+    if (rc == 0)
+        rc = h->vtable->session_delete(h, key, err);
+    if (rc == 0)
+        history_watch_tell_gone(h, key);
+    return rc;
 }
 
 int history_retention_set(struct history *h, str owner, const struct history_retention *r,
@@ -210,6 +224,8 @@ int history_stats(struct history *h, struct history_stats *out, struct err *err)
 const char *history_name(const struct history *h) { return h->vtable->name; }
 
 void history_close(struct history *h) {
-    if (h)
-        h->vtable->close(h);
+    if (!h)
+        return;
+    history_watches_free(h);
+    h->vtable->close(h);
 }

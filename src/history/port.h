@@ -27,6 +27,7 @@
 #include "rt/fiber.h"
 
 struct history;
+struct history_watches;
 
 struct history_key {
     str owner; /* may be empty */
@@ -250,6 +251,7 @@ struct history_vtable {
 };
 struct history {
     const struct history_vtable *vtable;
+    struct history_watches *watches; /* see watch.h; NULL before the first */
 };
 /* The group form of history_append(), for wrappers: the appends were checked. */
 MAY_SUSPEND void history_append_group(struct history *h, struct history_append *const *appends,

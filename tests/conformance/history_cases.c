@@ -98,6 +98,7 @@ static struct history_event event_of(struct cases *c, uint64_t number, uint64_t 
         .trace_id = bits % 6 ? STR_NULL : STR("0af7651916cd43dd8448eb211c80319c"),
         .ttl_ms = bits % 4 ? 0 : (int64_t)(bits % 900000) + 1,
         .headers = bits % 3 ? STR_NULL : STR("{\"k\":\"v\"}"),
+        .occurred_at_is_ours = bits % 7 == 0,
     };
 }
 

@@ -134,6 +134,15 @@ static void digests_tell_contents_apart(void **state) {
         history_event_digest(&others[i], other);
         assert_memory_not_equal(digest, other, sizeof digest);
     }
+    history_event_digest(&base, digest);
+    others[1] = others[2] = base; /* times that the server gave are not part of it */
+    others[1].occurred_at_is_ours = others[2].occurred_at_is_ours = true;
+    others[2].occurred_at++;
+    unsigned char another[HASH_XXH3_BYTES];
+    history_event_digest(&others[1], other);
+    history_event_digest(&others[2], another);
+    assert_memory_equal(other, another, sizeof other);
+    assert_memory_not_equal(other, digest, sizeof other);
     others[0] = base;
     others[0].id = STR("y"); /* not part of it */
     others[0].seq = 5;

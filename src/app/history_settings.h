@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* history_settings.h - which history the server keeps, by its options.
+ *
+ * Memory: *out is the caller's to close, before the database. Errors: ERR_INVALID names the option.
+ * Suspends: yes. */
+#ifndef HF_APP_HISTORY_SETTINGS_H
+#define HF_APP_HISTORY_SETTINGS_H
+
+#include "app/config.h"
+#include "db/port.h"
+#include "history/port.h"
+
+/* *out is NULL when none is to be kept. */
+MUST_CHECK MAY_SUSPEND int history_settings_open(const struct config *c, struct rt *rt,
+                                                 struct db *db, struct history **out,
+                                                 struct err *err);
+
+/* Removes what is past its time, every so often, until it is cancelled. */
+struct history_sweeper {
+    struct history *history;
+    int64_t every_us;
+};
+MAY_SUSPEND void history_sweeper_main(void *sweeper);
+
+#endif
