@@ -16,6 +16,12 @@ RELEASE batch;
 -- name: rollback_to
 ROLLBACK TO batch;
 
+-- name: set_page_bytes
+-- Of a file that is made anew: changes nothing in one that has tables.
+PRAGMA page_size = $1;
+-- name: set_erase
+-- What is deleted is overwritten.
+PRAGMA secure_delete = ON;
 -- name: set_wal
 PRAGMA journal_mode = WAL;
 -- name: set_sync_full

@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "db/sqlite/lite_int.h"
 
-#define START_PAGES 8000 /* 32 MB of log */
+#define START_PAGES 8000 /* 32 MB of log in pages of 4 kB */
 #define AGAIN_PAGES 2000 /* growth after which to try again when the log did not start anew */
 #define COPY_PASSES 2    /* the second one takes what came during the first */
 #define RESTART_WAIT_MS 2

@@ -103,6 +103,10 @@ static int set_up(struct lite_conn *c, const struct lite_conn_options *o, struct
         code = lite_conn_own(c, LITE_SET_UNTRUSTED_SCHEMA, err);
     if (code == 0 && o->mmap_bytes > 0)
         code = lite_conn_pragma(c, LITE_SET_MMAP_BYTES, o->mmap_bytes, NULL, err);
+    if (code == 0 && o->erases)
+        code = lite_conn_own(c, LITE_SET_ERASE, err);
+    if (code == 0 && o->page_bytes > 0)
+        code = lite_conn_pragma(c, LITE_SET_PAGE_BYTES, o->page_bytes, NULL, err);
     if (code == 0 && !o->read_only && o->path)
         code = lite_conn_own(c, LITE_SET_WAL, err);
     if (code == 0 && !o->read_only)

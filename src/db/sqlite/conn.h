@@ -18,9 +18,10 @@ struct lite_conn_options {
     bool read_only;
     bool synchronous_normal;
     bool log_all;
+    bool erases;
     bool never_wait; /* no busy handler */
     const char *vfs; /* NULL: as the other options want */
-    int64_t cache_bytes, mmap_bytes;
+    int64_t cache_bytes, mmap_bytes, page_bytes; /* page_bytes 0: SQLite's own choice */
 };
 
 struct lite_conn {

@@ -233,7 +233,9 @@ static int open_writer(struct lite *l, const struct db_sqlite_options *o, struct
     const struct lite_conn_options options = {.path = o->path,
                                               .synchronous_normal = o->synchronous_normal,
                                               .log_all = o->log_all,
-                                              .cache_bytes = o->cache_bytes};
+                                              .erases = o->erases,
+                                              .cache_bytes = o->cache_bytes,
+                                              .page_bytes = o->page_bytes};
     int code = lite_conn_open(&w->conn, &options, err);
     if (code < 0)
         return code;

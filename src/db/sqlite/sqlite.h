@@ -15,6 +15,8 @@ struct db_sqlite_options {
     size_t queue_count_max;  /* 65536 waiting batches or reads, then ERR_LIMIT */
     int64_t cache_bytes;     /* per connection, 8 MiB */
     int64_t mmap_bytes;      /* of the file, by readers; 0: none */
+    int64_t page_bytes;      /* of a file that is made anew; 0: 4096 */
+    bool erases;             /* overwrite what is deleted; the log forgets when it starts anew */
     bool log_all;            /* log every statement, not only slow ones */
 };
 void db_sqlite_options_default(struct db_sqlite_options *o);
