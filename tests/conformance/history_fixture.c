@@ -4,6 +4,7 @@
 
 #include "history/memory.h"
 #include "history/pipeline.h"
+#include "history/sql/sql.h"
 
 static struct history *open_memory(struct fixture *f) {
     (void)f;
@@ -20,9 +21,34 @@ static struct history *open_memory_piped(struct fixture *f) {
     return behind_pipeline(f, open_memory(f));
 }
 
+static struct history *open_sql(struct fixture *f) {
+    struct history_sql_options o = {.shared = f->postgres};
+    return history_sql_open(f->db, &o);
+}
+
+static struct history *open_sql_piped(struct fixture *f) { return behind_pipeline(f, open_sql(f)); }
+
 const struct history_kind history_kinds[] = {
     {.name = "memory", .open = open_memory},
     {.name = "memory behind the pipeline", .open = open_memory_piped},
+    {.name = "SQLite in memory", .with_db = true, .db = {.in_memory = true}, .open = open_sql},
+    {.name = "SQLite", .with_db = true, .keeps = true, .open = open_sql},
+    {.name = "SQLite behind fault",
+     .with_db = true,
+     .db = {.behind_fault = true},
+     .keeps = true,
+     .open = open_sql},
+    {.name = "SQLite behind the pipeline", .with_db = true, .keeps = true, .open = open_sql_piped},
+    {.name = "PostgreSQL",
+     .with_db = true,
+     .db = {.postgres = true},
+     .keeps = true,
+     .open = open_sql},
+    {.name = "PostgreSQL behind fault",
+     .with_db = true,
+     .db = {.postgres = true, .behind_fault = true},
+     .keeps = true,
+     .open = open_sql},
 };
 const size_t history_kind_count = ARRAY_COUNT(history_kinds);
 

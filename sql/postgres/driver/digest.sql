@@ -41,6 +41,33 @@ LEFT JOIN holdfast.cron_states s ON s.cron_id = holdfast.to_uuid(c.id);
 -- name: digest_events
 SELECT thread_id, seq, run_id, kind, at, data FROM holdfast.events;
 
+-- name: digest_history_checkpoints
+SELECT s.place, c.number, c.id, c.parent, c.label, c.seq, c.kind, c.digest, c.created_at, c.payload
+FROM holdfast.history_checkpoints c
+JOIN (SELECT number, row_number() OVER (ORDER BY number) AS place
+      FROM holdfast.history_sessions) s ON s.number = c.session;
+
+-- name: digest_history_consumers
+SELECT s.place, c.name, c.acked_seq, c.updated_at
+FROM holdfast.history_consumers c
+JOIN (SELECT number, row_number() OVER (ORDER BY number) AS place
+      FROM holdfast.history_sessions) s ON s.number = c.session;
+
+-- name: digest_history_events
+SELECT s.place << 32 | e.seq, s.place, e.id, e.type, e.occurred_at, e.stored_at, e.expires_at, e.source,
+       e.trace_id, e.ttl_ms, e.headers, e.kind, e.digest, e.bytes, e.payload
+FROM holdfast.history_events e
+JOIN (SELECT number, row_number() OVER (ORDER BY number) AS place
+      FROM holdfast.history_sessions) s ON s.number = e.session;
+
+-- name: digest_history_retention
+SELECT owner, age_us, count_max FROM holdfast.history_retention;
+
+-- name: digest_history_sessions
+SELECT row_number() OVER (ORDER BY number), key, owner, name, last_seq, low_seq, events, bytes,
+       bytes_max, oldest_at, expires_at, checkpoints, latest, deleted, created_at, updated_at
+FROM holdfast.history_sessions;
+
 -- name: digest_inbox
 SELECT id, source_id, owner, key, digest, event, status, thread_id, run_id, error, received_at,
        expires_at

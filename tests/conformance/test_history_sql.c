@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_history_sql.c - what only a history in a database can meet, on every database.
+ *
+ * Goal: an append whose answer was lost is told apart when it comes again; processes that append
+ * the same events at the same time store each of them once, without gaps; who waits hears of what
+ * others append; a large session that was deleted is gone at once, its rows by sweeps, and its name
+ * begins anew meanwhile. Method: two adapters on one database, as two processes would have them. */
+#include "fixture.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "history/sql/sql.h"
+
+#define EVENTS 60
+#define LARGE  2500
+
+static const struct history_key KEY = {{"ann", 3}, {"talk", 4}};
+
+static struct history_event event(struct arena *a, int n) {
+    return (struct history_event){.id = arena_printf(a, "event %d", n),
+                                  .type = STR("message"),
+                                  .payload_kind = HISTORY_JSON,
+                                  .payload = STR("{\"a\":1}"),
+                                  .occurred_at = 1700000000000000 + n};
+}
+
+static int append(struct history *h, struct arena *a, int first, int count,
+                  struct history_result *results, struct err *err) {
+    struct history_event *events = ARENA_ARRAY(a, struct history_event, count);
+    for (int i = 0; i < count; i++)
+        events[i] = event(a, first + i);
+    struct history_append append = {
+        .key = KEY, .events = events, .count = (size_t)count, .results = results};
+    return history_append(h, &append, err);
+}
+
+static void answers_that_are_lost(struct fixture *f, struct history *h) {
+    struct err err = {0};
+    struct history_result r[3];
+    struct db_fault_plan lost = {.kind = DB_FAULT_FAIL_AFTER, .at = 1, .code = ERR_UNAVAILABLE};
+    if (!f->kind.behind_fault)
+        return;
+    db_fault_set(f->db, &lost);
+    CHECK_CODE(append(h, &f->arena, 0, 2, r, &err), ERR_UNAVAILABLE);
+    db_fault_set(f->db, &(struct db_fault_plan){.kind = DB_FAULT_NONE});
+    CHECK_CODE(append(h, &f->arena, 0, 3, r, &err), 0);
+    CHECK(r[0].duplicate && r[1].duplicate && !r[2].duplicate);
+    CHECK_INT(r[2].seq, 3);
+    CHECK_CODE(history_session_delete(h, &KEY, &err), 0);
+}
+
+struct side {
+    struct fixture *f;
+    struct history *h;
+    struct history_result results[EVENTS];
+};
+
+/* Each in another order of groups. */
+static void side_main(void *arg) {
+    struct side *s = arg;
+    struct arena a;
+    struct err err = {0};
+    arena_init(&a, 1u << 20);
+    for (int i = 0; i < EVENTS; i += 3) {
+        if (append(s->h, &a, i, 3, &s->results[i], &err) < 0)
+            fixture_fail(s->f, "append: %s", err.message);
+    }
+    arena_deinit(&a);
+}
+
+static void same_events_from_two(struct fixture *f, struct history *h, struct history *other) {
+    struct side sides[2] = {{.f = f, .h = h}, {.f = f, .h = other}};
+    struct fiber_group group;
+    struct history_range range = HISTORY_RANGE_ALL(KEY);
+    struct history_page page;
+    struct err err = {0};
+    fiber_group_init(&group);
+    for (int i = 0; i < 2; i++)
+        CHECK(fiber_group_spawn(&group, f->rt, "side", side_main, &sides[i], NULL) == 0);
+    fiber_group_wait(&group);
+    for (int i = 0; i < EVENTS; i++) {
+        CHECK_INT(sides[0].results[i].seq, i + 1);
+        CHECK_INT(sides[1].results[i].seq, i + 1);
+        CHECK(sides[0].results[i].duplicate != sides[1].results[i].duplicate);
+    }
+    CHECK_CODE(history_read(h, &range, &f->arena, &page, &err), 0);
+    CHECK_INT(page.count, EVENTS);
+}
+
+static void late_main(void *arg) {
+    struct side *s = arg;
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    (void)fiber_sleep_us(20000);
+    if (append(s->h, &a, EVENTS, 1, s->results, NULL) < 0)
+        fixture_fail(s->f, "%s", "the late append failed");
+    arena_deinit(&a);
+}
+
+static void others_are_heard_of(struct fixture *f, struct history *h, struct history *other) {
+    struct side late = {.f = f, .h = other};
+    struct fiber_group group;
+    struct err err = {0};
+    int64_t last = 0;
+    fiber_group_init(&group);
+    CHECK(fiber_group_spawn(&group, f->rt, "late", late_main, &late, NULL) == 0);
+    CHECK_CODE(history_wait(h, &KEY, EVENTS, clock_mono_us() + 30000000, &last, &err), 0);
+    CHECK_INT(last, EVENTS + 1);
+    fiber_group_wait(&group);
+}
+
+static void large_sessions_go_by_sweeps(struct fixture *f, struct history *h) {
+    struct history_result *r = ARENA_ARRAY(&f->arena, struct history_result, LARGE);
+    struct history_session session;
+    struct history_stats stats;
+    struct err err = {0};
+    size_t removed, sum = 0;
+    CHECK_CODE(history_session_delete(h, &KEY, &err), 0);
+    CHECK_CODE(append(h, &f->arena, 0, LARGE, r, &err), 0);
+    CHECK_INT(r[LARGE - 1].seq, LARGE);
+    CHECK_CODE(history_session_delete(h, &KEY, &err), 0);
+    CHECK_CODE(history_session_get(h, &KEY, &f->arena, &session, &err), ERR_NOT_FOUND);
+    CHECK_CODE(append(h, &f->arena, 7, 1, r, &err), 0);
+    CHECK_INT(r[0].seq, 1);
+    CHECK(!r[0].duplicate);
+    do {
+        CHECK_CODE(history_sweep(h, clock_wall_us(), 700, &removed, &err), 0);
+        sum += removed;
+    } while (removed > 0);
+    CHECK_INT(sum, LARGE - 1000); /* those went with the session */
+    CHECK_CODE(history_stats(h, &stats, &err), 0);
+    CHECK_INT(stats.sessions, 1);
+    CHECK_INT(stats.events, 1);
+    CHECK_INT(stats.payload_bytes, 7);
+    CHECK_CODE(history_session_get(h, &KEY, &f->arena, &session, &err), 0);
+    CHECK_INT(session.first_seq, 1);
+    CHECK_INT(session.last_seq, 1);
+}
+
+static void history(struct fixture *f) {
+    struct history_sql_options o = {.shared = true};
+    struct history *h = history_sql_open(f->db, &o), *other = history_sql_open(f->db, &o);
+    answers_that_are_lost(f, h);
+    if (!f->failure[0])
+        same_events_from_two(f, h, other);
+    if (!f->failure[0])
+        others_are_heard_of(f, h, other);
+    if (!f->failure[0])
+        large_sessions_go_by_sweeps(f, h);
+    history_close(other);
+    history_close(h);
+}
+
+int main(void) { return fixture_main("history in a database", history); }
