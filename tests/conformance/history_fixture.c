@@ -2,6 +2,7 @@
 /* history_fixture.c - every adapter of the history port, and each behind the pipeline. */
 #include "history_fixture.h"
 
+#include "history/file/file.h"
 #include "history/memory.h"
 #include "history/pipeline.h"
 #include "history/sql/sql.h"
@@ -27,6 +28,30 @@ static struct history *open_sql(struct fixture *f) {
 }
 
 static struct history *open_sql_piped(struct fixture *f) { return behind_pipeline(f, open_sql(f)); }
+static struct history *open_file_with(struct fixture *f, struct history_file_options o) {
+    struct history *h = NULL;
+    struct err err = {0};
+    char dir[sizeof f->dir + 16];
+    (void)snprintf(dir, sizeof dir, "%s/history", f->dir);
+    o.dir = dir;
+    if (history_file_open(f->rt, &o, &h, &err) < 0)
+        fixture_fail(f, "cannot open: %s", err.message);
+    return h;
+}
+
+static struct history *open_file(struct fixture *f) {
+    return open_file_with(f, (struct history_file_options){.no_sync = true});
+}
+
+/* Sealing happens all the time. */
+static struct history *open_file_small(struct fixture *f) {
+    return open_file_with(f, (struct history_file_options){
+                                 .segment_bytes = 16384, .segment_events = 25, .no_sync = true});
+}
+
+static struct history *open_file_piped(struct fixture *f) {
+    return behind_pipeline(f, open_file(f));
+}
 
 const struct history_kind history_kinds[] = {
     {.name = "memory", .open = open_memory},
@@ -49,6 +74,9 @@ const struct history_kind history_kinds[] = {
      .db = {.postgres = true, .behind_fault = true},
      .keeps = true,
      .open = open_sql},
+    {.name = "file", .keeps = true, .open = open_file},
+    {.name = "file of small segments", .keeps = true, .open = open_file_small},
+    {.name = "file behind the pipeline", .keeps = true, .open = open_file_piped},
 };
 const size_t history_kind_count = ARRAY_COUNT(history_kinds);
 
