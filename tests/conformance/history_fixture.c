@@ -40,7 +40,8 @@ static struct history *open_file_with(struct fixture *f, struct history_file_opt
 }
 
 static struct history *open_file(struct fixture *f) {
-    return open_file_with(f, (struct history_file_options){.no_sync = true});
+    return open_file_with(f,
+                          (struct history_file_options){.segment_bytes = 1 << 20, .no_sync = true});
 }
 
 /* Sealing happens all the time. */

@@ -520,15 +520,15 @@ int hfile_load(struct hfile *h, uint64_t *out_torn, struct err *err) {
     int code = rc < 0 ? 0 : h->io->list(h->io, look_at_name, &n);
     if (code < 0)
         rc = hfile_error(err, code, "listing the folder");
-    if (rc == 0)
-        rc = load_logs(h, &n, out_torn, err);
-    if (rc == 0)
-        rc = load_counts(h, err);
-    for (size_t i = 0; i < n.stale.count; i++) {
+    for (size_t i = 0; i < n.stale.count; i++) { /* first: their names may be taken again */
         if (rc == 0 && !h->options.read_only)
             (void)h->io->unlink(h->io, n.stale.p[i]); /* else the next open does it */
         mem_free(n.stale.p[i]);
     }
+    if (rc == 0)
+        rc = load_logs(h, &n, out_torn, err);
+    if (rc == 0)
+        rc = load_counts(h, err);
     vec_deinit(&n.stale);
     return rc;
 }
