@@ -103,19 +103,25 @@ static int load_tail(struct hfile *h, const struct hfile_segment *seg, const cha
     return 0;
 }
 
+/* Deletions first: a session of that name may have begun again. */
 static int load_states(struct hfile *h, const struct hfile_segment *seg, struct err *err) {
     struct buf states;
     int rc = hfile_section_load(h->io, seg, HFILE_STATES, &states, err);
     if (rc < 0)
         return rc;
-    for (size_t at = 0, bytes; rc == 0 && at < states.len; at += bytes) {
-        bytes = hfile_record_check(states.p + at, states.len - at);
-        if (bytes == 0)
-            rc = hfile_corrupt(err, "a record of a segment");
-        else if (hfile_head(states.p + at).kind == HFILE_STATE)
-            rc = load_state(h, seg, states.p + at, err);
-        else
-            rc = load_tail(h, seg, states.p + at, err);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t at = 0, bytes; rc == 0 && at < states.len; at += bytes) {
+            const char *p = states.p + at;
+            bytes = hfile_record_check(p, states.len - at);
+            if (bytes == 0)
+                rc = hfile_corrupt(err, "a record of a segment");
+            else if ((hfile_head(p).kind == HFILE_DELETE) != (pass == 0))
+                continue;
+            else if (hfile_head(p).kind == HFILE_STATE)
+                rc = load_state(h, seg, p, err);
+            else
+                rc = load_tail(h, seg, p, err);
+        }
     }
     buf_deinit(&states);
     return rc;

@@ -10,6 +10,7 @@
 
 #define ROWS_AT_ONCE    256
 #define ENTRIES_AT_ONCE 512
+#define TRIES           100
 
 struct sweep { /* on the writer */
     struct hfile *h;
@@ -285,27 +286,36 @@ static int bytes_go(struct hfile *h, const struct hfile_op *found, struct err *e
     return rc;
 }
 
+static int sweep_once(struct hfile *h, struct hfile_op *op, struct err *err) {
+    op->deleted = h->deleted;
+    h->deleted_again = false;
+    int rc = hfile_op_run(h, op, err);
+    for (size_t i = 0; rc == 0 && i < op->due.count; i++) {
+        struct hfile_segment *s = segment_of(h, op->due.p[i].segment);
+        if (s)
+            s->dead_count += op->due.p[i].trimmed;
+    }
+    if (rc == 0 && op->removed < (int64_t)op->budget)
+        rc = bytes_go(h, op, err);
+    vec_deinit(&op->due);
+    return rc;
+}
+
 int hfile_call_sweep(struct history *base, int64_t now_us, size_t budget, size_t *out_removed,
                      struct err *err) {
     struct hfile *h = hfile_of(base);
+    int64_t gone = h->gone, removed = 0;
+    int rc, tries = 0;
     if (h->sweeping)
         return err_set(err, ERR_UNAVAILABLE, "history: another sweep is under way");
     h->sweeping = true;
-    int64_t before = h->gone;
-    struct hfile_op op = {.kind = HFILE_OP_TRIM, .now_us = now_us, .budget = budget};
-    op.deleted = h->deleted;
-    h->deleted_again = false;
-    int rc = hfile_op_run(h, &op, err);
-    for (size_t i = 0; rc == 0 && i < op.due.count; i++) {
-        struct hfile_segment *s = segment_of(h, op.due.p[i].segment);
-        if (s)
-            s->dead_count += op.due.p[i].trimmed;
-    }
-    if (rc == 0 && op.removed < (int64_t)budget)
-        rc = bytes_go(h, &op, err);
-    vec_deinit(&op.due);
+    do { /* a log that was full was sealed in between: what is found is elsewhere now */
+        struct hfile_op op = {.kind = HFILE_OP_TRIM, .now_us = now_us, .budget = budget};
+        rc = sweep_once(h, &op, err);
+        removed += op.removed;
+    } while (rc == ERR_LIMIT && ++tries < TRIES);
     h->sweeping = false;
     if (rc == 0)
-        *out_removed = (size_t)(op.removed + h->gone - before);
+        *out_removed = (size_t)(removed + h->gone - gone);
     return rc;
 }

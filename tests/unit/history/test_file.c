@@ -17,6 +17,7 @@
 
 #include "../../support/history_disk.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "history/file/crc32c.h"
 #include "history/file/file.h"
 #include "history/file/format.h"
@@ -37,8 +38,8 @@ struct scene {
     do {                                                                                           \
         bool check_ok = (cond);                                                                    \
         if (!check_ok && !s->failure[0]) {                                                         \
-            int check_len = snprintf(s->failure, sizeof s->failure, "line %d: %s: ", __LINE__,     \
-                                     #cond);                                                       \
+            int check_len =                                                                        \
+                snprintf(s->failure, sizeof s->failure, "line %d: %s: ", __LINE__, #cond);         \
             (void)snprintf(s->failure + check_len, sizeof s->failure - (size_t)check_len,          \
                            __VA_ARGS__);                                                           \
         }                                                                                          \
@@ -258,6 +259,56 @@ static void test_failed_sync(void **state) {
         run(failed_sync, seed);
 }
 
+/* --- failpoints --- */
+
+static void failpoint(struct scene *s, const char *name, const char *action) {
+    struct err err = {0};
+    str spec = arena_printf(&s->arena, "%s=%s", name, action);
+    CHECK(failpoint_set(spec, &err) == 0, "%s", err.message);
+}
+
+/* Whatever fails in the middle: what was acknowledged stays, and other tries go well. */
+static void failpoints(struct scene *s) {
+    static const char *const names[] = {"history.file.log_switch", "history.file.write",
+                                        "history.file.sync", "history.file.segment_made",
+                                        "history.file.manifest_switched"};
+    const char *name = names[s->seed];
+    bool is_write = s->seed == 1, is_sync = s->seed == 2;
+    struct history_result r;
+    struct err err = {0};
+    CHECK(open_with(s, (struct history_file_options){.segment_events = 10}, &err) == 0, "%s",
+          err.message);
+    for (int64_t n = 1; n <= 60; n++) {
+        if (n == 20)
+            failpoint(s, name, "error(14)");
+        s->tried[0] = n;
+        int rc = append(s, 0, n, &r);
+        if (n >= 20 && (is_write || is_sync)) {
+            CHECK(rc == ERR_IO, "%s: event %lld: %s", name, (long long)n, err_name(rc));
+            break;
+        }
+        CHECK(rc == 0, "%s: event %lld: %s", name, (long long)n, err_name(rc));
+        s->acked[0] = n;
+    }
+    failpoint(s, name, "off");
+    CHECK(append(s, 0, s->acked[0] + 1, &r) == (is_sync ? ERR_IO : 0), "%s: after it", name);
+    s->tried[0] = s->acked[0] + 1;
+    s->acked[0] += !is_sync;
+    history_close(s->h);
+    s->h = NULL;
+    CHECK(open_with(s, (struct history_file_options){0}, &err) == 0, "%s: %s", name, err.message);
+    check_session(s, 0);
+    history_close(s->h);
+    s->h = NULL;
+    check_verify(s);
+}
+
+static void test_failpoints(void **state) {
+    (void)state;
+    for (uint64_t i = 0; i < 5; i++)
+        run(failpoints, i);
+}
+
 /* --- torn tails --- */
 
 /* Two appends that were acknowledged, then one of three events: where it begins, where it ends. */
@@ -430,6 +481,36 @@ static void test_deletion_leaves_no_byte(void **state) {
     run(deletion_leaves_no_byte, 1);
 }
 
+/* A session that was deleted begins again, in the segment that tells of the deletion. */
+static void begun_again(struct scene *s) {
+    struct history_key key = key_of(0);
+    struct history_result r;
+    struct err err = {0};
+    CHECK(open_with(s, (struct history_file_options){.segment_events = 5}, &err) == 0, "%s",
+          err.message);
+    for (int round = 0; round < 5; round++) {
+        for (int64_t n = 1; n <= 4 + round; n++)
+            CHECK(append(s, 0, n, &r) == 0 && r.seq == n, "event %lld", (long long)n);
+        s->acked[0] = s->tried[0] = 4 + round;
+        if (round < 4)
+            CHECK(history_session_delete(s->h, &key, &err) == 0, "%s", err.message);
+        for (int64_t n = 1; n <= 12; n++) /* so that logs are sealed */
+            CHECK(append(s, 1, round * 12 + n, &r) == 0, "the other session");
+        s->acked[1] = s->tried[1] = round * 12 + 12;
+    }
+    for (int i = 0; i < 2; i++) {
+        history_close(s->h);
+        CHECK(open_with(s, (struct history_file_options){0}, &err) == 0, "%s", err.message);
+        check_session(s, 0);
+        check_session(s, 1);
+    }
+}
+
+static void test_begun_again(void **state) {
+    (void)state;
+    run(begun_again, 1);
+}
+
 /* --- a real folder --- */
 
 static void one_writes(struct scene *s) {
@@ -497,8 +578,10 @@ int main(void) {
         cmocka_unit_test(test_damage_is_no_end),
         cmocka_unit_test(test_disk_full),
         cmocka_unit_test(test_failed_sync),
+        cmocka_unit_test(test_failpoints),
         cmocka_unit_test(test_power_losses),
         cmocka_unit_test(test_deletion_leaves_no_byte),
+        cmocka_unit_test(test_begun_again),
         cmocka_unit_test(test_one_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
