@@ -11,7 +11,7 @@
 #include "history/file/file_int.h"
 
 #define SEGMENT_BYTES  ((size_t)64 << 20)
-#define SEGMENT_EVENTS 200000
+#define SEGMENT_EVENTS 32768
 #define MARKER         "holdfast-history"
 
 /* --- calls --- */

@@ -18,7 +18,7 @@ struct hfile_io;
 struct history_file_options {
     const char *dir;       /* made when it is missing; its parent must exist */
     size_t segment_bytes;  /* a log of this size is sealed; 0: 64 MB */
-    size_t segment_events; /* or of that many events; 0: 200,000 */
+    size_t segment_events; /* or of that many events; 0: 32,768 */
     bool no_sync;          /* for measuring only: a power loss takes what was acknowledged */
     bool read_only;        /* what the folder holds now; beside a process that writes to it */
     bool seal_never;       /* only history_sweep() seals */

@@ -296,7 +296,8 @@ static size_t op_bytes(const struct hfile_op *op) {
 static bool is_ahead(const struct hfile *h) {
     const struct hfile_log *log = hfile_active(h);
     return h->job && h->job->log && !h->job_again_at &&
-           log->tail > 2 * (uint64_t)h->options.segment_bytes;
+           (log->tail > 2 * (uint64_t)h->options.segment_bytes ||
+            (size_t)log->event_count > 2 * h->options.segment_events);
 }
 
 static void on_group_done(struct rt_msg *m) {
