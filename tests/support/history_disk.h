@@ -335,6 +335,8 @@ static inline void disk_lose_power(struct disk *d) {
         vec_push(&d->durable_names, d->names.p[i]);
     d->calls_left = -1;
     d->off = d->locked = false;
+    d->io.sync = disk_sync; /* a history may have taken them out */
+    d->io.sync_folder = disk_sync_folder;
 }
 
 /* The contents of a file; absent when there is none. */

@@ -326,6 +326,7 @@ struct hfile_stage {
     VEC(struct hfile_id_slot) ids;     /* added to the log's */
     struct buf out;
     uint32_t number_next;
+    bool synced;
     int64_t now_us;
     struct hfile_log *log;  /* written to */
     struct hfile_log *made; /* it was made in this group: the one before is closed */

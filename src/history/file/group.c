@@ -304,6 +304,7 @@ static void on_group_done(struct rt_msg *m) {
     struct hfile *h = CONTAINER_OF(m, struct hfile, group_msg);
     h->group_runs = false;
     h->flushes++;
+    h->syncs += h->stage.synced;
     hfile_publish(h);
     for (struct list *n; (n = list_pop_front(&h->group)) != NULL;) {
         struct hfile_op *op = LIST_ENTRY(n, struct hfile_op, node);

@@ -19,6 +19,7 @@ static void stage_begin(struct hfile *h) {
     st->now_us = clock_wall_us();
     st->log = hfile_active(h);
     st->made = NULL;
+    st->synced = false;
     st->job = NULL;
     buf_init(&st->out, OUT_BYTES_MAX);
     arena_init(&st->arena, OUT_BYTES_MAX);
@@ -174,7 +175,7 @@ static void group_run(struct hfile *h, struct list *group) {
         group_fail(h, group, rc, &err);
     } else if (st->out.len > mark) {
         st->log->tail += st->out.len;
-        h->syncs += !h->options.no_sync;
+        st->synced = !h->options.no_sync;
     }
     st->ids.count = 0;
     buf_deinit(&st->out);

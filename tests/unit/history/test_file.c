@@ -30,6 +30,7 @@ struct scene {
     struct history *h;
     struct arena arena;
     uint64_t seed;
+    bool no_sync;
     int64_t acked[SESSIONS], tried[SESSIONS];
     void (*fn)(struct scene *s);
     char failure[512];
@@ -54,8 +55,10 @@ static void on_fiber(void *arg) {
     rt_stop(s->rt);
 }
 
-static void run(void (*fn)(struct scene *), uint64_t seed) {
-    struct scene s = {.disk = disk_new(seed), .seed = seed, .fn = fn};
+/* Whether it failed; *out_failure says how. */
+static bool try_run(void (*fn)(struct scene *), uint64_t seed, bool no_sync,
+                    char out_failure[512]) {
+    struct scene s = {.disk = disk_new(seed), .seed = seed, .fn = fn, .no_sync = no_sync};
     arena_init(&s.arena, 256u << 20);
     assert_int_equal(rt_open(&s.rt, NULL), 0);
     assert_non_null(fiber_spawn(s.rt, "test", on_fiber, &s, NULL));
@@ -63,12 +66,19 @@ static void run(void (*fn)(struct scene *), uint64_t seed) {
     rt_close(s.rt);
     arena_deinit(&s.arena);
     disk_free(s.disk);
-    if (s.failure[0])
-        fail_msg("seed %llu: %s", (unsigned long long)seed, s.failure);
+    memcpy(out_failure, s.failure, sizeof s.failure);
+    return s.failure[0] != 0;
+}
+
+static void run(void (*fn)(struct scene *), uint64_t seed) {
+    char failure[512];
+    if (try_run(fn, seed, false, failure))
+        fail_msg("seed %llu: %s", (unsigned long long)seed, failure);
 }
 
 static int open_with(struct scene *s, struct history_file_options o, struct err *err) {
     o.io = &s->disk->io;
+    o.no_sync = s->no_sync;
     if (o.segment_bytes == 0)
         o.segment_bytes = 8192;
     s->h = NULL;
@@ -199,6 +209,16 @@ static void test_power_losses(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= seeds; seed++)
         run(power_losses, seed);
+}
+
+/* Without the syncs the same must be seen to fail, or the method could not see a missing one. */
+static void test_missing_syncs_are_seen(void **state) {
+    char failure[512];
+    int failed = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++)
+        failed += try_run(power_losses, seed, true, failure);
+    assert_true(failed > 5);
 }
 
 /* --- disks that fail --- */
@@ -580,6 +600,7 @@ int main(void) {
         cmocka_unit_test(test_failed_sync),
         cmocka_unit_test(test_failpoints),
         cmocka_unit_test(test_power_losses),
+        cmocka_unit_test(test_missing_syncs_are_seen),
         cmocka_unit_test(test_deletion_leaves_no_byte),
         cmocka_unit_test(test_begun_again),
         cmocka_unit_test(test_one_writes),
