@@ -10,7 +10,7 @@
 
 #define ROWS_AT_ONCE    256
 #define ENTRIES_AT_ONCE 512
-#define TRIES           100
+#define TRIES           20
 
 struct sweep { /* on the writer */
     struct hfile *h;
@@ -243,15 +243,19 @@ static int make(struct hfile *h, struct hfile_op *op, struct err *err) {
     return rc;
 }
 
-static bool log_is_due(const struct hfile *h, const struct hfile_op *found) {
-    bool due = hfile_active(h)->dead_count > 0;
+static bool log_has_holes(const struct hfile_op *found) {
+    bool has = false;
     for (size_t i = 0; i < found->due.count; i++)
-        due = due || (found->due.p[i].segment == 0 && found->due.p[i].anew);
-    return due;
+        has = has || (found->due.p[i].segment == 0 && found->due.p[i].anew);
+    return has;
 }
 
-static bool segment_is_due(const struct hfile_segment *s, const struct hfile_op *found) {
+static bool segment_is_due(const struct hfile_segment *s, const struct hfile_op *found,
+                           uint32_t since) {
     size_t count = hfile_section_count(s, HFILE_ENTRIES, sizeof(struct hfile_entry));
+    /* A log with such events may have been under way to the sealer when they were found. */
+    if (s->number >= since && log_has_holes(found))
+        return true;
     if (count > 0 && s->dead_count * 2 >= (int64_t)count)
         return true;
     for (size_t i = 0; i < found->due.count; i++) {
@@ -261,11 +265,13 @@ static bool segment_is_due(const struct hfile_segment *s, const struct hfile_op 
     return false;
 }
 
-static int bytes_go(struct hfile *h, const struct hfile_op *found, struct err *err) {
+/* since: the number of the next segment when it was looked for what is due. */
+static int bytes_go(struct hfile *h, const struct hfile_op *found, uint32_t since,
+                    struct err *err) {
     VEC(uint32_t) numbers = {0};
     int64_t before = h->gone;
     int rc = 0;
-    if (log_is_due(h, found)) {
+    if (hfile_active(h)->dead_count > 0 || log_has_holes(found)) {
         struct hfile_op op = {.kind = HFILE_OP_SEAL, .now_us = found->now_us};
         rc = make(h, &op, err);
     }
@@ -277,7 +283,7 @@ static int bytes_go(struct hfile *h, const struct hfile_op *found, struct err *e
             break;
         struct hfile_op op = {
             .kind = HFILE_OP_REWRITE, .segment = numbers.p[i], .now_us = found->now_us};
-        if (s && segment_is_due(s, found))
+        if (s && segment_is_due(s, found, since))
             rc = make(h, &op, err);
         if (rc == 0 && i + 1 == numbers.count && !h->deleted_again)
             h->deleted = false;
@@ -289,6 +295,7 @@ static int bytes_go(struct hfile *h, const struct hfile_op *found, struct err *e
 static int sweep_once(struct hfile *h, struct hfile_op *op, struct err *err) {
     op->deleted = h->deleted;
     h->deleted_again = false;
+    uint32_t since = h->segment_next;
     int rc = hfile_op_run(h, op, err);
     for (size_t i = 0; rc == 0 && i < op->due.count; i++) {
         struct hfile_segment *s = segment_of(h, op->due.p[i].segment);
@@ -296,7 +303,7 @@ static int sweep_once(struct hfile *h, struct hfile_op *op, struct err *err) {
             s->dead_count += op->due.p[i].trimmed;
     }
     if (rc == 0 && op->removed < (int64_t)op->budget)
-        rc = bytes_go(h, op, err);
+        rc = bytes_go(h, op, since, err);
     vec_deinit(&op->due);
     return rc;
 }
@@ -313,7 +320,8 @@ int hfile_call_sweep(struct history *base, int64_t now_us, size_t budget, size_t
         struct hfile_op op = {.kind = HFILE_OP_TRIM, .now_us = now_us, .budget = budget};
         rc = sweep_once(h, &op, err);
         removed += op.removed;
-    } while (rc == ERR_LIMIT && ++tries < TRIES);
+    } while ((rc == ERR_LIMIT || (rc == 0 && h->deleted_again && removed < (int64_t)budget)) &&
+             ++tries < TRIES);
     h->sweeping = false;
     if (rc == 0)
         *out_removed = (size_t)(removed + h->gone - gone);
