@@ -122,7 +122,17 @@ SELECT i.owner, i.namespace, i.key FROM (
 WHERE (i.owner, i.namespace, i.key) > ($1, $2, $3) ORDER BY i.owner, i.namespace, i.key LIMIT $4;
 
 -- name: truncate_all
--- vary: table = deliveries inbox inbox_sources plan_templates projects settings webhooks
+-- vary: table = deliveries history_checkpoints history_events history_sessions inbox inbox_sources plan_templates projects settings webhooks
 -- $1 limit
 DELETE FROM holdfast.@table
 WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM holdfast.@table t LIMIT $1));
+
+-- name: truncate_history_consumers
+-- $1 limit
+DELETE FROM holdfast.history_consumers
+WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM holdfast.history_consumers c LIMIT $1));
+
+-- name: truncate_history_retention
+-- $1 limit
+DELETE FROM holdfast.history_retention
+WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM holdfast.history_retention r LIMIT $1));

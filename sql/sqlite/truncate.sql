@@ -45,6 +45,15 @@ SELECT owner, namespace, key FROM store_items
 WHERE (owner, namespace, key) > ($1, $2, $3) ORDER BY owner, namespace, key LIMIT $4;
 
 -- name: truncate_all
--- vary: table = deliveries inbox inbox_sources plan_templates projects settings webhooks
+-- vary: table = deliveries history_checkpoints history_events history_sessions inbox inbox_sources plan_templates projects settings webhooks
 -- $1 limit
 DELETE FROM @table WHERE rowid IN (SELECT t.rowid FROM @table t LIMIT $1);
+
+-- name: truncate_history_consumers
+-- $1 limit
+DELETE FROM history_consumers
+WHERE (session, name) IN (SELECT c.session, c.name FROM history_consumers c LIMIT $1);
+
+-- name: truncate_history_retention
+-- $1 limit
+DELETE FROM history_retention WHERE owner IN (SELECT r.owner FROM history_retention r LIMIT $1);

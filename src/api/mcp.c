@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mcp.c - the server as an MCP server: each assistant is a tool, a call is a run without a thread.
- * The tools of histories stand in front of them (mcp_history.c).
+ * Behind them stand the tools of histories (mcp_history.c).
  *
  *   POST /mcp   one JSON-RPC message → its answer as JSON, or 202; nothing is kept between requests
  *
@@ -186,8 +186,6 @@ static int list(struct api_request *r, const struct api_mcp_request *q, struct e
     jw_object(&w);
     jw_key(&w, "tools");
     jw_array(&w);
-    if (at == 0)
-        api_mcp_history_write_tools(r, &w);
     for (size_t i = at; i < end; i++) {
         const struct tool *tool = &tools.items[i];
         const struct graph_def *g =
@@ -195,6 +193,8 @@ static int list(struct api_request *r, const struct api_mcp_request *q, struct e
         if (g) /* else it cannot be called */
             write_tool(r, &w, tool, g);
     }
+    if (end == tools.count)
+        api_mcp_history_write_tools(r, &w);
     jw_array_end(&w);
     if (end < tools.count) {
         jw_key(&w, "nextCursor");

@@ -101,6 +101,15 @@ int truncate_webhooks(struct store *s, struct err *err) {
     return clear_all(s, stmts, ARRAY_COUNT(stmts), err);
 }
 
+/* A session last: what is without one could get into the next of its number. */
+int truncate_histories(struct store *s, struct err *err) {
+    static const enum db_stmt stmts[] = {
+        SQL_TRUNCATE_ALL_HISTORY_EVENTS, SQL_TRUNCATE_ALL_HISTORY_CHECKPOINTS,
+        SQL_TRUNCATE_HISTORY_CONSUMERS, SQL_TRUNCATE_ALL_HISTORY_SESSIONS,
+        SQL_TRUNCATE_HISTORY_RETENTION};
+    return clear_all(s, stmts, ARRAY_COUNT(stmts), err);
+}
+
 int truncate_assistants(struct store *s, struct err *err) {
     static const struct principal server = {.all = true};
     struct arena a;

@@ -69,6 +69,9 @@ def her_plan(world, ask):
     found = suite.eventually(lambda: ask(
         world.server, "GET", f"/plans/gates?plan_id={gated['id']}", world.token)[2]["gates"],
         "a gate opens")
+    world.made("/history/hers/events", {"type": "t", "payload": "hers"}, "PUT")
+    kept = world.made("/history/hers/checkpoints", {"payload": "hers"}, "PUT")
+    world.made("/history/hers/consumers/her-consumer", {"seq": 1}, "PUT")
     # A public address, as webhooks want it; no event has these types, so nothing is sent.
     hook = world.made("/webhooks", {"url": "http://93.184.216.34/hers", "types": ["run.none"]})
     source = world.made("/inbox/sources", {**SOURCE, "name": str(uuid.uuid4())})
@@ -76,7 +79,9 @@ def her_plan(world, ask):
     template = world.made("/plans/templates", {"name": str(uuid.uuid4()), "plan": PLAN})
     project = world.made("/projects", {"name": str(uuid.uuid4())})
     ask(world.server, "PUT", "/settings/hers", world.token, {"value": "hers"})
-    return {"project_id": project["id"], "key": "hers", "template_id": template["template_id"],
+    return {"session": "hers", "her_checkpoint": kept["checkpoint_id"],
+            "consumer": "her-consumer", "project_id": project["id"], "key": "hers",
+            "template_id": template["template_id"],
             "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
             "plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
             "gate_id": found[0]["id"], "dead_id": dead[0]["id"], "queue": "hers",
@@ -172,6 +177,28 @@ PLANS = {
         ("", None, lambda v: ids["webhook_id"] not in [h["webhook_id"] for h in v])],
     "webhook_get": _unknown, "webhook_delete": _unknown, "webhook_enable": _unknown,
     "webhook_replay": lambda w, ids: [("", {"plan_id": ids["plan_id"]}, "404")],
+    "history_session_list": lambda w, ids: [
+        (q, None, lambda v: v == {"sessions": [], "next": None})
+        for q in ("", "?after=&limit=1000", "?after=her")],
+    "history_session_get": _unknown, "history_session_delete": _unknown,
+    # From here on he has a session of his own under the name of hers.
+    "history_append": lambda w, ids: [
+        ("", {"type": "t", "payload": "his"}, lambda v: v["events"][0]["seq"] == 1)],
+    "history_read": lambda w, ids: [
+        ("", None, lambda v: [e["payload"] for e in v["events"]] == ["his"])],
+    "history_checkpoint_put": lambda w, ids: [
+        ("", {"payload": "his", "checkpoint_id": ids["her_checkpoint"]},
+         lambda v: v["parent_id"] is None)],
+    "history_checkpoint_list": lambda w, ids: [
+        ("", None, lambda v: len(v["checkpoints"]) == 1)],
+    "history_checkpoint_get": _unknown, "history_checkpoint_rollback": _unknown,
+    "history_consumer_list": lambda w, ids: [("", None, lambda v: v == {"consumers": []})],
+    "history_consumer_ack": lambda w, ids: [("", {"seq": 1}, lambda v: v["acked_seq"] == 1)],
+    "history_consumer_delete": lambda w, ids: [("", None, "own")],
+    "history_retention_get": lambda w, ids: [
+        ("", None, lambda v: v == {"max_age_ms": None, "max_events": None})],
+    "history_retention_put": lambda w, ids: [
+        ("", {"max_events": 7}, lambda v: v["max_events"] == 7)],
     "perf": lambda w, ids: [
         ("", None, lambda v: not any(str(i) in str(v) for i in ids.values() if i))],
 }
