@@ -212,6 +212,11 @@ int api_history_checkpoint_list(struct api_request *r, struct err *err) {
     return api_reply_json(r, 200);
 }
 
+/* The same words whether it is the session that is missing or the checkpoint. */
+static int no_checkpoint(int rc, struct err *err) {
+    return rc == ERR_NOT_FOUND ? err_set(err, rc, "Checkpoint not found") : rc;
+}
+
 /* "latest", or an id. */
 static int param_checkpoint(struct api_request *r, struct id *out, struct err *err) {
     *out = ID_NIL;
@@ -230,7 +235,7 @@ int api_history_checkpoint_get(struct api_request *r, struct err *err) {
         rc = param_checkpoint(r, &id, err);
     if (rc == 0)
         rc = history_checkpoint_get(h, &key, id, r->arena, &c, err);
-    return rc < 0 ? rc : reply_checkpoint(r, 200, &c);
+    return rc < 0 ? no_checkpoint(rc, err) : reply_checkpoint(r, 200, &c);
 }
 
 int api_history_checkpoint_rollback(struct api_request *r, struct err *err) {
@@ -245,7 +250,7 @@ int api_history_checkpoint_rollback(struct api_request *r, struct err *err) {
         rc = history_checkpoint_rollback(h, &key, id, err);
     if (rc == 0)
         rc = history_checkpoint_get(h, &key, id, r->arena, &c, err);
-    return rc < 0 ? rc : reply_checkpoint(r, 200, &c);
+    return rc < 0 ? no_checkpoint(rc, err) : reply_checkpoint(r, 200, &c);
 }
 
 /* --- consumers --- */

@@ -237,6 +237,12 @@ static int follow(struct api_request *r, struct history *h, struct history_range
     return 0;
 }
 
+/* Does the Accept header name this type, and before JSON? */
+static bool wants(str accept, str type) {
+    ptrdiff_t at = str_find(accept, type), json = str_find(accept, STR("application/json"));
+    return at >= 0 && (json < 0 || at < json);
+}
+
 int api_history_read(struct api_request *r, struct err *err) {
     struct history *h;
     struct history_key key;
@@ -252,10 +258,9 @@ int api_history_read(struct api_request *r, struct err *err) {
         rc = from_consumer(r, h, &range, err);
     if (rc < 0)
         return rc;
-    if (str_find(accept, STR("text/event-stream")) >= 0)
+    if (wants(accept, STR("text/event-stream")))
         return follow(r, h, &range, err);
-    if (str_find(accept, STR("application/x-ndjson")) >= 0 ||
-        str_find(accept, STR("application/jsonl")) >= 0) {
+    if (wants(accept, STR("application/x-ndjson")) || wants(accept, STR("application/jsonl"))) {
         rc = history_session_get(h, &key, r->arena, &session, err);
         if (rc == 0)
             api_history_stream_lines(r, h, &range, (size_t)limit);

@@ -54,6 +54,7 @@ WORKED = {"goal": "a goal", "steps": [{"name": "a", "tool": "worker:hers"}]}
 GATED = {"goal": "a goal", "steps": [
     {"name": "a", "tool": "test:echo", "gates": [{"kind": "manual"}]}]}
 
+HISTORIES = ("/history/hers/events", "/history/hers/checkpoints/latest", "/history/hers/consumers")
 SOURCE = {"scheme": "token", "secret": "hers, sixteen bytes"}
 
 
