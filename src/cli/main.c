@@ -8,6 +8,7 @@
 
 #include "app/app.h"
 #include "app/doctor_command.h"
+#include "app/history_command.h"
 #include "app/migrate_command.h"
 #include "app/mock_llm.h"
 #include "app/token.h"
@@ -20,6 +21,7 @@ static const struct {
     {"serve", app_serve, "serve the API (serve --help lists the options)"},
     {"migrate", migrate_run, "the schema in PostgreSQL, by hand (migrate --help)"},
     {"doctor", doctor_run, "is the PostgreSQL database well? (doctor --help)"},
+    {"history", history_run, "append, read, verify and copy histories (history --help)"},
     {"token", token_run, "make tokens and API keys (token --help)"},
     {"mock-llm", mock_llm_run, "a stand-in for a model server (mock-llm --help)"},
 };
