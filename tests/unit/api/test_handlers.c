@@ -476,10 +476,14 @@ static const char *unwell(struct db *db) {
 }
 
 /* The driver says that its database is away; nothing is asked. */
+#define ILL                                                                                        \
+    "={\"ok\":false,\"database\":\"it is away\","                                                  \
+    "\"services\":{\"database\":\"unhealthy\"}}"
+
 static void unwell_database(struct scene *s) {
     static const struct exchange ill[] = {
-        {"GET", "/ok", NULL, 503, "={\"ok\":false,\"database\":\"it is away\"}"},
-        {"GET", "/ok?check_db=1", NULL, 503, "={\"ok\":false,\"database\":\"it is away\"}"},
+        {"GET", "/ok", NULL, 503, ILL},
+        {"GET", "/ok?check_db=1", NULL, 503, ILL},
     };
     static const struct exchange well[] = {{"GET", "/ok", NULL, 200, "={\"ok\":true}"}};
     const struct db_vtable *own = s->store.db->vtable;
@@ -562,7 +566,8 @@ static void graphs_in_graphs(struct scene *s) {
 static void server_itself(struct scene *s) {
     static const struct exchange list[] = {
         {"GET", "/ok", NULL, 200, "={\"ok\":true}"},
-        {"GET", "/ok?check_db=1", NULL, 200, "={\"ok\":true}"},
+        {"GET", "/ok?check_db=1", NULL, 200,
+         "={\"ok\":true,\"services\":{\"database\":\"healthy\"}}"},
         {"GET", "/info", NULL, 200,
          "{\"version\":\"" HF_VERSION "\",\"flags\":{\"assistants\":true}}"},
         {"GET", "/", NULL, 200, "{\"name\":\"Holdfast\"}"},
