@@ -4,7 +4,8 @@
  *
  * A text is who sent it, a colon, and words joined by commas: a thread (32 hex digits), "!" for
  * work, "c" for crons, "*" for more threads than fit. They are collected for 10 ms, so that many
- * commits make one, and sent only while other workers are alive. */
+ * commits make one, and sent only while other workers are alive; of crons always, since they change
+ * seldom, and a worker that began a moment ago, which nobody knows of yet, may lead already. */
 #include "base/log.h"
 #include "engine/engine_int.h"
 
@@ -101,7 +102,7 @@ void hint_work(struct engine *e) {
 }
 
 void hint_crons(struct engine *e) {
-    if (!wanted(e))
+    if (!e->w.hints.send || !e->o.shared)
         return;
     e->w.hint_crons = true;
     soon(e);
