@@ -42,23 +42,6 @@ static int query_limit(struct api_request *r, size_t *out, struct err *err) {
 
 /* --- sessions --- */
 
-static void write_session(struct json_writer *w, const struct history_session *s) {
-    jw_object(w);
-    jw_key(w, "session");
-    jw_str(w, s->name);
-    jw_key(w, "first_seq");
-    jw_i64(w, s->first_seq);
-    jw_key(w, "last_seq");
-    jw_i64(w, s->last_seq);
-    jw_key(w, "payload_bytes");
-    jw_i64(w, s->payload_bytes);
-    jw_key(w, "created_at");
-    api_write_time(w, s->created_at);
-    jw_key(w, "updated_at");
-    api_write_time(w, s->updated_at);
-    jw_object_end(w);
-}
-
 int api_history_session_list(struct api_request *r, struct err *err) {
     struct history *h;
     struct history_session *list;
@@ -77,7 +60,7 @@ int api_history_session_list(struct api_request *r, struct err *err) {
     jw_key(&w, "sessions");
     jw_array(&w);
     for (size_t i = 0; i < count; i++)
-        write_session(&w, &list[i]);
+        history_session_write(&w, &list[i]);
     jw_array_end(&w);
     jw_key(&w, "next");
     jw_str(&w, count == limit ? list[count - 1].name : STR_NULL);
@@ -95,7 +78,7 @@ int api_history_session_get(struct api_request *r, struct err *err) {
     if (rc < 0)
         return rc;
     struct json_writer w = api_json(r);
-    write_session(&w, &session);
+    history_session_write(&w, &session);
     return api_reply_json(r, 200);
 }
 
@@ -217,40 +200,30 @@ static int no_checkpoint(int rc, struct err *err) {
     return rc == ERR_NOT_FOUND ? err_set(err, rc, "Checkpoint not found") : rc;
 }
 
-/* "latest", or an id. */
-static int param_checkpoint(struct api_request *r, struct id *out, struct err *err) {
-    *out = ID_NIL;
-    if (str_eq(r->match.params[1], STR("latest")))
-        return 0;
-    return api_param_id(r, 1, out, err, "Checkpoint not found");
-}
-
-int api_history_checkpoint_get(struct api_request *r, struct err *err) {
+/* back: it becomes the latest first; then it is named by its id. */
+static int one_checkpoint(struct api_request *r, bool back, struct err *err) {
     struct history *h;
     struct history_key key;
     struct history_checkpoint c;
     struct id id;
     int rc = api_history_of(r, &h, &key, err);
-    if (rc == 0)
-        rc = param_checkpoint(r, &id, err);
-    if (rc == 0)
-        rc = history_checkpoint_get(h, &key, id, r->arena, &c, err);
-    return rc < 0 ? no_checkpoint(rc, err) : reply_checkpoint(r, 200, &c);
-}
-
-int api_history_checkpoint_rollback(struct api_request *r, struct err *err) {
-    struct history *h;
-    struct history_key key;
-    struct history_checkpoint c;
-    struct id id;
-    int rc = api_history_of(r, &h, &key, err);
-    if (rc == 0)
+    if (rc == 0 && !back && str_eq(r->match.params[1], STR("latest")))
+        id = ID_NIL;
+    else if (rc == 0)
         rc = api_param_id(r, 1, &id, err, "Checkpoint not found");
-    if (rc == 0)
+    if (rc == 0 && back)
         rc = history_checkpoint_rollback(h, &key, id, err);
     if (rc == 0)
         rc = history_checkpoint_get(h, &key, id, r->arena, &c, err);
     return rc < 0 ? no_checkpoint(rc, err) : reply_checkpoint(r, 200, &c);
+}
+
+int api_history_checkpoint_get(struct api_request *r, struct err *err) {
+    return one_checkpoint(r, false, err);
+}
+
+int api_history_checkpoint_rollback(struct api_request *r, struct err *err) {
+    return one_checkpoint(r, true, err);
 }
 
 /* --- consumers --- */

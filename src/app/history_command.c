@@ -135,27 +135,11 @@ static int do_tail(struct command *c) {
 
 static int print_session(void *ctx, const struct history_session *s, struct err *err) {
     struct buf b;
-    char created[TIME_ISO_LEN], updated[TIME_ISO_LEN];
     (void)ctx;
     (void)err;
-    time_write_iso(s->created_at, created);
-    time_write_iso(s->updated_at, updated);
     buf_init(&b, 1u << 16);
     struct json_writer w = json_writer(&b);
-    jw_object(&w);
-    jw_key(&w, "session");
-    jw_str(&w, s->name);
-    jw_key(&w, "first_seq");
-    jw_i64(&w, s->first_seq);
-    jw_key(&w, "last_seq");
-    jw_i64(&w, s->last_seq);
-    jw_key(&w, "payload_bytes");
-    jw_i64(&w, s->payload_bytes);
-    jw_key(&w, "created_at");
-    jw_str(&w, str_n(created, sizeof created));
-    jw_key(&w, "updated_at");
-    jw_str(&w, str_n(updated, sizeof updated));
-    jw_object_end(&w);
+    history_session_write(&w, s);
     printf(STR_FMT "\n", STR_ARG(buf_view(&b)));
     buf_deinit(&b);
     return 0;
@@ -167,23 +151,8 @@ static int do_sessions(struct command *c) {
 
 static int put_checkpoint(struct command *c, struct arena *a) {
     struct history_key key = key_of(c);
-    struct buf b;
     yyjson_val *root;
-    size_t got;
-    FILE *f = str_eq(c->args.path, STR("-")) ? stdin : fopen(c->args.path.p, "re");
-    if (!f)
-        return err_set(&c->err, ERR_IO, "cannot open %s", c->args.path.p);
-    buf_init(&b, HISTORY_PAYLOAD_BYTES_MAX + 65536);
-    do {
-        char *to = buf_reserve(&b, 65536);
-        got = to ? fread(to, 1, 65536, f) : 0;
-        b.len += got;
-    } while (got > 0);
-    if (f != stdin)
-        (void)fclose(f); /* it was only read */
-    int rc = buf_ok(&b) ? json_parse(a, buf_view(&b), &root, &c->err)
-                        : err_set(&c->err, ERR_TOO_LARGE, "the checkpoint is too large");
-    buf_deinit(&b);
+    int rc = history_read_json(c->args.path, HISTORY_PAYLOAD_BYTES_MAX + 65536, a, &root, &c->err);
     if (rc < 0)
         return rc;
     struct history_checkpoint cp = {.payload_kind = HISTORY_JSON, .payload = json_text(a, root)};

@@ -22,6 +22,9 @@ void history_progress_add(struct history_progress *p, int64_t events);
 void history_progress_end(struct history_progress *p); /* "N events in T s, R/s" on stderr */
 
 /* --- history_lines.c: events as lines of JSON --- */
+/* The JSON of a file, "-": of standard input. ERR_TOO_LARGE past bytes_max. */
+MUST_CHECK int history_read_json(str path, size_t bytes_max, struct arena *a, yyjson_val **out,
+                                 struct err *err);
 /* Standard input, or a file: envelopes, or records {"envelope": {…}, "sessionId"} of older files,
  * a line each. session: of those that name none. */
 MUST_CHECK MAY_SUSPEND int history_lines_append(struct history *h, const struct history_args *a,

@@ -124,25 +124,34 @@ int history_lines_append(struct history *h, const struct history_args *a, str pa
 
 /* --- a folder of older files --- */
 
-static int import_checkpoint(struct history *h, const struct history_args *a, str path, str session,
-                             struct err *err) {
-    FILE *f = fopen(path.p, "re");
-    struct arena arena;
+int history_read_json(str path, size_t bytes_max, struct arena *a, yyjson_val **out,
+                      struct err *err) {
+    bool standard = str_eq(path, STR("-"));
+    FILE *f = standard ? stdin : fopen(path.p, "re");
     struct buf b;
-    yyjson_val *root;
     size_t got;
     if (!f)
         return err_set_system(err, ERR_IO, errno, "cannot open %s: %s", path.p, strerror(errno));
-    arena_init(&arena, ARENA_BYTES_MAX);
-    buf_init(&b, LINE_BYTES_MAX);
+    buf_init(&b, bytes_max);
     do {
         char *to = buf_reserve(&b, 1u << 16);
         got = to ? fread(to, 1, 1u << 16, f) : 0;
         b.len += got;
     } while (got > 0);
-    (void)fclose(f); /* it was only read */
-    int rc = buf_ok(&b) ? json_parse(&arena, buf_view(&b), &root, err)
-                        : err_set(err, ERR_TOO_LARGE, "is larger than %zu bytes", LINE_BYTES_MAX);
+    if (!standard)
+        (void)fclose(f); /* it was only read */
+    int rc = buf_ok(&b) ? json_parse(a, buf_view(&b), out, err)
+                        : err_set(err, ERR_TOO_LARGE, "is larger than %zu bytes", bytes_max);
+    buf_deinit(&b);
+    return rc < 0 ? err_context(err, "%s", path.p) : 0;
+}
+
+static int import_checkpoint(struct history *h, const struct history_args *a, str path, str session,
+                             struct err *err) {
+    struct arena arena;
+    yyjson_val *root;
+    arena_init(&arena, ARENA_BYTES_MAX);
+    int rc = history_read_json(path, LINE_BYTES_MAX, &arena, &root, err);
     if (rc == 0) {
         yyjson_val *payload = json_get(root, "payload");
         struct history_key key = {a->owner, session};
@@ -151,10 +160,11 @@ static int import_checkpoint(struct history *h, const struct history_args *a, st
         struct history_checkpoint c = {
             .id = id_v5(ID_NAMESPACE_GRAPH, text), .payload_kind = HISTORY_JSON, .payload = text};
         rc = history_checkpoint_put(h, &key, &c, &arena, err);
+        if (rc < 0)
+            rc = err_context(err, "%s", path.p);
     }
-    buf_deinit(&b);
     arena_deinit(&arena);
-    return rc < 0 ? err_context(err, "%s", path.p) : 0;
+    return rc;
 }
 
 static int import_file(struct history *h, const struct history_args *a, const char *name,

@@ -136,6 +136,7 @@ struct history_session {
     int64_t payload_bytes;       /* of the events that it holds */
     int64_t created_at, updated_at;
 };
+void history_session_write(struct json_writer *w, const struct history_session *s);
 MUST_CHECK MAY_SUSPEND int history_session_get(struct history *h, const struct history_key *key,
                                                struct arena *a, struct history_session *out,
                                                struct err *err);
