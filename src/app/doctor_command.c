@@ -23,7 +23,12 @@ static const char HELP[] =
     "Looks the PostgreSQL database over (--database-url or DATABASE_URL): server and settings,\n"
     "the pools against max_connections, versions of the schema, invalid indexes, scans of each\n"
     "index, disk, dead rows and bloat, orphans, slow statements. Changes nothing.\n"
-    "exit status: 0 well (warnings allowed), 1 cannot be asked, 4 something is ill\n";
+    "exit status: 0 well (warnings allowed), 1 cannot be asked, 4 something is ill\n\n"
+    "usage: holdfast doctor --versions [--json] [--manifest FILE] [options of serve]\n\n"
+    "Every component, the version that is installed and the one that is wanted, and a command\n"
+    "that updates what is older. With a database: the server, its schema and extensions, too.\n"
+    "FILE: a JSON object of names and versions that are wanted instead.\n"
+    "exit status: 0 all as wanted, 1 cannot be asked, 3 something is older\n";
 
 struct command {
     struct config config;
@@ -86,6 +91,9 @@ static int run(struct command *c) {
 }
 
 int doctor_run(int argc, char **argv) {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--versions") == 0)
+            return doctor_versions(argc, argv);
     struct command *c = NEW(struct command);
     int status = 0, rc = config_load(argc, argv, &c->config, &c->err);
     if (rc == 0 && c->config.help_wanted) {

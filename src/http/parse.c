@@ -14,6 +14,13 @@
 
 #include <llhttp.h>
 
+#define TEXT(x)  TEXT_(x)
+#define TEXT_(x) #x
+
+const char *http_parser_version(void) {
+    return TEXT(LLHTTP_VERSION_MAJOR) "." TEXT(LLHTTP_VERSION_MINOR) "." TEXT(LLHTTP_VERSION_PATCH);
+}
+
 struct sink {
     struct http_header *fields;
     size_t cap, count;

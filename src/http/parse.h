@@ -22,6 +22,8 @@ struct http_head {
 };
 
 /* Fields go to `fields`, up to `cap` of them; more: ERR_TOO_LARGE with 431. */
+/* Of the parser behind it. */
+const char *http_parser_version(void);
 MUST_CHECK int http_parse_head(str head, const struct http_guard *g, struct http_header *fields,
                                size_t cap, struct http_head *out, struct err *err);
 

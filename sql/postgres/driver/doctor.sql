@@ -29,6 +29,15 @@ UNION ALL
 SELECT 'info', name, setting || coalesce(' ' || unit, '') FROM pg_settings
 WHERE name IN ('shared_buffers', 'work_mem', 'random_page_cost', 'max_wal_size', 'plan_cache_mode');
 
+-- name: doctor_components
+-- Name, installed, wanted, what updates it.
+SELECT 'PostgreSQL', current_setting('server_version_num')::int / 10000 || '.'
+                     || current_setting('server_version_num')::int % 10000, '13.0', ''
+UNION ALL
+SELECT 'pgvector', e.installed_version, e.default_version,
+       'psql "$DATABASE_URL" -c ''ALTER EXTENSION vector UPDATE'''
+FROM pg_available_extensions e WHERE e.name = 'vector' AND e.installed_version IS NOT NULL;
+
 -- name: doctor_activity
 SELECT CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warn' END, 'transactions open for more than 5 minutes',
        count(*) || coalesce(': process ' || string_agg(pid::text, ', '), '')

@@ -7,6 +7,7 @@
 #ifndef HF_DB_POSTGRES_DOCTOR_H
 #define HF_DB_POSTGRES_DOCTOR_H
 
+#include "base/component.h"
 #include "pg/pool.h"
 
 enum db_postgres_level { DOCTOR_OK, DOCTOR_INFO, DOCTOR_WARN, DOCTOR_ILL };
@@ -22,6 +23,9 @@ struct db_postgres_doctor {
     void (*found)(void *ctx, const struct db_postgres_finding *f);
     void *ctx;
 };
+/* The server, its extensions that are used, and the schema. */
+MUST_CHECK MAY_SUSPEND int db_postgres_components(struct pg_pool *p, component_fn *add, void *ctx,
+                                                  struct err *err);
 MUST_CHECK MAY_SUSPEND int db_postgres_doctor(struct pg_pool *p, const struct db_postgres_doctor *d,
                                               struct err *err);
 
