@@ -55,7 +55,7 @@ def build_tools():
         raise Failure("build/release is missing; run ./dev bench, or ./dev build first")
     done = subprocess.run(["flock", str(ROOT / "build" / "dev.lock"), "ninja", "-C", str(RELEASE),
                            "--quiet", "bench/hf-load", "bench/bench_floor_sqlite",
-                           "bench/bench_auth", "bench/bench_pg"],
+                           "bench/bench_auth", "bench/bench_pg", "bench/bench_history"],
                           stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise Failure(f"the build of the load generator failed: {done.stdout[-4000:]}")

@@ -149,6 +149,7 @@ static const struct option long_options[] = {
     {"stream-mode", required_argument, NULL, 'd'},
     {"expect", required_argument, NULL, 'x'},
     {"pause-ms", required_argument, NULL, 'z'},
+    {"rate", required_argument, NULL, 'r'},
     {"watch", required_argument, NULL, 'W'},
     {"status", required_argument, NULL, 'S'},
     {"token", required_argument, NULL, 't'},
@@ -226,6 +227,9 @@ static bool option_set(struct load *l, int option, const char *text) {
     case 'z':
         o->pause_ms = (int)number(text);
         return o->pause_ms >= 0;
+    case 'r':
+        o->rate = strtod(text, NULL);
+        return o->rate > 0;
     case 'S':
         o->status = (int)number(text);
         return o->status > 0;

@@ -33,7 +33,7 @@ struct watch {
     int64_t rss_before_bytes, rss_after_bytes;
 };
 int64_t watch_cpu_us(int pid, bool tree); /* -1: no such process */
-int64_t watch_rss_bytes(int pid); /* -1: no such process */
+int64_t watch_rss_bytes(int pid);         /* -1: no such process */
 int64_t watch_self_cpu_us(void);
 
 /* --- client.c: a connection ------------------------------------------------------------------ */
@@ -97,6 +97,7 @@ struct options {
     const char *stream_mode, *expect;
     const char *token; /* Authorization: Bearer … */
     int pause_ms;
+    double rate;     /* requests a second; 0: as many as there can be */
     int status;      /* http: the expected one */
     bool whole_body; /* http: keep the body (SSE, save) */
 };

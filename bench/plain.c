@@ -5,7 +5,8 @@
  * number modulo 100. With --first-event the answers are event streams: besides the whole time, the
  * time to the first event of that name (whose data holds --first-data) is measured, and an event
  * "error" is a failure. With --expect the body must hold that text; with --save-to a field of each
- * answer goes to a file. */
+ * answer goes to a file. With --rate requests begin at even distances, as long as a connection is
+ * free; without, each connection begins the next one at once. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,9 @@ struct plain {
     bool *seen_first; /* by client */
     struct buf path, body;
     FILE *save;
+    struct client **waiting; /* for their turn, with --rate */
+    size_t waiting_count;
+    int64_t next_us; /* the next turn */
 };
 
 /* --- the request ----------------------------------------------------------------------------- */
@@ -53,6 +57,25 @@ static void send_next(struct plain *m, struct client *c) {
     m->l->active++;
     m->seen_first[c->index] = false;
     client_send(c);
+}
+
+static void send_or_wait(struct plain *m, struct client *c) {
+    if (m->l->o.rate > 0)
+        m->waiting[m->waiting_count++] = c;
+    else
+        send_next(m, c);
+}
+
+/* Turns that passed while no connection was free are lost. */
+static int64_t tick(struct load *l) {
+    struct plain *m = l->mode;
+    int64_t now_us = clock_mono_us(), step_us = (int64_t)(1e6 / l->o.rate);
+    while (m->waiting_count > 0 && !l->stopping && m->next_us <= now_us &&
+           (l->o.count == 0 || m->started < l->o.count)) {
+        m->next_us = m->next_us + step_us > now_us - step_us ? m->next_us + step_us : now_us;
+        send_next(m, m->waiting[--m->waiting_count]);
+    }
+    return m->next_us > now_us ? m->next_us - now_us : step_us;
 }
 
 /* --- the answer ------------------------------------------------------------------------------ */
@@ -110,7 +133,7 @@ static void on_done(struct client *c, const char *error) {
     if (l->o.count > 0 && m->started >= l->o.count)
         more = false;
     if (more || (!l->stopping && !error && c->close_after))
-        send_next(m, c);
+        send_or_wait(m, c);
 }
 
 int http_mode(struct load *l, struct buf *out) {
@@ -118,6 +141,8 @@ int http_mode(struct load *l, struct buf *out) {
     size_t n = (size_t)l->o.connections;
     m.clients = mem_calloc(n, sizeof(*m.clients));
     m.seen_first = mem_calloc(n, sizeof(bool));
+    m.waiting = mem_calloc(n, sizeof(*m.waiting));
+    m.next_us = clock_mono_us();
     buf_init(&m.path, 1 << 20);
     buf_init(&m.body, 1 << 20);
     if (l->o.save_file && !(m.save = fopen(l->o.save_file, "we")))
@@ -125,6 +150,7 @@ int http_mode(struct load *l, struct buf *out) {
     l->mode = &m;
     l->done = on_done;
     l->event = on_event;
+    l->tick = l->o.rate > 0 ? tick : NULL;
     if (l->o.count > 0) {
         l->o.warmup_seconds = 0;
         l->o.seconds = 3600;
@@ -132,7 +158,7 @@ int http_mode(struct load *l, struct buf *out) {
     for (size_t i = 0; i < n; i++) {
         m.clients[i] = (struct client){.load = l, .index = i, .want_body = m.save || l->o.expect};
         if (l->o.count == 0 || m.started < l->o.count)
-            send_next(&m, &m.clients[i]);
+            send_or_wait(&m, &m.clients[i]);
     }
     load_run(l);
     if (m.counted == 0)
@@ -150,6 +176,7 @@ int http_mode(struct load *l, struct buf *out) {
         client_deinit(&m.clients[i]);
     mem_free(m.clients);
     mem_free(m.seen_first);
+    mem_free(m.waiting);
     buf_deinit(&m.path);
     buf_deinit(&m.body);
     samples_deinit(&m.whole);

@@ -9,10 +9,10 @@ call, and working off jobs that do nothing.
 import http.client
 import json
 import statistics
-import subprocess
 import time
 
 import harness as h
+import peers
 
 SIZES = (10, 50, 100)
 MANY = 10000
@@ -112,27 +112,7 @@ def reads(client):
 
 
 def graphile(url, *words):
-    done = subprocess.run(["node", h.ROOT / "bench" / "peers" / "graphile.mjs", url,
-                           *map(str, words)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise h.Failure(f"graphile-worker: {done.stderr[-1500:]}")
-    return json.loads(done.stdout)
-
-
-def packages():
-    """The peer's modules."""
-    folder = h.ROOT / "build" / "peers"
-    wanted = (h.ROOT / "bench" / "peers" / "package.json").read_text()
-    if (folder / "installed.json").exists() and (folder / "installed.json").read_text() == wanted:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "package.json").write_text(wanted)
-    done = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund",
-                           "--ignore-scripts"], cwd=folder, capture_output=True, text=True,
-                          check=False)
-    if done.returncode != 0:
-        raise h.Failure(f"npm install: {done.stderr[-1500:]}")
-    (folder / "installed.json").write_text(wanted)
+    return peers.run("graphile.mjs", url, *words)
 
 
 def measure(result, server, rounds, cluster=None):
@@ -200,7 +180,7 @@ def bench(args, clusters):
               f"one connection, the client in Python included. Working off {MANY:,} steps that do "
               "nothing, each state change in the log")
     if args.database:
-        packages()
+        peers.packages()
         with clusters() as cluster:
             result = h.Result("plans-postgres", method + ". graphile-worker 0.18 with a local "
                               "queue of 500, 24 jobs at once and batched completion", cluster)
