@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "api/a2a_push.h"
 #include "api/api.h"
 #include "app/auth_settings.h"
 #include "app/blob_settings.h"
@@ -42,7 +43,6 @@
 #include "llm/port.h"
 #include "mcp/port.h"
 #include "plans/artifacts.h"
-#include "api/a2a_push.h"
 #include "plans/outbox.h"
 #include "plans/plans.h"
 #include "store/assistants.h"
@@ -73,12 +73,13 @@ struct app {
     struct runners *runners;
     struct engine *engine;
     struct plans *plans;
-    struct blob_store *blobs;    /* NULL: there is no place for them */
-    struct artifacts *artifacts; /* NULL: the same */
-    struct history *history;     /* NULL: none are kept */
+    struct blob_store *blobs;             /* NULL: there is no place for them */
+    struct artifacts *artifacts;          /* NULL: the same */
+    struct history_source history_source; /* of one in a store of its own */
+    struct history *history;              /* NULL: none are kept */
     struct history_sweeper history_sweeper;
-    struct hints *hints;         /* NULL with SQLite */
-    struct peers *peers;         /* NULL: no datagrams are wanted */
+    struct hints *hints; /* NULL with SQLite */
+    struct peers *peers; /* NULL: no datagrams are wanted */
     struct fiber_group background;
     struct auth *auth;
     struct delivery_relay *delivery;
@@ -216,7 +217,8 @@ static void vector_index_main(void *arg) {
 }
 
 static int history_start(struct app *app, struct err *err) {
-    int rc = history_settings_open(&app->config, app->rt, app->db, &app->history, err);
+    int rc = history_settings_open(&app->config, app->rt, app->db, &app->history_source,
+                                   &app->history, err);
     if (rc < 0 || !app->history)
         return rc;
     api_set_history(app->api, app->history);
@@ -443,8 +445,7 @@ static int plans_settings_open(struct app *app, struct err *err) {
                                 [CONFIG_TRACE_LOG_INFO] = LOG_INFO};
     o.notes = notes[app->config.trace_log];
     struct plan_tools_options tools;
-    int rc =
-        plans_limits_read(&app->config.memory, app->config.plan_steps_per_tool, &o, err);
+    int rc = plans_limits_read(&app->config.memory, app->config.plan_steps_per_tool, &o, err);
     if (rc < 0)
         return rc;
     app->plans = plans_open(app->rt, &app->store, app->registry, &o);
@@ -560,6 +561,8 @@ static int open_all(struct app *app, struct err *err) {
     fiber_group_init(&app->background);
     if (!database_is_remote(c))
         rc = database_open(app->rt, c, &app->db, err);
+    if (rc == 0)
+        rc = history_settings_prepare(c, app->rt, &app->history_source, err);
     if (rc < 0)
         return rc;
     app->store.db = app->db;
@@ -578,6 +581,7 @@ static void close_all(struct app *app) {
     metrics_off_collect(on_collect, app);
     api_free(app->api);
     history_close(app->history);
+    history_source_close(&app->history_source);
     hints_close(app->hints);
     delivery_free(app->delivery);
     engine_close(app->engine);

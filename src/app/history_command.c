@@ -326,9 +326,9 @@ static int run(struct command *c) {
     int rc = rt_open(&c->rt, &c->err);
     if (rc < 0)
         return rc;
-    rc = history_source_open(c->rt, c->args.store, &c->from, &c->err);
+    rc = history_source_open(c->rt, c->args.store, c->verb->reads, &c->from, &c->err);
     if (rc == 0 && c->args.to.p)
-        rc = history_source_open(c->rt, c->args.to, &c->to, &c->err);
+        rc = history_source_open(c->rt, c->args.to, false, &c->to, &c->err);
     if (rc == 0 && !fiber_spawn(c->rt, "history", main_fiber, c, &c->err))
         rc = ERR_LIMIT;
     if (rc == 0) {

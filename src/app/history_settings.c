@@ -1,37 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* history_settings.c - the history of the server, behind the pipeline: in its database unless said,
- * in a folder of its own, or in memory.
+ * in a folder or a file of SQLite of its own, or in memory.
  *
- * A folder has one process that writes to it, so it is for servers with one process. */
+ * A folder and a file have one process that writes to them, so they are for servers with one. */
 #include "app/history_settings.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/postgres/postgres.h"
-#include "history/file/file.h"
 #include "history/memory.h"
 #include "history/pipeline.h"
 #include "history/sql/sql.h"
 #include "history/watch.h"
 
-#define FILE_PREFIX    "file:"
 #define OTHERS_LOOK_US 200000 /* how often watched sessions are looked at for others' events */
 #define SWEEP_BUDGET   1000   /* events at a time: nobody waits long for the database */
 
-static int open_folder(const struct config *c, struct rt *rt, struct history **out,
-                       struct err *err) {
-    str dir = str_slice(c->history, sizeof FILE_PREFIX - 1, c->history.len);
-    struct history_file_options o = {.dir = dir.p};
-    if (dir.len == 0)
-        return err_set(err, ERR_INVALID, "--history: file: needs a folder behind it");
+static bool in_store_of_its_own(const struct config *c) {
+    return str_find_char(c->history, ':') >= 0;
+}
+
+int history_settings_prepare(const struct config *c, struct rt *rt, struct history_source *out,
+                             struct err *err) {
+    *out = (struct history_source){0};
+    if (!in_store_of_its_own(c))
+        return 0;
+    if (history_source_is_postgres(c->history))
+        return err_set(err, ERR_INVALID, "--history: PostgreSQL is DATABASE_URL's; then: database");
     if (c->workers > 1)
-        return err_set(err, ERR_INVALID, "--history: a folder is written to by one process");
-    int rc = history_file_open(rt, &o, out, err);
-    return rc < 0 ? err_context(err, "--history") : 0;
+        return err_set(err, ERR_INVALID,
+                       "--history: a folder or a file is written to by one process");
+    int rc = history_source_open(rt, c->history, false, out, err);
+    if (rc < 0)
+        (void)err_context(err, "--history");
+    return rc;
+}
+
+static int start_own(struct rt *rt, struct history_source *s, struct history **out,
+                     struct err *err) {
+    int rc = history_source_start(rt, false, s, err);
+    if (rc < 0)
+        return (void)err_context(err, "--history"), rc;
+    *out = s->h;
+    s->h = NULL;
+    return 0;
 }
 
 int history_settings_open(const struct config *c, struct rt *rt, struct db *db,
-                          struct history **out, struct err *err) {
+                          struct history_source *own, struct history **out, struct err *err) {
     struct history_pipeline_options o;
     bool shared = db_postgres_pool(db) != NULL, in_database = str_eq(c->history, STR("database"));
     struct history *inner;
@@ -44,12 +60,13 @@ int history_settings_open(const struct config *c, struct rt *rt, struct db *db,
         inner = history_sql_open(db, &(struct history_sql_options){.shared = shared});
     } else if (str_eq(c->history, STR("memory"))) {
         inner = history_memory_open();
-    } else if (str_starts(c->history, STR(FILE_PREFIX))) {
-        int rc = open_folder(c, rt, &inner, err);
+    } else if (in_store_of_its_own(c)) {
+        int rc = start_own(rt, own, &inner, err);
         if (rc < 0)
             return rc;
     } else {
-        return err_set(err, ERR_INVALID, "--history: must be database, file:FOLDER, memory or off");
+        return err_set(err, ERR_INVALID,
+                       "--history: must be database, file:FOLDER, sqlite:FILE, memory or off");
     }
     *out = history_pipeline_wrap(rt, inner, &o);
     if (shared && in_database)

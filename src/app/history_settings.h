@@ -7,13 +7,16 @@
 #define HF_APP_HISTORY_SETTINGS_H
 
 #include "app/config.h"
-#include "db/port.h"
-#include "history/port.h"
+#include "app/history_source.h"
 
-/* *out is NULL when none is to be kept. */
+/* Before the loop runs: of a folder or file of its own. What it opens is closed after the history,
+ * once the loop has run. */
+MUST_CHECK int history_settings_prepare(const struct config *c, struct rt *rt,
+                                        struct history_source *out, struct err *err);
+/* *out is NULL when none is to be kept. own: what was prepared. */
 MUST_CHECK MAY_SUSPEND int history_settings_open(const struct config *c, struct rt *rt,
-                                                 struct db *db, struct history **out,
-                                                 struct err *err);
+                                                 struct db *db, struct history_source *own,
+                                                 struct history **out, struct err *err);
 
 /* Removes what is past its time, every so often, until it is cancelled. */
 struct history_sweeper {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* history_source.c - which adapter an address means, and how it is opened.
  *
- * A file of SQLite that a command makes holds histories and nothing else: it gets larger pages, and
+ * A file of SQLite that is made here holds histories and nothing else: it gets larger pages, and
  * what is deleted is overwritten. The server's own file is a history, too (its data folder's
  * holdfast.db), while no server runs. */
 #include "app/history_source.h"
@@ -11,7 +11,8 @@
 #include "history/file/file.h"
 #include "history/sql/sql.h"
 
-#define PAGE_BYTES 16384
+#define PAGE_BYTES       16384
+#define READ_CACHE_BYTES (INT64_C(1) << 20)
 
 static str behind(str address, const char *scheme) {
     str s = str_of(scheme);
@@ -20,11 +21,12 @@ static str behind(str address, const char *scheme) {
 
 str history_source_folder(str address) { return behind(address, "file:"); }
 
-static bool is_postgres(str address) {
+bool history_source_is_postgres(str address) {
     return str_starts(address, STR("postgres://")) || str_starts(address, STR("postgresql://"));
 }
 
-int history_source_open(struct rt *rt, str address, struct history_source *out, struct err *err) {
+int history_source_open(struct rt *rt, str address, bool read_only, struct history_source *out,
+                        struct err *err) {
     str path = behind(address, "sqlite:");
     *out = (struct history_source){.address = address};
     if (path.len > 0) {
@@ -33,9 +35,13 @@ int history_source_open(struct rt *rt, str address, struct history_source *out, 
         o.path = path.p;
         o.page_bytes = PAGE_BYTES;
         o.erases = true;
+        if (read_only) { /* by one fiber, from one end to the other */
+            o.readers = 1;
+            o.cache_bytes = READ_CACHE_BYTES;
+        }
         return db_sqlite_open(rt, &o, &out->db, err);
     }
-    if (history_source_folder(address).len > 0 || is_postgres(address))
+    if (history_source_folder(address).len > 0 || history_source_is_postgres(address))
         return 0;
     return err_set(err, ERR_INVALID,
                    "'" STR_FMT "' is not file:FOLDER, sqlite:FILE or postgres://…",
@@ -62,8 +68,8 @@ int history_source_start(struct rt *rt, bool read_only, struct history_source *s
         if (rc < 0)
             return rc;
     }
-    s->h =
-        history_sql_open(s->db, &(struct history_sql_options){.shared = is_postgres(s->address)});
+    bool shared = history_source_is_postgres(s->address);
+    s->h = history_sql_open(s->db, &(struct history_sql_options){.shared = shared});
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* history_source.h - a history by its address, for commands: file:FOLDER, sqlite:FILE,
- * postgres://….
+/* history_source.h - a history by its address, for commands and for the server's own: file:FOLDER,
+ * sqlite:FILE, postgres://….
  *
  * Opened in two steps, since a file of SQLite is opened outside of fibers and a connection to
  * PostgreSQL on one. Memory: the source is the caller's, the address must outlive it.
@@ -17,9 +17,9 @@ struct history_source {
     struct db *db; /* NULL: the adapter has none */
     struct history *h;
 };
-/* Before the loop runs. */
-MUST_CHECK int history_source_open(struct rt *rt, str address, struct history_source *out,
-                                   struct err *err);
+/* Before the loop runs. read_only: nothing will be appended; it takes less memory. */
+MUST_CHECK int history_source_open(struct rt *rt, str address, bool read_only,
+                                   struct history_source *out, struct err *err);
 /* Then h is there. */
 MUST_CHECK MAY_SUSPEND int history_source_start(struct rt *rt, bool read_only,
                                                 struct history_source *s, struct err *err);
@@ -27,5 +27,6 @@ MUST_CHECK MAY_SUSPEND int history_source_start(struct rt *rt, bool read_only,
 void history_source_close(struct history_source *s);
 /* The folder of file:FOLDER; absent: it is none. */
 str history_source_folder(str address);
+bool history_source_is_postgres(str address);
 
 #endif
