@@ -19,6 +19,8 @@ ROLLBACK TO batch;
 -- name: set_page_bytes
 -- Of a file that is made anew: changes nothing in one that has tables.
 PRAGMA page_size = $1;
+-- name: get_page_bytes
+PRAGMA page_size;
 -- name: set_erase
 -- What is deleted is overwritten.
 PRAGMA secure_delete = ON;

@@ -12,6 +12,9 @@
  *                                                                  └ readers hold it back: the
  *                                                                    loop tries again, later
  *
+ * A log of START_BYTES stays in the kernel's memory and is written over again and again, whatever
+ * the size of its pages: a longer one takes new blocks of the disk and new memory for longer.
+ *
  * The writer's step waits up to RESTART_WAIT_MS for readers, so that readers that overlap for ever
  * cannot make the log grow for ever. */
 #include "base/clock.h"
@@ -19,9 +22,9 @@
 #include "base/log.h"
 #include "db/sqlite/lite_int.h"
 
-#define START_PAGES 8000 /* 32 MB of log in pages of 4 kB */
-#define AGAIN_PAGES 2000 /* growth after which to try again when the log did not start anew */
-#define COPY_PASSES 2    /* the second one takes what came during the first */
+#define START_BYTES     (INT64_C(32) << 20) /* of log */
+#define AGAIN_BYTES     (INT64_C(8) << 20)  /* growth until the next try, when it did not work */
+#define COPY_PASSES     2                  /* the second one takes what came during the first */
 #define RESTART_WAIT_MS 2
 
 static int copy(sqlite3 *db, int mode, const char *who) {
@@ -39,8 +42,8 @@ static int copy(sqlite3 *db, int mode, const char *who) {
         return rc;
     }
     log_event(LOG_DEBUG, "db.checkpoint", "log copied into the file", LOG_Z("by", who),
-              LOG_INT("latency_us", clock_mono_us() - start_us),
-              LOG_INT("log_pages", log_pages), LOG_INT("done_pages", done_pages));
+              LOG_INT("latency_us", clock_mono_us() - start_us), LOG_INT("log_pages", log_pages),
+              LOG_INT("done_pages", done_pages));
     return SQLITE_OK;
 }
 
@@ -59,7 +62,7 @@ void lite_checkpoint_finish(struct lite_checkpoint *k, struct lite_conn *writer)
     if (!atomic_load_explicit(&k->copied, memory_order_acquire))
         return;
     atomic_store_explicit(&k->copied, false, memory_order_relaxed);
-    (void)sqlite3_busy_timeout(writer->db, RESTART_WAIT_MS); /* cannot fail on an open one */
+    (void)sqlite3_busy_timeout(writer->db, RESTART_WAIT_MS);     /* cannot fail on an open one */
     (void)copy(writer->db, SQLITE_CHECKPOINT_RESTART, "writer"); /* it has logged why */
     (void)sqlite3_busy_timeout(writer->db, LITE_BUSY_TIMEOUT_MS);
 }
@@ -67,15 +70,27 @@ void lite_checkpoint_finish(struct lite_checkpoint *k, struct lite_conn *writer)
 static void on_copied(struct rt_msg *m) {
     struct lite_checkpoint *k = CONTAINER_OF(m, struct lite_checkpoint, msg);
     k->running = false;
-    k->next_pages = atomic_load_explicit(&k->wal_pages, memory_order_relaxed) + AGAIN_PAGES;
+    k->next_pages = atomic_load_explicit(&k->wal_pages, memory_order_relaxed) + k->again_pages;
+}
+
+int lite_checkpoint_set_up(struct lite_checkpoint *k, struct err *err) {
+    int64_t page_bytes = 0;
+    int code = lite_conn_pragma(&k->conn, LITE_GET_PAGE_BYTES, 0, &page_bytes, err);
+    if (code < 0)
+        return code;
+    if (page_bytes < 1)
+        return err_set(err, ERR_CORRUPT, "pages of %lld bytes", (long long)page_bytes);
+    k->start_pages = (int)(START_BYTES / page_bytes);
+    k->again_pages = (int)(AGAIN_BYTES / page_bytes);
+    return 0;
 }
 
 void lite_checkpoint_consider(struct lite_checkpoint *k) {
     int pages = atomic_load_explicit(&k->wal_pages, memory_order_relaxed);
     if (k->running || !k->worker)
         return;
-    if (pages < START_PAGES)
-        k->next_pages = START_PAGES; /* the log has started anew */
+    if (pages < k->start_pages)
+        k->next_pages = k->start_pages; /* the log has started anew */
     if (pages < k->next_pages)
         return;
     k->msg.done = on_copied;

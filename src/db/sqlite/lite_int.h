@@ -58,6 +58,7 @@ struct lite_checkpoint {
     struct lite_conn conn;
     struct rt_msg msg;
     bool running;                /* loop */
+    int start_pages, again_pages;
     int next_pages;              /* loop: length of the log that starts the next one */
     _Atomic int wal_pages;       /* set by the writer */
     _Atomic bool copied;         /* set by the checkpointer, taken by the writer */
@@ -92,6 +93,7 @@ void lite_writer_finish(struct lite_writer *w); /* empties the log into the file
 
 /* checkpoint.c */
 void lite_checkpoint_handle(struct rt_worker *w, struct list *batch, void *ctx);
+MUST_CHECK int lite_checkpoint_set_up(struct lite_checkpoint *k, struct err *err);
 void lite_checkpoint_consider(struct lite_checkpoint *k); /* loop thread, after each commit */
 void lite_checkpoint_finish(struct lite_checkpoint *k, struct lite_conn *writer); /* writer */
 

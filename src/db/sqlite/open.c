@@ -26,16 +26,13 @@
 #define READERS_MAX 64
 
 void db_sqlite_options_default(struct db_sqlite_options *o) {
-    *o = (struct db_sqlite_options){.readers = 2,
-                                    .queue_count_max = 65536,
-                                    .cache_bytes = INT64_C(8) << 20};
+    *o = (struct db_sqlite_options){
+        .readers = 2, .queue_count_max = 65536, .cache_bytes = INT64_C(8) << 20};
 }
 
 /* --- the loop's side of a call --------------------------------------------------------------- */
 
-static struct lite *lite_of(struct db *db) {
-    return CONTAINER_OF(db, struct lite, db);
-}
+static struct lite *lite_of(struct db *db) { return CONTAINER_OF(db, struct lite, db); }
 
 static void on_done(struct rt_msg *m) {
     struct lite_task *t = CONTAINER_OF(m, struct lite_task, msg);
@@ -95,8 +92,8 @@ static int lite_read(struct db *db, enum db_stmt stmt, const struct db_value *pa
     struct lite *l = lite_of(db);
     struct lite_task t;
     t.kind = LITE_READ;
-    t.call = (struct lite_call){
-        .stmt = stmt, .params = params, .param_count = param_count, .arena = a};
+    t.call =
+        (struct lite_call){.stmt = stmt, .params = params, .param_count = param_count, .arena = a};
     if (lite_inline_read(&l->inline_reads, &t.call, out))
         return 0;
     int code = read_task(l, &t, err);
@@ -277,8 +274,7 @@ static int open_readers(struct lite *l, const struct db_sqlite_options *o, struc
         if (code == 0)
             code = rt_worker_open(l->rt,
                                   &(struct rt_worker_options){.name = "db-reader",
-                                                              .inbox_count_max =
-                                                                  o->queue_count_max,
+                                                              .inbox_count_max = o->queue_count_max,
                                                               .handle = lite_reader_handle,
                                                               .ctx = r},
                                   &r->worker, err);
@@ -291,6 +287,8 @@ static int open_checkpoint(struct lite *l, const struct db_sqlite_options *o, st
     /* A checkpoint syncs with either setting; this one has no gathered log, which it only reads. */
     const struct lite_conn_options options = {.path = o->path, .synchronous_normal = true};
     int code = lite_conn_open(&k->conn, &options, err);
+    if (code == 0)
+        code = lite_checkpoint_set_up(k, err);
     if (code < 0)
         return code;
     return rt_worker_open(l->rt,

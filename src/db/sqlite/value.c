@@ -6,7 +6,9 @@
  * written as 32 hex digits to memory of the connection.
  *
  * Out: texts and blobs are copied to the arena with a NUL behind them. An empty blob comes from
- * SQLite as NULL; it goes out as empty, since absent means SQL NULL. */
+ * SQLite as NULL; it goes out as empty, since absent means SQL NULL. A cell is looked up once and
+ * then asked for type, bytes and length (a page of a thousand rows has some ten thousand cells);
+ * that needs no lock, as a connection belongs to one thread at a time. */
 #include "db/sqlite/conn.h"
 
 static int bind_one(sqlite3_stmt *s, int at, const struct db_value *v, char id[ID_HEX_LEN]) {
@@ -28,8 +30,7 @@ static int bind_one(sqlite3_stmt *s, int at, const struct db_value *v, char id[I
     UNREACHABLE();
 }
 
-int lite_bind(sqlite3_stmt *s, const struct lite_call *call,
-              char ids[DB_PARAMS_MAX][ID_HEX_LEN]) {
+int lite_bind(sqlite3_stmt *s, const struct lite_call *call, char ids[DB_PARAMS_MAX][ID_HEX_LEN]) {
     ASSERT(call->param_count <= DB_PARAMS_MAX);
     for (size_t i = 0; i < call->param_count; i++) {
         int rc = bind_one(s, (int)i + 1, &call->params[i], ids[i]);
@@ -52,24 +53,25 @@ static int copy_bytes(struct arena *a, const void *p, int len, str *out) {
 
 int lite_copy_row(sqlite3_stmt *s, struct arena *a, struct db_value *cells, size_t col_count) {
     for (size_t i = 0; i < col_count; i++) {
-        int at = (int)i, code = 0;
-        switch (sqlite3_column_type(s, at)) {
+        sqlite3_value *v = sqlite3_column_value(s, (int)i);
+        int code = 0;
+        switch (sqlite3_value_type(v)) {
         case SQLITE_INTEGER:
-            cells[i] = DB_I(sqlite3_column_int64(s, at));
+            cells[i] = DB_I(sqlite3_value_int64(v));
             break;
         case SQLITE_FLOAT:
-            cells[i] = DB_D(sqlite3_column_double(s, at));
+            cells[i] = DB_D(sqlite3_value_double(v));
             break;
         case SQLITE_TEXT: {
-            const void *p = sqlite3_column_text(s, at);
+            const void *p = sqlite3_value_text(v);
             cells[i].type = DB_TEXT;
-            code = copy_bytes(a, p, sqlite3_column_bytes(s, at), &cells[i].s);
+            code = copy_bytes(a, p, sqlite3_value_bytes(v), &cells[i].s);
             break;
         }
         case SQLITE_BLOB: {
-            const void *p = sqlite3_column_blob(s, at);
+            const void *p = sqlite3_value_blob(v);
             cells[i].type = DB_BLOB;
-            code = copy_bytes(a, p, sqlite3_column_bytes(s, at), &cells[i].s);
+            code = copy_bytes(a, p, sqlite3_value_bytes(v), &cells[i].s);
             break;
         }
         default:

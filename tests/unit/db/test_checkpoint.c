@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_checkpoint.c - copying the log beside the writer. Goal: the log stays bounded while fibers
- * write and read without a pause, and no row is lost over it; a close leaves no log. Method:
- * several times the log's bound in blobs, by a few fibers, over a real file. */
+ * write and read without a pause, whatever the size of its pages, and no row is lost over it; a
+ * close leaves no log. Method: several times the log's bound in blobs, by a few fibers, over a real
+ * file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,9 +16,9 @@
 #include "db/sqlite/sqlite.h"
 #include "rt/loop.h"
 
-#define FIBERS 4
-#define ROWS 800 /* of each fiber */
-#define ROW_BYTES ((size_t)64 << 10)
+#define FIBERS        4
+#define ROWS          800 /* of each fiber */
+#define ROW_BYTES     ((size_t)64 << 10)
 #define LOG_BYTES_MAX ((int64_t)110 << 20) /* of 200 MiB written; the first copy starts at 32 */
 
 struct world {
@@ -69,8 +70,7 @@ static void client_main(void *arg) {
         rt_stop(w->rt);
 }
 
-static void log_is_bounded(void **state) {
-    (void)state;
+static void bounded_with_pages_of(int64_t page_bytes) {
     struct world w = {.live = FIBERS};
     struct client clients[FIBERS];
     struct db_sqlite_options o;
@@ -81,6 +81,7 @@ static void log_is_bounded(void **state) {
     w.row = mem_zalloc(ROW_BYTES);
     db_sqlite_options_default(&o);
     o.path = w.path;
+    o.page_bytes = page_bytes;
     assert_int_equal(rt_open(&w.rt, NULL), 0);
     assert_int_equal(db_sqlite_open(w.rt, &o, &w.db, NULL), 0);
     for (int i = 0; i < FIBERS; i++) {
@@ -102,7 +103,18 @@ static void log_is_bounded(void **state) {
         fail_msg("the log has grown to %lld bytes", (long long)w.log_bytes_max);
 }
 
+static void log_is_bounded(void **state) {
+    (void)state;
+    bounded_with_pages_of(0);
+}
+
+static void log_of_large_pages_is_bounded(void **state) {
+    (void)state;
+    bounded_with_pages_of(16384);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(log_is_bounded)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(log_is_bounded),
+                                       cmocka_unit_test(log_of_large_pages_is_bounded)};
     return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);
 }
