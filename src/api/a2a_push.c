@@ -148,6 +148,7 @@ static int reply_config(const struct api_a2a_push_call *c, const struct push_con
     rpc_open(&w, c->id);
     write_config(&w, c->r->arena, config, c->v1, credentials);
     rpc_close(&w);
+    api_reply_secret(c->r);
     return api_reply_json(c->r, 200);
 }
 
@@ -196,6 +197,7 @@ static int list(const struct api_a2a_push_call *c, const struct api_a2a_task *ta
         jw_object_end(&w);
     }
     rpc_close(&w);
+    api_reply_secret(c->r);
     return api_reply_json(c->r, 200);
 }
 

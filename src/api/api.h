@@ -73,7 +73,11 @@ struct json_writer api_json(struct api_request *r);    /* empties the buffer */
 MUST_CHECK int api_json_read(struct api_request *r, yyjson_val **out, struct err *err);
 void api_json_done(struct api_request *r); /* the buffer goes back to the stock */
 int api_reply_json(struct api_request *r, int status); /* 0, or ERR_TOO_LARGE when it overflowed */
+/* The same of a text. What a GET reads has a tag, and is 304 to who names it. */
 int api_reply_text(struct api_request *r, int status, str json_text);
+/* The coming answer has secrets beside what others may have written: it is neither compressed,
+ * since its size would tell of them, nor kept by anybody. */
+void api_reply_secret(struct api_request *r);
 int api_reply_empty(struct api_request *r, int status); /* 204, 202 */
 /* Path parameter as an id; `not_found` is the 404 text for a malformed one ("Run not found"). */
 MUST_CHECK int api_param_id(struct api_request *r, size_t index, struct id *out, struct err *err,

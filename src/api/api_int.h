@@ -212,8 +212,4 @@ void api_extract_read(struct body *b, struct api_extract *out);
 str api_extract_make(struct arena *a, const struct api_extract *x, const struct thread *t,
                      str values);
 
-/* The document of GET /openapi.json, made by tools/gen-openapi. */
-extern const char api_openapi_json[];
-extern const size_t api_openapi_json_len;
-
 #endif

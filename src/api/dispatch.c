@@ -20,9 +20,12 @@
 #include "api/api_int.h"
 #include "auth/auth.h"
 #include "base/clock.h"
+#include "base/hash.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "http/range.h"
 
 #define REPLY_BYTES_MAX ((size_t)256 << 20)
 #define STOCK_COUNT_MAX 64
@@ -68,7 +71,7 @@ struct api {
     struct http_route table[ROUTE_COUNT];
     struct route_metrics metrics[ROUTE_COUNT + 1]; /* the last: no route */
     struct api_slow_list slow;
-    struct map flights; /* requests with an Idempotency-Key that are being worked on */
+    struct map flights;            /* requests with an Idempotency-Key that are being worked on */
     struct metric *inbox_taken[2]; /* new, repeated */
     struct buf stock[STOCK_COUNT_MAX];
     size_t stock_count;
@@ -108,9 +111,7 @@ void api_free(struct api *api) {
 
 const struct api_options *api_options_of(const struct api *api) { return &api->options; }
 
-void api_set_history(struct api *api, struct history *h) {
-    api->options.history = h;
-}
+void api_set_history(struct api *api, struct history *h) { api->options.history = h; }
 
 struct map *api_flights(struct api *api) {
     return &api->flights;
@@ -208,10 +209,32 @@ int api_reply_json(struct api_request *r, int status) {
     return api_reply_text(r, status, buf_view(&r->out));
 }
 
+/* A weak tag, by the text: whoever asks again with it is told that nothing has changed. Not of
+ * public routes, which are answered to probes. */
+static bool is_known(struct api_request *r, str json_text) {
+    unsigned char digest[HASH_XXH3_BYTES];
+    char tag[] = "W/\"................................\"";
+    const struct route *route = r->match.route ? &ROUTES[r->match.route->id] : NULL;
+    if (!route || route->http.method != HTTP_GET || route->policy == POLICY_public)
+        return false;
+    hash_xxh3(json_text, digest);
+    hex_write(digest, sizeof digest, tag + 3);
+    str etag = str_n(tag, sizeof tag - 1);
+    http_reply_header(r->http, STR("ETag"), etag);
+    http_reply_header(r->http, STR("Cache-Control"), STR("private, no-cache"));
+    return http_not_modified(http_header_all(r->http, STR("if-none-match")), STR_NULL, etag, 0);
+}
+
 int api_reply_text(struct api_request *r, int status, str json_text) {
+    if (status == 200 && is_known(r, json_text))
+        return api_reply_empty(r, 304);
     r->status = status;
     http_reply(r->http, status, STR("application/json"), json_text);
     return 0;
+}
+
+void api_reply_secret(struct api_request *r) {
+    http_reply_header(r->http, STR("Cache-Control"), STR("no-store, no-transform"));
 }
 
 int api_reply_empty(struct api_request *r, int status) {
@@ -335,6 +358,8 @@ static int handle(struct api_request *r, struct err *err) {
         rc = auth_may_register(r->http, &r->who, err);
     if (rc == 0)
         rc = http_query_parse(r->arena, r->http->query, &r->query, err);
+    if (rc == 0)
+        rc = http_request_decode(r->http, err);
     if (rc == 0 && r->http->body.len > 0 && !str_eq(str_of(route->body), STR("none")))
         rc = body_parse(r, err);
     str key =

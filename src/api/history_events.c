@@ -258,6 +258,7 @@ int api_history_read(struct api_request *r, struct err *err) {
         rc = from_consumer(r, h, &range, err);
     if (rc < 0)
         return rc;
+    http_reply_header(r->http, STR("Vary"), STR("Accept"));
     if (wants(accept, STR("text/event-stream")))
         return follow(r, h, &range, err);
     if (wants(accept, STR("application/x-ndjson")) || wants(accept, STR("application/jsonl"))) {

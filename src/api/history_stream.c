@@ -5,9 +5,11 @@
  *                                                        └▶ none: lines end; events wait for the
  *                                                           watch, which wants again
  *
- * One page is on its way at a time, so a slow reader holds one page and no more. An idle stream is
- * this struct, its watch and the connection. The watch runs while a page is read: what comes in
- * between is not missed. Two references: the stream's and the fiber's. */
+ * One page is on its way at a time, so a slow reader holds one page and no more. It is written in
+ * pieces, as the socket takes them: what is compressed on the way out then holds nobody up for
+ * longer than one piece takes. An idle stream is this struct, its watch and the connection. The
+ * watch runs while a page is read: what comes in between is not missed. Two references: the
+ * stream's and the fiber's. */
 #include "api/history_int.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -16,6 +18,8 @@
 
 #define PAGE_ARENA_BYTES (HISTORY_PAYLOAD_BYTES_MAX + 4 * HISTORY_PAGE_BYTES_MAX)
 #define PAGE_COUNT       250
+#define PIECE_BYTES      ((size_t)64 * 1024)
+#define AHEAD_BYTES      ((size_t)256 * 1024) /* written and not yet taken by the socket */
 
 struct stream {
     struct history *h;
@@ -24,8 +28,9 @@ struct stream {
     struct http_stream *http; /* NULL: closed */
     struct rt *rt;
     struct history_watch watch;
-    struct arena arena; /* of the key */
-    size_t left;        /* events that may still be written */
+    struct fiber_event drained; /* the socket wants more, or is gone */
+    struct arena arena;         /* of the key */
+    size_t left;                /* events that may still be written */
     bool follow, reading, news, ended;
 };
 
@@ -60,6 +65,16 @@ static void write_event(struct stream *s, struct buf *b, const struct history_ev
     buf_deinit(&data);
 }
 
+/* Suspends while the reader is behind. False: it is gone. */
+static bool send_piece(struct stream *s, str piece) {
+    while (s->http && !http_stream_fits(s->http, piece.len, AHEAD_BYTES)) {
+        http_stream_want(s->http);
+        if (fiber_event_wait(&s->drained, FIBER_NO_DEADLINE) < 0)
+            return false;
+    }
+    return s->http && http_stream_write(s->http, piece);
+}
+
 static void send_page(struct stream *s, const struct history_page *page) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
@@ -69,8 +84,12 @@ static void send_page(struct stream *s, const struct history_page *page) {
         s->after = (struct history_position){e->occurred_at, e->seq};
         s->range.after = &s->after;
     }
-    if (s->http && b.len > 0)
-        (void)http_stream_write(s->http, buf_view(&b)); /* when it is closing, closed() follows */
+    for (size_t at = 0; at < b.len; at += PIECE_BYTES) {
+        if (at > 0)
+            fiber_yield();
+        if (!send_piece(s, str_slice(buf_view(&b), at, at + PIECE_BYTES)))
+            break; /* when it is closing, closed() follows */
+    }
     s->left -= page->count;
     buf_deinit(&b);
 }
@@ -132,6 +151,7 @@ static void on_news(struct history_watch *w) {
 static void writable(struct http_stream *http, void *ctx) {
     struct stream *s = ctx;
     bool begun = s->range.limit > 0; /* the first page is read unasked */
+    fiber_event_wake_all(&s->drained);
     if (s->reading || s->ended || (begun && s->follow && !s->news && list_linked(&s->watch.node)))
         return;
     if (!fiber_spawn(s->rt, "history.page", read_page, s, NULL)) {
@@ -145,6 +165,7 @@ static void closed(struct http_stream *http, void *ctx) {
     struct stream *s = ctx;
     (void)http;
     s->http = NULL;
+    fiber_event_wake_all(&s->drained);
     release(s);
 }
 
@@ -158,6 +179,7 @@ static void open_stream(struct api_request *r, struct history *h, const struct h
     s->left = left;
     s->follow = follow;
     s->watch.fn = on_news;
+    fiber_event_init(&s->drained);
     arena_init(&s->arena, 4 * HISTORY_NAME_BYTES_MAX);
     s->range.key.owner = arena_dup(&s->arena, range->key.owner);
     s->range.key.session = arena_dup(&s->arena, range->key.session);
@@ -165,7 +187,7 @@ static void open_stream(struct api_request *r, struct history *h, const struct h
         s->after = *range->after;
         s->range.after = &s->after;
     }
-    struct http_stream_ops ops = {.writable = writable, .closed = closed, .ctx = s};
+    struct http_stream_ops ops = {.writable = writable, .closed = closed, .ctx = s, .pack = true};
     if (follow) {
         ops.heartbeat = STR(": heartbeat\n\n");
         http_reply_header(r->http, STR("Cache-Control"), STR("no-store"));

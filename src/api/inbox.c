@@ -87,6 +87,8 @@ static int reply_source(struct api_request *r, int status, const struct inbox_so
                         bool secret) {
     struct json_writer w = api_json(r);
     write_source(&w, r->arena, s, secret);
+    if (secret)
+        api_reply_secret(r);
     return api_reply_json(r, status);
 }
 

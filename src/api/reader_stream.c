@@ -45,8 +45,11 @@ static void on_closed(struct http_stream *http, void *ctx) {
 void reader_stream_open(struct reader_stream *s, struct api_request *r) {
     http_reply_header(r->http, STR("Cache-Control"), STR("no-store"));
     http_reply_header(r->http, STR("X-Accel-Buffering"), STR("no"));
-    struct http_stream_ops ops = {
-        .writable = on_writable, .closed = on_closed, .ctx = s, .heartbeat = STR(": heartbeat\n")};
+    struct http_stream_ops ops = {.writable = on_writable,
+                                  .closed = on_closed,
+                                  .ctx = s,
+                                  .heartbeat = STR(": heartbeat\n"),
+                                  .pack = true};
     s->http = http_reply_stream(r->http, 200, STR("text/event-stream"), &ops);
 }
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* system.c - the handlers about the server itself.
  *
- * The page of GET /docs is one self-contained document: it reads /openapi.json in the browser and
- * needs nothing from elsewhere, so it works offline and under a strict content policy. */
+ * The page of GET /docs reads /openapi.json in the browser and needs nothing from elsewhere, so it
+ * works offline and under a strict content policy. It lies in the binary with its script and style
+ * (src/api/assets/, tools/gen-assets), packed in advance. */
 #include "api/api_int.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "http/assets.h"
+
+extern const struct http_asset api_assets[]; /* made by tools/gen-assets */
+extern const size_t api_assets_count;
 
 int api_root(struct api_request *r, struct err *err) {
     (void)err; /* writes constants */
@@ -47,8 +52,7 @@ int api_ok(struct api_request *r, struct err *err) {
     if (!http_query_bool(&r->query, "check_db", false))
         return api_reply_text(r, 200, STR("{\"ok\":true}"));
     if (db_ping(r->store->db, &failure) == 0)
-        return api_reply_text(r, 200,
-                              STR("{\"ok\":true,\"services\":{\"database\":\"healthy\"}}"));
+        return api_reply_text(r, 200, STR("{\"ok\":true,\"services\":{\"database\":\"healthy\"}}"));
     log_event(LOG_ERROR, "api.unwell", "the database does not answer",
               LOG_Z("cause", failure.message));
     return reply_unwell(r, "the database does not answer");
@@ -91,42 +95,27 @@ int api_metrics(struct api_request *r, struct err *err) {
     return 0;
 }
 
-int api_openapi(struct api_request *r, struct err *err) {
-    (void)err; /* writes a constant */
-    return api_reply_text(r, 200, str_n(api_openapi_json, api_openapi_json_len));
+/* --- what lies in the binary --- */
+
+static int reply_asset(struct api_request *r, str name, struct err *err) {
+    const struct http_asset *asset = http_asset_find(api_assets, api_assets_count, name);
+    if (!asset)
+        return err_set(err, ERR_NOT_FOUND, "Asset not found");
+    r->status = http_asset_reply(r->http, asset);
+    return 0;
 }
 
-static const char DOCS_PAGE[] =
-    "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Holdfast API</title>"
-    "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><style>"
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "summary{cursor:pointer;padding:.25rem 0}code,pre{font-family:ui-monospace,monospace}"
-    "pre{background:#f4f4f4;color:#222;padding:.75rem;overflow:auto}"
-    ".m{display:inline-block;min-width:4.5rem;font-weight:600}"
-    "@media(prefers-color-scheme:dark){body{background:#16181c;color:#ddd}"
-    "pre{background:#23262b;color:#ddd}a{color:#8ab4f8}}</style></head><body>"
-    "<h1>Holdfast API</h1><p>The same as a document: <a href=\"openapi.json\">openapi.json</a></p>"
-    "<div id=\"list\">Loading …</div><script>"
-    "fetch('openapi.json').then(r=>r.json()).then(d=>{const at=document.getElementById('list');"
-    "at.textContent='';const add=(p,n,t,c)=>{const "
-    "e=document.createElement(n);if(t)e.textContent=t;"
-    "if(c)e.className=c;p.append(e);return e};let tag='';"
-    "for(const[path,ops]of Object.entries(d.paths))for(const[m,o]of Object.entries(ops)){"
-    "if(o.tags[0]!==tag)add(at,'h2',tag=o.tags[0]);const x=add(at,'details'),s=add(x,'summary');"
-    "add(s,'code',m.toUpperCase(),'m');add(s,'code',path);add(s,'span',' '+o.summary);"
-    "const show=(t,v)=>{if(v){add(x,'h4',t);add(x,'pre',JSON.stringify(v,null,2))}};"
-    "const named=v=>v&&v.$ref?d.components.schemas[v.$ref.split('/').pop()]:v;"
-    "show('Parameters',o.parameters);"
-    "show('Body',o.requestBody&&named(o.requestBody.content['application/json'].schema));"
-    "for(const[c,a]of Object.entries(o.responses))if(a.content)"
-    "show(c,named(Object.values(a.content)[0].schema))}})"
-    ".catch(e=>{document.getElementById('list').textContent='The document cannot be read: '+e});"
-    "</script></body></html>\n";
+int api_openapi(struct api_request *r, struct err *err) {
+    return reply_asset(r, STR("openapi.json"), err);
+}
+
+int api_asset(struct api_request *r, struct err *err) {
+    return reply_asset(r, r->match.params[0], err);
+}
 
 int api_docs(struct api_request *r, struct err *err) {
-    (void)err; /* writes a constant */
-    r->status = 200;
-    http_reply(r->http, 200, STR("text/html; charset=utf-8"),
-               str_n(DOCS_PAGE, sizeof(DOCS_PAGE) - 1));
-    return 0;
+    http_reply_header(r->http, STR("Content-Security-Policy"),
+                      STR("default-src 'none'; script-src 'self'; style-src 'self'; "
+                          "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"));
+    return reply_asset(r, STR("docs.html"), err);
 }

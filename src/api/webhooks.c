@@ -50,6 +50,8 @@ static void write_webhook(struct json_writer *w, const struct webhook *h, bool s
 static int reply(struct api_request *r, int status, const struct webhook *h, bool secret) {
     struct json_writer w = api_json(r);
     write_webhook(&w, h, secret);
+    if (secret)
+        api_reply_secret(r);
     return api_reply_json(r, status);
 }
 

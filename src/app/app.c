@@ -177,7 +177,12 @@ static int listen_open(struct app *app, struct err *err) {
     o.body_idle_timeout_us = c->body_idle_timeout_us;
     o.idle_timeout_us = c->idle_timeout_us;
     o.heartbeat_us = c->heartbeat_us;
-    o.gzip_bytes_min = (size_t)c->gzip_bytes_min;
+    o.compress = (struct http_compress_options){
+        .codings = (enum http_compress_codings)c->compress, /* in the option's order */
+        .bytes_min = (size_t)c->compress_bytes_min,
+        .level = (int)c->compress_level,
+        .events = c->compress_events,
+        .streams_max = (size_t)c->compress_streams_max};
     o.cors_allow_origin = c->cors_origin.len ? c->cors_origin.p : NULL;
     o.reuse_port = app->worker.index > 0;
     o.handler = handle;

@@ -405,7 +405,7 @@ int mock_llm_open(struct rt *rt, const struct mock_llm_options *o, struct mock_l
     so.host = m->o.host;
     so.port = m->o.port;
     so.body_bytes_max = BODY_BYTES_MAX;
-    so.gzip_bytes_min = 0;
+    so.compress.codings = HTTP_COMPRESS_NONE;
     so.handler = handle;
     so.ctx = m;
     int rc = http_server_open(rt, &so, &m->server, err);

@@ -10,8 +10,10 @@
 
 #include "base/civil.h"
 
-#define US_PER_S INT64_C(1000000)
+#define US_PER_S   INT64_C(1000000)
 #define US_PER_DAY (INT64_C(86400) * US_PER_S)
+
+static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
 typedef int64_t (*clock_fn)(void);
 
@@ -46,8 +48,8 @@ struct civil {
 };
 
 static struct civil civil_from_us(int64_t us) {
-    static const int64_t first = INT64_C(-62167219200) * US_PER_S;      /* 0000-01-01 */
-    static const int64_t last = INT64_C(253402300800) * US_PER_S - 1;   /* end of 9999 */
+    static const int64_t first = INT64_C(-62167219200) * US_PER_S;    /* 0000-01-01 */
+    static const int64_t last = INT64_C(253402300800) * US_PER_S - 1; /* end of 9999 */
     us = us < first ? first : us > last ? last : us;
     int64_t days = us / US_PER_DAY, rest = us % US_PER_DAY;
     if (rest < 0) {
@@ -96,7 +98,6 @@ str time_iso(struct arena *a, int64_t wall_us) {
 
 void time_write_http(int64_t wall_us, char out[TIME_HTTP_LEN]) {
     static const char day_names[] = "SunMonTueWedThuFriSat";
-    static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     struct civil c = civil_from_us(wall_us);
     memcpy(out, "Thu, 00 Jan 0000 00:00:00 GMT", TIME_HTTP_LEN);
     memcpy(out, day_names + 3 * civil_weekday(c.days), 3);
@@ -191,5 +192,28 @@ bool time_parse_iso(str s, int64_t *out_wall_us) {
             return false;
     }
     *out_wall_us = civil_days(year, month, day) * US_PER_DAY + of_day - zone;
+    return true;
+}
+
+/* Reads the numbers where they stand; what is written of them again must be the text. */
+bool time_parse_http(str s, int64_t *out_wall_us) {
+    char again[TIME_HTTP_LEN];
+    int day, year, hour, minute, second, month = 0;
+    str at[] = {str_slice(s, 5, 7), str_slice(s, 12, 16), str_slice(s, 17, 19),
+                str_slice(s, 20, 22), str_slice(s, 23, 25)};
+    if (s.len != TIME_HTTP_LEN || !digits_take(&at[0], 2, &day) || !digits_take(&at[1], 4, &year) ||
+        !digits_take(&at[2], 2, &hour) || !digits_take(&at[3], 2, &minute) ||
+        !digits_take(&at[4], 2, &second))
+        return false;
+    while (month < 12 && memcmp(s.p + 8, month_names + 3 * month, 3) != 0)
+        month++;
+    if (month == 12)
+        return false;
+    int64_t seconds = (hour * INT64_C(60) + minute) * 60 + second;
+    int64_t us = civil_days(year, month + 1, day) * US_PER_DAY + seconds * 1000000;
+    time_write_http(us, again);
+    if (memcmp(again, s.p, TIME_HTTP_LEN) != 0)
+        return false;
+    *out_wall_us = us;
     return true;
 }

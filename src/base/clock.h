@@ -20,5 +20,6 @@ str time_iso(struct arena *a, int64_t wall_us);
 bool time_parse_iso(str s, int64_t *out_wall_us);
 #define TIME_HTTP_LEN 29 /* Sun, 06 Nov 1994 08:49:37 GMT */
 void time_write_http(int64_t wall_us, char out[TIME_HTTP_LEN]);
+bool time_parse_http(str s, int64_t *out_wall_us); /* of this form only */
 
 #endif

@@ -89,7 +89,7 @@ static struct http_exchange *exchange_take(struct http_conn *conn) {
     x->conn = conn;
     x->fiber = NULL;
     x->body_left_bytes = 0;
-    x->is_chunked = x->replied = x->encoded = false;
+    x->is_chunked = x->replied = x->as_is = false;
     conn->x = x;
     return x;
 }

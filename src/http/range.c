@@ -4,8 +4,13 @@
  *   bytes=FROM-LAST   bytes=FROM-   bytes=-COUNT
  *
  * Several ranges at once, other units and what cannot be read are left unheard, as the RFC allows:
- * the whole is the answer then. Tags are compared without their W/, as If-None-Match wants it. */
+ * the whole is the answer then. Tags are compared without their W/, as If-None-Match wants it.
+ * Dates are read in the one form that is written today (IMF-fixdate). */
 #include "http/range.h"
+
+#include "base/clock.h"
+
+#define SECOND_US INT64_C(1000000)
 
 static bool all_digits(str s) {
     for (size_t i = 0; i < s.len; i++)
@@ -41,14 +46,24 @@ enum http_range http_range_parse(str value, uint64_t size, uint64_t *from, uint6
     return HTTP_RANGE_PART;
 }
 
+static str opaque_tag(str etag) {
+    return str_starts(etag, STR("W/")) ? str_slice(etag, 2, etag.len) : etag;
+}
+
 bool http_etag_listed(str list, str etag) {
     str entry;
     while (str_split_next(&list, ',', &entry)) {
         entry = str_trim(entry);
-        if (str_starts(entry, STR("W/")))
-            entry = str_slice(entry, 2, entry.len);
-        if (str_eq(entry, STR("*")) || str_eq(entry, etag))
+        if (str_eq(entry, STR("*")) || str_eq(opaque_tag(entry), opaque_tag(etag)))
             return true;
     }
     return false;
+}
+
+bool http_not_modified(str if_none_match, str if_modified_since, str etag, int64_t modified_us) {
+    int64_t since_us;
+    if (if_none_match.p)
+        return etag.len > 0 && http_etag_listed(if_none_match, etag);
+    return modified_us > 0 && time_parse_http(str_trim(if_modified_since), &since_us) &&
+           modified_us / SECOND_US * SECOND_US <= since_us;
 }

@@ -15,7 +15,10 @@ enum http_range {
     HTTP_RANGE_BEYOND /* there is nothing of it: 416 */
 };
 enum http_range http_range_parse(str value, uint64_t size, uint64_t *from, uint64_t *count);
-/* If-None-Match: does the list name this tag (with its quotes)? */
+/* If-None-Match: does the list name this tag (with its quotes)? W/ is left aside on both sides. */
 bool http_etag_listed(str list, str etag);
+/* Has the client what would be answered? If-None-Match counts alone when it is there; a time of
+ * change that is not known (0), or a date that cannot be read, is no answer. Both may be absent. */
+bool http_not_modified(str if_none_match, str if_modified_since, str etag, int64_t modified_us);
 
 #endif

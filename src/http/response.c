@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* response.c - complete responses: status line, headers, gzip, CORS, preflights.
+/* response.c - complete responses: status line, headers, CORS, preflights.
  *
  * Design: a head is composed in one scratch buffer of the server and handed to out.c together with
  * the caller's body, so a small response costs no allocation and one system call. Date is formatted
  * once a second. Header lines of the handler collect as text in the exchange.
  *
  * Which headers are whose: Date, Content-Length, Transfer-Encoding and Connection are the server's,
- * a handler's are dropped; CORS lines come from the options. Bodies are compressed whole, with
- * libdeflate at level 1, between gzip_bytes_min and GZIP_BYTES_MAX (above it the loop would stand
- * still for milliseconds), when the type is text and the client's q-values allow it.
+ * a handler's are dropped; CORS lines come from the options; Content-Encoding and Vary are
+ * compress.c's, unless a header of the handler settles it.
  *
  * Invariants: one reply per request; a value from outside cannot add a header line, since CR, LF
  * and NUL drop the header. What a new status must also change: status_lines. */
-#include <libdeflate.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/conn_int.h"
 
-#define GZIP_BYTES_MAX   (1024 * 1024)
-#define GZIP_LEVEL       1
 #define INLINE_BYTES_MAX 2048
 #define HTTP_STATUS_MAX  599
 
@@ -114,8 +109,10 @@ str http_response_head(struct http_server *s, const struct response_head *h) {
     }
     if (h->chunked)
         buf_str(b, STR("\r\nTransfer-Encoding: chunked"));
-    if (h->gzip)
-        buf_str(b, STR("\r\nContent-Encoding: gzip"));
+    if (h->coding != HTTP_IDENTITY) {
+        buf_str(b, STR("\r\nContent-Encoding: "));
+        buf_str(b, http_coding_name(h->coding));
+    }
     if (h->vary_encoding)
         buf_str(b, STR("\r\nVary: Accept-Encoding"));
     if (h->close)
@@ -143,6 +140,18 @@ str http_header(const struct http_request *req, str lower_name) {
     return STR_NULL;
 }
 
+str http_header_all(const struct http_request *req, str lower_name) {
+    str all = STR_NULL;
+    for (size_t i = 0; i < req->header_count; i++) {
+        str value = req->headers[i].value;
+        if (!str_ieq(req->headers[i].name, lower_name))
+            continue;
+        str parts[] = {all, STR(", "), value};
+        all = all.p ? arena_concat(req->arena, parts, ARRAY_COUNT(parts)) : value;
+    }
+    return all;
+}
+
 static bool one_line(str s) {
     for (size_t i = 0; i < s.len; i++)
         if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
@@ -152,6 +161,13 @@ static bool one_line(str s) {
 
 str http_response_type(str content_type) {
     return one_line(content_type) ? content_type : STR("application/octet-stream");
+}
+
+/* See compress.c. */
+static bool settles_coding(str name, str value) {
+    return str_ieq(name, STR("content-encoding")) ||
+           (str_ieq(name, STR("etag")) && str_starts(value, STR("\""))) ||
+           (str_ieq(name, STR("cache-control")) && str_find(value, STR("no-transform")) >= 0);
 }
 
 void http_reply_header(struct http_request *req, str name, str value) {
@@ -170,8 +186,8 @@ void http_reply_header(struct http_request *req, str name, str value) {
                   LOG_INT("name_bytes", name.len), LOG_INT("value_bytes", value.len));
         return;
     }
-    if (str_ieq(name, STR("content-encoding")))
-        x->encoded = true;
+    if (settles_coding(name, value))
+        x->as_is = true;
     buf_str(&x->lines, name);
     buf_str(&x->lines, STR(": "));
     buf_str(&x->lines, value);
@@ -180,57 +196,6 @@ void http_reply_header(struct http_request *req, str name, str value) {
 
 bool http_replied(const struct http_request *req) {
     return ((const struct http_exchange *)req->conn)->replied;
-}
-
-/* --- gzip --- */
-
-/* The q-value of one member of Accept-Encoding in thousandths: ";q=0.5" gives 500, none 1000. */
-static int quality(str params) {
-    str part;
-    while (str_split_next(&params, ';', &part)) {
-        part = str_trim(part);
-        if (part.len < 2 || (part.p[0] | 0x20) != 'q' || part.p[1] != '=')
-            continue;
-        double q;
-        if (!str_to_double(str_n(part.p + 2, part.len - 2), &q) || !(q >= 0 && q <= 1))
-            return 0;
-        return (int)(q * 1000);
-    }
-    return 1000;
-}
-
-static bool accepts_gzip(const struct http_request *req) {
-    str all = http_header(req, STR("accept-encoding")), member;
-    int gzip = -1, any = -1;
-    while (all.len && str_split_next(&all, ',', &member)) {
-        str rest = member, coding;
-        if (!str_split_next(&rest, ';', &coding))
-            continue;
-        coding = str_trim(coding);
-        if (str_ieq(coding, STR("gzip")) || str_ieq(coding, STR("x-gzip")))
-            gzip = quality(rest);
-        else if (str_eq(coding, STR("*")))
-            any = quality(rest);
-    }
-    return gzip >= 0 ? gzip > 0 : any > 0;
-}
-
-static bool is_text(str type) {
-    return str_starts(type, STR("text/")) || str_find(type, STR("json")) >= 0 ||
-           str_find(type, STR("javascript")) >= 0 || str_find(type, STR("xml")) >= 0;
-}
-
-/* Replaces *body by its compressed form in the arena when that is shorter. */
-static bool compress(struct http_exchange *x, str *body) {
-    struct http_server *s = x->conn->server;
-    if (!s->gzip && !(s->gzip = libdeflate_alloc_compressor(GZIP_LEVEL)))
-        return false;
-    char *p = arena_try_alloc(&x->arena, body->len);
-    size_t n = p ? libdeflate_gzip_compress(s->gzip, body->p, body->len, p, body->len) : 0;
-    if (n == 0)
-        return false;
-    *body = str_n(p, n);
-    return true;
 }
 
 /* --- replies --- */
@@ -255,14 +220,12 @@ void http_reply(struct http_request *req, int status, str content_type, str body
                               .type = http_response_type(content_type),
                               .length = bodiless ? -1 : (int64_t)body.len,
                               .lines = buf_view(&x->lines)};
-    bool eligible = s->o.gzip_bytes_min && body.len >= s->o.gzip_bytes_min &&
-                    body.len <= GZIP_BYTES_MAX && !bodiless && status != 206 && !x->encoded &&
-                    is_text(content_type);
-    if (eligible) {
-        h.vary_encoding = true;
-        h.gzip = accepts_gzip(req) && compress(x, &body);
+    if (!bodiless) {
+        http_compress_body(x, &h, &body);
         h.length = (int64_t)body.len;
     }
+    if (conn->state >= CONN_LINGER)
+        return; /* closed while the body was packed */
     h.close = decide_close(conn);
     h.keep_alive_1_0 = conn->version_minor == 0;
     str head = http_response_head(s, &h);

@@ -16,7 +16,6 @@
 #include "http/server.h"
 
 #include <arpa/inet.h>
-#include <libdeflate.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
@@ -45,7 +44,10 @@ void http_server_options_default(struct http_server_options *o) {
         .body_idle_timeout_us = 30 * 1000000LL,
         .idle_timeout_us = 75 * 1000000LL,
         .heartbeat_us = 5 * 1000000LL,
-        .gzip_bytes_min = 1024,
+        .compress = {.codings = HTTP_COMPRESS_ALL,
+                     .bytes_min = 1024,
+                     .level = 1,
+                     .streams_max = 128},
     };
 }
 
@@ -123,7 +125,7 @@ static str cors_lines(struct arena *a, const char *origin) {
     bool any = strcmp(origin, "*") == 0;
     return arena_printf(a,
                         "Access-Control-Allow-Origin: %s\r\n%s"
-                        "Access-Control-Expose-Headers: Content-Location, Location, "
+                        "Access-Control-Expose-Headers: Content-Location, ETag, Location, "
                         "X-Pagination-Total, X-Pagination-Next\r\n",
                         origin,
                         any ? "" : "Access-Control-Allow-Credentials: true\r\nVary: Origin\r\n");
@@ -191,6 +193,7 @@ static struct http_server *server_new(struct rt *rt, const struct http_server_op
     for (int i = 0; i < CONN_STATE_COUNT; i++)
         list_init(&s->conns[i]);
     s->cors_lines = cors_lines(&s->arena, o->cors_allow_origin);
+    http_compress_open(s);
     return s;
 }
 
@@ -296,8 +299,7 @@ static void free_server(struct http_server *s) {
     }
     while (s->spare_count)
         buf_deinit(&s->spares[--s->spare_count]);
-    if (s->gzip)
-        libdeflate_free_compressor(s->gzip);
+    http_compress_close(s);
     buf_deinit(&s->head);
     arena_deinit(&s->arena);
     mem_free(s->read_buffer);

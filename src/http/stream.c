@@ -13,6 +13,9 @@
  * would pass stream_buffer_bytes_max cuts the stream. A write on a stream without unsent bytes is
  * always taken, so a producer that only writes when asked is never cut for the size of one event.
  *
+ * A stream that is packed has one encoder from its first write to its end; what the producer wrote
+ * in a turn is flushed at the end of it, so the peer can read it as soon as if it were not packed.
+ *
  * Heartbeats come from the tick of the server, http_conn_sweep(), after a silence of heartbeat_us.
  *
  * Invariants: closed runs exactly once, from pump(), never inside a call of the producer; the
@@ -33,7 +36,10 @@ struct http_stream {
     bool wanted; /* ask the producer when nothing is unsent */
     bool wrote;  /* since it was last asked */
     bool raw;    /* no chunk framing */
-    bool held;   /* input waits in the connection */
+    bool inside; /* the encoder has bytes that are not flushed */
+    enum http_coding coding;
+    struct http_encoder *encoder;
+    bool held;           /* input waits in the connection */
     http_input_fn input; /* NULL: what comes is the next request */
 };
 
@@ -122,6 +128,10 @@ struct http_stream *http_reply_stream(struct http_request *req, int status, str 
                               .chunked = !stream->raw,
                               .close = !conn->keep_alive,
                               .lines = buf_view(&x->lines)};
+    if (ops->pack && http_compress_stream(x, &h) != HTTP_IDENTITY && req->method != HTTP_HEAD) {
+        stream->coding = h.coding;
+        http_compress_begin(s);
+    }
     http_conn_cork(conn, http_response_head(s, &h));
     if (conn->state < CONN_CLOSED)
         http_conn_set_state(conn, CONN_STREAM);
@@ -174,20 +184,37 @@ static str chunk_head(size_t n, char out[20]) {
     return str_n(p, (size_t)(end - p));
 }
 
-bool http_stream_write(struct http_stream *stream, str bytes) {
+static void cork_chunk(struct http_stream *stream, str bytes) {
+    struct http_conn *conn = stream->conn;
     char room[20];
+    if (bytes.len == 0)
+        return;
+    if (!stream->raw)
+        http_conn_cork(conn, chunk_head(bytes.len, room));
+    http_conn_cork(conn, bytes);
+    if (!stream->raw)
+        http_conn_cork(conn, STR("\r\n"));
+}
+
+static void cork_packed(struct http_stream *stream, str bytes, enum http_encode how) {
+    struct http_server *s = stream->server;
+    if (!stream->encoder)
+        stream->encoder = http_encoder_new(stream->coding, s->o.compress.level);
+    stream->inside = how == HTTP_ENCODE_MORE;
+    cork_chunk(stream, http_compress_piece(s, stream->coding, stream->encoder, bytes, how));
+}
+
+bool http_stream_write(struct http_stream *stream, str bytes) {
     if (stream->state != STREAM_OPEN)
         return false;
     if (bytes.len == 0)
         return true;
     if (!within_bound(stream, bytes.len))
         return false;
-    struct http_conn *conn = stream->conn;
-    if (!stream->raw)
-        http_conn_cork(conn, chunk_head(bytes.len, room));
-    http_conn_cork(conn, bytes);
-    if (!stream->raw)
-        http_conn_cork(conn, STR("\r\n"));
+    if (stream->coding == HTTP_IDENTITY)
+        cork_chunk(stream, bytes);
+    else
+        cork_packed(stream, bytes, HTTP_ENCODE_MORE);
     stream->wrote = true;
     if (stream->state != STREAM_OPEN)
         return false;
@@ -198,6 +225,10 @@ bool http_stream_write(struct http_stream *stream, str bytes) {
 void http_stream_end(struct http_stream *stream) {
     if (stream->state != STREAM_OPEN)
         return;
+    if (stream->coding != HTTP_IDENTITY)
+        cork_packed(stream, STR(""), HTTP_ENCODE_END);
+    if (stream->state != STREAM_OPEN)
+        return; /* a full cork may have met a broken socket */
     stream_set_state(stream, STREAM_ENDING);
     if (!stream->raw)
         http_conn_cork(stream->conn, STR("0\r\n\r\n"));
@@ -232,6 +263,9 @@ static void stream_finish(struct http_stream *stream) {
     stream->ops.closed(stream, stream->ops.ctx);
     if (list_linked(&stream->turn_end.node))
         list_remove(&stream->turn_end.node); /* closed may have called want */
+    if (stream->coding != HTTP_IDENTITY)
+        http_compress_end(s);
+    http_encoder_free(stream->encoder);
     mem_free(stream);
     s->stream_count--;
 }
@@ -254,6 +288,10 @@ static void stream_end(struct http_stream *stream) {
 /* One pass: sends what is corked, then asks the producer. True when another pass is due now. */
 static bool pump_once(struct http_stream *stream) {
     struct http_conn *conn = stream->conn;
+    if (stream->inside && stream->state == STREAM_OPEN)
+        cork_packed(stream, STR(""), HTTP_ENCODE_FLUSH);
+    if (stream->state == STREAM_CUT)
+        return false;
     if (conn->out.len)
         http_conn_touch(conn);
     http_conn_flush(conn);

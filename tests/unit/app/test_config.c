@@ -128,7 +128,7 @@ static void test_kinds(void **state) {
     assert_int_equal(load(&c, &err, "--ephemeral", "--db-log-all=yes", "--body-bytes-max=32k",
                           "--drain-timeout=0.25", "--log-level=WARN", "--log-format=json",
                           "--sqlite-synchronous=normal", "--multitask-default=rollback",
-                          "--cors-origin=", "--gzip-bytes-min=0", NULL),
+                          "--cors-origin=", "--compress=gzip", NULL),
                      0);
     assert_true(c.ephemeral);
     assert_true(c.db_log_all);
@@ -139,7 +139,7 @@ static void test_kinds(void **state) {
     assert_int_equal(c.sqlite_synchronous, CONFIG_SYNCHRONOUS_NORMAL);
     assert_int_equal(c.multitask_default, CONFIG_MULTITASK_ROLLBACK);
     assert_str(c.cors_origin, "");
-    assert_int_equal(c.gzip_bytes_min, 0);
+    assert_int_equal(c.compress, 1);
     config_deinit(&c);
 }
 

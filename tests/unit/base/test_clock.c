@@ -39,6 +39,32 @@ static void writing(void **state) {
     arena_deinit(&a);
 }
 
+static void dates_of_http(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "Sun, 06 Nov 1994 08:49:37 GMT ",
+        "Mon, 06 Nov 1994 08:49:37 GMT", /* it was a Sunday */
+        "Sun, 06 nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 UTC",
+        "Sun, 06 Nov 1994 24:49:37 GMT",
+        "Sun, 06 Nov 1994 08:60:37 GMT",
+        "Sun, 00 Nov 1994 08:49:37 GMT",
+        "Sun, 31 Nov 1994 08:49:37 GMT",
+        "Sun, +6 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+    };
+    int64_t us, days = INT64_C(40000);
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
+        assert_false(time_parse_http(str_of(bad[i]), &us));
+    for (int64_t day = -days; day < days; day += 7) {
+        int64_t at = day * DAY_US + (day + days) % 86400 * 1000000;
+        assert_true(time_parse_http(str_n(http(at), TIME_HTTP_LEN), &us));
+        assert_true(us == at);
+    }
+}
+
 static void every_day_there_and_back(void **state) {
     (void)state;
     int64_t first, back;
@@ -76,27 +102,43 @@ static void accepted_forms(void **state) {
 
 static void refused_forms(void **state) {
     (void)state;
-    static const char *const bad[] = {
-        "", "2026", "2026-11", "2026-1-1", "26-11-21", "2026-13-01", "2026-00-01", "2026-02-29",
-        "2100-02-29", "2026-04-31", "2026-11-00", "2026-11-21T", "2026-11-21T24:00",
-        "2026-11-21T02",
-        "2026-11-21T02:60", "2026-11-21T02:22:60", "2026-11-21T02:22:46.", "2026-11-21T02:22:46ZZ",
-        "2026-11-21T02:22:46+2", "2026-11-21T02:22:46+24:00", "2026-11-21T02:22:46+02:",
-        "2026-11-21T02:22:46+02:60", "2026-11-21T02:22:46+02:30Z", "2026-11-21X02:22",
-        "+2026-11-21", " 2026-11-21", "2026-11-21 ", "-026-11-21"};
+    static const char *const bad[] = {"",
+                                      "2026",
+                                      "2026-11",
+                                      "2026-1-1",
+                                      "26-11-21",
+                                      "2026-13-01",
+                                      "2026-00-01",
+                                      "2026-02-29",
+                                      "2100-02-29",
+                                      "2026-04-31",
+                                      "2026-11-00",
+                                      "2026-11-21T",
+                                      "2026-11-21T24:00",
+                                      "2026-11-21T02",
+                                      "2026-11-21T02:60",
+                                      "2026-11-21T02:22:60",
+                                      "2026-11-21T02:22:46.",
+                                      "2026-11-21T02:22:46ZZ",
+                                      "2026-11-21T02:22:46+2",
+                                      "2026-11-21T02:22:46+24:00",
+                                      "2026-11-21T02:22:46+02:",
+                                      "2026-11-21T02:22:46+02:60",
+                                      "2026-11-21T02:22:46+02:30Z",
+                                      "2026-11-21X02:22",
+                                      "+2026-11-21",
+                                      " 2026-11-21",
+                                      "2026-11-21 ",
+                                      "-026-11-21"};
     int64_t us = 77;
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
         assert_false(time_parse_iso(str_of(bad[i]), &us));
     assert_int_equal(us, 77);
 }
 
-static int64_t eleven(void) {
-    return 11;
-}
+static int64_t eleven(void) { return 11; }
 
-static int64_t twelve(void) {
-    return 12;
-}
+static int64_t twelve(void) { return 12; }
 
 static void sources(void **state) {
     (void)state;
@@ -112,8 +154,11 @@ static void sources(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writing),        cmocka_unit_test(every_day_there_and_back),
-        cmocka_unit_test(accepted_forms), cmocka_unit_test(refused_forms),
+        cmocka_unit_test(writing),
+        cmocka_unit_test(dates_of_http),
+        cmocka_unit_test(every_day_there_and_back),
+        cmocka_unit_test(accepted_forms),
+        cmocka_unit_test(refused_forms),
         cmocka_unit_test(sources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,9 +57,30 @@ static void test_tags(void **state) {
     assert_false(http_etag_listed(STR("a"), tag));
     assert_false(http_etag_listed(STR("\"ab\""), tag));
     assert_false(http_etag_listed(STR(""), tag));
+    assert_true(http_etag_listed(STR("\"a\""), STR("W/\"a\"")));
+    assert_true(http_etag_listed(STR("W/\"a\""), STR("W/\"a\"")));
+    assert_false(http_etag_listed(STR("W/\"b\""), STR("W/\"a\"")));
+}
+
+static void test_conditions(void **state) {
+    (void)state;
+    static const char at[] = "Sun, 06 Nov 1994 08:49:37 GMT",
+                      before[] = "Sun, 06 Nov 1994 08:49:36 GMT";
+    int64_t us = INT64_C(784111777999999);
+    str tag = STR("\"a\"");
+    assert_false(http_not_modified(STR_NULL, STR_NULL, tag, us));
+    assert_true(http_not_modified(tag, STR_NULL, tag, 0));
+    assert_false(http_not_modified(STR("*"), STR_NULL, STR_NULL, us));
+    assert_true(http_not_modified(STR_NULL, str_of(at), STR_NULL, us));
+    assert_false(http_not_modified(STR_NULL, str_of(before), tag, us));
+    assert_false(http_not_modified(STR("\"b\""), str_of(at), tag, us));
+    assert_true(http_not_modified(tag, str_of(before), tag, us));
+    assert_false(http_not_modified(STR_NULL, str_of(at), tag, 0));
+    assert_false(http_not_modified(STR_NULL, STR("yesterday"), tag, us));
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ranges), cmocka_unit_test(test_tags)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ranges), cmocka_unit_test(test_tags),
+                                       cmocka_unit_test(test_conditions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

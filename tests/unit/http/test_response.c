@@ -134,7 +134,8 @@ static void test_gzip(void **state) {
     struct scene sc;
     (void)state;
     scene_init(&sc, handle);
-    sc.o.gzip_bytes_min = 1000;
+    sc.o.compress.bytes_min = 1000;
+    sc.o.compress.codings = HTTP_COMPRESS_GZIP;
     play(&sc, script_gzip);
 }
 
@@ -186,7 +187,7 @@ static void script_cors(struct scene *sc) {
     EXPECT(sc, peer_ask(&p, STR("OPTIONS /headers HTTP/1.1\r\n" HOST "\r\n"), &r));
     EXPECT(sc, r.status == 201); /* no preflight: the handler's */
     EXPECT_STR(sc, reply_header(&r, "Access-Control-Expose-Headers"),
-               "Content-Location, Location, X-Pagination-Total, X-Pagination-Next");
+               "Content-Location, ETag, Location, X-Pagination-Total, X-Pagination-Next");
     EXPECT(sc, peer_ask(&p, STR("bad\r\n\r\n"), &r));
     EXPECT(sc, r.status == 400);
     EXPECT_STR(sc, reply_header(&r, "Access-Control-Allow-Origin"), "*");
