@@ -20,6 +20,7 @@ sys.dont_write_bytecode = True
 import harness as h  # noqa: E402  (after the line that keeps the tree free of __pycache__)
 
 TICK = 1e6 / os.sysconf("SC_CLK_TCK")
+GRAPH = {"metadata": {"graph_id": "agent"}}
 CODINGS = ("identity", "gzip", "zstd")
 WORDS = ("the agent asks a tool for the weather in some town and answers the user with what it was "
          "told before it goes on to the next step of the plan that was made for this week").split()
@@ -86,14 +87,14 @@ def rows(client, name, count, method, path, body=None, headers=()):
 
 def fill(client):
     """A thread of 5 kB, a hundred threads, one of 2 MB, a session of 20 MB."""
-    thread = client.json("POST", "/threads", {})["thread_id"]
+    thread = client.json("POST", "/threads", GRAPH)["thread_id"]
     client.json("POST", f"/threads/{thread}/state",
                 {"values": {"messages": [message(i) for i in range(30)]}})
     for i in range(100):
-        one = client.json("POST", "/threads", {"metadata": {"customer": f"c-{i % 7}"}})
+        one = client.json("POST", "/threads", {"metadata": {"graph_id": "agent", "customer": f"c-{i % 7}"}})
         client.json("POST", f"/threads/{one['thread_id']}/state",
                     {"values": {"messages": [message(i + k) for k in range(4)]}})
-    large = client.json("POST", "/threads", {})["thread_id"]
+    large = client.json("POST", "/threads", GRAPH)["thread_id"]
     client.json("POST", f"/threads/{large}/state",
                 {"values": {"messages": [message(i) for i in range(13000)]}})
     session = f"s-{uuid.uuid4()}"

@@ -45,10 +45,10 @@ void http_compress_open(struct http_server *s) {
         metric_gauge("holdfast_http_compressed_streams", "Open streams that are compressed", NULL);
     for (size_t i = 0; i < ARRAY_COUNT(offered); i++)
         for (int side = 0; side < 2; side++)
-            z->bytes[offered[i]][side] = metric_counter(
-                "holdfast_http_compressed_bytes_total",
-                "Bytes of answers that were compressed, before and after",
-                labels[offered[i]][side]);
+            z->bytes[offered[i]][side] =
+                metric_counter("holdfast_http_compressed_bytes_total",
+                               "Bytes of answers that were compressed, before and after",
+                               labels[offered[i]][side]);
 }
 
 void http_compress_close(struct http_server *s) {

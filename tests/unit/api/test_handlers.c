@@ -574,6 +574,7 @@ static void server_itself(struct scene *s) {
         {"GET", "/openapi.json", NULL, 200,
          "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Holdfast\"}}"},
         {"GET", "/docs", NULL, 200, NULL},
+        {"GET", "/assets/docs.js", NULL, 404, "={\"detail\":\"Asset not found\"}"},
         {"GET", "/metrics?format=xml", NULL, 422, NULL},
         {"GET", "/metrics?format=json", NULL, 200, "{}"},
         {"GET", "/nope", NULL, 404, "={\"detail\":\"Not Found\"}"},
