@@ -91,7 +91,8 @@ def fill(client):
     client.json("POST", f"/threads/{thread}/state",
                 {"values": {"messages": [message(i) for i in range(30)]}})
     for i in range(100):
-        one = client.json("POST", "/threads", {"metadata": {"graph_id": "agent", "customer": f"c-{i % 7}"}})
+        metadata = {"graph_id": "agent", "customer": f"c-{i % 7}"}
+        one = client.json("POST", "/threads", {"metadata": metadata})
         client.json("POST", f"/threads/{one['thread_id']}/state",
                     {"values": {"messages": [message(i + k) for k in range(4)]}})
     large = client.json("POST", "/threads", GRAPH)["thread_id"]
