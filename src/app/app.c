@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "api/a2a_push.h"
 #include "api/api.h"
 #include "app/auth_settings.h"
 #include "app/blob_settings.h"
@@ -24,6 +25,7 @@
 #include "app/graph_files.h"
 #include "app/hints.h"
 #include "app/history_settings.h"
+#include "app/history_source.h"
 #include "app/plan_settings.h"
 #include "app/runners.h"
 #include "app/store_settings.h"
@@ -42,7 +44,6 @@
 #include "llm/port.h"
 #include "mcp/port.h"
 #include "plans/artifacts.h"
-#include "api/a2a_push.h"
 #include "plans/outbox.h"
 #include "plans/plans.h"
 #include "store/assistants.h"
@@ -77,8 +78,10 @@ struct app {
     struct artifacts *artifacts; /* NULL: the same */
     struct history *history;     /* NULL: none are kept */
     struct history_sweeper history_sweeper;
-    struct hints *hints;         /* NULL with SQLite */
-    struct peers *peers;         /* NULL: no datagrams are wanted */
+    struct db_legacy *history_legacy; /* NULL: there is no older store */
+    struct history_legacy_reporter history_reporter;
+    struct hints *hints; /* NULL with SQLite */
+    struct peers *peers; /* NULL: no datagrams are wanted */
     struct fiber_group background;
     struct auth *auth;
     struct delivery_relay *delivery;
@@ -216,14 +219,21 @@ static void vector_index_main(void *arg) {
 }
 
 static int history_start(struct app *app, struct err *err) {
-    int rc = history_settings_open(&app->config, app->rt, app->db, &app->history, err);
+    int rc = history_settings_open(&app->config, app->rt, app->db, &app->history,
+                                   &app->history_legacy, err);
     if (rc < 0 || !app->history)
         return rc;
     api_set_history(app->api, app->history);
     app->history_sweeper =
         (struct history_sweeper){app->history, app->config.history_sweep_interval_us};
-    return fiber_group_spawn(&app->background, app->rt, "history.sweep", history_sweeper_main,
-                             &app->history_sweeper, err);
+    rc = fiber_group_spawn(&app->background, app->rt, "history.sweep", history_sweeper_main,
+                           &app->history_sweeper, err);
+    if (rc < 0 || !app->history_legacy)
+        return rc;
+    app->history_reporter = (struct history_legacy_reporter){app->history, app->history_legacy,
+                                                             app->config.history_legacy_owner};
+    return fiber_group_spawn(&app->background, app->rt, "history.legacy",
+                             history_legacy_reporter_main, &app->history_reporter, err);
 }
 
 /* After routing is built, before listening. */
@@ -443,8 +453,7 @@ static int plans_settings_open(struct app *app, struct err *err) {
                                 [CONFIG_TRACE_LOG_INFO] = LOG_INFO};
     o.notes = notes[app->config.trace_log];
     struct plan_tools_options tools;
-    int rc =
-        plans_limits_read(&app->config.memory, app->config.plan_steps_per_tool, &o, err);
+    int rc = plans_limits_read(&app->config.memory, app->config.plan_steps_per_tool, &o, err);
     if (rc < 0)
         return rc;
     app->plans = plans_open(app->rt, &app->store, app->registry, &o);
@@ -578,6 +587,7 @@ static void close_all(struct app *app) {
     metrics_off_collect(on_collect, app);
     api_free(app->api);
     history_close(app->history);
+    history_source_legacy_close(app->history_legacy);
     hints_close(app->hints);
     delivery_free(app->delivery);
     engine_close(app->engine);

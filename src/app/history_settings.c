@@ -5,10 +5,13 @@
  * A folder has one process that writes to it, so it is for servers with one process. */
 #include "app/history_settings.h"
 
+#include "app/history_source.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "db/postgres/postgres.h"
 #include "history/file/file.h"
+#include "history/legacy/legacy.h"
 #include "history/memory.h"
 #include "history/pipeline.h"
 #include "history/sql/sql.h"
@@ -16,7 +19,8 @@
 
 #define FILE_PREFIX    "file:"
 #define OTHERS_LOOK_US 200000 /* how often watched sessions are looked at for others' events */
-#define SWEEP_BUDGET   1000   /* events at a time: nobody waits long for the database */
+#define REPORT_US      60000000
+#define SWEEP_BUDGET   1000 /* events at a time: nobody waits long for the database */
 
 static int open_folder(const struct config *c, struct rt *rt, struct history **out,
                        struct err *err) {
@@ -30,12 +34,27 @@ static int open_folder(const struct config *c, struct rt *rt, struct history **o
     return rc < 0 ? err_context(err, "--history") : 0;
 }
 
+/* Reads and writes come to the older store first; the pipeline is behind it. */
+static int wrap_legacy(const struct config *c, struct rt *rt, struct history **h,
+                       struct db_legacy **out, struct err *err) {
+    str address = secret_reveal(c->history_legacy);
+    if (address.len == 0)
+        return 0;
+    int rc = history_source_legacy(rt, address, out, err);
+    struct history_legacy_options o = {*out, c->history_legacy_owner,
+                                       c->history_legacy_interval_us};
+    if (rc == 0)
+        rc = history_legacy_wrap(*h, &o, h, err);
+    return rc < 0 ? err_context(err, "--history-legacy") : 0;
+}
+
 int history_settings_open(const struct config *c, struct rt *rt, struct db *db,
-                          struct history **out, struct err *err) {
+                          struct history **out, struct db_legacy **out_legacy, struct err *err) {
     struct history_pipeline_options o;
     bool shared = db_postgres_pool(db) != NULL, in_database = str_eq(c->history, STR("database"));
     struct history *inner;
     *out = NULL;
+    *out_legacy = NULL;
     history_pipeline_options_default(&o);
     o.when_full = HISTORY_REFUSE;
     if (str_eq(c->history, STR("off")))
@@ -52,7 +71,10 @@ int history_settings_open(const struct config *c, struct rt *rt, struct db *db,
         return err_set(err, ERR_INVALID, "--history: must be database, file:FOLDER, memory or off");
     }
     *out = history_pipeline_wrap(rt, inner, &o);
-    if (shared && in_database)
+    int rc = wrap_legacy(c, rt, out, out_legacy, err);
+    if (rc < 0)
+        return rc;
+    if ((shared && in_database) || *out_legacy)
         history_watch_others(*out, rt, OTHERS_LOOK_US);
     return 0;
 }
@@ -68,4 +90,24 @@ void history_sweeper_main(void *arg) {
         removed = 0;
         log_event(LOG_WARN, "history.sweep", err.message, LOG_Z("code", err_name(rc)));
     }
+}
+
+void history_legacy_reporter_main(void *arg) {
+    const struct history_legacy_reporter *r = arg;
+    struct metric *left = metric_gauge("holdfast_history_legacy_left",
+                                       "Sessions that only the older store has", NULL);
+    struct history_legacy_left before = {-1, -1}, now;
+    do {
+        struct err err = {0};
+        int rc = history_legacy_count(r->history, r->from, r->owner, &now, &err);
+        if (rc < 0) {
+            log_event(LOG_WARN, "history.legacy", err.message, LOG_Z("code", err_name(rc)));
+            continue;
+        }
+        metric_set(left, now.left);
+        if (now.left != before.left || now.sessions != before.sessions)
+            log_event(LOG_INFO, "history.legacy.left", "sessions that only the older store has",
+                      LOG_INT("left", now.left), LOG_INT("sessions", now.sessions));
+        before = now;
+    } while (fiber_sleep_us(REPORT_US) == 0);
 }

@@ -7,13 +7,24 @@
 #define HF_APP_HISTORY_SETTINGS_H
 
 #include "app/config.h"
+#include "db/legacy.h"
 #include "db/port.h"
 #include "history/port.h"
 
-/* *out is NULL when none is to be kept. */
+/* *out is NULL when none is to be kept. *out_legacy: the older store, NULL when there is none; it is
+ * the caller's to close after the history, with history_source_legacy_close(), also after an
+ * error. */
 MUST_CHECK MAY_SUSPEND int history_settings_open(const struct config *c, struct rt *rt,
                                                  struct db *db, struct history **out,
-                                                 struct err *err);
+                                                 struct db_legacy **out_legacy, struct err *err);
+
+/* Tells how many sessions are in the older store alone, by a gauge and in the log, every minute. */
+struct history_legacy_reporter {
+    struct history *history;
+    struct db_legacy *from;
+    str owner;
+};
+MAY_SUSPEND void history_legacy_reporter_main(void *reporter);
 
 /* Removes what is past its time, every so often, until it is cancelled. */
 struct history_sweeper {
