@@ -13,7 +13,7 @@
  * Owner: whoever opened it; for the loop thread. Memory: rows live until fn returns; sessions and
  * checkpoints in the arena; no more than a page of rows is held. Errors: ERR_INVALID (it is no such
  * store), ERR_UNAVAILABLE, ERR_IO, ERR_CORRUPT. Suspends: all but close.
- * Tests: tests/unit/db/test_legacy.c, tests/integration/run-history-legacy */
+ * Tests: tests/integration/run-history-legacy */
 #ifndef HF_DB_LEGACY_H
 #define HF_DB_LEGACY_H
 

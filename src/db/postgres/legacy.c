@@ -85,9 +85,10 @@ static void write_statements(struct reader *r) {
     write_rows(b, r->schema, " OR e.session_id IS NULL OR e.session_id = ''");
     at[3] = b->len;
     buf_printf(b,
+               "SELECT r.* FROM unnest($1::text[]) WITH ORDINALITY AS w(id, n), LATERAL ("
                "SELECT left(e.id::text, 1000), left(to_json(e.occurred_at) #>> '{}', 100), "
-               "e.envelope::text FROM unnest($1::text[]) WITH ORDINALITY AS w(id, n) "
-               "JOIN \"%s\".history_events e ON e.id = w.id ORDER BY w.n",
+               "e.envelope::text FROM \"%s\".history_events e WHERE e.id = w.id LIMIT 1) r "
+               "ORDER BY w.n",
                r->schema);
     buf_char(b, 0);
     at[4] = b->len;
