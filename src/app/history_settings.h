@@ -11,9 +11,8 @@
 #include "db/port.h"
 #include "history/port.h"
 
-/* *out is NULL when none is to be kept. *out_legacy: the older store, NULL when there is none; it is
- * the caller's to close after the history, with history_source_legacy_close(), also after an
- * error. */
+/* *out is NULL when none is to be kept. *out_legacy: the older store, NULL when there is none; the
+ * caller closes it after the history, with history_source_legacy_close(), also after an error. */
 MUST_CHECK MAY_SUSPEND int history_settings_open(const struct config *c, struct rt *rt,
                                                  struct db *db, struct history **out,
                                                  struct db_legacy **out_legacy, struct err *err);

@@ -160,24 +160,6 @@ static bool line_ends_at(int fd, int64_t at) {
     return pread(fd, &c, 1, at - 1) == 1 && c == '\n';
 }
 
-static void run_open(void *arg) {
-    struct reading *r = arg;
-    struct stat st;
-    r->fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (r->fd < 0) {
-        r->missing = errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG;
-        r->rc = r->missing ? 0 : failed(&r->err, errno, r->path);
-        return;
-    }
-    if (fstat(r->fd, &st) != 0)
-        r->rc = failed(&r->err, errno, r->path);
-    else if (!S_ISREG(st.st_mode))
-        r->missing = true;
-    else if (r->from > st.st_size || (r->from > 0 && !line_ends_at(r->fd, r->from)))
-        r->from = 0;
-    r->at = r->from;
-}
-
 /* Until there is a page of bytes with a whole line among them, or the file ends. */
 static void run_read(void *arg) {
     struct reading *r = arg;
@@ -200,6 +182,27 @@ static void run_read(void *arg) {
         line = line || memchr(r->b.p + seen, '\n', r->b.len - seen);
         seen = r->b.len;
     }
+}
+
+/* And reads the first piece. */
+static void run_open(void *arg) {
+    struct reading *r = arg;
+    struct stat st;
+    r->fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (r->fd < 0) {
+        r->missing = errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG;
+        r->rc = r->missing ? 0 : failed(&r->err, errno, r->path);
+        return;
+    }
+    if (fstat(r->fd, &st) != 0)
+        r->rc = failed(&r->err, errno, r->path);
+    else if (!S_ISREG(st.st_mode))
+        r->missing = true;
+    else if (r->from > st.st_size || (r->from > 0 && !line_ends_at(r->fd, r->from)))
+        r->from = 0;
+    r->at = r->from;
+    if (r->rc == 0 && !r->missing)
+        run_read(r);
 }
 
 static int offload(struct folder *f, void (*fn)(void *arg), struct reading *r, struct err *err) {
@@ -250,7 +253,7 @@ static int give_lines(struct folder *f, struct reading *r, db_legacy_rows_fn fn,
         struct arena a;
         size_t bytes;
         arena_init(&a, 1u << 20);
-        if (!memchr(r->b.p ? r->b.p : "", '\n', r->b.len))
+        if (!r->ended && !memchr(r->b.p ? r->b.p : "", '\n', r->b.len))
             rc = offload(f, run_read, r, err);
         if (!buf_ok(&r->b))
             skip_long_line(r);

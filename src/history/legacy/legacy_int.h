@@ -2,8 +2,8 @@
 /* legacy_int.h - where it is written down what was taken; shared by take.c and wrap.c.
  *
  * Of a session, the latest checkpoint of the session of the same name that belongs to the owner
- * "\1legacy:" and the real owner: {"from", "rows", "checkpoint"}: which store, up to which mark, and
- * the id that its checkpoint got. Memory: the caller's. Suspends: never. */
+ * "\1legacy:" and the real owner: {"from", "rows", "checkpoint"}: which store, up to which mark,
+ * and the id that its checkpoint got. Memory: the caller's. Suspends: never. */
 #ifndef HF_HISTORY_LEGACY_LEGACY_INT_H
 #define HF_HISTORY_LEGACY_LEGACY_INT_H
 
