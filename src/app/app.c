@@ -25,6 +25,7 @@
 #include "app/graph_files.h"
 #include "app/hints.h"
 #include "app/history_settings.h"
+#include "app/history_source.h"
 #include "app/plan_settings.h"
 #include "app/runners.h"
 #include "app/store_settings.h"
@@ -78,6 +79,8 @@ struct app {
     struct history_source history_source; /* of one in a store of its own */
     struct history *history;              /* NULL: none are kept */
     struct history_sweeper history_sweeper;
+    struct db_legacy *history_legacy; /* NULL: there is no older store */
+    struct history_legacy_reporter history_reporter;
     struct hints *hints; /* NULL with SQLite */
     struct peers *peers; /* NULL: no datagrams are wanted */
     struct fiber_group background;
@@ -223,14 +226,20 @@ static void vector_index_main(void *arg) {
 
 static int history_start(struct app *app, struct err *err) {
     int rc = history_settings_open(&app->config, app->rt, app->db, &app->history_source,
-                                   &app->history, err);
+                                   &app->history, &app->history_legacy, err);
     if (rc < 0 || !app->history)
         return rc;
     api_set_history(app->api, app->history);
     app->history_sweeper =
         (struct history_sweeper){app->history, app->config.history_sweep_interval_us};
-    return fiber_group_spawn(&app->background, app->rt, "history.sweep", history_sweeper_main,
-                             &app->history_sweeper, err);
+    rc = fiber_group_spawn(&app->background, app->rt, "history.sweep", history_sweeper_main,
+                           &app->history_sweeper, err);
+    if (rc < 0 || !app->history_legacy)
+        return rc;
+    app->history_reporter = (struct history_legacy_reporter){app->history, app->history_legacy,
+                                                             app->config.history_legacy_owner};
+    return fiber_group_spawn(&app->background, app->rt, "history.legacy",
+                             history_legacy_reporter_main, &app->history_reporter, err);
 }
 
 /* After routing is built, before listening. */
@@ -586,6 +595,7 @@ static void close_all(struct app *app) {
     metrics_off_collect(on_collect, app);
     api_free(app->api);
     history_close(app->history);
+    history_source_legacy_close(app->history_legacy);
     history_source_close(&app->history_source);
     hints_close(app->hints);
     delivery_free(app->delivery);

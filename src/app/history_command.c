@@ -17,14 +17,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "history/file/file.h"
+#include "history/legacy/legacy.h"
 
 #define SHOW_US         100000
+#define LOOK_US         1000000 /* an older store, for what is new of a session */
 #define TAIL_USUAL      10
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
 
 static const char HELP[] =
     "usage: holdfast history VERB --store STORE [options] [FILE]\n\n"
-    "STORE: file:FOLDER, sqlite:FILE or postgres://…\n\n"
+    "STORE: file:FOLDER, sqlite:FILE or postgres://…\n"
+    "OLD:   jsonl:FOLDER (of SESSION.jsonl and SESSION.checkpoint.json), or sqlite:FILE and\n"
+    "       postgres://…?schema=NAME with the tables history_events and history_checkpoints\n\n"
     "append      events from FILE or standard input, a line of JSON each, to --session or the one\n"
     "            that they name\n"
     "cat         prints the events of --session, a line each\n"
@@ -34,25 +38,32 @@ static const char HELP[] =
     "stats       what the store holds\n"
     "verify      reads everything and compares the digests that it has; exit status 3: damaged\n"
     "repair      cuts off what is torn behind the last whole append of a folder\n"
-    "import      FILE: lines of JSON, or a folder of SESSION.jsonl and SESSION.checkpoint.json\n"
+    "import      FILE: lines of JSON; or what is new in an older store OLD: all sessions, or\n"
+    "            --session; what cannot be taken is named, the rest is read again and compared\n"
     "export      prints the events of all sessions, or of --session\n"
     "copy        all sessions, or --session, to the store --to; then compares\n\n"
     "--owner NAME    whose sessions (nobody's)\n"
     "--from N        events from this number on\n"
     "--limit N       so many events\n"
-    "--headers       without payloads\n";
+    "--headers       without payloads\n"
+    "--legacy OLD    sessions are taken over from an older store before they are read; stats: how\n"
+    "                many only that one has\n"
+    "--strict        import from an older store: ends at the first row that cannot be taken\n"
+    "--again         the same: all rows, also those that were taken before\n";
 
 struct command {
     struct history_args args;
     const struct verb *verb;
     struct rt *rt;
     struct history_source from, to;
+    struct db_legacy *legacy; /* NULL: there is none */
     struct err err;
     int rc, status;
 };
 struct verb {
     const char *name;
     bool needs_session, needs_path, needs_to, reads;
+    bool may_be_dual; /* takes --legacy */
     int (*fn)(struct command *c);
 };
 
@@ -192,12 +203,19 @@ static int add_totals(void *ctx, const struct history_session *s, struct err *er
 
 static int do_stats(struct command *c) {
     struct totals t = {0};
+    struct history_legacy_left old = {0};
     int rc = history_each_session(c->from.h, &c->args, add_totals, &t, &c->err);
-    if (rc == 0)
-        printf("{\"store\":\"%s\",\"sessions\":%lld,\"events\":%lld,\"payload_bytes\":%lld}\n",
-               history_name(c->from.h), (long long)t.sessions, (long long)t.events,
-               (long long)t.bytes);
-    return rc;
+    if (rc == 0 && c->legacy)
+        rc = history_legacy_count(c->from.h, c->legacy, c->args.owner, &old, &c->err);
+    if (rc < 0)
+        return rc;
+    printf("{\"store\":\"%s\",\"sessions\":%lld,\"events\":%lld,\"payload_bytes\":%lld",
+           history_name(c->from.h), (long long)t.sessions, (long long)t.events, (long long)t.bytes);
+    if (c->legacy)
+        printf(",\"legacy_sessions\":%lld,\"legacy_left\":%lld", (long long)old.sessions,
+               (long long)old.left);
+    puts("}");
+    return 0;
 }
 
 static int export_session(void *ctx, const struct history_session *s, struct err *err) {
@@ -212,7 +230,13 @@ static int do_export(struct command *c) {
 }
 
 static int do_import(struct command *c) {
-    return history_lines_import(c->from.h, &c->args, &c->err);
+    if (history_source_is_legacy(c->args.path))
+        return history_legacy_import(c->rt, c->from.h, &c->args, &c->legacy, &c->err);
+    struct history_progress p;
+    history_progress_begin(&p, "imported");
+    int rc = history_lines_append(c->from.h, &c->args, c->args.path, c->args.session, &p, &c->err);
+    history_progress_end(&p);
+    return rc;
 }
 
 static int do_copy(struct command *c) {
@@ -260,17 +284,17 @@ static int do_verify(struct command *c) {
 }
 
 static const struct verb verbs[] = {
-    {"append", false, false, false, false, do_append},
-    {"cat", true, false, false, true, do_cat},
-    {"tail", true, false, false, true, do_tail},
-    {"sessions", false, false, false, true, do_sessions},
-    {"checkpoint", true, false, false, false, do_checkpoint},
-    {"stats", false, false, false, true, do_stats},
-    {"verify", false, false, false, true, do_verify},
-    {"repair", false, false, false, true, NULL},
-    {"import", false, true, false, false, do_import},
-    {"export", false, false, false, true, do_export},
-    {"copy", false, false, true, true, do_copy},
+    {"append", false, false, false, false, true, do_append},
+    {"cat", true, false, false, true, true, do_cat},
+    {"tail", true, false, false, true, true, do_tail},
+    {"sessions", false, false, false, true, true, do_sessions},
+    {"checkpoint", true, false, false, false, true, do_checkpoint},
+    {"stats", false, false, false, true, true, do_stats},
+    {"verify", false, false, false, true, false, do_verify},
+    {"repair", false, false, false, true, false, NULL},
+    {"import", false, true, false, false, false, do_import},
+    {"export", false, false, false, true, true, do_export},
+    {"copy", false, false, true, true, true, do_copy},
 };
 
 /* --- folders, without a loop --- */
@@ -306,10 +330,22 @@ static int repair_folder(struct command *c, str folder) {
 
 /* --- running --- */
 
+static int open_legacy(struct command *c) {
+    int rc = history_source_legacy(c->rt, c->args.legacy, &c->legacy, &c->err);
+    struct history_legacy_options o = {c->legacy, c->args.owner, LOOK_US};
+    /* To count what was never taken takes nothing. */
+    return rc < 0 || c->verb->fn == do_stats
+               ? rc
+               : history_legacy_wrap(c->from.h, &o, &c->from.h, &c->err);
+}
+
 static void main_fiber(void *arg) {
     struct command *c = arg;
+    bool takes = c->args.legacy.p && c->verb->fn != do_stats;
     /* A folder that another process writes to can be read; of others nothing is kept open. */
-    c->rc = history_source_start(c->rt, c->verb->reads, &c->from, &c->err);
+    c->rc = history_source_start(c->rt, c->verb->reads && !takes, &c->from, &c->err);
+    if (c->rc == 0 && c->args.legacy.p)
+        c->rc = open_legacy(c);
     if (c->rc == 0 && c->args.to.p)
         c->rc = history_source_start(c->rt, false, &c->to, &c->err);
     if (c->rc == 0)
@@ -337,6 +373,7 @@ static int run(struct command *c) {
     }
     history_source_close(&c->to);
     history_source_close(&c->from);
+    history_source_legacy_close(c->legacy);
     rt_close(c->rt);
     return rc;
 }
@@ -346,12 +383,19 @@ static bool number(const char *text, int64_t *out) {
 }
 
 static int parse_options(struct command *c, int argc, char **argv) {
-    static const struct option options[] = {
-        {"store", required_argument, NULL, 's'}, {"to", required_argument, NULL, 't'},
-        {"owner", required_argument, NULL, 'o'}, {"session", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'f'},  {"limit", required_argument, NULL, 'l'},
-        {"follow", no_argument, NULL, 'F'},      {"headers", no_argument, NULL, 'H'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"store", required_argument, NULL, 's'},
+                                            {"to", required_argument, NULL, 't'},
+                                            {"owner", required_argument, NULL, 'o'},
+                                            {"session", required_argument, NULL, 'n'},
+                                            {"from", required_argument, NULL, 'f'},
+                                            {"limit", required_argument, NULL, 'l'},
+                                            {"follow", no_argument, NULL, 'F'},
+                                            {"headers", no_argument, NULL, 'H'},
+                                            {"strict", no_argument, NULL, 'S'},
+                                            {"again", no_argument, NULL, 'A'},
+                                            {"legacy", required_argument, NULL, 'L'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     struct history_args *a = &c->args;
     int option;
     bool fine = true;
@@ -381,6 +425,15 @@ static int parse_options(struct command *c, int argc, char **argv) {
             break;
         case 'H':
             a->headers = true;
+            break;
+        case 'S':
+            a->strict = true;
+            break;
+        case 'A':
+            a->again = true;
+            break;
+        case 'L':
+            a->legacy = str_of(optarg);
             break;
         case 'h':
             a->help = true;
@@ -413,6 +466,8 @@ static int parse(struct command *c, int argc, char **argv) {
     if (c->verb->needs_to != (c->args.to.p != NULL))
         return err_set(&c->err, ERR_INVALID, "history %s: %s --to", c->verb->name,
                        c->verb->needs_to ? "needs" : "takes no");
+    if (c->args.legacy.p && !c->verb->may_be_dual)
+        return err_set(&c->err, ERR_INVALID, "history %s: takes no --legacy", c->verb->name);
     return 0;
 }
 

@@ -8,8 +8,9 @@
 
 struct history_args {
     str store, to, owner, session, path; /* path: "-" or a name */
+    str legacy;                          /* an older store; absent: none */
     int64_t from_seq, limit;             /* limit 0: all */
-    bool follow, headers, help;
+    bool follow, headers, strict, again, help;
 };
 /* What has been done so far, on a terminal: a line that is written over. */
 struct history_progress {
@@ -30,12 +31,16 @@ MUST_CHECK int history_read_json(str path, size_t bytes_max, struct arena *a, yy
 MUST_CHECK MAY_SUSPEND int history_lines_append(struct history *h, const struct history_args *a,
                                                 str path, str session, struct history_progress *p,
                                                 struct err *err);
-/* A folder of <session>.jsonl and <session>.checkpoint.json, or a file of lines. */
-MUST_CHECK MAY_SUSPEND int history_lines_import(struct history *h, const struct history_args *a,
-                                                struct err *err);
 /* Events of a session on standard output; *out_last: the number of the last one. */
 MUST_CHECK MAY_SUSPEND int history_lines_print(struct history *h, const struct history_range *range,
                                                int64_t limit, int64_t *out_last, struct err *err);
+
+/* --- history_legacy.c: taking an older store over --- */
+/* The store that a->path names, all of it or a->session; *out is open then, for the caller to
+ * close. Rows that cannot be taken are named on standard error. */
+MUST_CHECK MAY_SUSPEND int history_legacy_import(struct rt *rt, struct history *h,
+                                                 const struct history_args *a,
+                                                 struct db_legacy **out, struct err *err);
 
 /* --- history_copy.c --- */
 /* All sessions of an owner, or one of them; each is compared afterwards. */

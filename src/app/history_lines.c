@@ -4,7 +4,6 @@
  * Lines gather into one append of up to GROUP_EVENTS or GROUP_BYTES; each is durable before the
  * next is read, so what was cut off is appended again and told apart by its ids. A line of an older
  * file is {"id","sessionId","envelope",…}; of its envelope everything is taken over. */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,8 +121,6 @@ int history_lines_append(struct history *h, const struct history_args *a, str pa
     return rc;
 }
 
-/* --- a folder of older files --- */
-
 int history_read_json(str path, size_t bytes_max, struct arena *a, yyjson_val **out,
                       struct err *err) {
     bool standard = str_eq(path, STR("-"));
@@ -144,65 +141,6 @@ int history_read_json(str path, size_t bytes_max, struct arena *a, yyjson_val **
                         : err_set(err, ERR_TOO_LARGE, "is larger than %zu bytes", bytes_max);
     buf_deinit(&b);
     return rc < 0 ? err_context(err, "%s", path.p) : 0;
-}
-
-static int import_checkpoint(struct history *h, const struct history_args *a, str path, str session,
-                             struct err *err) {
-    struct arena arena;
-    yyjson_val *root;
-    arena_init(&arena, ARENA_BYTES_MAX);
-    int rc = history_read_json(path, LINE_BYTES_MAX, &arena, &root, err);
-    if (rc == 0) {
-        yyjson_val *payload = json_get(root, "payload");
-        struct history_key key = {a->owner, session};
-        str text = json_text(&arena, payload ? payload : root);
-        /* An id that follows from its content: importing again changes nothing. */
-        struct history_checkpoint c = {
-            .id = id_v5(ID_NAMESPACE_GRAPH, text), .payload_kind = HISTORY_JSON, .payload = text};
-        rc = history_checkpoint_put(h, &key, &c, &arena, err);
-        if (rc < 0)
-            rc = err_context(err, "%s", path.p);
-    }
-    arena_deinit(&arena);
-    return rc;
-}
-
-static int import_file(struct history *h, const struct history_args *a, const char *name,
-                       bool checkpoints, struct history_progress *p, struct err *err) {
-    static const str lines = {".jsonl", 6}, state = {".checkpoint.json", 16};
-    str suffix = checkpoints ? state : lines, file = str_of(name);
-    struct arena arena;
-    if (!str_ends(file, suffix))
-        return 0;
-    arena_init(&arena, 1u << 16);
-    str session = arena_dup(&arena, str_slice(file, 0, file.len - suffix.len));
-    str path = arena_printf(&arena, STR_FMT "/%s", STR_ARG(a->path), name);
-    int rc = checkpoints ? import_checkpoint(h, a, path, session, err)
-                         : history_lines_append(h, a, path, session, p, err);
-    arena_deinit(&arena);
-    return rc;
-}
-
-int history_lines_import(struct history *h, const struct history_args *a, struct err *err) {
-    struct history_progress p;
-    DIR *dir = opendir(a->path.p);
-    int rc = 0;
-    history_progress_begin(&p, "imported");
-    if (!dir) {
-        rc = history_lines_append(h, a, a->path, a->session, &p, err);
-        history_progress_end(&p);
-        return rc;
-    }
-    /* A checkpoint stands behind the events of its session. */
-    for (int checkpoints = 0; rc == 0 && checkpoints < 2; checkpoints++) {
-        const struct dirent *e;
-        rewinddir(dir);
-        while (rc == 0 && (e = readdir(dir)) != NULL)
-            rc = import_file(h, a, e->d_name, checkpoints, &p, err);
-    }
-    (void)closedir(dir); /* it was only read */
-    history_progress_end(&p);
-    return rc;
 }
 
 /* --- out --- */

@@ -5,16 +5,20 @@
  * A folder and a file have one process that writes to them, so they are for servers with one. */
 #include "app/history_settings.h"
 
+#include "app/history_source.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "db/postgres/postgres.h"
+#include "history/legacy/legacy.h"
 #include "history/memory.h"
 #include "history/pipeline.h"
 #include "history/sql/sql.h"
 #include "history/watch.h"
 
 #define OTHERS_LOOK_US 200000 /* how often watched sessions are looked at for others' events */
-#define SWEEP_BUDGET   1000   /* events at a time: nobody waits long for the database */
+#define REPORT_US      60000000
+#define SWEEP_BUDGET   1000 /* events at a time: nobody waits long for the database */
 
 static bool in_store_of_its_own(const struct config *c) {
     return str_find_char(c->history, ':') >= 0;
@@ -46,12 +50,28 @@ static int start_own(struct rt *rt, struct history_source *s, struct history **o
     return 0;
 }
 
+/* Reads and writes come to the older store first; the pipeline is behind it. */
+static int wrap_legacy(const struct config *c, struct rt *rt, struct history **h,
+                       struct db_legacy **out, struct err *err) {
+    str address = secret_reveal(c->history_legacy);
+    if (address.len == 0)
+        return 0;
+    int rc = history_source_legacy(rt, address, out, err);
+    struct history_legacy_options o = {*out, c->history_legacy_owner,
+                                       c->history_legacy_interval_us};
+    if (rc == 0)
+        rc = history_legacy_wrap(*h, &o, h, err);
+    return rc < 0 ? err_context(err, "--history-legacy") : 0;
+}
+
 int history_settings_open(const struct config *c, struct rt *rt, struct db *db,
-                          struct history_source *own, struct history **out, struct err *err) {
+                          struct history_source *own, struct history **out,
+                          struct db_legacy **out_legacy, struct err *err) {
     struct history_pipeline_options o;
     bool shared = db_postgres_pool(db) != NULL, in_database = str_eq(c->history, STR("database"));
     struct history *inner;
     *out = NULL;
+    *out_legacy = NULL;
     history_pipeline_options_default(&o);
     o.when_full = HISTORY_REFUSE;
     if (str_eq(c->history, STR("off")))
@@ -69,7 +89,10 @@ int history_settings_open(const struct config *c, struct rt *rt, struct db *db,
                        "--history: must be database, file:FOLDER, sqlite:FILE, memory or off");
     }
     *out = history_pipeline_wrap(rt, inner, &o);
-    if (shared && in_database)
+    int rc = wrap_legacy(c, rt, out, out_legacy, err);
+    if (rc < 0)
+        return rc;
+    if ((shared && in_database) || *out_legacy)
         history_watch_others(*out, rt, OTHERS_LOOK_US);
     return 0;
 }
@@ -85,4 +108,24 @@ void history_sweeper_main(void *arg) {
         removed = 0;
         log_event(LOG_WARN, "history.sweep", err.message, LOG_Z("code", err_name(rc)));
     }
+}
+
+void history_legacy_reporter_main(void *arg) {
+    const struct history_legacy_reporter *r = arg;
+    struct metric *left = metric_gauge("holdfast_history_legacy_left",
+                                       "Sessions that only the older store has", NULL);
+    struct history_legacy_left before = {-1, -1}, now;
+    do {
+        struct err err = {0};
+        int rc = history_legacy_count(r->history, r->from, r->owner, &now, &err);
+        if (rc < 0) {
+            log_event(LOG_WARN, "history.legacy", err.message, LOG_Z("code", err_name(rc)));
+            continue;
+        }
+        metric_set(left, now.left);
+        if (now.left != before.left || now.sessions != before.sessions)
+            log_event(LOG_INFO, "history.legacy.left", "sessions that only the older store has",
+                      LOG_INT("left", now.left), LOG_INT("sessions", now.sessions));
+        before = now;
+    } while (fiber_sleep_us(REPORT_US) == 0);
 }

@@ -8,15 +8,27 @@
 
 #include "app/config.h"
 #include "app/history_source.h"
+#include "db/legacy.h"
 
 /* Before the loop runs: of a folder or file of its own. What it opens is closed after the history,
  * once the loop has run. */
 MUST_CHECK int history_settings_prepare(const struct config *c, struct rt *rt,
                                         struct history_source *out, struct err *err);
-/* *out is NULL when none is to be kept. own: what was prepared. */
+/* *out is NULL when none is to be kept. own: what was prepared. *out_legacy: the older store, NULL
+ * when there is none; the caller closes it after the history, with history_source_legacy_close(),
+ * also after an error. */
 MUST_CHECK MAY_SUSPEND int history_settings_open(const struct config *c, struct rt *rt,
                                                  struct db *db, struct history_source *own,
-                                                 struct history **out, struct err *err);
+                                                 struct history **out,
+                                                 struct db_legacy **out_legacy, struct err *err);
+
+/* Tells how many sessions are in the older store alone, by a gauge and in the log, every minute. */
+struct history_legacy_reporter {
+    struct history *history;
+    struct db_legacy *from;
+    str owner;
+};
+MAY_SUSPEND void history_legacy_reporter_main(void *reporter);
 
 /* Removes what is past its time, every so often, until it is cancelled. */
 struct history_sweeper {

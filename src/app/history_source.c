@@ -6,9 +6,14 @@
  * holdfast.db), while no server runs. */
 #include "app/history_source.h"
 
+#include <sys/stat.h>
+
+#include "db/postgres/legacy.h"
 #include "db/postgres/postgres.h"
+#include "db/sqlite/legacy.h"
 #include "db/sqlite/sqlite.h"
 #include "history/file/file.h"
+#include "history/legacy/legacy.h"
 #include "history/sql/sql.h"
 
 #define PAGE_BYTES       16384
@@ -77,4 +82,33 @@ void history_source_close(struct history_source *s) {
     history_close(s->h);
     db_close(s->db);
     *s = (struct history_source){.address = s->address};
+}
+
+/* --- older stores --- */
+
+bool history_source_is_legacy(str address) {
+    struct stat st;
+    return behind(address, "jsonl:").p || behind(address, "sqlite:").p || is_postgres(address) ||
+           (stat(address.p, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+int history_source_legacy(struct rt *rt, str address, struct db_legacy **out, struct err *err) {
+    str file = behind(address, "sqlite:"), folder = behind(address, "jsonl:");
+    int rc;
+    if (file.len > 0)
+        rc = db_legacy_sqlite(rt, file, out, err);
+    else if (is_postgres(address))
+        rc = db_legacy_postgres(rt, address, out, err);
+    else if (folder.len > 0 || history_source_is_legacy(address))
+        rc = history_legacy_folder(rt, folder.len > 0 ? folder : address, out, err);
+    else
+        rc = err_set(err, ERR_INVALID,
+                     "'" STR_FMT "' is not jsonl:FOLDER, sqlite:FILE or postgres://…",
+                     STR_ARG(str_slice(address, 0, 60)));
+    return rc < 0 ? rc : (*out)->vtable->check(*out, err);
+}
+
+void history_source_legacy_close(struct db_legacy *l) {
+    if (l)
+        l->vtable->close(l);
 }

@@ -9,6 +9,7 @@
 #ifndef HF_APP_HISTORY_SOURCE_H
 #define HF_APP_HISTORY_SOURCE_H
 
+#include "db/legacy.h"
 #include "db/port.h"
 #include "history/port.h"
 
@@ -25,6 +26,15 @@ MUST_CHECK MAY_SUSPEND int history_source_start(struct rt *rt, bool read_only,
                                                 struct history_source *s, struct err *err);
 /* After the loop has run; also of one that was not opened. */
 void history_source_close(struct history_source *s);
+/* An older store: jsonl:FOLDER, or sqlite:FILE and postgres://… with the two tables. Suspends, and
+ * looks whether it is one. The caller closes it, after the loop has run and the histories over it
+ * are closed. */
+MUST_CHECK MAY_SUSPEND int history_source_legacy(struct rt *rt, str address, struct db_legacy **out,
+                                                 struct err *err);
+/* NULL is fine. */
+void history_source_legacy_close(struct db_legacy *l);
+/* Whether the address names an older store, and not a file of lines. */
+bool history_source_is_legacy(str address);
 /* The folder of file:FOLDER; absent: it is none. */
 str history_source_folder(str address);
 bool history_source_is_postgres(str address);

@@ -2,7 +2,10 @@
 /* history_fixture.c - every adapter of the history port, and each behind the pipeline. */
 #include "history_fixture.h"
 
+#include <sys/stat.h>
+
 #include "history/file/file.h"
+#include "history/legacy/legacy.h"
 #include "history/memory.h"
 #include "history/pipeline.h"
 #include "history/sql/sql.h"
@@ -54,6 +57,31 @@ static struct history *open_file_piped(struct fixture *f) {
     return behind_pipeline(f, open_file(f));
 }
 
+/* Over an older store that has nothing: every call looks there. */
+static struct history *beside_legacy(struct fixture *f, struct history *inner) {
+    struct scene *s = f->extra;
+    struct history *h = NULL;
+    struct err err = {0};
+    char dir[sizeof f->dir + 16];
+    (void)snprintf(dir, sizeof dir, "%s/older", f->dir);
+    (void)mkdir(dir, 0700); /* the second time it is there */
+    int rc = s->old ? 0 : history_legacy_folder(f->rt, str_of(dir), &s->old, &err);
+    struct history_legacy_options o = {.from = s->old, .owner = STR("ann")};
+    if (rc == 0 && inner)
+        rc = history_legacy_wrap(inner, &o, &h, &err);
+    if (rc < 0)
+        fixture_fail(f, "cannot open: %s", err.message);
+    return h;
+}
+
+static struct history *open_memory_legacy(struct fixture *f) {
+    return beside_legacy(f, open_memory(f));
+}
+
+static struct history *open_sql_legacy(struct fixture *f) {
+    return beside_legacy(f, open_sql_piped(f));
+}
+
 const struct history_kind history_kinds[] = {
     {.name = "memory", .open = open_memory},
     {.name = "memory behind the pipeline", .open = open_memory_piped},
@@ -78,6 +106,16 @@ const struct history_kind history_kinds[] = {
     {.name = "file", .keeps = true, .open = open_file},
     {.name = "file of small segments", .keeps = true, .open = open_file_small},
     {.name = "file behind the pipeline", .keeps = true, .open = open_file_piped},
+    {.name = "memory beside an older store", .open = open_memory_legacy},
+    {.name = "SQLite beside an older store",
+     .with_db = true,
+     .keeps = true,
+     .open = open_sql_legacy},
+    {.name = "PostgreSQL beside an older store",
+     .with_db = true,
+     .db = {.postgres = true},
+     .keeps = true,
+     .open = open_sql_legacy},
 };
 const size_t history_kind_count = ARRAY_COUNT(history_kinds);
 
@@ -90,11 +128,13 @@ static void scene_main(struct fixture *f) {
         s->fn(s);
     history_close(s->h);
     s->h = NULL;
+    if (s->old)
+        s->old->vtable->close(s->old);
 }
 
 void scene_run(const struct history_kind *kind, scene_fn fn) {
     struct fixture f;
-    struct scene s = {&f, kind, fn, NULL};
+    struct scene s = {.f = &f, .kind = kind, .fn = fn};
     fixture_init(&f, kind->db);
     if (kind->with_db)
         fixture_open(&f);

@@ -10,9 +10,9 @@
 
 struct history_kind {
     const char *name;
-    bool with_db;            /* f->db is open before open() is called */
+    bool with_db; /* f->db is open before open() is called */
     struct fixture_kind db;
-    bool keeps;              /* what was stored is there after closing and opening again */
+    bool keeps; /* what was stored is there after closing and opening again */
     struct history *(*open)(struct fixture *f); /* on a fiber; NULL after fixture_fail() */
 };
 extern const struct history_kind history_kinds[];
@@ -25,6 +25,7 @@ struct scene {
     const struct history_kind *kind;
     scene_fn fn;
     struct history *h;
+    struct db_legacy *old; /* an older store beside it; NULL: there is none */
 };
 /* Opens everything, runs fn on a fiber, closes everything; fails the test with what CHECK noted.
  * Checks in fn need `struct fixture *f = s->f`. */
