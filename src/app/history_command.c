@@ -40,7 +40,8 @@ static const char HELP[] =
     "--owner NAME    whose sessions (nobody's)\n"
     "--from N        events from this number on\n"
     "--limit N       so many events\n"
-    "--headers       without payloads\n";
+    "--headers       without payloads\n"
+    "--compress      what is written to a folder is compressed, as its segments are closed\n";
 
 struct command {
     struct history_args args;
@@ -309,6 +310,7 @@ static int repair_folder(struct command *c, str folder) {
 static void main_fiber(void *arg) {
     struct command *c = arg;
     /* A folder that another process writes to can be read; of others nothing is kept open. */
+    c->from.compress = c->to.compress = c->args.compress;
     c->rc = history_source_start(c->rt, c->verb->reads, &c->from, &c->err);
     if (c->rc == 0 && c->args.to.p)
         c->rc = history_source_start(c->rt, false, &c->to, &c->err);
@@ -346,12 +348,17 @@ static bool number(const char *text, int64_t *out) {
 }
 
 static int parse_options(struct command *c, int argc, char **argv) {
-    static const struct option options[] = {
-        {"store", required_argument, NULL, 's'}, {"to", required_argument, NULL, 't'},
-        {"owner", required_argument, NULL, 'o'}, {"session", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'f'},  {"limit", required_argument, NULL, 'l'},
-        {"follow", no_argument, NULL, 'F'},      {"headers", no_argument, NULL, 'H'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"store", required_argument, NULL, 's'},
+                                            {"to", required_argument, NULL, 't'},
+                                            {"owner", required_argument, NULL, 'o'},
+                                            {"session", required_argument, NULL, 'n'},
+                                            {"from", required_argument, NULL, 'f'},
+                                            {"limit", required_argument, NULL, 'l'},
+                                            {"follow", no_argument, NULL, 'F'},
+                                            {"headers", no_argument, NULL, 'H'},
+                                            {"compress", no_argument, NULL, 'z'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     struct history_args *a = &c->args;
     int option;
     bool fine = true;
@@ -381,6 +388,9 @@ static int parse_options(struct command *c, int argc, char **argv) {
             break;
         case 'H':
             a->headers = true;
+            break;
+        case 'z':
+            a->compress = true;
             break;
         case 'h':
             a->help = true;
@@ -421,6 +431,7 @@ int history_run(int argc, char **argv) {
         fputs(HELP, argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;
     }
+    mem_stay_small();
     struct command *c = NEW(struct command);
     log_init(LOG_WARN, STDERR_FILENO, isatty(STDERR_FILENO));
     int rc = parse(c, argc, argv);

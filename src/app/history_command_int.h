@@ -9,7 +9,7 @@
 struct history_args {
     str store, to, owner, session, path; /* path: "-" or a name */
     int64_t from_seq, limit;             /* limit 0: all */
-    bool follow, headers, help;
+    bool follow, headers, help, compress;
 };
 /* What has been done so far, on a terminal: a line that is written over. */
 struct history_progress {

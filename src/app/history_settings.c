@@ -21,7 +21,8 @@
 static int open_folder(const struct config *c, struct rt *rt, struct history **out,
                        struct err *err) {
     str dir = str_slice(c->history, sizeof FILE_PREFIX - 1, c->history.len);
-    struct history_file_options o = {.dir = dir.p};
+    struct history_file_options o = {.dir = dir.p,
+                                     .compress = c->history_compress == CONFIG_HISTORY_ZSTD};
     if (dir.len == 0)
         return err_set(err, ERR_INVALID, "--history: file: needs a folder behind it");
     if (c->workers > 1)

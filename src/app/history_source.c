@@ -54,7 +54,8 @@ static int connect(struct rt *rt, struct history_source *s, struct err *err) {
 int history_source_start(struct rt *rt, bool read_only, struct history_source *s, struct err *err) {
     str folder = history_source_folder(s->address);
     if (folder.len > 0) {
-        struct history_file_options o = {.dir = folder.p, .read_only = read_only};
+        struct history_file_options o = {
+            .dir = folder.p, .read_only = read_only, .compress = s->compress};
         return history_file_open(rt, &o, &s->h, err);
     }
     if (!s->db) {

@@ -16,6 +16,7 @@ struct history_source {
     str address;
     struct db *db; /* NULL: the adapter has none */
     struct history *h;
+    bool compress; /* of a folder, before it is started: what is written is compressed */
 };
 /* Before the loop runs. */
 MUST_CHECK int history_source_open(struct rt *rt, str address, struct history_source *out,
