@@ -11,7 +11,8 @@
 #include "history/file/file.h"
 #include "history/sql/sql.h"
 
-#define PAGE_BYTES 16384
+#define PAGE_BYTES     16384
+#define SEGMENT_EVENTS 16384 /* a command stays small */
 
 static str behind(str address, const char *scheme) {
     str s = str_of(scheme);
@@ -54,8 +55,10 @@ static int connect(struct rt *rt, struct history_source *s, struct err *err) {
 int history_source_start(struct rt *rt, bool read_only, struct history_source *s, struct err *err) {
     str folder = history_source_folder(s->address);
     if (folder.len > 0) {
-        struct history_file_options o = {
-            .dir = folder.p, .read_only = read_only, .compress = s->compress};
+        struct history_file_options o = {.dir = folder.p,
+                                         .segment_events = SEGMENT_EVENTS,
+                                         .read_only = read_only,
+                                         .compress = s->compress};
         return history_file_open(rt, &o, &s->h, err);
     }
     if (!s->db) {

@@ -13,7 +13,7 @@
 #include "history/file/crc32c.h"
 #include "history/file/file_int.h"
 
-#define OUT_BYTES    ((size_t)1 << 20)
+#define OUT_BYTES    ((size_t)256 << 10)
 #define RECORD_AHEAD 4096 /* read at once: most records are shorter */
 
 struct maker {
