@@ -46,6 +46,7 @@ static const char HELP[] =
     "--from N        events from this number on\n"
     "--limit N       so many events\n"
     "--headers       without payloads\n"
+    "--compress      what is written to a folder is compressed, as its segments are closed\n"
     "--legacy OLD    sessions are taken over from an older store before they are read; stats: how\n"
     "                many only that one has\n"
     "--strict        import from an older store: ends at the first row that cannot be taken\n"
@@ -343,6 +344,7 @@ static void main_fiber(void *arg) {
     struct command *c = arg;
     bool takes = c->args.legacy.p && c->verb->fn != do_stats;
     /* A folder that another process writes to can be read; of others nothing is kept open. */
+    c->from.compress = c->to.compress = c->args.compress;
     c->rc = history_source_start(c->rt, c->verb->reads && !takes, &c->from, &c->err);
     if (c->rc == 0 && c->args.legacy.p)
         c->rc = open_legacy(c);
@@ -394,6 +396,7 @@ static int parse_options(struct command *c, int argc, char **argv) {
                                             {"strict", no_argument, NULL, 'S'},
                                             {"again", no_argument, NULL, 'A'},
                                             {"legacy", required_argument, NULL, 'L'},
+                                            {"compress", no_argument, NULL, 'z'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct history_args *a = &c->args;
@@ -434,6 +437,9 @@ static int parse_options(struct command *c, int argc, char **argv) {
             break;
         case 'L':
             a->legacy = str_of(optarg);
+            break;
+        case 'z':
+            a->compress = true;
             break;
         case 'h':
             a->help = true;
@@ -476,6 +482,7 @@ int history_run(int argc, char **argv) {
         fputs(HELP, argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;
     }
+    mem_stay_small();
     struct command *c = NEW(struct command);
     log_init(LOG_WARN, STDERR_FILENO, isatty(STDERR_FILENO));
     int rc = parse(c, argc, argv);

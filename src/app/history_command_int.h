@@ -10,7 +10,7 @@ struct history_args {
     str store, to, owner, session, path; /* path: "-" or a name */
     str legacy;                          /* an older store; absent: none */
     int64_t from_seq, limit;             /* limit 0: all */
-    bool follow, headers, strict, again, help;
+    bool follow, headers, strict, again, compress, help;
 };
 /* What has been done so far, on a terminal: a line that is written over. */
 struct history_progress {

@@ -35,6 +35,7 @@ int history_settings_prepare(const struct config *c, struct rt *rt, struct histo
         return err_set(err, ERR_INVALID,
                        "--history: a folder or a file is written to by one process");
     int rc = history_source_open(rt, c->history, false, out, err);
+    out->compress = c->history_compress == CONFIG_HISTORY_ZSTD;
     if (rc < 0)
         (void)err_context(err, "--history");
     return rc;

@@ -17,6 +17,7 @@
 #include "history/sql/sql.h"
 
 #define PAGE_BYTES       16384
+#define SEGMENT_EVENTS   16384 /* a command stays small */
 #define READ_CACHE_BYTES (INT64_C(1) << 20)
 
 static str behind(str address, const char *scheme) {
@@ -65,7 +66,10 @@ static int connect(struct rt *rt, struct history_source *s, struct err *err) {
 int history_source_start(struct rt *rt, bool read_only, struct history_source *s, struct err *err) {
     str folder = history_source_folder(s->address);
     if (folder.len > 0) {
-        struct history_file_options o = {.dir = folder.p, .read_only = read_only};
+        struct history_file_options o = {.dir = folder.p,
+                                         .segment_events = SEGMENT_EVENTS,
+                                         .read_only = read_only,
+                                         .compress = s->compress};
         return history_file_open(rt, &o, &s->h, err);
     }
     if (!s->db) {
@@ -88,7 +92,7 @@ void history_source_close(struct history_source *s) {
 
 bool history_source_is_legacy(str address) {
     struct stat st;
-    return behind(address, "jsonl:").p || behind(address, "sqlite:").p || is_postgres(address) ||
+    return behind(address, "jsonl:").p || behind(address, "sqlite:").p || history_source_is_postgres(address) ||
            (stat(address.p, &st) == 0 && S_ISDIR(st.st_mode));
 }
 
@@ -97,7 +101,7 @@ int history_source_legacy(struct rt *rt, str address, struct db_legacy **out, st
     int rc;
     if (file.len > 0)
         rc = db_legacy_sqlite(rt, file, out, err);
-    else if (is_postgres(address))
+    else if (history_source_is_postgres(address))
         rc = db_legacy_postgres(rt, address, out, err);
     else if (folder.len > 0 || history_source_is_legacy(address))
         rc = history_legacy_folder(rt, folder.len > 0 ? folder : address, out, err);

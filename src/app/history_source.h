@@ -17,6 +17,7 @@ struct history_source {
     str address;
     struct db *db; /* NULL: the adapter has none */
     struct history *h;
+    bool compress; /* of a folder, before it is started: what is written is compressed */
 };
 /* Before the loop runs. read_only: nothing will be appended; it takes less memory. */
 MUST_CHECK int history_source_open(struct rt *rt, str address, bool read_only,

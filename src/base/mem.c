@@ -6,10 +6,13 @@
  * count the live blocks, so that tests can ask whether all of them went back. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LARGE_BYTES (256 << 10)
 
 #ifdef HF_DEBUG
 /* Process-wide by nature: the heap is. */
@@ -25,6 +28,14 @@ static _Noreturn void mem_exhausted(size_t bytes) {
     abort();
 }
 
+void mem_stay_small(void) {
+#ifdef __GLIBC__ /* elsewhere it stays as it is */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BYTES);
+    (void)mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
 void *mem_alloc(size_t bytes) {
     void *p = malloc(bytes ? bytes : 1);
     if (!p)
@@ -33,9 +44,7 @@ void *mem_alloc(size_t bytes) {
     return p;
 }
 
-void *mem_zalloc(size_t bytes) {
-    return mem_calloc(1, bytes);
-}
+void *mem_zalloc(size_t bytes) { return mem_calloc(1, bytes); }
 
 void *mem_calloc(size_t count, size_t bytes) {
     size_t total;
@@ -64,9 +73,7 @@ void *mem_dup(const void *p, size_t bytes) {
     return q;
 }
 
-char *mem_strdup(const char *s) {
-    return mem_dup(s, strlen(s) + 1);
-}
+char *mem_strdup(const char *s) { return mem_dup(s, strlen(s) + 1); }
 
 void mem_free(void *p) {
     if (!p)

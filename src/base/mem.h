@@ -17,6 +17,9 @@ void *mem_realloc(void *p, size_t bytes) __attribute__((returns_nonnull));
 void *mem_dup(const void *p, size_t bytes) __attribute__((malloc, returns_nonnull));
 char *mem_strdup(const char *s) __attribute__((malloc, returns_nonnull));
 void mem_free(void *p); /* NULL is fine */
+/* Before the first thread: freed memory goes back to the system at once where it is large, and
+ * threads share heaps. For programs that are to stay small rather than be fastest. */
+void mem_stay_small(void);
 /* Blocks allocated and not freed; counted in debug builds only, 0 in others. */
 int64_t mem_live_count(void);
 

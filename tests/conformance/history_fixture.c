@@ -53,6 +53,14 @@ static struct history *open_file_small(struct fixture *f) {
                                  .segment_bytes = 16384, .segment_events = 25, .no_sync = true});
 }
 
+static struct history *open_file_packed(struct fixture *f) {
+    return open_file_with(f, (struct history_file_options){.segment_bytes = 1 << 20,
+                                                           .segment_events = 400,
+                                                           .compress = true,
+                                                           .files_max = 4,
+                                                           .no_sync = true});
+}
+
 static struct history *open_file_piped(struct fixture *f) {
     return behind_pipeline(f, open_file(f));
 }
@@ -105,6 +113,7 @@ const struct history_kind history_kinds[] = {
      .open = open_sql},
     {.name = "file", .keeps = true, .open = open_file},
     {.name = "file of small segments", .keeps = true, .open = open_file_small},
+    {.name = "file, compressed", .keeps = true, .open = open_file_packed},
     {.name = "file behind the pipeline", .keeps = true, .open = open_file_piped},
     {.name = "memory beside an older store", .open = open_memory_legacy},
     {.name = "SQLite beside an older store",

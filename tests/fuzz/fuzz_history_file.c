@@ -39,12 +39,30 @@ static void fix_records(char *p, size_t bytes) {
     }
 }
 
+/* Sets the CRCs of the frames, and of their table, as far as they lie in the file. */
+static void fix_frames(char *p, size_t bytes, struct hfile_footer *f) {
+    struct hfile_frame frame;
+    uint64_t table = f->data_bytes / f->frame_bytes + (f->data_bytes % f->frame_bytes > 0);
+    if (f->sections[0].at > bytes || table > f->sections[0].at / sizeof frame)
+        return;
+    char *first = p + f->sections[0].at - table * sizeof frame;
+    for (uint64_t i = 0; i < table; i++) {
+        memcpy(&frame, first + i * sizeof frame, sizeof frame);
+        if (frame.at <= bytes && frame.bytes <= bytes - frame.at)
+            frame.crc = hfile_crc(str_n(p + frame.at, frame.bytes));
+        memcpy(first + i * sizeof frame, &frame, sizeof frame);
+    }
+    f->frames_crc = hfile_crc(str_n(first, table * sizeof frame));
+}
+
 static void fix_segment(char *p, size_t bytes, bool records) {
     struct hfile_footer f;
     if (bytes < sizeof f)
         return;
     memcpy(&f, p + bytes - sizeof f, sizeof f);
-    if (records && f.data_bytes <= bytes)
+    if (f.frame_bytes > 0)
+        fix_frames(p, bytes, &f);
+    else if (records && f.data_bytes <= bytes)
         fix_records(p, f.data_bytes);
     for (int i = 0; i < HFILE_SECTIONS; i++) {
         if (f.sections[i].at > bytes || f.sections[i].bytes > bytes - f.sections[i].at)

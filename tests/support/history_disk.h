@@ -44,6 +44,8 @@ struct disk {
     int64_t calls_left;        /* -1: for ever */
     int64_t room;              /* bytes that may still be written; -1: any */
     int fail_write, fail_sync; /* the next one, with this error; short before it */
+    int open_count, open_peak; /* descriptors: now, and the most at a time */
+    int open_max;              /* then no more is given; 0: any number */
     bool locked, off;
 };
 
@@ -103,6 +105,10 @@ static inline int disk_open(struct hfile_io *io, const char *name, int flags) {
     struct disk_name *n = disk_find(d, name);
     if (!n && !(flags & O_CREAT))
         return (int)disk_leave(d, -ENOENT);
+    if (d->open_max && d->open_count >= d->open_max)
+        return (int)disk_leave(d, -EMFILE);
+    d->open_count++;
+    d->open_peak = d->open_count > d->open_peak ? d->open_count : d->open_peak;
     if (!n) {
         struct disk_name fresh = {.file = d->file_count};
         ASSERT(d->file_count < DISK_FILES_MAX && strlen(name) < sizeof fresh.name);
@@ -119,7 +125,13 @@ static inline int disk_open(struct hfile_io *io, const char *name, int flags) {
     return (int)disk_leave(d, n->file);
 }
 
-static inline void disk_close_file(struct hfile_io *io, int fd) { (void)io, (void)fd; }
+static inline void disk_close_file(struct hfile_io *io, int fd) {
+    struct disk *d = disk_of(io);
+    (void)fd; /* it is the file's number */
+    pthread_mutex_lock(&d->lock);
+    d->open_count--;
+    pthread_mutex_unlock(&d->lock);
+}
 
 static inline ssize_t disk_pread(struct hfile_io *io, int fd, void *to, size_t n, uint64_t at) {
     struct disk *d = disk_of(io);
@@ -350,6 +362,7 @@ static inline void disk_put(struct disk *d, const char *name, str text) {
     if (text.len > 0 && disk_pwrite(&d->io, fd, text.p, text.len, 0) < 0)
         ASSERT(d->off);
     (void)disk_sync(&d->io, fd); /* of a test's own file */
+    disk_close_file(&d->io, fd);
     (void)disk_sync_folder(&d->io);
 }
 

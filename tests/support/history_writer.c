@@ -6,7 +6,8 @@
  *                                    and none twice, must be there, and verify must find nothing;
  *                                    prints "ok SEQ SEQ …", how far each session goes
  * Sessions are "s0" to "s7"; each writer appends to its own, one or several events at a time, with
- * ids and payloads that follow from their number; sweeps and deletions of another session go on. */
+ * ids and payloads that follow from their number; sweeps and deletions of another session go on, so
+ * that segments are made anew and merged. Every other life compresses what it closes. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -172,7 +173,10 @@ static void main_fiber(void *arg) {
     struct writer writers[WRITERS];
     struct fiber_group group;
     struct err err = {0};
-    struct history_file_options o = {.dir = p->dir, .segment_bytes = 64 << 10};
+    struct history_file_options o = {.dir = p->dir,
+                                     .segment_bytes = 64 << 10,
+                                     .compress = rand_below(2), /* both kinds in one folder */
+                                     .files_max = 8};
     if (history_file_open(p->rt, &o, &p->h, &err) < 0) {
         complain(p, "opening", -1, &err);
     } else if (p->check) {

@@ -199,6 +199,12 @@ static void mark_closed(struct hfile *h) {
 void hfile_unload(struct hfile *h) {
     hfile_index_deinit(&h->index);
     hfile_view_unref(h, h->view);
+    rt_files_free(h->files);
+    h->files = NULL;
+    for (size_t i = 0; i < h->frames.count; i++)
+        hfile_frames_free(h->frames.p[i]);
+    vec_deinit(&h->frames);
+    hfile_frames_free(h->stage.frames);
     mem_free(h->filter.words);
     vec_deinit(&h->stage.list);
     vec_deinit(&h->stage.policies);

@@ -22,6 +22,8 @@ struct history_file_options {
     bool no_sync;          /* for measuring only: a power loss takes what was acknowledged */
     bool read_only;        /* what the folder holds now; beside a process that writes to it */
     bool seal_never;       /* only history_sweep() seals */
+    bool compress;         /* records of the segments that are made from now on, by zstd */
+    size_t files_max;      /* segments open at a time; 0: a quarter of what the process may have */
     struct hfile_io *io;   /* for tests; NULL: the folder. It is closed with the history. */
 };
 /* Blocks while it reads: about 1 s for a million sessions. */

@@ -5,7 +5,7 @@
  *   writer   runs one group of operations at a time. Meanwhile nobody changes the index, so that
  *            it and the loop's readers may both look at it. Owns the logs' ids, the filter, failed
  *   sealer   makes segments from a plan that the writer drew up; looks at files only
- *   pool     reads pages from a view that the loop took for it
+ *   pool     reads pages from a view and with frames that the loop took for it
  *
  * What a message hands over is its receiver's. Views, logs and segments are counted on the loop.
  *
@@ -18,6 +18,7 @@
 #include "history/file/file.h"
 #include "history/file/format.h"
 #include "history/file/io.h"
+#include "rt/files.h"
 #include "rt/worker.h"
 
 #define HFILE_NAME_BYTES 32
@@ -55,11 +56,16 @@ struct hfile_log {
     int64_t event_count, dead_count; /* loop; dead: of deleted sessions, and sessions */
     int64_t expires_min, stored_min; /* loop */
 };
+struct hfile_segment_file { /* open when there is room for it */
+    struct rt_file file;
+    uint32_t number;
+};
 struct hfile_segment {
     uint32_t number;
-    int fd;
     size_t refs;
-    uint64_t bytes;
+    struct rt_files *files;
+    struct hfile_segment_file *file;
+    uint64_t bytes, frames_at;
     int64_t dead_count; /* loop: events that are gone, but for their bytes */
     struct hfile_footer footer;
 };
@@ -198,10 +204,22 @@ void hfile_log_name(uint32_t number, char out[HFILE_NAME_BYTES]);
 
 /* --- segments --- */
 
-MUST_CHECK int hfile_segment_open(struct hfile_io *io, uint32_t number, struct hfile_segment **out,
-                                  struct err *err);
-void hfile_segment_unref(struct hfile_io *io, struct hfile_segment *s);
+/* The descriptors of all segments of the folder; options.files_max. */
+struct rt_files *hfile_files_new(struct hfile_io *io, size_t files_max);
+MUST_CHECK int hfile_segment_open(struct hfile_io *io, struct rt_files *files, uint32_t number,
+                                  struct hfile_segment **out, struct err *err);
+void hfile_segment_unref(struct hfile_segment *s);
 void hfile_segment_name(uint32_t number, char out[HFILE_NAME_BYTES]);
+/* Its file stays open until the last reference goes: it is about to lose its name. */
+void hfile_segment_keep(const struct hfile_segment *s);
+/* Whether a record of so many bytes can be at that place among the records. */
+bool hfile_record_lies_in(const struct hfile_segment *s, uint64_t at, uint64_t bytes);
+MUST_CHECK int hfile_segment_read(struct hfile_io *io, const struct hfile_segment *s, void *to,
+                                  size_t bytes, uint64_t at, struct err *err);
+/* How many frames; 0: the records stand as they are. */
+static inline uint64_t hfile_frame_count(const struct hfile_footer *f) {
+    return f->frame_bytes ? (f->data_bytes + f->frame_bytes - 1) / f->frame_bytes : 0;
+}
 /* `count` items of a section from `first` on; ERR_CORRUPT beyond its end. */
 MUST_CHECK int hfile_section_read(struct hfile_io *io, const struct hfile_segment *s,
                                   enum hfile_section what, size_t item_bytes, size_t first,
@@ -229,6 +247,26 @@ MUST_CHECK int hfile_row_hash(struct hfile_io *io, const struct hfile_segment *s
                               const struct hfile_row *row, uint64_t hash, size_t *step,
                               struct hfile_entry *out, bool *out_found, struct err *err);
 
+/* --- the records of segments: frames.c --- */
+
+/* The last frames that were read; one thread at a time. 8 of them and what zstd needs: 300 kB once
+ * a compressed segment was read, nothing before. */
+struct hfile_frames;
+struct hfile_frames *hfile_frames_new(void);
+void hfile_frames_free(struct hfile_frames *f);
+/* `at` counts bytes of records, whether they are compressed or not. */
+MUST_CHECK int hfile_records_read(struct hfile_io *io, struct hfile_frames *f,
+                                  const struct hfile_segment *s, void *to, size_t bytes,
+                                  uint64_t at, struct err *err);
+struct hfile_packer;
+struct hfile_packer *hfile_packer_new(void);
+void hfile_packer_free(struct hfile_packer *p);
+void hfile_packer_add(struct hfile_packer *p, str data);
+/* The next bytes of the file, until hfile_packer_add(); with `end` also of a frame that is not
+ * full. */
+bool hfile_packer_next(struct hfile_packer *p, bool end, str *out);
+str hfile_packer_table(const struct hfile_packer *p);
+
 /* --- sealing: what a segment is made of --- */
 
 struct hfile_job_row {
@@ -240,12 +278,19 @@ struct hfile_job_row {
     int64_t gone_count, gone_bytes; /* of a living session: left out, not trimmed before */
     int64_t payload_bytes;          /* out */
 };
+struct hfile_job_part { /* of a row: what comes from one file */
+    size_t row;
+    const struct hfile_segment *from; /* NULL: the log */
+    size_t entry_first, entry_count;
+    size_t checkpoint_first, checkpoint_count;
+};
 struct hfile_job {
     struct rt_msg msg;
     struct hfile *h;
-    struct hfile_log *log;         /* to seal; or */
-    struct hfile_segment *segment; /* to write anew */
+    struct hfile_log *log;                /* to seal; or */
+    VEC(struct hfile_segment *) segments; /* to write anew as one: neighbours, oldest first */
     VEC(struct hfile_job_row) rows;
+    VEC(struct hfile_job_part) parts;          /* by row */
     VEC(struct hfile_entry) entries;           /* in: where they are; out: where they went */
     VEC(struct hfile_place) checkpoints;       /* the same */
     struct buf states;                         /* records */
@@ -258,6 +303,15 @@ struct hfile_job {
     int rc;
     struct err err;
 };
+static inline bool hfile_job_number(const struct hfile_job *job, uint32_t segment) {
+    bool has = false;
+    for (size_t i = 0; i < job->segments.count; i++)
+        has = has || job->segments.p[i]->number == segment;
+    return has;
+}
+static inline bool hfile_job_has(const struct hfile_job *job, const struct hfile_segment *s) {
+    return hfile_job_number(job, s->number);
+}
 /* Sealer: makes the segment and switches the manifest. Sets rc. */
 void hfile_job_run(struct hfile_io *io, struct hfile_job *job);
 void hfile_job_free(struct hfile_job *job);
@@ -279,7 +333,7 @@ enum hfile_op_kind {
     HFILE_OP_CONSUMER_DELETE,
     HFILE_OP_TRIM,   /* sweeps: first_seq of sessions moves */
     HFILE_OP_SEAL,   /* closes the log, plans its sealing */
-    HFILE_OP_REWRITE /* plans writing a segment anew */
+    HFILE_OP_REWRITE /* plans writing segments anew */
 };
 struct hfile_due {
     uint32_t segment; /* 0: a log */
@@ -302,7 +356,8 @@ struct hfile_op {
     str name;
     int64_t seq, now_us; /* now_us: sweeps; INT64_MIN: nothing is past */
     struct history_retention retention;
-    uint32_t segment;
+    uint32_t segment;     /* to be made anew, */
+    size_t segment_count; /* together with those behind it: so many in all */
     size_t budget;
     bool deleted;              /* sweeps look for rows of sessions that are gone, too */
     int64_t removed;           /* out */
@@ -325,6 +380,7 @@ struct hfile_stage {
     VEC(struct hfile_policy) policies; /* owner: the arena's */
     VEC(struct hfile_id_slot) ids;     /* added to the log's */
     struct buf out;
+    struct hfile_frames *frames; /* NULL: nothing was looked up yet */
     uint32_t number_next;
     bool synced;
     int64_t now_us;
@@ -337,11 +393,13 @@ struct hfile {
     struct history base;
     struct rt *rt;
     struct hfile_io *io;
+    struct rt_files *files; /* of the segments */
     struct history_file_options options;
     struct rt_worker *writer, *sealer;
     /* loop */
     struct hfile_index index;
     struct hfile_view *view;
+    VEC(struct hfile_frames *) frames; /* of reads that are not under way */
     struct fiber_event appended, idle;
     struct list waiting, group; /* struct hfile_op */
     struct rt_defer start;
@@ -377,17 +435,18 @@ void hfile_group_handle(struct rt_worker *w, struct list *batch, void *ctx);
 void hfile_stage_run(struct hfile *h, struct hfile_op *op);
 int hfile_stage_trim(struct hfile *h, struct hfile_op *op, struct err *err);
 struct hfile_staged *hfile_stage_session(struct hfile *h, const struct history_key *key);
-/* Plans: the log that was closed, or a segment anew. */
+/* Plans: the log that was closed, or op->segment and those behind it anew. */
 MUST_CHECK int hfile_plan_log(struct hfile *h, struct hfile_log *log, struct hfile_op *op,
                               struct hfile_job **out, struct err *err);
-MUST_CHECK int hfile_plan_segment(struct hfile *h, const struct hfile_op *op,
-                                  struct hfile_job **out, struct err *err);
+MUST_CHECK int hfile_plan_segments(struct hfile *h, const struct hfile_op *op,
+                                   struct hfile_job **out, struct err *err);
 /* Loop, between groups. */
 void hfile_publish(struct hfile *h);
 void hfile_install(struct hfile *h, struct hfile_job *job);
 void hfile_job_post(struct hfile *h, struct hfile_job *job);
 struct hfile_view *hfile_view_new(size_t count);
 void hfile_view_ref(struct hfile_view *v);
+struct hfile_segment *hfile_view_find(const struct hfile_view *v, uint32_t number); /* or NULL */
 void hfile_view_unref(struct hfile *h, struct hfile_view *v);
 
 /* --- calls of the port --- */

@@ -6,7 +6,8 @@
  *   lock               empty; flock() of the process that writes
  *   manifest           struct hfile_manifest and the numbers of the segments, oldest first
  *   log-N              struct hfile_log_head, then records; zeros behind the last one
- *   seg-N              records by session and seq, then the sections, then struct hfile_footer
+ *   seg-N              records by session and seq, then the sections, then struct hfile_footer;
+ *                      with frame_bytes the records are compressed: see frames.c
  *   *.new              a replacement under way; removed by the next open
  *
  * A record: the head (32 bytes), what its kind adds, texts, zeros up to a multiple of 8. In a log
@@ -136,16 +137,24 @@ struct hfile_place {
     uint64_t at;
     uint32_t bytes, spare;
 };
+struct hfile_frame { /* of compressed records; their table stands before the sections */
+    uint64_t at;     /* in the file */
+    uint32_t bytes;  /* there; as many as the frame holds: it stands as it is */
+    uint32_t crc;    /* of the bytes there */
+};
+#define HFILE_FRAME_BYTES     (16u << 10) /* of records, but for the last frame */
+#define HFILE_FRAME_BYTES_MAX (4u << 20)
 struct hfile_footer {
     char magic[8]; /* HFSEG001 */
-    uint32_t number, spare;
-    uint64_t data_bytes; /* of the records in front */
+    uint32_t number;
+    uint32_t frame_bytes; /* 0: the records stand as they are */
+    uint64_t data_bytes;  /* of the records in front, before they were compressed */
     int64_t expires_min, stored_min;
     struct {
         uint64_t at, bytes;
         uint32_t crc, spare;
     } sections[HFILE_SECTIONS];
-    uint32_t spare2, crc; /* crc: of what is before it */
+    uint32_t frames_crc, crc; /* frames_crc: of the table of frames; crc: of what is before it */
 };
 #define HFILE_SEGMENT_MAGIC "HFSEG001"
 
@@ -153,7 +162,7 @@ STATIC_ASSERT(sizeof(struct hfile_record) == 32 && sizeof(struct hfile_event_hea
                   sizeof(struct hfile_checkpoint_head) == 80 &&
                   sizeof(struct hfile_state_head) == 48 && sizeof(struct hfile_entry) == 48 &&
                   sizeof(struct hfile_row) == 64 && sizeof(struct hfile_place) == 32 &&
-                  sizeof(struct hfile_footer) == 216,
+                  sizeof(struct hfile_frame) == 16 && sizeof(struct hfile_footer) == 216,
               "the layout is the format");
 
 /* --- writing --- */

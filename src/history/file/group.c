@@ -25,10 +25,18 @@ void hfile_view_unref(struct hfile *h, struct hfile_view *v) {
     if (!v || --v->refs > 0)
         return;
     for (size_t i = 0; i < v->count; i++)
-        hfile_segment_unref(h->io, v->segments[i]);
+        hfile_segment_unref(v->segments[i]);
     hfile_log_unref(h->io, v->logs[0]);
     hfile_log_unref(h->io, v->logs[1]);
     mem_free(v);
+}
+
+struct hfile_segment *hfile_view_find(const struct hfile_view *v, uint32_t number) {
+    for (size_t i = 0; i < v->count; i++) {
+        if (v->segments[i]->number == number)
+            return v->segments[i];
+    }
+    return NULL;
 }
 
 /* Another view becomes the present one; what is in it is counted once more. */
@@ -163,7 +171,9 @@ static struct hfile_view *view_after(const struct hfile *h, const struct hfile_j
     if (job->log)
         v->logs[job->log->number & 1] = NULL;
     for (size_t i = 0; i < old->count; i++) {
-        struct hfile_segment *s = old->segments[i] == job->segment ? job->made : old->segments[i];
+        struct hfile_segment *s = old->segments[i];
+        if (hfile_job_has(job, s)) /* what was made takes the place of the first */
+            s = s == job->segments.p[0] ? job->made : NULL;
         if (s)
             v->segments[count++] = s;
     }
@@ -173,20 +183,19 @@ static struct hfile_view *view_after(const struct hfile *h, const struct hfile_j
     return v;
 }
 
-/* The session's run in `old` is in `made` now, or nowhere. */
-static void run_replace(struct hfile_session *s, const struct hfile_segment *old,
+/* The session's runs in the segments of the job are in `run` now, or (NULL) nowhere. */
+static void run_replace(struct hfile_session *s, const struct hfile_job *job,
                         const struct hfile_run *run) {
+    uint32_t kept = 0;
     for (uint32_t i = 0; i < s->run_count; i++) {
-        if (s->runs[i].segment != old)
-            continue;
-        if (run) {
-            s->runs[i] = *run;
-            return;
+        if (!hfile_job_has(job, s->runs[i].segment)) {
+            s->runs[kept++] = s->runs[i];
+        } else if (run) {
+            s->runs[kept++] = *run;
+            run = NULL;
         }
-        s->run_count--;
-        memmove(&s->runs[i], &s->runs[i + 1], (s->run_count - i) * sizeof s->runs[0]);
-        return;
     }
+    s->run_count = kept;
 }
 
 static void row_checkpoints(const struct hfile_job *job, const struct hfile_job_row *row,
@@ -214,7 +223,7 @@ static void row_install(struct hfile *h, const struct hfile_job *job, size_t i) 
         if (job->log)
             hfile_run_push(s, &run);
         else
-            run_replace(s, job->segment, &run);
+            run_replace(s, job, &run);
         int64_t trimmed = s->state.first_seq - run.seq_min;
         if (trimmed > (int64_t)row->entry_count)
             trimmed = (int64_t)row->entry_count;
@@ -238,7 +247,7 @@ static void policies_install(struct hfile *h, const struct hfile_job *job) {
     void *value;
     while (map_next(&h->index.policies, &at, &owner, &value)) {
         struct hfile_policy *p = value;
-        if (job->log ? p->touched == job->log->number : p->segment == job->segment->number)
+        if (job->log ? p->touched == job->log->number : hfile_job_number(job, p->segment))
             p->segment = job->number;
     }
 }
@@ -268,7 +277,7 @@ void hfile_install(struct hfile *h, struct hfile_job *job) {
     for (size_t i = 0; i < job->dropped.count; i++) {
         struct hfile_session *s = hfile_index_number(&h->index, job->dropped.p[i]);
         if (s)
-            run_replace(s, job->segment, NULL);
+            run_replace(s, job, NULL);
     }
     policies_install(h, job);
     h->sealed_log = job->sealed_log;
@@ -276,6 +285,7 @@ void hfile_install(struct hfile *h, struct hfile_job *job) {
     view_set(h, view_after(h, job));
     if (job->made)
         job->made->refs--; /* the view's is the only one */
+    job->made = NULL;
     h->job = NULL;
     hfile_job_free(job);
     fiber_event_wake_all(&h->idle);
@@ -296,8 +306,8 @@ static size_t op_bytes(const struct hfile_op *op) {
 static bool is_ahead(const struct hfile *h) {
     const struct hfile_log *log = hfile_active(h);
     return h->job && h->job->log && !h->job_again_at &&
-           (log->tail > 2 * (uint64_t)h->options.segment_bytes ||
-            (size_t)log->event_count > 2 * h->options.segment_events);
+           (log->tail >= (uint64_t)h->options.segment_bytes ||
+            (size_t)log->event_count >= h->options.segment_events);
 }
 
 static void on_group_done(struct rt_msg *m) {

@@ -2,12 +2,12 @@
 /* ids.c - which ids are there: exactly for what is in a log, roughly for what is sealed.
  *
  * A log's table says where a record with such a hash may be; the record itself decides, so hashes
- * that collide cost a look, no more. The filter is of one size for any number of events: with 16 MB
- * and ten million ids in it one look in a hundred goes to the segments in vain. It is filled from
- * the segments before the first append. */
+ * that collide cost a look, no more. The filter is of one size for any number of events: with 8 MB
+ * and ten million ids in it one look in twenty-five goes to the segments in vain, which is a read
+ * or two in each. It is filled from the segments before the first append. */
 #include "history/file/file_int.h"
 
-#define FILTER_WORDS ((size_t)2 << 20)
+#define FILTER_WORDS ((size_t)1 << 20)
 #define FILTER_BITS  4
 
 static void ids_grow(struct hfile_ids *ids) {

@@ -136,6 +136,8 @@ static int load_places(struct hfile *h, struct hfile_segment *seg, const struct 
     for (uint32_t i = 0; rc == 0 && i < row->checkpoint_count; i++) {
         rc = hfile_section_read(h->io, seg, HFILE_CHECKPOINTS, sizeof place,
                                 (size_t)row->checkpoint_first + i, 1, &place, err);
+        if (rc == 0 && !hfile_record_lies_in(seg, place.at, place.bytes))
+            rc = hfile_corrupt(err, "the place of a checkpoint");
         for (size_t k = 0; rc == 0 && s->extra && k < s->extra->checkpoints.count; k++) {
             struct hfile_checkpoint *c = &s->extra->checkpoints.p[k];
             if (id_eq(c->id, place.id))
@@ -400,14 +402,6 @@ struct names {
     VEC(char *) stale;
 };
 
-static bool is_named(const struct hfile *h, uint32_t segment) {
-    for (size_t i = 0; i < h->view->count; i++) {
-        if (h->view->segments[i]->number == segment)
-            return true;
-    }
-    return false;
-}
-
 static bool name_number(str name, str prefix, uint32_t *out) {
     uint64_t v;
     if (!str_starts(name, prefix) || !str_to_u64(str_slice(name, prefix.len, name.len), &v) ||
@@ -423,7 +417,7 @@ static int look_at_name(void *ctx, const char *z) {
     str name = str_of(z);
     bool stale = str_ends(name, STR(".new"));
     if (name_number(name, STR("seg-"), &number))
-        stale = !is_named(n->h, number);
+        stale = hfile_view_find(n->h->view, number) == NULL;
     if (name_number(name, STR("log-"), &number)) {
         stale = number <= n->h->sealed_log;
         if (!stale) {
@@ -445,10 +439,11 @@ static int load_segments(struct hfile *h, struct err *err) {
         return rc;
     h->sealed_log = m.sealed_log;
     h->segment_next = m.segment_next;
+    h->files = hfile_files_new(h->io, h->options.files_max);
     h->view = hfile_view_new(m.segment_count);
     h->view->count = 0;
     for (uint32_t i = 0; rc == 0 && i < m.segment_count; i++) {
-        rc = hfile_segment_open(h->io, numbers[i], &h->view->segments[i], err);
+        rc = hfile_segment_open(h->io, h->files, numbers[i], &h->view->segments[i], err);
         h->view->count += rc == 0;
     }
     mem_free(numbers);

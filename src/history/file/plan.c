@@ -2,9 +2,10 @@
 /* plan.c - what a segment will be made of: drawn up by the writer while the index stands still.
  *
  * A log that was just closed: the index is exactly what the log's end says, so the states of the
- * sessions that it touched are written from memory. A segment anew: the states are copied, those
- * that no newer segment replaces. Both leave out what is gone: events before first_seq, events past
- * their time (of a sweep), checkpoints that are not kept, sessions that were deleted. */
+ * sessions that it touched are written from memory. Segments anew, one or several neighbours that
+ * become one: session by session from all of them; the states are copied, those that no newer
+ * segment replaces. Both leave out what is gone: events before first_seq, events past their time
+ * (of a sweep), checkpoints that are not kept, sessions that were deleted. */
 #include <stdlib.h>
 
 #include "history/file/crc32c.h"
@@ -62,8 +63,17 @@ static void entry_take(struct hfile_job *job, struct hfile_job_row *row,
     row->entry_count++;
 }
 
-static void checkpoints_take(struct hfile_job *job, struct hfile_job_row *row,
-                             const struct hfile_session *s, bool in_log, uint32_t file) {
+/* The end of what the row has of a file: its entries were taken, its checkpoints are taken here. */
+static void part_end(struct hfile_job *job, struct hfile_job_row *row,
+                     const struct hfile_session *s, size_t entry_first,
+                     const struct hfile_segment *from) {
+    bool in_log = from == NULL;
+    uint32_t file = in_log ? job->log->number : from->number;
+    struct hfile_job_part part = {.row = job->rows.count,
+                                  .from = from,
+                                  .entry_first = entry_first,
+                                  .entry_count = job->entries.count - entry_first,
+                                  .checkpoint_first = job->checkpoints.count};
     for (size_t i = 0; s->extra && i < s->extra->checkpoints.count; i++) {
         const struct hfile_checkpoint *c = &s->extra->checkpoints.p[i];
         if (c->in_log != in_log || c->file != file || c->bytes == 0)
@@ -71,7 +81,9 @@ static void checkpoints_take(struct hfile_job *job, struct hfile_job_row *row,
         struct hfile_place place = {.id = c->id, .at = c->at, .bytes = c->bytes};
         vec_push(&job->checkpoints, place);
         row->checkpoint_count++;
+        part.checkpoint_count++;
     }
+    vec_push(&job->parts, part);
 }
 
 static struct hfile_job_row row_begin(const struct hfile_job *job, uint32_t session) {
@@ -113,7 +125,7 @@ static void log_row(struct hfile *h, struct hfile_job *job, const struct hfile_s
     const struct hfile_part *part = s->parts[log->number & 1];
     for (size_t i = 0; part && i < part->count; i++)
         entry_take(job, &row, s, &r, &part->p[i], now_us);
-    checkpoints_take(job, &row, s, true, log->number);
+    part_end(job, &row, s, row.entry_first, NULL);
     state_write(&job->states, s);
     row.state_bytes = job->states.len - row.state_at;
     row.keep_state = true;
@@ -145,12 +157,13 @@ int hfile_plan_log(struct hfile *h, struct hfile_log *log, struct hfile_op *op,
     return 0;
 }
 
-/* --- a segment anew --- */
+/* --- segments anew --- */
 
 static int state_copy(struct hfile *h, struct hfile_job *job, struct hfile_job_row *row,
-                      const struct hfile_row *from, struct err *err) {
+                      const struct hfile_segment *seg, const struct hfile_row *from,
+                      struct err *err) {
     char *p = buf_reserve(&job->states, from->state_bytes);
-    int rc = hfile_section_read(h->io, job->segment, HFILE_STATES, 8, from->state_at / 8,
+    int rc = hfile_section_read(h->io, seg, HFILE_STATES, 8, from->state_at / 8,
                                 from->state_bytes / 8, p, err);
     if (rc == 0 &&
         (from->state_bytes == 0 || hfile_record_check(p, from->state_bytes) != from->state_bytes ||
@@ -162,30 +175,92 @@ static int state_copy(struct hfile *h, struct hfile_job *job, struct hfile_job_r
     return rc;
 }
 
-static int segment_row(struct hfile *h, struct hfile_job *job, const struct hfile_row *from,
-                       int64_t now_us, struct err *err) {
-    struct hfile_session *s = hfile_index_number(&h->index, from->session);
-    struct hfile_job_row row = row_begin(job, from->session);
-    if (!s) {
-        job->dead_count += (int64_t)from->entry_count + 1;
+struct source { /* one of the segments, by its rows */
+    const struct hfile_segment *segment;
+    size_t count, next;
+    struct hfile_row row; /* the one before next */
+    bool there;
+};
+
+static int source_next(struct hfile *h, struct source *from, struct err *err) {
+    uint32_t before = from->there ? from->row.session : 0;
+    from->there = from->next < from->count;
+    if (!from->there)
         return 0;
-    }
+    int rc = hfile_row_read(h->io, from->segment, from->next++, &from->row, err);
+    if (rc == 0 && from->row.session <= before)
+        rc = hfile_corrupt(err, "the order of a segment's rows");
+    return rc;
+}
+
+static int row_take(struct hfile *h, struct hfile_job *job, struct hfile_job_row *row,
+                    const struct hfile_session *s, const struct source *from, int64_t now_us,
+                    struct err *err) {
     struct history_retention r = hfile_policy_of(&h->index, hfile_owner(s));
-    struct hfile_entry *entries = mem_calloc((size_t)from->entry_count + 1, sizeof *entries);
-    int rc =
-        hfile_row_entries(h->io, job->segment, from, false, 0, from->entry_count, entries, err);
-    for (size_t i = 0; rc == 0 && i < from->entry_count; i++)
-        entry_take(job, &row, s, &r, &entries[i], now_us);
+    size_t count = from->row.entry_count, first = job->entries.count;
+    struct hfile_entry *entries = mem_calloc(count + 1, sizeof *entries);
+    int rc = hfile_row_entries(h->io, from->segment, &from->row, false, 0, count, entries, err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        entry_take(job, row, s, &r, &entries[i], now_us);
     mem_free(entries);
-    checkpoints_take(job, &row, s, false, job->segment->number);
-    row.keep_state = s->state_segment == job->segment->number;
-    if (rc == 0 && row.keep_state)
-        rc = state_copy(h, job, &row, from, err);
+    part_end(job, row, s, first, from->segment);
+    if (rc < 0 || s->state_segment != from->segment->number)
+        return rc;
+    row->keep_state = true;
+    return state_copy(h, job, row, from->segment, &from->row, err);
+}
+
+/* What all sources have of the session. */
+static int session_take(struct hfile *h, struct hfile_job *job, struct source *sources,
+                        uint32_t session, int64_t now_us, struct err *err) {
+    struct hfile_session *s = hfile_index_number(&h->index, session);
+    struct hfile_job_row row = row_begin(job, session);
+    size_t parts = job->parts.count;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < job->segments.count; i++) {
+        if (!sources[i].there || sources[i].row.session != session)
+            continue;
+        if (s)
+            rc = row_take(h, job, &row, s, &sources[i], now_us, err);
+        else
+            job->dead_count += (int64_t)sources[i].row.entry_count + 1;
+        if (rc == 0)
+            rc = source_next(h, &sources[i], err);
+    }
+    if (!s || rc < 0)
+        return rc;
     /* A row without anything stays out, but what it loses is told. */
     if (row.entry_count == 0)
         vec_push(&job->dropped, s->number);
     if (row.entry_count > 0 || row.checkpoint_count > 0 || row.keep_state || row.gone_count > 0)
         vec_push(&job->rows, row);
+    else
+        job->parts.count = parts;
+    return 0;
+}
+
+static int sessions_take(struct hfile *h, struct hfile_job *job, int64_t now_us, struct err *err) {
+    struct source *sources = mem_calloc(job->segments.count, sizeof *sources);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < job->segments.count; i++) {
+        const struct hfile_segment *s = job->segments.p[i];
+        sources[i] = (struct source){
+            .segment = s, .count = hfile_section_count(s, HFILE_ROWS, sizeof(struct hfile_row))};
+        rc = source_next(h, &sources[i], err);
+    }
+    while (rc == 0) {
+        uint32_t session = UINT32_MAX;
+        bool any = false;
+        for (size_t i = 0; i < job->segments.count; i++) {
+            any = any || sources[i].there;
+            if (sources[i].there && sources[i].row.session < session)
+                session = sources[i].row.session;
+        }
+        if (!any)
+            break;
+        rc = session_take(h, job, sources, session, now_us, err);
+    }
+    mem_free(sources);
     return rc;
 }
 
@@ -200,12 +275,13 @@ static void deletes_take(struct hfile_job *job, str states) {
     }
 }
 
-static int segment_tail(struct hfile *h, struct hfile_job *job, struct err *err) {
+static int segment_tail(struct hfile *h, struct hfile_job *job, const struct hfile_segment *s,
+                        struct err *err) {
     struct buf states;
-    policies_take(h, job, false, job->segment->number);
+    policies_take(h, job, false, s->number);
     if (job->others_before.count == 0)
         return 0; /* nothing older that a deletion could be about */
-    int rc = hfile_section_load(h->io, job->segment, HFILE_STATES, &states, err);
+    int rc = hfile_section_load(h->io, s, HFILE_STATES, &states, err);
     if (rc == 0) {
         deletes_take(job, buf_view(&states));
         buf_deinit(&states);
@@ -213,30 +289,26 @@ static int segment_tail(struct hfile *h, struct hfile_job *job, struct err *err)
     return rc;
 }
 
-int hfile_plan_segment(struct hfile *h, const struct hfile_op *op, struct hfile_job **out,
-                       struct err *err) {
+int hfile_plan_segments(struct hfile *h, const struct hfile_op *op, struct hfile_job **out,
+                        struct err *err) {
     struct hfile_job *job = job_new(h);
-    struct hfile_row row;
     int rc = 0;
     for (size_t i = 0; i < h->view->count; i++) {
         struct hfile_segment *s = h->view->segments[i];
-        if (s->number == op->segment)
-            job->segment = s;
-        else if (job->segment)
+        size_t taken = job->segments.count;
+        if (s->number == op->segment || (taken > 0 && taken < op->segment_count))
+            vec_push(&job->segments, s);
+        else if (taken > 0)
             vec_push(&job->others_after, s->number);
         else
             vec_push(&job->others_before, s->number);
     }
-    if (!job->segment)
+    if (job->segments.count == 0)
         rc = err_set(err, ERR_NOT_FOUND, "no such segment");
-    size_t count = job->segment ? hfile_section_count(job->segment, HFILE_ROWS, sizeof row) : 0;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        rc = hfile_row_read(h->io, job->segment, i, &row, err);
-        if (rc == 0)
-            rc = segment_row(h, job, &row, op->now_us, err);
-    }
-    if (rc == 0)
-        rc = segment_tail(h, job, err);
+    else
+        rc = sessions_take(h, job, op->now_us, err);
+    for (size_t i = 0; rc == 0 && i < job->segments.count; i++)
+        rc = segment_tail(h, job, job->segments.p[i], err);
     if (rc < 0)
         hfile_job_free(job);
     else

@@ -11,11 +11,13 @@
 
 #define AHEAD       16
 #define SPAN_BYTES  ((size_t)256 << 10)
+#define FRAMES_KEPT 4
 #define WHOLE_BYTES 4096 /* shorter records are read whole, and checked, without payloads too */
 
 struct place {
     struct hfile_entry e;
-    int fd;
+    const struct hfile_segment *segment; /* NULL: in a log */
+    int fd;                              /* of the log */
 };
 struct cursor { /* over one row in the order of the page */
     const struct hfile_run *run;
@@ -30,6 +32,7 @@ struct page {
     const struct history_range *r;
     struct arena *a;
     struct hfile_view *view;
+    struct hfile_frames *frames;
     uint32_t session;
     int64_t first_seq;
     struct hfile_run *runs;
@@ -68,7 +71,7 @@ static void part_take(struct page *p, const struct hfile_part *part, int fd) {
         const struct hfile_entry *e = &part->p[p->r->newest_first ? part->count - 1 - k : k];
         if (!fits(p, e))
             continue;
-        vec_push(&p->logs, ((struct place){*e, fd}));
+        vec_push(&p->logs, ((struct place){*e, NULL, fd}));
         taken++;
     }
 }
@@ -86,13 +89,13 @@ static void logs_take(struct page *p, const struct hfile_session *s) {
 /* --- finding the places --- */
 
 /* False when the page is full. */
-static bool place_add(struct page *p, const struct hfile_entry *e, int fd) {
+static bool place_add(struct page *p, const struct place *place) {
     if (p->places.count == p->r->limit || p->bytes > HISTORY_PAGE_BYTES_MAX) {
         p->out.more = true;
         return false;
     }
-    vec_push(&p->places, ((struct place){*e, fd}));
-    p->bytes += p->r->payloads ? e->payload_bytes : 0;
+    vec_push(&p->places, *place);
+    p->bytes += p->r->payloads ? place->e.payload_bytes : 0;
     return true;
 }
 
@@ -185,7 +188,7 @@ static int runs_by_seq(struct page *p, bool *out_full) {
             continue;
         int rc = cursor_begin(p, &c, &p->runs[which]);
         while (rc == 0 && (rc = cursor_peek(p, &c, &e)) == 0 && e) {
-            if (!place_add(p, e, c.run->segment->fd)) {
+            if (!place_add(p, &(struct place){*e, c.run->segment, -1})) {
                 *out_full = true;
                 return 0;
             }
@@ -199,7 +202,7 @@ static int runs_by_seq(struct page *p, bool *out_full) {
 
 static bool logs_put(struct page *p) {
     for (size_t i = 0; i < p->logs.count; i++) {
-        if (!place_add(p, &p->logs.p[i].e, p->logs.p[i].fd))
+        if (!place_add(p, &p->logs.p[i]))
             return false;
     }
     return true;
@@ -239,7 +242,8 @@ static int places_by_time(struct page *p) {
             }
         }
         if (rc < 0 || !best ||
-            !place_add(p, best, from ? from->run->segment->fd : p->logs.p[log_at].fd))
+            !place_add(p,
+                       from ? &(struct place){*best, from->run->segment, -1} : &p->logs.p[log_at]))
             break;
         if (from)
             from->at++;
@@ -271,18 +275,25 @@ static int event_take(struct page *p, const struct place *place, const char *rec
 static size_t span(const struct page *p, size_t i, size_t *out_count) {
     const struct place *at = &p->places.p[i];
     size_t bytes = at->e.bytes, count = 1;
-    while (i + count < p->places.count && at[count].fd == at->fd &&
-           at[count].e.at == at->e.at + bytes && bytes + at[count].e.bytes <= SPAN_BYTES)
+    while (i + count < p->places.count && at[count].segment == at->segment &&
+           at[count].fd == at->fd && at[count].e.at == at->e.at + bytes &&
+           bytes + at[count].e.bytes <= SPAN_BYTES)
         bytes += at[count++].e.bytes;
     *out_count = count;
     return bytes;
+}
+
+static int bytes_read(struct page *p, const struct place *at, void *to, size_t bytes) {
+    if (at->segment)
+        return hfile_records_read(p->h->io, p->frames, at->segment, to, bytes, at->e.at, &p->err);
+    return hfile_read(p->h->io, at->fd, to, bytes, at->e.at, &p->err);
 }
 
 static int read_span(struct page *p, size_t *i) {
     const struct place *at = &p->places.p[*i];
     size_t count, bytes = span(p, *i, &count);
     char *to = arena_alloc(p->a, bytes);
-    int rc = hfile_read(p->h->io, at->fd, to, bytes, at->e.at, &p->err);
+    int rc = bytes_read(p, at, to, bytes);
     for (size_t k = 0; rc == 0 && k < count; k++)
         rc = event_take(p, &at[k], to + (at[k].e.at - at->e.at), at[k].e.bytes, true);
     *i += count;
@@ -293,7 +304,7 @@ static int read_span(struct page *p, size_t *i) {
 static int read_front(struct page *p, const struct place *at) {
     struct hfile_event_head head;
     char *to = arena_alloc(p->a, WHOLE_BYTES);
-    int rc = hfile_read(p->h->io, at->fd, to, WHOLE_BYTES, at->e.at, &p->err);
+    int rc = bytes_read(p, at, to, WHOLE_BYTES);
     if (rc < 0)
         return rc;
     memcpy(&head, to + sizeof(struct hfile_record), sizeof head);
@@ -303,7 +314,7 @@ static int read_front(struct page *p, const struct place *at) {
     if (front > WHOLE_BYTES) {
         bytes = front;
         to = arena_alloc(p->a, bytes);
-        rc = hfile_read(p->h->io, at->fd, to, bytes, at->e.at, &p->err);
+        rc = bytes_read(p, at, to, bytes);
     }
     return rc < 0 ? rc : event_take(p, at, to, bytes, false);
 }
@@ -321,6 +332,18 @@ static void page_run(void *arg) {
     }
 }
 
+/* One read after another finds the frames of the one before. */
+static struct hfile_frames *frames_take(struct hfile *h) {
+    return h->frames.count > 0 ? h->frames.p[--h->frames.count] : hfile_frames_new();
+}
+
+static void frames_give(struct hfile *h, struct hfile_frames *frames) {
+    if (h->frames.count < FRAMES_KEPT)
+        vec_push(&h->frames, frames);
+    else
+        hfile_frames_free(frames);
+}
+
 int hfile_call_read(struct history *base, const struct history_range *r, struct arena *a,
                     struct history_page *out, struct err *err) {
     struct hfile *h = hfile_of(base);
@@ -331,6 +354,7 @@ int hfile_call_read(struct history *base, const struct history_range *r, struct 
                      .r = r,
                      .a = a,
                      .view = h->view,
+                     .frames = frames_take(h),
                      .session = s->number,
                      .first_seq = s->state.first_seq,
                      .run_count = s->run_count};
@@ -341,6 +365,7 @@ int hfile_call_read(struct history *base, const struct history_range *r, struct 
     hfile_view_ref(p.view);
     int rc = rt_offload(h->rt, page_run, &p);
     hfile_view_unref(h, p.view);
+    frames_give(h, p.frames);
     vec_deinit(&p.logs);
     vec_deinit(&p.places);
     if (rc < 0)
@@ -357,6 +382,7 @@ int hfile_call_read(struct history *base, const struct history_range *r, struct 
 struct checkpoints {
     struct hfile *h;
     struct hfile_view *view;
+    struct hfile_frames *frames;
     struct arena *a;
     struct hfile_checkpoint *list;
     size_t count;
@@ -368,18 +394,16 @@ struct checkpoints {
 
 static int checkpoint_read(struct checkpoints *c, size_t i) {
     const struct hfile_checkpoint *from = &c->list[i];
-    int fd = -1;
-    if (from->in_log && c->view->logs[from->file & 1])
-        fd = c->view->logs[from->file & 1]->fd;
-    for (size_t k = 0; !from->in_log && k < c->view->count; k++)
-        fd = c->view->segments[k]->number == from->file ? c->view->segments[k]->fd : fd;
-    if (fd < 0)
+    const struct hfile_log *log = from->in_log ? c->view->logs[from->file & 1] : NULL;
+    const struct hfile_segment *s = from->in_log ? NULL : hfile_view_find(c->view, from->file);
+    if (!log && !s)
         return hfile_corrupt(&c->err, "a checkpoint that is not there");
     size_t bytes = from->bytes;
     if (!c->payloads && bytes > WHOLE_BYTES)
         bytes = WHOLE_BYTES;
     char *p = arena_alloc(c->a, bytes);
-    int rc = hfile_read(c->h->io, fd, p, bytes, from->at, &c->err);
+    int rc = s ? hfile_records_read(c->h->io, c->frames, s, p, bytes, from->at, &c->err)
+               : hfile_read(c->h->io, log->fd, p, bytes, from->at, &c->err);
     if (rc == 0 && bytes == from->bytes && hfile_record_check(p, bytes) != bytes)
         rc = hfile_corrupt(&c->err, "a checkpoint");
     if (rc == 0)
@@ -400,9 +424,11 @@ static void checkpoints_run(void *arg) {
 static int checkpoints_read(struct hfile *h, struct checkpoints *c, struct err *err) {
     c->h = h;
     c->view = h->view;
+    c->frames = frames_take(h);
     hfile_view_ref(c->view);
     int rc = c->count ? rt_offload(h->rt, checkpoints_run, c) : 0;
     hfile_view_unref(h, c->view);
+    frames_give(h, c->frames);
     if (rc < 0)
         return err_set(err, rc, "history: too many reads at once");
     if (c->rc < 0 && err)

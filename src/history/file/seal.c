@@ -2,9 +2,10 @@
 /* seal.c - making a segment by a plan, and switching the manifest to it.
  *
  * On the sealer's thread. The plan says where each record is; the records are copied as they are,
- * one session after the other, then the sections. Order of the steps, each durable before the next:
- * the segment; the manifest, by renaming; the log or segment that it replaces goes. A crash between
- * them leaves files that the manifest does not name, which the next open removes. */
+ * one session after the other, through a packer when they shall be compressed; then the sections.
+ * Order of the steps, each durable before the next: the segment; the manifest, by renaming; the log
+ * or the segments that it replaces go. A crash between them leaves files that the manifest does not
+ * name, which the next open removes. */
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -12,17 +13,20 @@
 #include "history/file/crc32c.h"
 #include "history/file/file_int.h"
 
-#define OUT_BYTES    ((size_t)1 << 20)
+#define OUT_BYTES    ((size_t)256 << 10)
 #define RECORD_AHEAD 4096 /* read at once: most records are shorter */
 
 struct maker {
     struct hfile_io *io;
     struct hfile_job *job;
-    int from, fd;
-    uint64_t at; /* behind what was written and what waits in out */
+    int fd;
+    uint64_t at;         /* behind what was written and what waits in out */
+    uint64_t records_at; /* the same among the records, before they are compressed */
     struct buf out, record;
-    VEC(uint64_t) hashes; /* by entry */
-    VEC(uint64_t) was;    /* where the records were: for another try */
+    struct hfile_frames *frames; /* of the segments that are read */
+    struct hfile_packer *packer; /* NULL: records stand as they are */
+    VEC(uint64_t) hashes;        /* by entry */
+    VEC(uint64_t) was;           /* where the records were: for another try */
     struct hfile_footer footer;
     struct err *err;
 };
@@ -40,29 +44,48 @@ static int put(struct maker *m, str data) {
     return m->out.len >= OUT_BYTES ? flush(m) : 0;
 }
 
+static int put_packed(struct maker *m, bool end) {
+    str packed;
+    int rc = 0;
+    while (rc == 0 && hfile_packer_next(m->packer, end, &packed))
+        rc = put(m, packed);
+    return rc;
+}
+
+static int put_record(struct maker *m, str record) {
+    m->records_at += record.len;
+    if (!m->packer)
+        return put(m, record);
+    hfile_packer_add(m->packer, record);
+    return put_packed(m, false);
+}
+
 /* Copies the record at *at to the new file: *at is where it is there. */
-static int copy_record(struct maker *m, uint64_t *at, uint32_t bytes, enum hfile_kind kind) {
+static int copy_record(struct maker *m, const struct hfile_segment *from, uint64_t *at,
+                       uint32_t bytes, enum hfile_kind kind) {
     buf_reset(&m->record);
     char *p = buf_reserve(&m->record, bytes);
     if (!p)
         return hfile_corrupt(m->err, "a record that is too long");
-    int rc = hfile_read(m->io, m->from, p, bytes, *at, m->err);
+    int rc = from ? hfile_records_read(m->io, m->frames, from, p, bytes, *at, m->err)
+                  : hfile_read(m->io, m->job->log->fd, p, bytes, *at, m->err);
     if (rc == 0 && (hfile_record_check(p, bytes) != bytes || hfile_head(p).kind != kind))
         rc = hfile_corrupt(m->err, "a record");
     if (rc < 0)
         return rc;
     m->record.len = bytes;
     vec_push(&m->was, *at);
-    *at = m->at;
-    return put(m, buf_view(&m->record));
+    *at = m->records_at;
+    return put_record(m, buf_view(&m->record));
 }
 
-static int copy_entries(struct maker *m, struct hfile_job_row *row) {
+static int copy_entries(struct maker *m, const struct hfile_job_part *part) {
+    struct hfile_job_row *row = &m->job->rows.p[part->row];
     struct history_event event;
     int rc = 0;
-    for (size_t i = row->entry_first; rc == 0 && i < row->entry_first + row->entry_count; i++) {
+    for (size_t i = part->entry_first; rc == 0 && i < part->entry_first + part->entry_count; i++) {
         struct hfile_entry *e = &m->job->entries.p[i];
-        rc = copy_record(m, &e->at, e->bytes, HFILE_EVENT);
+        rc = copy_record(m, part->from, &e->at, e->bytes, HFILE_EVENT);
         if (rc == 0)
             rc = hfile_read_event(m->record.p, m->record.len, &event, NULL, m->err);
         if (rc == 0 && (event.seq != e->seq || hfile_head(m->record.p).session != row->session))
@@ -81,15 +104,23 @@ static int copy_entries(struct maker *m, struct hfile_job_row *row) {
 
 static int copy_records(struct maker *m) {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < m->job->rows.count; i++) {
-        struct hfile_job_row *row = &m->job->rows.p[i];
-        rc = copy_entries(m, row);
-        for (size_t k = 0; rc == 0 && k < row->checkpoint_count; k++) {
-            struct hfile_place *c = &m->job->checkpoints.p[row->checkpoint_first + k];
-            rc = copy_record(m, &c->at, c->bytes, HFILE_CHECKPOINT);
+    for (size_t i = 0; rc == 0 && i < m->job->parts.count; i++) {
+        const struct hfile_job_part *part = &m->job->parts.p[i];
+        rc = copy_entries(m, part);
+        for (size_t k = 0; rc == 0 && k < part->checkpoint_count; k++) {
+            struct hfile_place *c = &m->job->checkpoints.p[part->checkpoint_first + k];
+            rc = copy_record(m, part->from, &c->at, c->bytes, HFILE_CHECKPOINT);
         }
     }
-    m->footer.data_bytes = m->at;
+    m->footer.data_bytes = m->records_at;
+    if (rc == 0 && m->packer) {
+        rc = put_packed(m, true);
+        str table = hfile_packer_table(m->packer);
+        m->footer.frame_bytes = HFILE_FRAME_BYTES;
+        m->footer.frames_crc = hfile_crc(table);
+        if (rc == 0 && table.len > 0)
+            rc = put(m, table);
+    }
     return rc;
 }
 
@@ -206,21 +237,20 @@ static int put_sections(struct maker *m) {
 /* The plan as it was. */
 static void undo(struct maker *m) {
     size_t n = 0;
-    for (size_t i = 0; i < m->job->rows.count; i++) {
-        struct hfile_job_row *row = &m->job->rows.p[i];
-        row->payload_bytes = 0;
-        for (size_t k = 0; k < row->entry_count && n < m->was.count; k++)
-            m->job->entries.p[row->entry_first + k].at = m->was.p[n++];
-        for (size_t k = 0; k < row->checkpoint_count && n < m->was.count; k++)
-            m->job->checkpoints.p[row->checkpoint_first + k].at = m->was.p[n++];
+    for (size_t i = 0; i < m->job->parts.count; i++) {
+        const struct hfile_job_part *part = &m->job->parts.p[i];
+        m->job->rows.p[part->row].payload_bytes = 0;
+        for (size_t k = 0; k < part->entry_count && n < m->was.count; k++)
+            m->job->entries.p[part->entry_first + k].at = m->was.p[n++];
+        for (size_t k = 0; k < part->checkpoint_count && n < m->was.count; k++)
+            m->job->checkpoints.p[part->checkpoint_first + k].at = m->was.p[n++];
     }
 }
 
 static int make(struct hfile_io *io, struct hfile_job *job, struct err *err) {
     char name[HFILE_NAME_BYTES];
     hfile_segment_name(job->number, name);
-    struct maker m = {
-        .io = io, .job = job, .err = err, .from = job->log ? job->log->fd : job->segment->fd};
+    struct maker m = {.io = io, .job = job, .err = err};
     m.footer.number = job->number;
     m.footer.expires_min = m.footer.stored_min = INT64_MAX;
     memcpy(m.footer.magic, HFILE_SEGMENT_MAGIC, sizeof m.footer.magic);
@@ -229,6 +259,8 @@ static int make(struct hfile_io *io, struct hfile_job *job, struct err *err) {
         return hfile_error(err, m.fd, "making a segment");
     buf_init(&m.out, SIZE_MAX / 2);
     buf_init(&m.record, HFILE_RECORD_BYTES_MAX);
+    m.frames = hfile_frames_new();
+    m.packer = job->h->options.compress ? hfile_packer_new() : NULL;
     int rc = copy_records(&m);
     if (rc == 0)
         rc = put_sections(&m);
@@ -239,10 +271,12 @@ static int make(struct hfile_io *io, struct hfile_job *job, struct err *err) {
     if (rc == 0)
         rc = FAILPOINT("history.file.segment_made");
     if (rc == 0)
-        rc = hfile_segment_open(io, job->number, &job->made, err);
+        rc = hfile_segment_open(io, job->h->files, job->number, &job->made, err);
     if (rc < 0)
         undo(&m);
     io->close_file(io, m.fd);
+    hfile_frames_free(m.frames);
+    hfile_packer_free(m.packer);
     buf_deinit(&m.out);
     buf_deinit(&m.record);
     vec_deinit(&m.hashes);
@@ -268,11 +302,15 @@ static int switch_manifest(struct hfile_io *io, struct hfile_job *job, struct er
 
 static void remove_old(struct hfile_io *io, const struct hfile_job *job) {
     char name[HFILE_NAME_BYTES];
-    if (job->log)
+    if (job->log) {
         hfile_log_name(job->log->number, name);
-    else
-        hfile_segment_name(job->segment->number, name);
-    (void)io->unlink(io, name); /* else the next open does it */
+        (void)io->unlink(io, name); /* else the next open does it */
+    }
+    for (size_t i = 0; i < job->segments.count; i++) {
+        hfile_segment_keep(job->segments.p[i]);
+        hfile_segment_name(job->segments.p[i]->number, name);
+        (void)io->unlink(io, name); /* as above */
+    }
     (void)io->sync_folder(io);
 }
 
@@ -284,7 +322,7 @@ void hfile_job_run(struct hfile_io *io, struct hfile_job *job) {
     if (job->rc == 0 && FAILPOINT("history.file.manifest_switched") == 0)
         remove_old(io, job);
     if (job->rc < 0 && job->made) {
-        hfile_segment_unref(io, job->made);
+        hfile_segment_unref(job->made);
         job->made = NULL;
     }
 }
@@ -292,7 +330,10 @@ void hfile_job_run(struct hfile_io *io, struct hfile_job *job) {
 void hfile_job_free(struct hfile_job *job) {
     if (!job)
         return;
+    hfile_segment_unref(job->made);
+    vec_deinit(&job->segments);
     vec_deinit(&job->rows);
+    vec_deinit(&job->parts);
     vec_deinit(&job->entries);
     vec_deinit(&job->checkpoints);
     vec_deinit(&job->dropped);

@@ -121,6 +121,12 @@ static int find_in_log(struct hfile *h, const struct hfile_log *log, const struc
     return rc;
 }
 
+static struct hfile_frames *frames_of(struct hfile *h) {
+    if (!h->stage.frames)
+        h->stage.frames = hfile_frames_new();
+    return h->stage.frames;
+}
+
 static int find_in_run(struct hfile *h, const struct hfile_run *run, const struct hfile_staged *s,
                        struct wanted *w, struct err *err) {
     char record[PEEK_BYTES];
@@ -134,7 +140,7 @@ static int find_in_run(struct hfile *h, const struct hfile_run *run, const struc
         if (rc < 0 || !found)
             break;
         size_t bytes = e.bytes < sizeof record ? e.bytes : sizeof record;
-        rc = hfile_read(h->io, run->segment->fd, record, bytes, e.at, err);
+        rc = hfile_records_read(h->io, frames_of(h), run->segment, record, bytes, e.at, err);
         if (rc == 0)
             rc = compare(s, record, bytes, w, err);
     }
@@ -271,19 +277,16 @@ static int checkpoint_peek(struct hfile *h, const struct hfile_checkpoint *c,
                            char record[HFILE_HEADS_BYTES + 32 + HISTORY_NAME_BYTES_MAX],
                            struct history_checkpoint *out, struct err *err) {
     size_t bytes = HFILE_HEADS_BYTES + 32 + HISTORY_NAME_BYTES_MAX;
-    int rc = ERR_CORRUPT;
+    int rc;
     if (c->in_log) {
         const struct hfile_log *log =
             c->file == h->stage.log->number ? h->stage.log : h->view->logs[c->file & 1];
         rc = log_peek(h, log, c->at, record, &bytes, err);
     } else {
-        for (size_t i = 0; i < h->view->count; i++) {
-            const struct hfile_segment *s = h->view->segments[i];
-            if (s->number != c->file)
-                continue;
-            bytes = c->bytes < bytes ? c->bytes : bytes;
-            rc = hfile_read(h->io, s->fd, record, bytes, c->at, err);
-        }
+        const struct hfile_segment *s = hfile_view_find(h->view, c->file);
+        bytes = c->bytes < bytes ? c->bytes : bytes;
+        rc = s ? hfile_records_read(h->io, frames_of(h), s, record, bytes, c->at, err)
+               : hfile_corrupt(err, "a checkpoint that is not there");
     }
     return rc < 0 ? rc : hfile_read_checkpoint(record, bytes, out, err);
 }

@@ -5,12 +5,17 @@
  * front of a session it is trimmed by moving first_seq, one small record for any number of events.
  * What is past between others cannot go that way; nor can the bytes of sessions that are gone: then
  * the log is sealed and the segments concerned are made anew, one after the other. A segment of
- * which half is trimmed is made anew, too, so that bytes follow events in time. */
+ * which half is trimmed is made anew, too, so that bytes follow events in time.
+ *
+ * Neighbours that are small become one then, at most one such group a sweep. Together they hold no
+ * more than a log may, so a sweep copies no more than a seal does; and none of them is more than
+ * half of it, so that an event is copied once each time that its segment doubles. */
 #include "history/file/file_int.h"
 
 #define ROWS_AT_ONCE    256
 #define ENTRIES_AT_ONCE 512
 #define TRIES           20
+#define MERGED_MAX      64
 
 struct sweep { /* on the writer */
     struct hfile *h;
@@ -210,14 +215,6 @@ int hfile_stage_trim(struct hfile *h, struct hfile_op *op, struct err *err) {
 
 /* --- on the loop --- */
 
-static struct hfile_segment *segment_of(const struct hfile *h, uint32_t number) {
-    for (size_t i = 0; i < h->view->count; i++) {
-        if (h->view->segments[i]->number == number)
-            return h->view->segments[i];
-    }
-    return NULL;
-}
-
 /* Until no segment is being made. */
 static int sealer_wait(struct hfile *h, struct err *err) {
     while (h->job) {
@@ -278,7 +275,7 @@ static int bytes_go(struct hfile *h, const struct hfile_op *found, uint32_t sinc
     for (size_t i = 0; i < h->view->count; i++)
         vec_push(&numbers, h->view->segments[i]->number);
     for (size_t i = 0; rc == 0 && i < numbers.count; i++) {
-        const struct hfile_segment *s = segment_of(h, numbers.p[i]);
+        const struct hfile_segment *s = hfile_view_find(h->view, numbers.p[i]);
         if (found->removed + h->gone - before >= (int64_t)found->budget)
             break;
         struct hfile_op op = {
@@ -298,7 +295,7 @@ static int sweep_once(struct hfile *h, struct hfile_op *op, struct err *err) {
     uint32_t since = h->segment_next;
     int rc = hfile_op_run(h, op, err);
     for (size_t i = 0; rc == 0 && i < op->due.count; i++) {
-        struct hfile_segment *s = segment_of(h, op->due.p[i].segment);
+        struct hfile_segment *s = hfile_view_find(h->view, op->due.p[i].segment);
         if (s)
             s->dead_count += op->due.p[i].trimmed;
     }
@@ -306,6 +303,40 @@ static int sweep_once(struct hfile *h, struct hfile_op *op, struct err *err) {
         rc = bytes_go(h, op, since, err);
     vec_deinit(&op->due);
     return rc;
+}
+
+/* --- small segments --- */
+
+/* How many from the i-th on, at most, are better one; 0: none. */
+static size_t neighbours(const struct hfile *h, size_t i) {
+    uint64_t bytes = 0, largest = 0;
+    size_t events = 0, best = 0;
+    for (size_t count = 1; count <= MERGED_MAX && i < h->view->count; count++, i++) {
+        const struct hfile_segment *s = h->view->segments[i];
+        uint64_t size = s->footer.data_bytes > s->bytes ? s->footer.data_bytes : s->bytes;
+        bytes += size;
+        events += hfile_section_count(s, HFILE_ENTRIES, sizeof(struct hfile_entry));
+        largest = size > largest ? size : largest;
+        if (bytes > h->options.segment_bytes || events > h->options.segment_events)
+            break;
+        if (count > 1 && 2 * largest <= bytes)
+            best = count;
+    }
+    return best;
+}
+
+static int merge_one(struct hfile *h, int64_t now_us, struct err *err) {
+    for (size_t i = 0; i < h->view->count; i++) {
+        struct hfile_op op = {.kind = HFILE_OP_REWRITE,
+                              .segment = h->view->segments[i]->number,
+                              .segment_count = neighbours(h, i),
+                              .now_us = now_us};
+        if (op.segment_count == 0)
+            continue;
+        int rc = make(h, &op, err);
+        return rc == ERR_LIMIT ? 0 : rc; /* a log is being sealed: the next sweep */
+    }
+    return 0;
 }
 
 int hfile_call_sweep(struct history *base, int64_t now_us, size_t budget, size_t *out_removed,
@@ -322,6 +353,8 @@ int hfile_call_sweep(struct history *base, int64_t now_us, size_t budget, size_t
         removed += op.removed;
     } while ((rc == ERR_LIMIT || (rc == 0 && h->deleted_again && removed < (int64_t)budget)) &&
              ++tries < TRIES);
+    if (rc == 0 && removed + h->gone - gone < (int64_t)budget)
+        rc = merge_one(h, now_us, err);
     h->sweeping = false;
     if (rc == 0)
         *out_removed = (size_t)(removed + h->gone - gone);

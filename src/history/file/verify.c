@@ -6,6 +6,7 @@
  * the order of time, its hash; the digests of the checkpoints. A finding is told and the walk goes
  * on behind it. */
 #include "base/hash.h"
+#include "history/file/crc32c.h"
 #include "history/file/file_int.h"
 
 struct walk {
@@ -14,6 +15,7 @@ struct walk {
     void *ctx;
     struct history_file_report *report;
     struct buf record;
+    struct hfile_frames *frames;
 };
 
 static void tell(struct walk *w, const struct hfile_segment *s, const struct err *err) {
@@ -31,7 +33,7 @@ static str record_at(struct walk *w, const struct hfile_segment *s, uint64_t at,
     struct err err = {0};
     buf_reset(&w->record);
     char *p = bytes < sizeof(struct hfile_record) ? NULL : buf_reserve(&w->record, bytes);
-    int rc = p ? hfile_read(w->h->io, s->fd, p, bytes, at, &err)
+    int rc = p ? hfile_records_read(w->h->io, w->frames, s, p, bytes, at, &err)
                : hfile_corrupt(&err, "the length of a record");
     if (rc == 0 && (hfile_record_check(p, bytes) != bytes || hfile_head(p).kind != kind))
         rc = hfile_corrupt(&err, "a record");
@@ -124,6 +126,17 @@ static void check_sections(struct walk *w, const struct hfile_segment *s) {
     }
 }
 
+static int check_frames(struct walk *w, const struct hfile_segment *s, struct err *err) {
+    size_t bytes = hfile_frame_count(&s->footer) * sizeof(struct hfile_frame);
+    buf_reset(&w->record);
+    char *p = buf_reserve(&w->record, bytes + 1);
+    int rc = p ? hfile_segment_read(w->h->io, s, p, bytes, s->frames_at, err)
+               : hfile_corrupt(err, "too many frames");
+    if (rc == 0 && hfile_crc(str_n(p, bytes)) != s->footer.frames_crc)
+        rc = hfile_corrupt(err, "the table of frames");
+    return rc;
+}
+
 static void check_segment(struct walk *w, const struct hfile_segment *s) {
     size_t count = hfile_section_count(s, HFILE_ROWS, sizeof(struct hfile_row));
     struct hfile_row row;
@@ -137,6 +150,9 @@ static void check_segment(struct walk *w, const struct hfile_segment *s) {
             tell(w, s, &err);
     }
     struct err err = {0};
+    if (check_frames(w, s, &err) < 0)
+        tell(w, s, &err);
+    err_reset(&err);
     if (check_checkpoints(w, s, &err) < 0)
         tell(w, s, &err);
     w->report->bytes += (int64_t)s->bytes;
@@ -165,7 +181,8 @@ int history_file_verify(const char *dir, struct hfile_io *io, history_file_findi
     struct history_file_options o = {.dir = dir, .read_only = true, .io = io};
     struct history_file_report report = {0};
     struct hfile *h = hfile_new(NULL, &o);
-    struct walk w = {.h = h, .finding = finding, .ctx = ctx, .report = &report};
+    struct walk w = {
+        .h = h, .finding = finding, .ctx = ctx, .report = &report, .frames = hfile_frames_new()};
     struct err damage = {0};
     uint64_t torn = 0;
     int rc = h->io ? 0 : hfile_io_folder(dir, false, &h->io, err);
@@ -186,6 +203,7 @@ int history_file_verify(const char *dir, struct hfile_io *io, history_file_findi
     if (rc == 0)
         *out = report;
     buf_deinit(&w.record);
+    hfile_frames_free(w.frames);
     hfile_unload(h);
     if (h->io)
         h->io->close(h->io);

@@ -76,7 +76,7 @@ static void before_group(struct hfile *h, struct list *group) {
         if (!can_switch(h))
             op->rc = err_set(&op->err, h->failed ? ERR_IO : ERR_LIMIT, "the sealer is at work");
         else if (op->kind == HFILE_OP_REWRITE)
-            op->rc = hfile_plan_segment(h, op, &h->stage.job, &op->err);
+            op->rc = hfile_plan_segments(h, op, &h->stage.job, &op->err);
         else
             op->rc = log_switch(h, op, &op->err);
     }

@@ -89,6 +89,7 @@ static void test_defaults(void **state) {
     assert_int_equal(c.body_bytes_max, 16777216);
     assert_int_equal(c.heartbeat_us, 5000000);
     assert_int_equal(c.sqlite_synchronous, CONFIG_SYNCHRONOUS_FULL);
+    assert_int_equal(c.history_compress, CONFIG_HISTORY_PLAIN);
     assert_int_equal(c.multitask_default, CONFIG_MULTITASK_ENQUEUE);
     assert_int_equal(c.graph_cache_ttl_ms, 300000);
     assert_str(c.model_name, "openai:gpt-4o-mini");
