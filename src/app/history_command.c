@@ -46,7 +46,7 @@ struct command {
     struct history_args args;
     const struct verb *verb;
     struct rt *rt;
-    struct history_source from, to;
+    struct library_source from, to;
     struct err err;
     int rc, status;
 };
@@ -309,16 +309,16 @@ static int repair_folder(struct command *c, str folder) {
 static void main_fiber(void *arg) {
     struct command *c = arg;
     /* A folder that another process writes to can be read; of others nothing is kept open. */
-    c->rc = history_source_start(c->rt, c->verb->reads, &c->from, &c->err);
+    c->rc = library_source_start(c->rt, c->verb->reads, &c->from, &c->err);
     if (c->rc == 0 && c->args.to.p)
-        c->rc = history_source_start(c->rt, false, &c->to, &c->err);
+        c->rc = library_source_start(c->rt, false, &c->to, &c->err);
     if (c->rc == 0)
         c->rc = c->verb->fn(c);
     rt_stop(c->rt);
 }
 
 static int run(struct command *c) {
-    str folder = history_source_folder(c->args.store);
+    str folder = library_source_folder(c->args.store);
     if (!c->verb->fn)
         return repair_folder(c, folder);
     if (c->verb->fn == do_verify && folder.p)
@@ -326,17 +326,17 @@ static int run(struct command *c) {
     int rc = rt_open(&c->rt, &c->err);
     if (rc < 0)
         return rc;
-    rc = history_source_open(c->rt, c->args.store, &c->from, &c->err);
+    rc = library_source_open(c->rt, c->args.store, &c->from, &c->err);
     if (rc == 0 && c->args.to.p)
-        rc = history_source_open(c->rt, c->args.to, &c->to, &c->err);
+        rc = library_source_open(c->rt, c->args.to, &c->to, &c->err);
     if (rc == 0 && !fiber_spawn(c->rt, "history", main_fiber, c, &c->err))
         rc = ERR_LIMIT;
     if (rc == 0) {
         rt_run(c->rt);
         rc = c->rc;
     }
-    history_source_close(&c->to);
-    history_source_close(&c->from);
+    library_source_close(&c->to);
+    library_source_close(&c->from);
     rt_close(c->rt);
     return rc;
 }

@@ -8,7 +8,10 @@
  * Repetition: a warning or error with the event and message of an earlier one is counted, not
  * written, for REPEAT_PERIOD_US after that one; the next line of any kind after the period, or
  * log_flush(), reports the count as "repeated". The table has REPEAT_SLOTS places; when all are
- * taken, the oldest is reported early and reused. What varies belongs into fields, not messages. */
+ * taken, the oldest is reported early and reused. What varies belongs into fields, not messages.
+ *
+ * Sinks: a thread may have its lines sent elsewhere; neither the lock nor the table is touched
+ * then. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -49,6 +52,9 @@ static struct {
             .fd = STDERR_FILENO,
             .line = {.max_bytes = LINE_MAX_BYTES}};
 
+/* NULL: the process's log. */
+static _Thread_local const struct log_sink *redirected;
+
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void log_init(enum log_level lowest, int fd, bool pretty) {
@@ -60,7 +66,15 @@ void log_init(enum log_level lowest, int fd, bool pretty) {
     atomic_store_explicit(&min, lowest, memory_order_relaxed);
 }
 
+void log_redirect(const struct log_sink *sink) { redirected = sink; }
+
+const struct log_sink *log_redirected(void) { return redirected; }
+
+const char *log_level_name(enum log_level level) { return level_names[level]; }
+
 bool log_enabled(enum log_level level) {
+    if (redirected)
+        return level >= redirected->min;
     return (int)level >= atomic_load_explicit(&min, memory_order_relaxed);
 }
 
@@ -96,20 +110,25 @@ static void text_put(struct buf *b, str s) {
         buf_z(b, "\xE2\x80\xA6");
 }
 
-static void field_put_json(struct buf *b, const struct log_field *f) {
-    struct json_writer w = {b, true, 0};
-    jw_key(&w, f->key);
+static void field_put_json(struct json_writer *w, const struct log_field *f) {
+    jw_key(w, f->key);
     if (f->kind == LOG_FIELD_INT) {
-        jw_i64(&w, f->i);
+        jw_i64(w, f->i);
     } else if (f->kind == LOG_FIELD_DOUBLE) {
-        jw_double(&w, f->d);
+        jw_double(w, f->d);
     } else if (!f->s.p) {
-        jw_null(&w);
+        jw_null(w);
     } else {
-        buf_char(b, '"');
-        text_put(b, f->s);
-        buf_char(b, '"');
+        buf_char(w->b, '"');
+        text_put(w->b, f->s);
+        buf_char(w->b, '"');
+        w->comma = true;
     }
+}
+
+void log_fields_write(struct json_writer *w, const struct log_field *fields, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        field_put_json(w, &fields[i]);
 }
 
 static void line_json(struct buf *b, enum log_level level, str event, str message,
@@ -125,8 +144,8 @@ static void line_json(struct buf *b, enum log_level level, str event, str messag
     buf_z(b, "\",\"msg\":\"");
     text_put(b, message);
     buf_char(b, '"');
-    for (size_t i = 0; i < count; i++)
-        field_put_json(b, &fields[i]);
+    struct json_writer w = {b, true, 0};
+    log_fields_write(&w, fields, count);
     buf_z(b, "}\n");
 }
 
@@ -239,6 +258,10 @@ void log_fields(enum log_level level, const char *event, const char *message,
         return;
     if (count > FIELDS_MAX)
         count = FIELDS_MAX;
+    if (redirected) {
+        redirected->write(redirected->ctx, level, event, message, fields, count);
+        return;
+    }
     pthread_mutex_lock(&logger.lock);
     if (!repeat_check(level, event, message))
         line_write(level, str_of(event), str_of(message), fields, count);

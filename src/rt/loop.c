@@ -298,9 +298,14 @@ static void on_check(uv_check_t *handle)
 static void ignore_broken_pipes(void)
 {
     struct sigaction action = {0};
+    sigset_t blocked;
+    int rc = pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    ASSERT(rc == 0);
+    if (sigismember(&blocked, SIGPIPE))
+        return;
     action.sa_handler = SIG_IGN;
     sigemptyset(&action.sa_mask);
-    int rc = sigaction(SIGPIPE, &action, NULL);
+    rc = sigaction(SIGPIPE, &action, NULL);
     ASSERT(rc == 0);
 }
 

@@ -15,7 +15,8 @@
 struct rt;
 struct uv_loop_s;
 
-/* One loop a thread. Also sets the process to ignore SIGPIPE. */
+/* One loop a thread. Also sets the process to ignore SIGPIPE, unless the thread has it blocked:
+ * then none reaches it, nor the threads that it starts. */
 MUST_CHECK int rt_open(struct rt **out, struct err *err);
 void rt_run(struct rt *rt);   /* returns after rt_stop */
 void rt_stop(struct rt *rt);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rt_int.h - the inside of struct rt, shared by loop.c, fiber.c and worker.c only.
+/* rt_int.h - the inside of struct rt, shared by the files of this folder only.
  *
  * Owner: loop.c opens and closes the parts in order. Memory: one heap block a loop.
  * Suspends: never. */
@@ -83,6 +83,10 @@ void rt_fibers_wake_yielded(struct rt *rt); /* those that yielded before the pol
 void rt_fibers_run(struct rt *rt);          /* one pass over those runnable at the start */
 void rt_fibers_cancel_all(struct rt *rt);
 void rt_fibers_close(struct rt *rt);
+
+/* A thread with all signals blocked, so that the loop's thread, or the program's, gets them; it
+ * logs to where its starter does. Returns an errno. */
+MUST_CHECK int rt_thread_start(pthread_t *out, void *(*fn)(void *), void *arg);
 
 MUST_CHECK int rt_replies_open(struct rt *rt, struct err *err);
 void rt_replies_deliver(struct rt *rt);

@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "rt/rt_int.h"
 
@@ -82,13 +83,31 @@ static void must(int rc)
     ASSERT(rc == 0); /* of calls that fail only when misused */
 }
 
-static int thread_start(pthread_t *out, void *(*fn)(void *), void *arg)
+struct thread_start {
+    void *(*fn)(void *);
+    void *arg;
+    const struct log_sink *sink;
+};
+
+static void *thread_main(void *arg)
 {
+    struct thread_start s = *(struct thread_start *)arg;
+    mem_free(arg);
+    log_redirect(s.sink);
+    return s.fn(s.arg);
+}
+
+int rt_thread_start(pthread_t *out, void *(*fn)(void *), void *arg)
+{
+    struct thread_start *s = mem_alloc(sizeof *s);
     sigset_t all, before;
+    *s = (struct thread_start){fn, arg, log_redirected()};
     sigfillset(&all);
     must(pthread_sigmask(SIG_SETMASK, &all, &before));
-    int rc = pthread_create(out, NULL, fn, arg);
+    int rc = pthread_create(out, NULL, thread_main, s);
     must(pthread_sigmask(SIG_SETMASK, &before, NULL));
+    if (rc != 0)
+        mem_free(s);
     return rc;
 }
 
@@ -225,7 +244,7 @@ int rt_worker_open(struct rt *rt, const struct rt_worker_options *options, struc
     list_init(&w->inbox);
     must(pthread_mutex_init(&w->lock, NULL));
     must(pthread_cond_init(&w->wake, NULL));
-    int rc = thread_start(&w->thread, worker_main, w);
+    int rc = rt_thread_start(&w->thread, worker_main, w);
     if (rc) {
         must(pthread_mutex_destroy(&w->lock));
         must(pthread_cond_destroy(&w->wake));
@@ -362,7 +381,7 @@ static struct rt_offload_pool *pool_start(struct rt *rt)
     must(pthread_mutex_init(&p->lock, NULL));
     must(pthread_cond_init(&p->wake, NULL));
     while (p->threads_count < rt->replies.offload_threads &&
-           thread_start(&p->threads[p->threads_count], pool_main, p) == 0)
+           rt_thread_start(&p->threads[p->threads_count], pool_main, p) == 0)
         p->threads_count++;
     if (p->threads_count)
         return p;

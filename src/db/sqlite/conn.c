@@ -10,6 +10,7 @@
 #include "db/sqlite/conn.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -30,20 +31,29 @@ static void on_sqlite_log(void *arg, int code, const char *message) {
     log_event(grave ? LOG_WARN : LOG_DEBUG, "db.sqlite", message, LOG_INT("code", code));
 }
 
-int lite_library_init(struct err *err) {
-    /* These fail once the library runs, then they are set already. Statement journals stay in
-     * memory: a savepoint of a batch must not cost temporary files. */
+/* SQLite is one for the process, and configured before its first use; threads of several loops may
+ * come at once. */
+static int init_rc = SQLITE_ERROR;
+static pthread_once_t init_once = PTHREAD_ONCE_INIT;
+
+static void library_init(void) {
+    /* None of these fails here. Statement journals stay in memory: a savepoint of a batch must not
+     * cost temporary files. */
     (void)sqlite3_config(SQLITE_CONFIG_LOG, on_sqlite_log, NULL);
     (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
     /* Pages that each connection keeps for its cache: a reader drops all of its pages at each new
      * snapshot, and the heap is slow at taking and giving them. */
     (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, CACHE_PAGES_KEPT);
-    int rc = sqlite3_initialize();
-    if (rc == SQLITE_OK)
-        rc = lite_wal_vfs_register();
-    if (rc != SQLITE_OK)
-        return err_set_system(err, ERR_INTERNAL, rc, "SQLite does not start: %s",
-                              sqlite3_errstr(rc));
+    init_rc = sqlite3_initialize();
+    if (init_rc == SQLITE_OK)
+        init_rc = lite_wal_vfs_register();
+}
+
+int lite_library_init(struct err *err) {
+    (void)pthread_once(&init_once, library_init);
+    if (init_rc != SQLITE_OK)
+        return err_set_system(err, ERR_INTERNAL, init_rc, "SQLite does not start: %s",
+                              sqlite3_errstr(init_rc));
     return 0;
 }
 

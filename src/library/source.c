@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* history_source.c - which adapter an address means, and how it is opened.
+/* source.c - which adapter an address means, and how it is opened.
  *
- * A file of SQLite that a command makes holds histories and nothing else: it gets larger pages, and
+ * A file of SQLite that is made here holds histories and nothing else: it gets larger pages, and
  * what is deleted is overwritten. The server's own file is a history, too (its data folder's
  * holdfast.db), while no server runs. */
-#include "app/history_source.h"
+#include "library/source.h"
 
 #include "db/postgres/postgres.h"
 #include "db/sqlite/sqlite.h"
@@ -18,15 +18,15 @@ static str behind(str address, const char *scheme) {
     return str_starts(address, s) ? str_slice(address, s.len, address.len) : STR_NULL;
 }
 
-str history_source_folder(str address) { return behind(address, "file:"); }
+str library_source_folder(str address) { return behind(address, "file:"); }
 
 static bool is_postgres(str address) {
     return str_starts(address, STR("postgres://")) || str_starts(address, STR("postgresql://"));
 }
 
-int history_source_open(struct rt *rt, str address, struct history_source *out, struct err *err) {
+int library_source_open(struct rt *rt, str address, struct library_source *out, struct err *err) {
     str path = behind(address, "sqlite:");
-    *out = (struct history_source){.address = address};
+    *out = (struct library_source){.address = address};
     if (path.len > 0) {
         struct db_sqlite_options o;
         db_sqlite_options_default(&o);
@@ -35,24 +35,25 @@ int history_source_open(struct rt *rt, str address, struct history_source *out, 
         o.erases = true;
         return db_sqlite_open(rt, &o, &out->db, err);
     }
-    if (history_source_folder(address).len > 0 || is_postgres(address))
+    if (library_source_folder(address).len > 0 || is_postgres(address))
         return 0;
     return err_set(err, ERR_INVALID,
                    "'" STR_FMT "' is not file:FOLDER, sqlite:FILE or postgres://…",
                    STR_ARG(str_slice(address, 0, 60)));
 }
 
-static int connect(struct rt *rt, struct history_source *s, struct err *err) {
+static int connect(struct rt *rt, struct library_source *s, struct err *err) {
     struct db_postgres_options o;
     db_postgres_options_default(&o);
     o.pool.url = s->address.p;
     o.pool.application_name = "holdfast history";
+    o.pool.unscraped = true;
     o.migrate = true;
     return db_postgres_open(rt, &o, &s->db, err);
 }
 
-int history_source_start(struct rt *rt, bool read_only, struct history_source *s, struct err *err) {
-    str folder = history_source_folder(s->address);
+int library_source_start(struct rt *rt, bool read_only, struct library_source *s, struct err *err) {
+    str folder = library_source_folder(s->address);
     if (folder.len > 0) {
         struct history_file_options o = {.dir = folder.p, .read_only = read_only};
         return history_file_open(rt, &o, &s->h, err);
@@ -67,8 +68,8 @@ int history_source_start(struct rt *rt, bool read_only, struct history_source *s
     return 0;
 }
 
-void history_source_close(struct history_source *s) {
+void library_source_close(struct library_source *s) {
     history_close(s->h);
     db_close(s->db);
-    *s = (struct history_source){.address = s->address};
+    *s = (struct library_source){.address = s->address};
 }

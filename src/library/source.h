@@ -1,31 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* history_source.h - a history by its address, for commands: file:FOLDER, sqlite:FILE,
+/* source.h - a history by its address, for the library and for commands: file:FOLDER, sqlite:FILE,
  * postgres://….
  *
  * Opened in two steps, since a file of SQLite is opened outside of fibers and a connection to
  * PostgreSQL on one. Memory: the source is the caller's, the address must outlive it.
  * Errors: ERR_INVALID for an address of another kind; else as the adapter's.
- * Suspends: what is marked so. Tests: tests/integration/run-history-command */
-#ifndef HF_APP_HISTORY_SOURCE_H
-#define HF_APP_HISTORY_SOURCE_H
+ * Suspends: what is marked so. Tests: tests/integration/run-history-command,
+ * run-library */
+#ifndef HF_LIBRARY_SOURCE_H
+#define HF_LIBRARY_SOURCE_H
 
 #include "db/port.h"
 #include "history/port.h"
 
-struct history_source {
+struct library_source {
     str address;
     struct db *db; /* NULL: the adapter has none */
     struct history *h;
 };
 /* Before the loop runs. */
-MUST_CHECK int history_source_open(struct rt *rt, str address, struct history_source *out,
+MUST_CHECK int library_source_open(struct rt *rt, str address, struct library_source *out,
                                    struct err *err);
 /* Then h is there. */
-MUST_CHECK MAY_SUSPEND int history_source_start(struct rt *rt, bool read_only,
-                                                struct history_source *s, struct err *err);
+MUST_CHECK MAY_SUSPEND int library_source_start(struct rt *rt, bool read_only,
+                                                struct library_source *s, struct err *err);
 /* After the loop has run; also of one that was not opened. */
-void history_source_close(struct history_source *s);
+void library_source_close(struct library_source *s);
 /* The folder of file:FOLDER; absent: it is none. */
-str history_source_folder(str address);
+str library_source_folder(str address);
 
 #endif
