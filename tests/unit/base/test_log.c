@@ -220,6 +220,61 @@ static void threads_do_not_mix_lines(void **state) {
 
 #define LOG_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* --- sinks --- */
+
+struct sunk {
+    int lines;
+    char last[256];
+};
+
+static void sink_write(void *ctx, enum log_level level, const char *event, const char *message,
+                       const struct log_field *fields, size_t count) {
+    struct sunk *s = ctx;
+    struct buf b;
+    buf_init(&b, sizeof s->last);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    log_fields_write(&w, fields, count);
+    jw_object_end(&w);
+    s->lines++;
+    (void)snprintf(s->last, sizeof s->last, "%s %s %s " STR_FMT, log_level_name(level), event,
+                   message, STR_ARG(buf_view(&b)));
+    buf_deinit(&b);
+}
+
+static void *log_elsewhere(void *arg) {
+    (void)arg;
+    assert_null(log_redirected());
+    log_plain(LOG_WARN, "from.elsewhere", "another thread");
+    return NULL;
+}
+
+/* A thread's lines go to its sink, each of them; others' stay where they were. */
+static void sinks(void **state) {
+    struct sunk sunk = {0};
+    const struct log_sink sink = {LOG_INFO, sink_write, &sunk},
+                          off = {LOG_OFF, sink_write, &sunk};
+    pthread_t other;
+    (void)state;
+    log_redirect(&sink);
+    assert_false(log_enabled(LOG_DEBUG));
+    log_event(LOG_DEBUG, "a.b", "too low", LOG_INT("n", 1));
+    for (int i = 0; i < 3; i++)
+        log_event(LOG_WARN, "a.b", "again", LOG_INT("n", i), LOG_Z("s", "x\"y"),
+                  LOG_DOUBLE("d", 0.5));
+    assert_int_equal(sunk.lines, 3);
+    assert_string_equal(sunk.last, "warn a.b again {\"n\":2,\"s\":\"x\\\"y\",\"d\":0.5}");
+    assert_int_equal(pthread_create(&other, NULL, log_elsewhere, NULL), 0);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    log_redirect(&off);
+    log_plain(LOG_ERROR, "a.b", "nowhere");
+    assert_int_equal(sunk.lines, 3);
+    log_redirect(NULL);
+    str text = written();
+    assert_true(str_find(text, STR("from.elsewhere")) >= 0);
+    assert_true(str_find(text, STR("a.b")) < 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         LOG_TEST(one_line),
@@ -229,6 +284,7 @@ int main(void) {
         LOG_TEST(more_events_than_places),
         LOG_TEST(pretty_lines),
         LOG_TEST(threads_do_not_mix_lines),
+        LOG_TEST(sinks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
