@@ -11,60 +11,9 @@
 
 /* --- put --- */
 
-int api_history_take(struct api_request *r, struct api_history_incoming *in, yyjson_val *envelope,
-                     struct err *err) {
-    str session;
-    if (in->count == HISTORY_APPEND_COUNT_MAX)
-        return err_set(err, ERR_TOO_LARGE, "at most %d events at once", HISTORY_APPEND_COUNT_MAX);
-    if (in->count == in->cap) {
-        size_t cap = in->cap ? 2 * in->cap : 16;
-        struct history_event *events = ARENA_ARRAY(r->arena, struct history_event, cap);
-        if (in->count)
-            memcpy(events, in->events, in->count * sizeof *events);
-        in->events = events;
-        in->cap = cap;
-    }
-    int rc = history_event_read(envelope, rt_now_us(fiber_rt()), r->arena, &in->events[in->count],
-                                &session, err);
-    if (rc == 0 && session.p && !str_eq(session, in->session))
-        rc = err_set(err, ERR_INVALID, "sessionId: must be that of the path");
-    if (rc == 0)
-        in->count++;
-    return rc;
-}
-
-static int read_lines(struct api_request *r, struct api_history_incoming *in, struct err *err) {
-    str rest = r->http->body, line;
-    size_t number = 0;
-    while (str_split_next(&rest, '\n', &line)) {
-        yyjson_val *root;
-        number++;
-        line = str_trim(line);
-        if (line.len == 0)
-            continue;
-        int rc = json_parse(r->arena, line, &root, err);
-        if (rc == 0)
-            rc = api_history_take(r, in, root, err);
-        if (rc < 0)
-            return err_context(err, "line %zu", number);
-    }
-    return 0;
-}
-
-static int read_json(struct api_request *r, struct api_history_incoming *in, struct err *err) {
-    yyjson_val *root, *item;
-    size_t i, count;
-    int rc = json_parse(r->arena, r->http->body, &root, err);
-    if (rc < 0)
-        return err_context(err, "body");
-    if (!yyjson_is_arr(root))
-        return api_history_take(r, in, root, err);
-    yyjson_arr_foreach(root, i, count, item) {
-        rc = api_history_take(r, in, item, err);
-        if (rc < 0)
-            return err_context(err, "event %zu", i);
-    }
-    return 0;
+struct history_incoming api_history_incoming(struct api_request *r, str session) {
+    return (struct history_incoming){
+        .arena = r->arena, .now_us = rt_now_us(fiber_rt()), .session = session, .alone = true};
 }
 
 static bool is_lines(str type) {
@@ -74,7 +23,7 @@ static bool is_lines(str type) {
            str_ieq(name, STR("application/x-jsonlines"));
 }
 
-void api_history_write_results(struct json_writer *w, const struct api_history_incoming *in,
+void api_history_write_results(struct json_writer *w, const struct history_incoming *in,
                                const struct history_result *results) {
     int64_t duplicates = 0;
     jw_object(w);
@@ -100,7 +49,7 @@ void api_history_write_results(struct json_writer *w, const struct api_history_i
 }
 
 int api_history_store(struct api_request *r, struct history *h, const struct history_key *key,
-                      const struct api_history_incoming *in, struct history_result **out,
+                      const struct history_incoming *in, struct history_result **out,
                       struct err *err) {
     if (in->count == 0)
         return err_set(err, ERR_INVALID, "there is no event");
@@ -117,10 +66,11 @@ int api_history_append(struct api_request *r, struct err *err) {
     struct history_key key;
     struct history_result *results;
     int rc = api_history_of(r, &h, &key, err);
-    struct api_history_incoming in = {.session = key.session};
+    struct history_incoming in = api_history_incoming(r, key.session);
+    bool lines = is_lines(http_header(r->http, STR("content-type")));
     if (rc == 0)
-        rc = is_lines(http_header(r->http, STR("content-type"))) ? read_lines(r, &in, err)
-                                                                 : read_json(r, &in, err);
+        rc = lines ? history_incoming_lines(&in, r->http->body, err)
+                   : history_incoming_json(&in, r->http->body, err);
     if (rc == 0)
         rc = api_history_store(r, h, &key, &in, &results, err);
     if (rc < 0)

@@ -7,7 +7,7 @@
 #define HF_API_HISTORY_INT_H
 
 #include "api/api_int.h"
-#include "history/port.h"
+#include "history/incoming.h"
 
 /* The history, and the session that the first path parameter names. ERR_UNSUPPORTED without one. */
 MUST_CHECK int api_history_of(struct api_request *r, struct history **out_h,
@@ -21,19 +21,13 @@ void api_history_write_checkpoint(struct json_writer *w, struct arena *a,
                                   const struct history_checkpoint *c);
 
 /* --- history_events.c --- */
-struct api_history_incoming {
-    struct history_event *events;
-    size_t count, cap;
-    str session; /* the only one that an envelope may name */
-};
-/* One envelope more, in the request's arena. */
-MUST_CHECK int api_history_take(struct api_request *r, struct api_history_incoming *in,
-                                yyjson_val *envelope, struct err *err);
+/* For the envelopes of a request, in its arena; all of one session. */
+struct history_incoming api_history_incoming(struct api_request *r, str session);
 MUST_CHECK MAY_SUSPEND int api_history_store(struct api_request *r, struct history *h,
                                              const struct history_key *key,
-                                             const struct api_history_incoming *in,
+                                             const struct history_incoming *in,
                                              struct history_result **out, struct err *err);
-void api_history_write_results(struct json_writer *w, const struct api_history_incoming *in,
+void api_history_write_results(struct json_writer *w, const struct history_incoming *in,
                                const struct history_result *results);
 void api_history_write_page(struct json_writer *w, struct arena *a, str session,
                             const struct history_page *page);

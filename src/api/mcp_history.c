@@ -22,13 +22,13 @@ static struct history_key key_of(struct api_request *r, struct body *b) {
 static int append(struct api_request *r, struct history *h, struct body *b, struct err *err) {
     yyjson_val *events = body_array(b, "events"), *item;
     struct history_key key = key_of(r, b);
-    struct api_history_incoming in = {.session = key.session};
+    struct history_incoming in = api_history_incoming(r, key.session);
     struct history_result *results;
     size_t i, count;
     int rc = body_done(b, err);
     yyjson_arr_foreach(events, i, count, item) {
         if (rc == 0)
-            rc = api_history_take(r, &in, item, err);
+            rc = history_incoming_take(&in, item, err);
     }
     if (rc == 0)
         rc = api_history_store(r, h, &key, &in, &results, err);

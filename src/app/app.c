@@ -25,7 +25,7 @@
 #include "app/graph_files.h"
 #include "app/hints.h"
 #include "app/history_settings.h"
-#include "app/history_source.h"
+#include "app/older_store.h"
 #include "app/plan_settings.h"
 #include "app/runners.h"
 #include "app/store_settings.h"
@@ -41,6 +41,7 @@
 #include "graphs/document.h"
 #include "graphs/graphs.h"
 #include "http/client.h"
+#include "library/source.h"
 #include "llm/port.h"
 #include "mcp/port.h"
 #include "plans/artifacts.h"
@@ -76,7 +77,7 @@ struct app {
     struct plans *plans;
     struct blob_store *blobs;             /* NULL: there is no place for them */
     struct artifacts *artifacts;          /* NULL: the same */
-    struct history_source history_source; /* of one in a store of its own */
+    struct library_source history_source; /* of one in a store of its own */
     struct history *history;              /* NULL: none are kept */
     struct history_sweeper history_sweeper;
     struct db_legacy *history_legacy; /* NULL: there is no older store */
@@ -595,8 +596,8 @@ static void close_all(struct app *app) {
     metrics_off_collect(on_collect, app);
     api_free(app->api);
     history_close(app->history);
-    history_source_legacy_close(app->history_legacy);
-    history_source_close(&app->history_source);
+    older_store_close(app->history_legacy);
+    library_source_close(&app->history_source);
     hints_close(app->hints);
     delivery_free(app->delivery);
     engine_close(app->engine);

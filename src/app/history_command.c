@@ -56,7 +56,7 @@ struct command {
     struct history_args args;
     const struct verb *verb;
     struct rt *rt;
-    struct history_source from, to;
+    struct library_source from, to;
     struct db_legacy *legacy; /* NULL: there is none */
     struct err err;
     int rc, status;
@@ -231,7 +231,7 @@ static int do_export(struct command *c) {
 }
 
 static int do_import(struct command *c) {
-    if (history_source_is_legacy(c->args.path))
+    if (older_store_is(c->args.path))
         return history_legacy_import(c->rt, c->from.h, &c->args, &c->legacy, &c->err);
     struct history_progress p;
     history_progress_begin(&p, "imported");
@@ -332,7 +332,7 @@ static int repair_folder(struct command *c, str folder) {
 /* --- running --- */
 
 static int open_legacy(struct command *c) {
-    int rc = history_source_legacy(c->rt, c->args.legacy, &c->legacy, &c->err);
+    int rc = older_store_open(c->rt, c->args.legacy, &c->legacy, &c->err);
     struct history_legacy_options o = {c->legacy, c->args.owner, LOOK_US};
     /* To count what was never taken takes nothing. */
     return rc < 0 || c->verb->fn == do_stats
@@ -345,18 +345,18 @@ static void main_fiber(void *arg) {
     bool takes = c->args.legacy.p && c->verb->fn != do_stats;
     /* A folder that another process writes to can be read; of others nothing is kept open. */
     c->from.compress = c->to.compress = c->args.compress;
-    c->rc = history_source_start(c->rt, c->verb->reads && !takes, &c->from, &c->err);
+    c->rc = library_source_start(c->rt, c->verb->reads && !takes, &c->from, &c->err);
     if (c->rc == 0 && c->args.legacy.p)
         c->rc = open_legacy(c);
     if (c->rc == 0 && c->args.to.p)
-        c->rc = history_source_start(c->rt, false, &c->to, &c->err);
+        c->rc = library_source_start(c->rt, false, &c->to, &c->err);
     if (c->rc == 0)
         c->rc = c->verb->fn(c);
     rt_stop(c->rt);
 }
 
 static int run(struct command *c) {
-    str folder = history_source_folder(c->args.store);
+    str folder = library_source_folder(c->args.store);
     if (!c->verb->fn)
         return repair_folder(c, folder);
     if (c->verb->fn == do_verify && folder.p)
@@ -364,18 +364,18 @@ static int run(struct command *c) {
     int rc = rt_open(&c->rt, &c->err);
     if (rc < 0)
         return rc;
-    rc = history_source_open(c->rt, c->args.store, c->verb->reads, &c->from, &c->err);
+    rc = library_source_open(c->rt, c->args.store, c->verb->reads, &c->from, &c->err);
     if (rc == 0 && c->args.to.p)
-        rc = history_source_open(c->rt, c->args.to, false, &c->to, &c->err);
+        rc = library_source_open(c->rt, c->args.to, false, &c->to, &c->err);
     if (rc == 0 && !fiber_spawn(c->rt, "history", main_fiber, c, &c->err))
         rc = ERR_LIMIT;
     if (rc == 0) {
         rt_run(c->rt);
         rc = c->rc;
     }
-    history_source_close(&c->to);
-    history_source_close(&c->from);
-    history_source_legacy_close(c->legacy);
+    library_source_close(&c->to);
+    library_source_close(&c->from);
+    older_store_close(c->legacy);
     rt_close(c->rt);
     return rc;
 }
@@ -385,20 +385,14 @@ static bool number(const char *text, int64_t *out) {
 }
 
 static int parse_options(struct command *c, int argc, char **argv) {
-    static const struct option options[] = {{"store", required_argument, NULL, 's'},
-                                            {"to", required_argument, NULL, 't'},
-                                            {"owner", required_argument, NULL, 'o'},
-                                            {"session", required_argument, NULL, 'n'},
-                                            {"from", required_argument, NULL, 'f'},
-                                            {"limit", required_argument, NULL, 'l'},
-                                            {"follow", no_argument, NULL, 'F'},
-                                            {"headers", no_argument, NULL, 'H'},
-                                            {"strict", no_argument, NULL, 'S'},
-                                            {"again", no_argument, NULL, 'A'},
-                                            {"legacy", required_argument, NULL, 'L'},
-                                            {"compress", no_argument, NULL, 'z'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"store", required_argument, NULL, 's'},  {"to", required_argument, NULL, 't'},
+        {"owner", required_argument, NULL, 'o'},  {"session", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'f'},   {"limit", required_argument, NULL, 'l'},
+        {"follow", no_argument, NULL, 'F'},       {"headers", no_argument, NULL, 'H'},
+        {"strict", no_argument, NULL, 'S'},       {"again", no_argument, NULL, 'A'},
+        {"legacy", required_argument, NULL, 'L'}, {"compress", no_argument, NULL, 'z'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     struct history_args *a = &c->args;
     int option;
     bool fine = true;

@@ -4,7 +4,7 @@
 #ifndef HF_APP_HISTORY_COMMAND_INT_H
 #define HF_APP_HISTORY_COMMAND_INT_H
 
-#include "app/history_source.h"
+#include "library/source.h"
 
 struct history_args {
     str store, to, owner, session, path; /* path: "-" or a name */

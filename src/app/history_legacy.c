@@ -41,7 +41,7 @@ static void tell(const struct history_taking *t, const struct report *r) {
 int history_legacy_import(struct rt *rt, struct history *h, const struct history_args *a,
                           struct db_legacy **out, struct err *err) {
     struct report r = {.named = 0};
-    int rc = history_source_legacy(rt, a->path, out, err);
+    int rc = older_store_open(rt, a->path, out, err);
     if (rc < 0)
         return rc;
     struct history_taking t = {.h = h,

@@ -5,7 +5,7 @@
  * A folder and a file have one process that writes to them, so they are for servers with one. */
 #include "app/history_settings.h"
 
-#include "app/history_source.h"
+#include "app/older_store.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -15,6 +15,7 @@
 #include "history/pipeline.h"
 #include "history/sql/sql.h"
 #include "history/watch.h"
+#include "library/source.h"
 
 #define OTHERS_LOOK_US 200000 /* how often watched sessions are looked at for others' events */
 #define REPORT_US      60000000
@@ -24,26 +25,26 @@ static bool in_store_of_its_own(const struct config *c) {
     return str_find_char(c->history, ':') >= 0;
 }
 
-int history_settings_prepare(const struct config *c, struct rt *rt, struct history_source *out,
+int history_settings_prepare(const struct config *c, struct rt *rt, struct library_source *out,
                              struct err *err) {
-    *out = (struct history_source){0};
+    *out = (struct library_source){0};
     if (!in_store_of_its_own(c))
         return 0;
-    if (history_source_is_postgres(c->history))
+    if (library_source_is_postgres(c->history))
         return err_set(err, ERR_INVALID, "--history: PostgreSQL is DATABASE_URL's; then: database");
     if (c->workers > 1)
         return err_set(err, ERR_INVALID,
                        "--history: a folder or a file is written to by one process");
-    int rc = history_source_open(rt, c->history, false, out, err);
+    int rc = library_source_open(rt, c->history, false, out, err);
     out->compress = c->history_compress == CONFIG_HISTORY_ZSTD;
     if (rc < 0)
         (void)err_context(err, "--history");
     return rc;
 }
 
-static int start_own(struct rt *rt, struct history_source *s, struct history **out,
+static int start_own(struct rt *rt, struct library_source *s, struct history **out,
                      struct err *err) {
-    int rc = history_source_start(rt, false, s, err);
+    int rc = library_source_start(rt, false, s, err);
     if (rc < 0)
         return (void)err_context(err, "--history"), rc;
     *out = s->h;
@@ -57,7 +58,7 @@ static int wrap_legacy(const struct config *c, struct rt *rt, struct history **h
     str address = secret_reveal(c->history_legacy);
     if (address.len == 0)
         return 0;
-    int rc = history_source_legacy(rt, address, out, err);
+    int rc = older_store_open(rt, address, out, err);
     struct history_legacy_options o = {*out, c->history_legacy_owner,
                                        c->history_legacy_interval_us};
     if (rc == 0)
@@ -66,7 +67,7 @@ static int wrap_legacy(const struct config *c, struct rt *rt, struct history **h
 }
 
 int history_settings_open(const struct config *c, struct rt *rt, struct db *db,
-                          struct history_source *own, struct history **out,
+                          struct library_source *own, struct history **out,
                           struct db_legacy **out_legacy, struct err *err) {
     struct history_pipeline_options o;
     bool shared = db_postgres_pool(db) != NULL, in_database = str_eq(c->history, STR("database"));

@@ -7,18 +7,19 @@
 #define HF_APP_HISTORY_SETTINGS_H
 
 #include "app/config.h"
-#include "app/history_source.h"
+#include "app/older_store.h"
 #include "db/legacy.h"
+#include "library/source.h"
 
 /* Before the loop runs: of a folder or file of its own. What it opens is closed after the history,
  * once the loop has run. */
 MUST_CHECK int history_settings_prepare(const struct config *c, struct rt *rt,
-                                        struct history_source *out, struct err *err);
+                                        struct library_source *out, struct err *err);
 /* *out is NULL when none is to be kept. own: what was prepared. *out_legacy: the older store, NULL
- * when there is none; the caller closes it after the history, with history_source_legacy_close(),
+ * when there is none; the caller closes it after the history, with older_store_close(),
  * also after an error. */
 MUST_CHECK MAY_SUSPEND int history_settings_open(const struct config *c, struct rt *rt,
-                                                 struct db *db, struct history_source *own,
+                                                 struct db *db, struct library_source *own,
                                                  struct history **out,
                                                  struct db_legacy **out_legacy, struct err *err);
 

@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hash.c - SHA-256 through OpenSSL's EVP; XXH3 by its library.
  *
- * The algorithm is fetched once per thread: an implicit fetch at each call takes a lock and costs
- * more than the digest of a short text. */
+ * The algorithm is fetched once: an implicit fetch at each call takes a lock and costs more than
+ * the digest of a short text. Not once a thread: what a thread fetched would be lost with it. */
 #include "base/hash.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <xxhash.h>
 
 #include "base/err.h"
 
-void hash_sha256(str data, unsigned char out[HASH_SHA256_BYTES]) {
-    static _Thread_local EVP_MD *sha256;
-    unsigned int len = 0;
-    if (!sha256)
-        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+static EVP_MD *sha256; /* never freed */
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+static void sha256_fetch(void) {
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     ASSERT(sha256);
+}
+
+void hash_sha256(str data, unsigned char out[HASH_SHA256_BYTES]) {
+    unsigned int len = 0;
+    (void)pthread_once(&sha256_once, sha256_fetch);
     int ok = EVP_Digest(data.p, data.len, out, &len, sha256, NULL);
     ASSERT(ok == 1 && len == HASH_SHA256_BYTES);
 }

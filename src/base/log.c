@@ -8,7 +8,10 @@
  * Repetition: a warning or error with the event and message of an earlier one is counted, not
  * written, for REPEAT_PERIOD_US after that one; the next line of any kind after the period, or
  * log_flush(), reports the count as "repeated". The table has REPEAT_SLOTS places; when all are
- * taken, the oldest is reported early and reused. What varies belongs into fields, not messages. */
+ * taken, the oldest is reported early and reused. What varies belongs into fields, not messages.
+ *
+ * Sinks: a thread may have its lines sent elsewhere; neither the lock nor the table is touched
+ * then. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -20,14 +23,14 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define TEXT_MAX 8192
-#define FIELDS_MAX 32
-#define LINE_MAX_BYTES ((FIELDS_MAX + 4) * (TEXT_MAX * 6 + 256))
-#define LINE_KEEP_BYTES 65536
-#define REPEAT_SLOTS 64
+#define TEXT_MAX         8192
+#define FIELDS_MAX       32
+#define LINE_MAX_BYTES   ((FIELDS_MAX + 4) * (TEXT_MAX * 6 + 256))
+#define LINE_KEEP_BYTES  65536
+#define REPEAT_SLOTS     64
 #define REPEAT_PERIOD_US INT64_C(10000000)
-#define EVENT_BYTES 64
-#define MESSAGE_BYTES 192
+#define EVENT_BYTES      64
+#define MESSAGE_BYTES    192
 
 struct repeat {
     enum log_level level;
@@ -45,9 +48,11 @@ static struct {
     bool pretty;
     struct buf line;
     struct repeat repeats[REPEAT_SLOTS];
-} logger = {.lock = PTHREAD_MUTEX_INITIALIZER,
-            .fd = STDERR_FILENO,
-            .line = {.max_bytes = LINE_MAX_BYTES}};
+} logger = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .line = {.max_bytes = LINE_MAX_BYTES}};
+
+/* NULL: the process's log. */
+static _Thread_local const struct log_sink *redirected;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -60,7 +65,15 @@ void log_init(enum log_level lowest, int fd, bool pretty) {
     atomic_store_explicit(&min, lowest, memory_order_relaxed);
 }
 
+void log_redirect(const struct log_sink *sink) { redirected = sink; }
+
+const struct log_sink *log_redirected(void) { return redirected; }
+
+const char *log_level_name(enum log_level level) { return level_names[level]; }
+
 bool log_enabled(enum log_level level) {
+    if (redirected)
+        return level >= redirected->min;
     return (int)level >= atomic_load_explicit(&min, memory_order_relaxed);
 }
 
@@ -96,20 +109,25 @@ static void text_put(struct buf *b, str s) {
         buf_z(b, "\xE2\x80\xA6");
 }
 
-static void field_put_json(struct buf *b, const struct log_field *f) {
-    struct json_writer w = {b, true, 0};
-    jw_key(&w, f->key);
+static void field_put_json(struct json_writer *w, const struct log_field *f) {
+    jw_key(w, f->key);
     if (f->kind == LOG_FIELD_INT) {
-        jw_i64(&w, f->i);
+        jw_i64(w, f->i);
     } else if (f->kind == LOG_FIELD_DOUBLE) {
-        jw_double(&w, f->d);
+        jw_double(w, f->d);
     } else if (!f->s.p) {
-        jw_null(&w);
+        jw_null(w);
     } else {
-        buf_char(b, '"');
-        text_put(b, f->s);
-        buf_char(b, '"');
+        buf_char(w->b, '"');
+        text_put(w->b, f->s);
+        buf_char(w->b, '"');
+        w->comma = true;
     }
+}
+
+void log_fields_write(struct json_writer *w, const struct log_field *fields, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        field_put_json(w, &fields[i]);
 }
 
 static void line_json(struct buf *b, enum log_level level, str event, str message,
@@ -125,8 +143,8 @@ static void line_json(struct buf *b, enum log_level level, str event, str messag
     buf_z(b, "\",\"msg\":\"");
     text_put(b, message);
     buf_char(b, '"');
-    for (size_t i = 0; i < count; i++)
-        field_put_json(b, &fields[i]);
+    struct json_writer w = {b, true, 0};
+    log_fields_write(&w, fields, count);
     buf_z(b, "}\n");
 }
 
@@ -173,8 +191,8 @@ static void write_all(int fd, str s) {
     }
 }
 
-static void line_write(enum log_level level, str event, str message,
-                       const struct log_field *fields, size_t count) {
+static void line_write(enum log_level level, str event, str message, const struct log_field *fields,
+                       size_t count) {
     struct buf *b = &logger.line;
     buf_reset(b);
     (logger.pretty ? line_pretty : line_json)(b, level, event, message, fields, count);
@@ -239,6 +257,10 @@ void log_fields(enum log_level level, const char *event, const char *message,
         return;
     if (count > FIELDS_MAX)
         count = FIELDS_MAX;
+    if (redirected) {
+        redirected->write(redirected->ctx, level, event, message, fields, count);
+        return;
+    }
     pthread_mutex_lock(&logger.lock);
     if (!repeat_check(level, event, message))
         line_write(level, str_of(event), str_of(message), fields, count);

@@ -90,7 +90,7 @@ static int read_text(yyjson_val *envelope, const char *key, str *out, struct err
     return 0;
 }
 
-static int read_headers(yyjson_val *v, struct arena *a, str *out, struct err *err) {
+int history_event_read_headers(yyjson_val *v, struct arena *a, str *out, struct err *err) {
     yyjson_val *key, *value;
     size_t i, count;
     *out = STR_NULL;
@@ -158,7 +158,7 @@ int history_event_read(yyjson_val *envelope, int64_t now_us, struct arena *a,
             e.ttl_ms = yyjson_get_sint(ttl);
     }
     if (rc == 0)
-        rc = read_headers(json_get(envelope, "headers"), a, &e.headers, err);
+        rc = history_event_read_headers(json_get(envelope, "headers"), a, &e.headers, err);
     if (rc == 0)
         rc = read_payload(envelope, a, &e, err);
     if (rc == 0 && !e.id.p)

@@ -23,7 +23,7 @@
 enum history_payload { HISTORY_JSON = 1, HISTORY_BYTES };
 
 struct history_event {
-    str id;                            /* unique within its session */
+    str id; /* unique within its session */
     str type;
     enum history_payload payload_kind; /* HISTORY_JSON: a compact JSON text */
     str payload;                       /* absent when it was not asked for */
@@ -33,9 +33,9 @@ struct history_event {
     int64_t ttl_ms;                    /* 0: for ever; counts from occurred_at */
     str headers;                       /* a JSON object of texts; absent when empty */
     /* Out, of events that were read: */
-    int64_t seq;                       /* from 1, without gaps in its session */
-    int64_t stored_at;                 /* wall clock, us */
-    size_t payload_bytes;              /* also when the payload was not asked for */
+    int64_t seq;          /* from 1, without gaps in its session */
+    int64_t stored_at;    /* wall clock, us */
+    size_t payload_bytes; /* also when the payload was not asked for */
 };
 
 /* Whether it can be stored: lengths, UTF-8, times. The payload's JSON is taken as valid. */
@@ -50,6 +50,9 @@ int64_t history_event_expires_at(const struct history_event *e);
  * *out_session is absent when it names none. */
 MUST_CHECK int history_event_read(yyjson_val *envelope, int64_t now_us, struct arena *a,
                                   struct history_event *out, str *out_session, struct err *err);
+/* `headers` of an envelope: canonical text, absent when there are none. NULL, null or an object. */
+MUST_CHECK int history_event_read_headers(yyjson_val *headers, struct arena *a, str *out,
+                                          struct err *err);
 /* The envelope as an object, with "seq" in front when it has one. session may be absent. */
 void history_event_write(struct json_writer *w, const struct history_event *e, str session);
 

@@ -9,7 +9,10 @@
  *   flusher: (wait for company) → take a group → adapter → wake its callers → again
  *
  * Callers that are woken in one turn come back in that turn, and a flusher that begins in it runs
- * behind them: the next group holds all of them. */
+ * behind them: the next group holds all of them.
+ *
+ * Who waits for room stands in a list of its own, and nobody passes it: appends are stored in the
+ * order of their coming, also when a small one would fit where a large one does not. */
 #include "history/pipeline.h"
 
 #include "base/clock.h"
@@ -31,6 +34,7 @@ struct pipeline {
     struct history_pipeline_options options;
     struct rt *rt;
     struct list queue;               /* of struct entry */
+    struct list outside;             /* and those that have no room yet, who came first first */
     size_t queue_count, queue_bytes; /* events and their bytes */
     bool flushing;
     struct fiber_event room, full; /* the queue has room; a group is full */
@@ -92,6 +96,13 @@ static void fail_queue(struct pipeline *p, const struct history_append *failed) 
         e->append->err = failed->err;
         wake(e);
     }
+    LIST_EACH (&p->outside, it) {
+        struct entry *e = LIST_ENTRY(it, struct entry, node);
+        e->append->rc = failed->rc;
+        e->append->err = failed->err;
+        e->done = true;
+    }
+    fiber_event_wake_all(&p->room);
     p->queue_count = p->queue_bytes = 0;
 }
 
@@ -159,18 +170,22 @@ static bool has_room(const struct pipeline *p, const struct entry *e) {
             p->queue_bytes + e->bytes <= p->options.queue_bytes_max);
 }
 
-static int await_room(struct pipeline *p, const struct entry *e, struct err *err) {
-    while (!has_room(p, e)) {
-        if (p->options.when_full == HISTORY_REFUSE) {
-            metric_add(p->refused, 1);
-            return err_set(err, ERR_LIMIT, "the history has %zu events to store first",
-                           p->queue_count);
-        }
-        int rc = fiber_event_wait(&p->room, FIBER_NO_DEADLINE);
-        if (rc < 0)
-            return err_set(err, rc, "cancelled while the history was full");
+static int await_room(struct pipeline *p, struct entry *e, struct err *err) {
+    int rc = 0;
+    if (list_empty(&p->outside) && has_room(p, e))
+        return 0;
+    if (p->options.when_full == HISTORY_REFUSE) {
+        metric_add(p->refused, 1);
+        return err_set(err, ERR_LIMIT, "the history has %zu events to store first", p->queue_count);
     }
-    return 0;
+    list_push_back(&p->outside, &e->node);
+    while (rc == 0 && !e->done && (list_first(&p->outside) != &e->node || !has_room(p, e)))
+        rc = fiber_event_wait(&p->room, FIBER_NO_DEADLINE);
+    list_remove(&e->node);
+    fiber_event_wake_all(&p->room); /* there may be room for the next one, too */
+    if (e->done)
+        return e->append->rc;
+    return rc < 0 ? err_set(err, rc, "cancelled while the history was full") : 0;
 }
 
 static int enqueue(struct pipeline *p, struct entry *e, struct err *err) {
@@ -321,7 +336,7 @@ static int pipeline_stats(struct history *h, struct history_stats *out, struct e
 
 static void pipeline_close(struct history *h) {
     struct pipeline *p = pipeline_of(h);
-    ASSERT(list_empty(&p->queue) && !p->flushing);
+    ASSERT(list_empty(&p->queue) && list_empty(&p->outside) && !p->flushing);
     history_close(p->inner);
     mem_free(p);
 }
@@ -369,6 +384,7 @@ struct history *history_pipeline_wrap(struct rt *rt, struct history *inner,
     p->rt = rt;
     p->options = *options;
     list_init(&p->queue);
+    list_init(&p->outside);
     fiber_event_init(&p->room);
     fiber_event_init(&p->full);
     open_metrics(p);

@@ -115,7 +115,8 @@ int pg_pool_open(struct rt *rt, const struct pg_pool_options *o, struct pg_pool 
     p->stats.health = PG_CONNECTING;
     p->stats.unnamed = o->unnamed;
     register_metrics(&p->m);
-    metrics_on_collect(collect, p);
+    if (!p->o.unscraped)
+        metrics_on_collect(collect, p);
     p->awaiting = 1; /* the first connection, wanted by nobody yet: it tells whether all is well */
     pg_pool_maintain(p);
     p->awaiting = 0;
@@ -190,7 +191,8 @@ static void finalise(struct pg_pool *p) {
         rt_timer_stop(p->rt, timers[i]);
     if (list_linked(&p->dispatch.node))
         list_remove(&p->dispatch.node);
-    metrics_off_collect(collect, p);
+    if (!p->o.unscraped)
+        metrics_off_collect(collect, p);
     show_all(p, &(struct pg_stats){0});
     pg_statements_deinit(&p->statements);
     pg_conninfo_free(p->info);

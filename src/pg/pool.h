@@ -97,6 +97,7 @@ struct pg_pool_options {
                                   where no pooler gives the session to others; NULL: none */
     bool unnamed;              /* never use named prepared statements (a transaction pooler) */
     bool log_all;              /* every statement, not only slow ones */
+    bool unscraped;            /* nobody scrapes: gauges are not refreshed, several loops may be */
 };
 void pg_pool_options_default(struct pg_pool_options *o);
 

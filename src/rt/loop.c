@@ -33,9 +33,9 @@
 #include "base/mem.h"
 #include "rt/rt_int.h"
 
-#define TURN_ROUNDS_MAX 16
-#define TURN_PASSES_MAX 16
-#define TIMER_ARITY 4
+#define TURN_ROUNDS_MAX   16
+#define TURN_PASSES_MAX   16
+#define TIMER_ARITY       4
 #define TIMER_WAIT_MS_MAX (1000LL * 3600 * 24)
 
 _Thread_local struct rt *rt_current;
@@ -49,22 +49,19 @@ struct signal_watch {
 
 /* --- time --- */
 
-static void time_refresh(struct rt *rt)
-{
+static void time_refresh(struct rt *rt) {
     rt->now_us = clock_wall_us();
     rt->mono_us = clock_mono_us();
     rt->time_valid = true;
 }
 
-int64_t rt_now_us(struct rt *rt)
-{
+int64_t rt_now_us(struct rt *rt) {
     if (!rt->time_valid)
         time_refresh(rt);
     return rt->now_us;
 }
 
-int64_t rt_mono_us(struct rt *rt)
-{
+int64_t rt_mono_us(struct rt *rt) {
     if (!rt->time_valid)
         time_refresh(rt);
     return rt->mono_us;
@@ -72,19 +69,16 @@ int64_t rt_mono_us(struct rt *rt)
 
 /* --- timers --- */
 
-static bool slot_before(const struct rt_timer_slot *a, const struct rt_timer_slot *b)
-{
+static bool slot_before(const struct rt_timer_slot *a, const struct rt_timer_slot *b) {
     return a->due_us != b->due_us ? a->due_us < b->due_us : a->sequence < b->sequence;
 }
 
-static void slot_put(struct rt_timers *ts, size_t at, struct rt_timer_slot slot)
-{
+static void slot_put(struct rt_timers *ts, size_t at, struct rt_timer_slot slot) {
     ts->slots[at] = slot;
     slot.timer->slot = at + 1;
 }
 
-static void heap_up(struct rt_timers *ts, size_t at, struct rt_timer_slot slot)
-{
+static void heap_up(struct rt_timers *ts, size_t at, struct rt_timer_slot slot) {
     while (at > 0) {
         size_t parent = (at - 1) / TIMER_ARITY;
         if (!slot_before(&slot, &ts->slots[parent]))
@@ -95,8 +89,7 @@ static void heap_up(struct rt_timers *ts, size_t at, struct rt_timer_slot slot)
     slot_put(ts, at, slot);
 }
 
-static void heap_down(struct rt_timers *ts, size_t at, struct rt_timer_slot slot)
-{
+static void heap_down(struct rt_timers *ts, size_t at, struct rt_timer_slot slot) {
     for (;;) {
         size_t first = at * TIMER_ARITY + 1, least = first;
         if (first >= ts->count)
@@ -113,16 +106,14 @@ static void heap_down(struct rt_timers *ts, size_t at, struct rt_timer_slot slot
 }
 
 /* Puts slot where it belongs, starting from position `at`. */
-static void heap_place(struct rt_timers *ts, size_t at, struct rt_timer_slot slot)
-{
+static void heap_place(struct rt_timers *ts, size_t at, struct rt_timer_slot slot) {
     if (at > 0 && slot_before(&slot, &ts->slots[(at - 1) / TIMER_ARITY]))
         heap_up(ts, at, slot);
     else
         heap_down(ts, at, slot);
 }
 
-static void heap_remove(struct rt_timers *ts, struct rt_timer *t)
-{
+static void heap_remove(struct rt_timers *ts, struct rt_timer *t) {
     size_t at = t->slot - 1;
     ASSERT(at < ts->count && ts->slots[at].timer == t);
     t->slot = 0;
@@ -132,8 +123,7 @@ static void heap_remove(struct rt_timers *ts, struct rt_timer *t)
 }
 
 void rt_timer_start(struct rt *rt, struct rt_timer *t, int64_t after_us,
-                    void (*fn)(struct rt_timer *))
-{
+                    void (*fn)(struct rt_timer *)) {
     struct rt_timers *ts = &rt->timers;
     ASSERT_LOOP_THREAD(rt);
     ASSERT(fn != NULL);
@@ -155,15 +145,13 @@ void rt_timer_start(struct rt *rt, struct rt_timer *t, int64_t after_us,
     heap_up(ts, ts->count++, slot);
 }
 
-void rt_timer_stop(struct rt *rt, struct rt_timer *t)
-{
+void rt_timer_stop(struct rt *rt, struct rt_timer *t) {
     ASSERT_LOOP_THREAD(rt);
     if (t->slot)
         heap_remove(&rt->timers, t);
 }
 
-static void timers_fire(struct rt *rt)
-{
+static void timers_fire(struct rt *rt) {
     struct rt_timers *ts = &rt->timers;
     if (!ts->count)
         return;
@@ -177,14 +165,12 @@ static void timers_fire(struct rt *rt)
     }
 }
 
-static void on_timer_wake(uv_timer_t *handle)
-{
+static void on_timer_wake(uv_timer_t *handle) {
     (void)handle; /* the poll has ended: on_check fires what is due */
 }
 
 /* The cached time of the loop may be old, so the wait is counted from mono_us, read just now. */
-static void timers_arm(struct rt *rt, int64_t mono_us)
-{
+static void timers_arm(struct rt *rt, int64_t mono_us) {
     struct rt_timers *ts = &rt->timers;
     if (!ts->count) {
         uv_timer_stop(&ts->wake);
@@ -199,8 +185,7 @@ static void timers_arm(struct rt *rt, int64_t mono_us)
 }
 
 /* Simulated time moves only when everything waits for it. */
-static void time_leap(struct rt *rt, bool busy)
-{
+static void time_leap(struct rt *rt, bool busy) {
     struct rt_timers *ts = &rt->timers;
     if (!rt->leap || busy || rt->replies.outstanding || !ts->count)
         return;
@@ -208,8 +193,7 @@ static void time_leap(struct rt *rt, bool busy)
         rt->leap(rt->leap_ctx, ts->slots[0].due_us);
 }
 
-void rt_simulate(struct rt *rt, void (*leap)(void *ctx, int64_t mono_us), void *ctx)
-{
+void rt_simulate(struct rt *rt, void (*leap)(void *ctx, int64_t mono_us), void *ctx) {
     ASSERT_LOOP_THREAD(rt);
     rt->leap = leap;
     rt->leap_ctx = ctx;
@@ -218,16 +202,14 @@ void rt_simulate(struct rt *rt, void (*leap)(void *ctx, int64_t mono_us), void *
 
 /* --- turns --- */
 
-void rt_defer(struct rt *rt, struct rt_defer *d)
-{
+void rt_defer(struct rt *rt, struct rt_defer *d) {
     ASSERT_LOOP_THREAD(rt);
     ASSERT(d->fn != NULL);
     if (!list_linked(&d->node))
         list_push_back(&rt->deferred, &d->node);
 }
 
-static void deferred_run(struct rt *rt)
-{
+static void deferred_run(struct rt *rt) {
     struct list batch;
     list_init(&batch);
     list_splice(&batch, &rt->deferred);
@@ -237,18 +219,15 @@ static void deferred_run(struct rt *rt)
     }
 }
 
-static bool turn_pending(const struct rt *rt)
-{
+static bool turn_pending(const struct rt *rt) {
     return rt_fibers_runnable(rt) || !list_empty(&rt->deferred);
 }
 
-static bool next_turn_pending(const struct rt *rt)
-{
+static bool next_turn_pending(const struct rt *rt) {
     return turn_pending(rt) || !list_empty(&rt->fibers.yielded);
 }
 
-static void turn_work(struct rt *rt)
-{
+static void turn_work(struct rt *rt) {
     for (int round = 0; round < TURN_ROUNDS_MAX && turn_pending(rt); round++) {
         for (int pass = 0; pass < TURN_PASSES_MAX && rt_fibers_runnable(rt); pass++)
             rt_fibers_run(rt);
@@ -256,13 +235,9 @@ static void turn_work(struct rt *rt)
     }
 }
 
-static void on_idle(uv_idle_t *handle)
-{
-    (void)handle;
-}
+static void on_idle(uv_idle_t *handle) { (void)handle; }
 
-static void on_prepare(uv_prepare_t *handle)
-{
+static void on_prepare(uv_prepare_t *handle) {
     struct rt *rt = handle->data;
     rt_fibers_wake_yielded(rt);
     turn_work(rt);
@@ -281,8 +256,7 @@ static void on_prepare(uv_prepare_t *handle)
     rt->time_valid = false;
 }
 
-static void on_check(uv_check_t *handle)
-{
+static void on_check(uv_check_t *handle) {
     struct rt *rt = handle->data;
     int64_t mono = rt_mono_us(rt);
     /* A slow callback that nobody asked the time in would be missing from the turn's length. libuv
@@ -295,17 +269,20 @@ static void on_check(uv_check_t *handle)
 
 /* --- life --- */
 
-static void ignore_broken_pipes(void)
-{
+static void ignore_broken_pipes(void) {
     struct sigaction action = {0};
+    sigset_t blocked;
+    int rc = pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    ASSERT(rc == 0);
+    if (sigismember(&blocked, SIGPIPE))
+        return;
     action.sa_handler = SIG_IGN;
     sigemptyset(&action.sa_mask);
-    int rc = sigaction(SIGPIPE, &action, NULL);
+    rc = sigaction(SIGPIPE, &action, NULL);
     ASSERT(rc == 0);
 }
 
-static void handles_open(struct rt *rt)
-{
+static void handles_open(struct rt *rt) {
     int rc = uv_prepare_init(&rt->uv, &rt->prepare);
     rc |= uv_check_init(&rt->uv, &rt->check);
     rc |= uv_idle_init(&rt->uv, &rt->idle);
@@ -316,8 +293,7 @@ static void handles_open(struct rt *rt)
     ASSERT(rc == 0); /* these take no resources and cannot fail */
 }
 
-int rt_open(struct rt **out, struct err *err)
-{
+int rt_open(struct rt **out, struct err *err) {
     ASSERT(rt_current == NULL);
     struct rt *rt = NEW(struct rt);
     int rc = uv_loop_init(&rt->uv);
@@ -341,37 +317,32 @@ int rt_open(struct rt **out, struct err *err)
     return 0;
 }
 
-void rt_run(struct rt *rt)
-{
+void rt_run(struct rt *rt) {
     ASSERT_LOOP_THREAD(rt);
     ASSERT(fiber_self() == NULL);
     rt->time_valid = false;
     uv_run(&rt->uv, UV_RUN_DEFAULT);
 }
 
-void rt_stop(struct rt *rt)
-{
+void rt_stop(struct rt *rt) {
     ASSERT_LOOP_THREAD(rt);
     uv_stop(&rt->uv);
 }
 
-struct uv_loop_s *rt_uv(struct rt *rt)
-{
+struct uv_loop_s *rt_uv(struct rt *rt) {
     return &rt->uv;
 }
 
-static void count_handle(uv_handle_t *handle, void *arg)
-{
+static void count_handle(uv_handle_t *handle, void *arg) {
     (void)handle;
     ++*(size_t *)arg;
 }
 
 /* Anything that could still wake a parked fiber? */
-static bool loop_has_sources(struct rt *rt)
-{
+static bool loop_has_sources(struct rt *rt) {
     size_t handles = 0, own = 5; /* prepare, check, idle, timer, async */
     uv_walk(&rt->uv, count_handle, &handles);
-    LIST_EACH(&rt->signals, n) {
+    LIST_EACH (&rt->signals, n) {
         (void)n;
         own++;
     }
@@ -380,8 +351,7 @@ static bool loop_has_sources(struct rt *rt)
 
 /* Fibers that are left are told to end and get their turns; a fiber that nothing can wake any more
  * is a bug of its owner. */
-static void fibers_drain(struct rt *rt)
-{
+static void fibers_drain(struct rt *rt) {
     rt->closing = true;
     rt_timer_stop(rt, &rt->fibers.trim);
     rt_fibers_cancel_all(rt);
@@ -390,21 +360,18 @@ static void fibers_drain(struct rt *rt)
     ASSERT(rt->fibers.live == 0);
 }
 
-static void on_signal_closed(uv_handle_t *handle)
-{
+static void on_signal_closed(uv_handle_t *handle) {
     mem_free(CONTAINER_OF(handle, struct signal_watch, handle));
 }
 
-static void signals_close(struct rt *rt)
-{
+static void signals_close(struct rt *rt) {
     for (struct list *n; (n = list_pop_front(&rt->signals)) != NULL;) {
         struct signal_watch *s = LIST_ENTRY(n, struct signal_watch, node);
         uv_close((uv_handle_t *)&s->handle, on_signal_closed);
     }
 }
 
-void rt_close(struct rt *rt)
-{
+void rt_close(struct rt *rt) {
     uv_handle_t *own[] = {(uv_handle_t *)&rt->prepare, (uv_handle_t *)&rt->check,
                           (uv_handle_t *)&rt->idle, (uv_handle_t *)&rt->timers.wake,
                           (uv_handle_t *)&rt->replies.wake};
@@ -435,15 +402,13 @@ void rt_close(struct rt *rt)
 
 /* --- signals --- */
 
-static void on_signal(uv_signal_t *handle, int signum)
-{
+static void on_signal(uv_signal_t *handle, int signum) {
     struct signal_watch *s = CONTAINER_OF(handle, struct signal_watch, handle);
     s->fn(s->arg, signum);
 }
 
 int rt_on_signal(struct rt *rt, int signum, void (*fn)(void *arg, int signum), void *arg,
-                 struct err *err)
-{
+                 struct err *err) {
     ASSERT_LOOP_THREAD(rt);
     struct signal_watch *s = NEW(struct signal_watch);
     int rc = uv_signal_init(&rt->uv, &s->handle);
@@ -464,8 +429,7 @@ int rt_on_signal(struct rt *rt, int signum, void (*fn)(void *arg, int signum), v
 
 /* --- figures --- */
 
-void rt_stats(struct rt *rt, struct rt_stats *out)
-{
+void rt_stats(struct rt *rt, struct rt_stats *out) {
     *out = (struct rt_stats){
         .turns = rt->turns,
         .fiber_switches = rt->fibers.switches,

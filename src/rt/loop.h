@@ -15,17 +15,18 @@
 struct rt;
 struct uv_loop_s;
 
-/* One loop a thread. Also sets the process to ignore SIGPIPE. */
+/* One loop a thread. Also sets the process to ignore SIGPIPE, unless the thread has it blocked:
+ * then none reaches it, nor the threads that it starts. */
 MUST_CHECK int rt_open(struct rt **out, struct err *err);
-void rt_run(struct rt *rt);   /* returns after rt_stop */
+void rt_run(struct rt *rt); /* returns after rt_stop */
 void rt_stop(struct rt *rt);
 /* All handles and workers of other modules must be closed; cancels the fibers that are left, lets
  * them end and runs the loop until libuv has no handle left. */
 void rt_close(struct rt *rt);
 struct uv_loop_s *rt_uv(struct rt *rt); /* for rt, http and pg only */
 
-int64_t rt_now_us(struct rt *rt);       /* wall clock, fixed per turn */
-int64_t rt_mono_us(struct rt *rt);      /* monotonic, fixed per turn */
+int64_t rt_now_us(struct rt *rt);  /* wall clock, fixed per turn */
+int64_t rt_mono_us(struct rt *rt); /* monotonic, fixed per turn */
 
 /* Simulated time: when nothing is left to do but to wait for the next timer, leap() is called with
  * the time of that and sets the clocks (clock_set_source) to it. While a worker owes a reply no
@@ -43,8 +44,8 @@ void rt_defer(struct rt *rt, struct rt_defer *d);
 /* One-shot timer in the caller's memory, zeroed before its first start (4-ary heap, one uv_timer).
  * Starting a running one moves it. Stopping is immediate; no closed callback is needed. */
 struct rt_timer {
-    int64_t due_us;     /* monotonic */
-    size_t slot;        /* position in the heap plus 1; 0 when stopped */
+    int64_t due_us; /* monotonic */
+    size_t slot;    /* position in the heap plus 1; 0 when stopped */
     void (*fn)(struct rt_timer *);
 };
 void rt_timer_start(struct rt *rt, struct rt_timer *t, int64_t after_us,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rt_int.h - the inside of struct rt, shared by loop.c, fiber.c and worker.c only.
+/* rt_int.h - the inside of struct rt, shared by the files of this folder only.
  *
  * Owner: loop.c opens and closes the parts in order. Memory: one heap block a loop.
  * Suspends: never. */
@@ -24,7 +24,7 @@ struct rt_timers {
     size_t count, cap;
     uint64_t sequence;
     uint64_t fired;
-    uv_timer_t wake;   /* only ends the poll; firing is done by loop.c after the poll */
+    uv_timer_t wake; /* only ends the poll; firing is done by loop.c after the poll */
 };
 
 struct rt_fibers {
@@ -35,9 +35,9 @@ struct rt_fibers {
     size_t live, live_max, pooled;
     uint64_t id_last, switches;
     struct fiber *running;
-    struct rt_timer trim;          /* gives memory of long idle stacks back */
+    struct rt_timer trim; /* gives memory of long idle stacks back */
     jmp_buf loop_env;
-    const void *loop_low;          /* bounds of the loop's own stack, for the sanitizers */
+    const void *loop_low; /* bounds of the loop's own stack, for the sanitizers */
     size_t loop_bytes;
     void *loop_fake, *loop_tsan;
 };
@@ -46,26 +46,26 @@ struct rt_offload_pool;
 
 struct rt_replies {
     pthread_mutex_t lock;
-    struct list list;              /* under lock: messages whose done is to run */
+    struct list list; /* under lock: messages whose done is to run */
     uv_async_t wake;
     size_t workers_open;
-    struct rt_offload_pool *pool;  /* NULL until first used */
+    struct rt_offload_pool *pool; /* NULL until first used */
     size_t offload_threads, offload_queue_max;
-    size_t outstanding;            /* messages posted and not yet done */
+    size_t outstanding; /* messages posted and not yet done */
 };
 
 struct rt {
     uv_loop_t uv;
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_idle_t idle;                /* active when work is left over, so that the poll returns */
+    uv_idle_t idle; /* active when work is left over, so that the poll returns */
     struct list signals;
     struct list deferred;
     struct rt_timers timers;
     struct rt_fibers fibers;
     struct rt_replies replies;
-    bool closing;                  /* rt_close is under way */
-    bool time_valid;               /* now_us and mono_us belong to this turn */
+    bool closing;    /* rt_close is under way */
+    bool time_valid; /* now_us and mono_us belong to this turn */
     int64_t now_us, mono_us;
     uint64_t turns;
     int64_t turn_us_max;
@@ -84,9 +84,13 @@ void rt_fibers_run(struct rt *rt);          /* one pass over those runnable at t
 void rt_fibers_cancel_all(struct rt *rt);
 void rt_fibers_close(struct rt *rt);
 
+/* A thread with all signals blocked, so that the loop's thread, or the program's, gets them; it
+ * logs to where its starter does. Returns an errno. */
+MUST_CHECK int rt_thread_start(pthread_t *out, void *(*fn)(void *), void *arg);
+
 MUST_CHECK int rt_replies_open(struct rt *rt, struct err *err);
 void rt_replies_deliver(struct rt *rt);
-void rt_pool_close(struct rt *rt);          /* joins the offload pool */
-void rt_replies_close(struct rt *rt);       /* after the async handle is gone */
+void rt_pool_close(struct rt *rt);    /* joins the offload pool */
+void rt_replies_close(struct rt *rt); /* after the async handle is gone */
 
 #endif

@@ -26,15 +26,16 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "rt/rt_int.h"
 
-#define THREAD_NAME_BYTES 16
-#define OFFLOAD_THREADS_DEFAULT 2
-#define OFFLOAD_THREADS_MAX 64
+#define THREAD_NAME_BYTES         16
+#define OFFLOAD_THREADS_DEFAULT   2
+#define OFFLOAD_THREADS_MAX       64
 #define OFFLOAD_QUEUE_MAX_DEFAULT 4096
-#define HOST_LEN_MAX 253
-#define LATE_COUNT_MAX 8 /* more would only leave the worker idle while the loop fills them */
+#define HOST_LEN_MAX              253
+#define LATE_COUNT_MAX            8 /* more would only leave the worker idle while the loop fills them */
 
 struct rt_worker {
     struct rt *rt;
@@ -77,25 +78,37 @@ struct offload_job {
 
 /* --- threads --- */
 
-static void must(int rc)
-{
-    ASSERT(rc == 0); /* of calls that fail only when misused */
+static void must(int rc) { ASSERT(rc == 0); /* of calls that fail only when misused */ }
+
+struct thread_start {
+    void *(*fn)(void *);
+    void *arg;
+    const struct log_sink *sink;
+};
+
+static void *thread_main(void *arg) {
+    struct thread_start s = *(struct thread_start *)arg;
+    mem_free(arg);
+    log_redirect(s.sink);
+    return s.fn(s.arg);
 }
 
-static int thread_start(pthread_t *out, void *(*fn)(void *), void *arg)
-{
+int rt_thread_start(pthread_t *out, void *(*fn)(void *), void *arg) {
+    struct thread_start *s = mem_alloc(sizeof *s);
     sigset_t all, before;
+    *s = (struct thread_start){fn, arg, log_redirected()};
     sigfillset(&all);
     must(pthread_sigmask(SIG_SETMASK, &all, &before));
-    int rc = pthread_create(out, NULL, fn, arg);
+    int rc = pthread_create(out, NULL, thread_main, s);
     must(pthread_sigmask(SIG_SETMASK, &before, NULL));
+    if (rc != 0)
+        mem_free(s);
     return rc;
 }
 
 /* --- replies --- */
 
-static void replies_post(struct rt *rt, struct list *messages)
-{
+static void replies_post(struct rt *rt, struct list *messages) {
     struct rt_replies *rs = &rt->replies;
     if (list_empty(messages))
         return;
@@ -107,8 +120,7 @@ static void replies_post(struct rt *rt, struct list *messages)
         must(uv_async_send(&rs->wake));
 }
 
-void rt_replies_deliver(struct rt *rt)
-{
+void rt_replies_deliver(struct rt *rt) {
     struct rt_replies *rs = &rt->replies;
     struct list batch;
     list_init(&batch);
@@ -123,13 +135,9 @@ void rt_replies_deliver(struct rt *rt)
     }
 }
 
-static void on_replies(uv_async_t *handle)
-{
-    rt_replies_deliver(handle->data);
-}
+static void on_replies(uv_async_t *handle) { rt_replies_deliver(handle->data); }
 
-int rt_replies_open(struct rt *rt, struct err *err)
-{
+int rt_replies_open(struct rt *rt, struct err *err) {
     struct rt_replies *rs = &rt->replies;
     int rc = uv_async_init(&rt->uv, &rs->wake, on_replies);
     if (rc)
@@ -142,8 +150,7 @@ int rt_replies_open(struct rt *rt, struct err *err)
     return 0;
 }
 
-void rt_replies_close(struct rt *rt)
-{
+void rt_replies_close(struct rt *rt) {
     ASSERT(list_empty(&rt->replies.list) && rt->replies.pool == NULL);
     must(pthread_mutex_destroy(&rt->replies.lock));
 }
@@ -151,8 +158,7 @@ void rt_replies_close(struct rt *rt)
 /* --- dedicated workers --- */
 
 /* Waits until there are messages and takes them all; false when the worker is to end. */
-static bool worker_take(struct rt_worker *w, struct list *batch)
-{
+static bool worker_take(struct rt_worker *w, struct list *batch) {
     bool idled = w->idle == NULL;
     must(pthread_mutex_lock(&w->lock));
     while (list_empty(&w->inbox) && !w->stopping) {
@@ -173,8 +179,7 @@ static bool worker_take(struct rt_worker *w, struct list *batch)
     return !list_empty(batch);
 }
 
-static void *worker_main(void *arg)
-{
+static void *worker_main(void *arg) {
     struct rt_worker *w = arg;
     struct list batch;
     (void)pthread_setname_np(pthread_self(), w->name); /* a comfort for debuggers */
@@ -186,8 +191,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-static void outbox_send(struct rt_worker *w)
-{
+static void outbox_send(struct rt_worker *w) {
     must(pthread_mutex_lock(&w->lock));
     ASSERT(!w->stopping);
     list_splice(&w->inbox, &w->outbox);
@@ -200,16 +204,14 @@ static void outbox_send(struct rt_worker *w)
         must(pthread_cond_signal(&w->wake));
 }
 
-static void on_turn_end(struct rt_defer *d)
-{
+static void on_turn_end(struct rt_defer *d) {
     struct rt_worker *w = CONTAINER_OF(d, struct rt_worker, turn_end);
     if (w->outbox_count > 0)
         outbox_send(w);
 }
 
 int rt_worker_open(struct rt *rt, const struct rt_worker_options *options, struct rt_worker **out,
-                   struct err *err)
-{
+                   struct err *err) {
     ASSERT_LOOP_THREAD(rt);
     ASSERT(options->handle != NULL && options->inbox_count_max > 0);
     struct rt_worker *w = NEW(struct rt_worker);
@@ -225,12 +227,11 @@ int rt_worker_open(struct rt *rt, const struct rt_worker_options *options, struc
     list_init(&w->inbox);
     must(pthread_mutex_init(&w->lock, NULL));
     must(pthread_cond_init(&w->wake, NULL));
-    int rc = thread_start(&w->thread, worker_main, w);
+    int rc = rt_thread_start(&w->thread, worker_main, w);
     if (rc) {
         must(pthread_mutex_destroy(&w->lock));
         must(pthread_cond_destroy(&w->wake));
-        err_set_system(err, ERR_UNAVAILABLE, rc, "worker %s: no thread: %s", w->name,
-                       strerror(rc));
+        err_set_system(err, ERR_UNAVAILABLE, rc, "worker %s: no thread: %s", w->name, strerror(rc));
         mem_free(w);
         return ERR_UNAVAILABLE;
     }
@@ -239,8 +240,7 @@ int rt_worker_open(struct rt *rt, const struct rt_worker_options *options, struc
     return 0;
 }
 
-int rt_worker_post(struct rt_worker *w, struct rt_msg *m)
-{
+int rt_worker_post(struct rt_worker *w, struct rt_msg *m) {
     ASSERT_LOOP_THREAD(w->rt);
     ASSERT(m->done != NULL);
     must(pthread_mutex_lock(&w->lock));
@@ -260,8 +260,7 @@ int rt_worker_post(struct rt_worker *w, struct rt_msg *m)
     return 0;
 }
 
-int rt_worker_post_late(struct rt_worker *w, struct rt_msg *m)
-{
+int rt_worker_post_late(struct rt_worker *w, struct rt_msg *m) {
     ASSERT_LOOP_THREAD(w->rt);
     ASSERT(m->done != NULL);
     must(pthread_mutex_lock(&w->lock));
@@ -279,13 +278,9 @@ int rt_worker_post_late(struct rt_worker *w, struct rt_msg *m)
     return 0;
 }
 
-void rt_worker_reply(struct rt_worker *w, struct list *messages)
-{
-    replies_post(w->rt, messages);
-}
+void rt_worker_reply(struct rt_worker *w, struct list *messages) { replies_post(w->rt, messages); }
 
-void rt_worker_close(struct rt_worker *w)
-{
+void rt_worker_close(struct rt_worker *w) {
     if (!w)
         return;
     struct rt *rt = w->rt;
@@ -309,8 +304,7 @@ void rt_worker_close(struct rt_worker *w)
 
 /* --- the offload pool --- */
 
-static void *pool_main(void *arg)
-{
+static void *pool_main(void *arg) {
     struct rt_offload_pool *p = arg;
     (void)pthread_setname_np(pthread_self(), "offload"); /* a comfort for debuggers */
     must(pthread_mutex_lock(&p->lock));
@@ -338,8 +332,7 @@ static void *pool_main(void *arg)
     return NULL;
 }
 
-static void pool_stop(struct rt_offload_pool *p)
-{
+static void pool_stop(struct rt_offload_pool *p) {
     must(pthread_mutex_lock(&p->lock));
     p->stopping = true;
     must(pthread_mutex_unlock(&p->lock));
@@ -353,8 +346,7 @@ static void pool_stop(struct rt_offload_pool *p)
 }
 
 /* NULL when not a single thread can be started. */
-static struct rt_offload_pool *pool_start(struct rt *rt)
-{
+static struct rt_offload_pool *pool_start(struct rt *rt) {
     struct rt_offload_pool *p = NEW(struct rt_offload_pool);
     p->rt = rt;
     p->queue_max = rt->replies.offload_queue_max;
@@ -362,7 +354,7 @@ static struct rt_offload_pool *pool_start(struct rt *rt)
     must(pthread_mutex_init(&p->lock, NULL));
     must(pthread_cond_init(&p->wake, NULL));
     while (p->threads_count < rt->replies.offload_threads &&
-           thread_start(&p->threads[p->threads_count], pool_main, p) == 0)
+           rt_thread_start(&p->threads[p->threads_count], pool_main, p) == 0)
         p->threads_count++;
     if (p->threads_count)
         return p;
@@ -370,8 +362,7 @@ static struct rt_offload_pool *pool_start(struct rt *rt)
     return NULL;
 }
 
-void rt_pool_close(struct rt *rt)
-{
+void rt_pool_close(struct rt *rt) {
     if (!rt->replies.pool)
         return;
     pool_stop(rt->replies.pool);
@@ -379,8 +370,7 @@ void rt_pool_close(struct rt *rt)
     rt_replies_deliver(rt);
 }
 
-void rt_offload_configure(struct rt *rt, size_t threads_count, size_t queue_count_max)
-{
+void rt_offload_configure(struct rt *rt, size_t threads_count, size_t queue_count_max) {
     ASSERT_LOOP_THREAD(rt);
     ASSERT(rt->replies.pool == NULL);
     ASSERT(threads_count > 0 && threads_count <= OFFLOAD_THREADS_MAX && queue_count_max > 0);
@@ -388,15 +378,13 @@ void rt_offload_configure(struct rt *rt, size_t threads_count, size_t queue_coun
     rt->replies.offload_queue_max = queue_count_max;
 }
 
-static void on_job_done(struct rt_msg *m)
-{
+static void on_job_done(struct rt_msg *m) {
     struct offload_job *job = CONTAINER_OF(m, struct offload_job, msg);
     job->done = true;
     fiber_unpark(job->fiber);
 }
 
-int rt_offload(struct rt *rt, void (*fn)(void *arg), void *arg)
-{
+int rt_offload(struct rt *rt, void (*fn)(void *arg), void *arg) {
     struct rt_replies *rs = &rt->replies;
     ASSERT_LOOP_THREAD(rt);
     fiber_assert_inside();
@@ -405,8 +393,7 @@ int rt_offload(struct rt *rt, void (*fn)(void *arg), void *arg)
     struct rt_offload_pool *p = rs->pool;
     if (!p)
         return ERR_LIMIT;
-    struct offload_job job = {
-        .msg.done = on_job_done, .fn = fn, .arg = arg, .fiber = fiber_self()};
+    struct offload_job job = {.msg.done = on_job_done, .fn = fn, .arg = arg, .fiber = fiber_self()};
     must(pthread_mutex_lock(&p->lock));
     if (p->queue_count >= p->queue_max) {
         must(pthread_mutex_unlock(&p->lock));
@@ -432,8 +419,7 @@ struct resolve_job {
     int rc, system;
 };
 
-static void resolve_run(void *arg)
-{
+static void resolve_run(void *arg) {
     struct resolve_job *job = arg;
     struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
@@ -441,8 +427,7 @@ static void resolve_run(void *arg)
     job->system = job->rc == EAI_SYSTEM ? errno : 0;
 }
 
-static bool address_from(const struct addrinfo *ai, struct rt_address *out)
-{
+static bool address_from(const struct addrinfo *ai, struct rt_address *out) {
     const void *raw;
     if (ai->ai_family == AF_INET)
         raw = &((const struct sockaddr_in *)(const void *)ai->ai_addr)->sin_addr;
@@ -454,8 +439,7 @@ static bool address_from(const struct addrinfo *ai, struct rt_address *out)
     return inet_ntop(ai->ai_family, raw, out->text, sizeof out->text) != NULL;
 }
 
-static size_t addresses_copy(const struct addrinfo *found, struct rt_address *out, size_t cap)
-{
+static size_t addresses_copy(const struct addrinfo *found, struct rt_address *out, size_t cap) {
     size_t count = 0;
     for (const struct addrinfo *ai = found; ai && count < cap; ai = ai->ai_next) {
         struct rt_address a = {0};
@@ -471,8 +455,7 @@ static size_t addresses_copy(const struct addrinfo *found, struct rt_address *ou
 }
 
 /* Numbers need no thread. */
-static bool address_literal(const char *host, struct rt_address *out)
-{
+static bool address_literal(const char *host, struct rt_address *out) {
     unsigned char raw[sizeof(struct in6_addr)];
     struct rt_address a = {0};
     int family = inet_pton(AF_INET, host, raw) == 1    ? AF_INET
@@ -486,8 +469,7 @@ static bool address_literal(const char *host, struct rt_address *out)
 }
 
 int rt_resolve(struct rt *rt, str host, struct rt_address *out, size_t cap, size_t *out_count,
-               struct err *err)
-{
+               struct err *err) {
     struct resolve_job job = {0};
     ASSERT(cap > 0);
     fiber_assert_inside();

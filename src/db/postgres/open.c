@@ -231,8 +231,9 @@ int db_postgres_open(struct rt *rt, const struct db_postgres_options *o, struct 
         close_driver(&d->db);
         return code;
     }
-    d->registered = true;
-    pgdb_metrics_open(d);
+    d->registered = !o->pool.unscraped;
+    if (d->registered)
+        pgdb_metrics_open(d);
     *out = &d->db;
     return 0;
 }

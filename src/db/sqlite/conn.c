@@ -10,6 +10,7 @@
 #include "db/sqlite/conn.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -19,7 +20,7 @@
 #include "db/stmt_log.h"
 
 #define CACHE_PAGES_KEPT 64
-#define CELLS_KEPT_MAX 4096 /* a larger result's scratch memory is given back */
+#define CELLS_KEPT_MAX   4096 /* a larger result's scratch memory is given back */
 
 /* SQLite's own remarks. Failed constraints and changed schemas are ordinary; the rest is rare. */
 static void on_sqlite_log(void *arg, int code, const char *message) {
@@ -30,20 +31,29 @@ static void on_sqlite_log(void *arg, int code, const char *message) {
     log_event(grave ? LOG_WARN : LOG_DEBUG, "db.sqlite", message, LOG_INT("code", code));
 }
 
-int lite_library_init(struct err *err) {
-    /* These fail once the library runs, then they are set already. Statement journals stay in
-     * memory: a savepoint of a batch must not cost temporary files. */
+/* SQLite is one for the process, and configured before its first use; threads of several loops may
+ * come at once. */
+static int init_rc = SQLITE_ERROR;
+static pthread_once_t init_once = PTHREAD_ONCE_INIT;
+
+static void library_init(void) {
+    /* None of these fails here. Statement journals stay in memory: a savepoint of a batch must not
+     * cost temporary files. */
     (void)sqlite3_config(SQLITE_CONFIG_LOG, on_sqlite_log, NULL);
     (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
     /* Pages that each connection keeps for its cache: a reader drops all of its pages at each new
      * snapshot, and the heap is slow at taking and giving them. */
     (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, CACHE_PAGES_KEPT);
-    int rc = sqlite3_initialize();
-    if (rc == SQLITE_OK)
-        rc = lite_wal_vfs_register();
-    if (rc != SQLITE_OK)
-        return err_set_system(err, ERR_INTERNAL, rc, "SQLite does not start: %s",
-                              sqlite3_errstr(rc));
+    init_rc = sqlite3_initialize();
+    if (init_rc == SQLITE_OK)
+        init_rc = lite_wal_vfs_register();
+}
+
+int lite_library_init(struct err *err) {
+    (void)pthread_once(&init_once, library_init);
+    if (init_rc != SQLITE_OK)
+        return err_set_system(err, ERR_INTERNAL, init_rc, "SQLite does not start: %s",
+                              sqlite3_errstr(init_rc));
     return 0;
 }
 
@@ -110,19 +120,21 @@ static int set_up(struct lite_conn *c, const struct lite_conn_options *o, struct
     if (code == 0 && !o->read_only && o->path)
         code = lite_conn_own(c, LITE_SET_WAL, err);
     if (code == 0 && !o->read_only)
-        code = lite_conn_own(
-            c, o->synchronous_normal ? LITE_SET_SYNC_NORMAL : LITE_SET_SYNC_FULL, err);
+        code = lite_conn_own(c, o->synchronous_normal ? LITE_SET_SYNC_NORMAL : LITE_SET_SYNC_FULL,
+                             err);
     return code;
 }
 
 int lite_conn_open(struct lite_conn *c, const struct lite_conn_options *o, struct err *err) {
     *c = (struct lite_conn){.log_all = o->log_all};
-    int flags = SQLITE_OPEN_NOMUTEX | (o->read_only ? SQLITE_OPEN_READONLY
-                                                    : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    int flags = SQLITE_OPEN_NOMUTEX |
+                (o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     /* Gathered writes of the log rely on the sync at each commit; see wal_vfs.c. */
     bool gather = o->path && !o->read_only && !o->synchronous_normal;
     int rc = sqlite3_open_v2(o->path ? o->path : ":memory:", &c->db, flags,
-                             o->vfs ? o->vfs : gather ? LITE_WAL_VFS : NULL);
+                             o->vfs   ? o->vfs
+                             : gather ? LITE_WAL_VFS
+                                      : NULL);
     int code = rc == SQLITE_OK ? set_up(c, o, err) : lite_error(c->db, "cannot be opened", err);
     if (code < 0) {
         (void)err_context(err, "database %s", o->path ? o->path : "in memory");
@@ -249,8 +261,7 @@ int lite_conn_own(struct lite_conn *c, enum db_sqlite_own own, struct err *err) 
     if (code < 0)
         return code;
     int rc;
-    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
-    }
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {}
     if (rc != SQLITE_DONE)
         code = lite_error(c->db, sql, err);
     (void)sqlite3_reset(s); /* repeats the error that step gave */

@@ -15,13 +15,9 @@ static struct arena a;
 static int ends[2];
 static int64_t mono_us;
 
-static int64_t mono_now(void) {
-    return mono_us;
-}
+static int64_t mono_now(void) { return mono_us; }
 
-static int64_t wall_now(void) {
-    return INT64_C(1795227766334123);
-}
+static int64_t wall_now(void) { return INT64_C(1795227766334123); }
 
 static int setup(void **state) {
     (void)state;
@@ -83,9 +79,7 @@ static void one_line(void **state) {
 
 static int evaluated;
 
-static int64_t evaluate(void) {
-    return ++evaluated;
-}
+static int64_t evaluate(void) { return ++evaluated; }
 
 static void levels(void **state) {
     (void)state;
@@ -117,12 +111,13 @@ static void hostile_text(void **state) {
         assert_in_range(json_str(json_get(v, "text")).len, 8000, 8200);
     }
     log_event(LOG_INFO, "bad", "bad\x1b[2J\n{\"forged\":1}",
-              LOG_STR("text", STR("a\xFF" "b\xC3\xA9\xE2\x82")));
+              LOG_STR("text", STR("a\xFF"
+                                  "b\xC3\xA9\xE2\x82")));
     str rest = written();
     assert_int_equal(str_find_char(rest, '\x1b'), -1);
     yyjson_val *v = line_next(&rest);
-    check_str(json_str(json_get(v, "text")),
-              "a\xEF\xBF\xBD" "b\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD");
+    check_str(json_str(json_get(v, "text")), "a\xEF\xBF\xBD"
+                                             "b\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD");
     assert_int_equal(rest.len, 0);
 }
 
@@ -220,6 +215,60 @@ static void threads_do_not_mix_lines(void **state) {
 
 #define LOG_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* --- sinks --- */
+
+struct sunk {
+    int lines;
+    char last[256];
+};
+
+static void sink_write(void *ctx, enum log_level level, const char *event, const char *message,
+                       const struct log_field *fields, size_t count) {
+    struct sunk *s = ctx;
+    struct buf b;
+    buf_init(&b, sizeof s->last);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    log_fields_write(&w, fields, count);
+    jw_object_end(&w);
+    s->lines++;
+    (void)snprintf(s->last, sizeof s->last, "%s %s %s " STR_FMT, log_level_name(level), event,
+                   message, STR_ARG(buf_view(&b)));
+    buf_deinit(&b);
+}
+
+static void *log_elsewhere(void *arg) {
+    (void)arg;
+    assert_null(log_redirected());
+    log_plain(LOG_WARN, "from.elsewhere", "another thread");
+    return NULL;
+}
+
+/* A thread's lines go to its sink, each of them; others' stay where they were. */
+static void sinks(void **state) {
+    struct sunk sunk = {0};
+    const struct log_sink sink = {LOG_INFO, sink_write, &sunk}, off = {LOG_OFF, sink_write, &sunk};
+    pthread_t other;
+    (void)state;
+    log_redirect(&sink);
+    assert_false(log_enabled(LOG_DEBUG));
+    log_event(LOG_DEBUG, "a.b", "too low", LOG_INT("n", 1));
+    for (int i = 0; i < 3; i++)
+        log_event(LOG_WARN, "a.b", "again", LOG_INT("n", i), LOG_Z("s", "x\"y"),
+                  LOG_DOUBLE("d", 0.5));
+    assert_int_equal(sunk.lines, 3);
+    assert_string_equal(sunk.last, "warn a.b again {\"n\":2,\"s\":\"x\\\"y\",\"d\":0.5}");
+    assert_int_equal(pthread_create(&other, NULL, log_elsewhere, NULL), 0);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    log_redirect(&off);
+    log_plain(LOG_ERROR, "a.b", "nowhere");
+    assert_int_equal(sunk.lines, 3);
+    log_redirect(NULL);
+    str text = written();
+    assert_true(str_find(text, STR("from.elsewhere")) >= 0);
+    assert_true(str_find(text, STR("a.b")) < 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         LOG_TEST(one_line),
@@ -229,6 +278,7 @@ int main(void) {
         LOG_TEST(more_events_than_places),
         LOG_TEST(pretty_lines),
         LOG_TEST(threads_do_not_mix_lines),
+        LOG_TEST(sinks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,18 +67,22 @@ struct scene {
 struct caller {
     struct scene *s;
     char id[16];
+    size_t events; /* 0: one */
     int rc;
     bool ended;
 };
 
 static void call(void *arg) {
     struct caller *c = arg;
-    struct history_event e = {.id = str_of(c->id),
-                              .type = STR("t"),
-                              .payload_kind = HISTORY_JSON,
-                              .payload = STR("1234567890")};
-    struct history_result r;
-    struct history_append a = {.key = {STR(""), STR("s")}, .events = &e, .count = 1, .results = &r};
+    struct history_event e[8];
+    struct history_result r[8];
+    struct history_append a = {
+        .key = {STR(""), STR("s")}, .events = e, .count = c->events ? c->events : 1, .results = r};
+    for (size_t i = 0; i < a.count; i++)
+        e[i] = (struct history_event){.id = str_of(c->id),
+                                      .type = STR("t"),
+                                      .payload_kind = HISTORY_JSON,
+                                      .payload = STR("1234567890")};
     c->rc = history_append(c->s->h, &a, NULL);
     c->ended = true;
 }
@@ -152,6 +156,45 @@ static void a_full_queue_waits(struct scene *s) {
     fiber_group_wait(&g);
     for (int i = 0; i < CALLERS; i++)
         CHECK_INT(callers[i].rc, 0);
+}
+
+/* Ten fit: five are there, eight wait for room, and what comes then waits as well. */
+static void nobody_is_overtaken(struct scene *s) {
+    struct caller callers[CALLERS], large = {.s = s, .id = "large", .events = 8};
+    struct fiber_group first, others;
+    s->slow.held = true;
+    spawn(s, &first, callers, 1);
+    (void)fiber_sleep_us(1000);
+    spawn(s, &others, callers + 1, 5);
+    (void)fiber_sleep_us(1000);
+    CHECK_INT(fiber_group_spawn(&others, s->rt, "caller", call, &large, NULL), 0);
+    (void)fiber_sleep_us(1000);
+    callers[6] = (struct caller){.s = s, .id = "small"};
+    CHECK_INT(fiber_group_spawn(&others, s->rt, "caller", call, &callers[6], NULL), 0);
+    (void)fiber_sleep_us(1000);
+    let_go(s);
+    fiber_group_wait(&first);
+    fiber_group_wait(&others);
+    CHECK_INT(strcmp(s->slow.order, "0 0 1 2 3 4 large small "), 0);
+}
+
+/* Who waits for room stands behind the append that failed, too. */
+static void failures_reach_outside(struct scene *s) {
+    struct caller callers[CALLERS];
+    struct fiber_group g, others;
+    s->slow.held = true;
+    s->slow.fail_with = ERR_UNAVAILABLE;
+    s->slow.fail_at = 0;
+    spawn(s, &g, callers, 1);
+    (void)fiber_sleep_us(1000);
+    spawn(s, &others, callers + 1, 15);
+    (void)fiber_sleep_us(1000);
+    let_go(s);
+    fiber_group_wait(&g);
+    fiber_group_wait(&others);
+    CHECK_INT(s->slow.groups, 1);
+    for (int i = 0; i < 16; i++)
+        CHECK_INT(callers[i].rc, ERR_UNAVAILABLE);
 }
 
 static void failures_keep_the_order(struct scene *s) {
@@ -258,6 +301,8 @@ TEST(groups_have_a_bound, small_groups)
 TEST(groups_have_a_bound, small_bytes)
 TEST(a_full_queue_refuses, refusing)
 TEST(a_full_queue_waits, small_queue)
+TEST(nobody_is_overtaken, small_queue)
+TEST(failures_reach_outside, small_queue)
 TEST(failures_keep_the_order, defaults)
 TEST(a_conflict_is_its_own, defaults)
 TEST(groups_wait_for_company, patient)
@@ -269,6 +314,8 @@ int main(void) {
         cmocka_unit_test(test_groups_have_a_bound_small_bytes),
         cmocka_unit_test(test_a_full_queue_refuses_refusing),
         cmocka_unit_test(test_a_full_queue_waits_small_queue),
+        cmocka_unit_test(test_nobody_is_overtaken_small_queue),
+        cmocka_unit_test(test_failures_reach_outside_small_queue),
         cmocka_unit_test(test_failures_keep_the_order_defaults),
         cmocka_unit_test(test_a_conflict_is_its_own_defaults),
         cmocka_unit_test(test_groups_wait_for_company_patient),

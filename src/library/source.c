@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* history_source.c - which adapter an address means, and how it is opened.
+/* source.c - which adapter an address means, and how it is opened.
  *
  * A file of SQLite that is made here holds histories and nothing else: it gets larger pages, and
  * what is deleted is overwritten. The server's own file is a history, too (its data folder's
  * holdfast.db), while no server runs. */
-#include "app/history_source.h"
+#include "library/source.h"
 
-#include <sys/stat.h>
-
-#include "db/postgres/legacy.h"
 #include "db/postgres/postgres.h"
-#include "db/sqlite/legacy.h"
 #include "db/sqlite/sqlite.h"
 #include "history/file/file.h"
-#include "history/legacy/legacy.h"
 #include "history/sql/sql.h"
 
 #define PAGE_BYTES       16384
-#define SEGMENT_EVENTS   16384 /* a command stays small */
+#define SEGMENT_EVENTS   16384 /* it stays small */
 #define READ_CACHE_BYTES (INT64_C(1) << 20)
 
 static str behind(str address, const char *scheme) {
@@ -25,16 +20,16 @@ static str behind(str address, const char *scheme) {
     return str_starts(address, s) ? str_slice(address, s.len, address.len) : STR_NULL;
 }
 
-str history_source_folder(str address) { return behind(address, "file:"); }
+str library_source_folder(str address) { return behind(address, "file:"); }
 
-bool history_source_is_postgres(str address) {
+bool library_source_is_postgres(str address) {
     return str_starts(address, STR("postgres://")) || str_starts(address, STR("postgresql://"));
 }
 
-int history_source_open(struct rt *rt, str address, bool read_only, struct history_source *out,
+int library_source_open(struct rt *rt, str address, bool read_only, struct library_source *out,
                         struct err *err) {
     str path = behind(address, "sqlite:");
-    *out = (struct history_source){.address = address};
+    *out = (struct library_source){.address = address};
     if (path.len > 0) {
         struct db_sqlite_options o;
         db_sqlite_options_default(&o);
@@ -47,24 +42,25 @@ int history_source_open(struct rt *rt, str address, bool read_only, struct histo
         }
         return db_sqlite_open(rt, &o, &out->db, err);
     }
-    if (history_source_folder(address).len > 0 || history_source_is_postgres(address))
+    if (library_source_folder(address).len > 0 || library_source_is_postgres(address))
         return 0;
     return err_set(err, ERR_INVALID,
                    "'" STR_FMT "' is not file:FOLDER, sqlite:FILE or postgres://…",
                    STR_ARG(str_slice(address, 0, 60)));
 }
 
-static int connect(struct rt *rt, struct history_source *s, struct err *err) {
+static int connect(struct rt *rt, struct library_source *s, struct err *err) {
     struct db_postgres_options o;
     db_postgres_options_default(&o);
     o.pool.url = s->address.p;
     o.pool.application_name = "holdfast history";
+    o.pool.unscraped = true;
     o.migrate = true;
     return db_postgres_open(rt, &o, &s->db, err);
 }
 
-int history_source_start(struct rt *rt, bool read_only, struct history_source *s, struct err *err) {
-    str folder = history_source_folder(s->address);
+int library_source_start(struct rt *rt, bool read_only, struct library_source *s, struct err *err) {
+    str folder = library_source_folder(s->address);
     if (folder.len > 0) {
         struct history_file_options o = {.dir = folder.p,
                                          .segment_events = SEGMENT_EVENTS,
@@ -77,42 +73,13 @@ int history_source_start(struct rt *rt, bool read_only, struct history_source *s
         if (rc < 0)
             return rc;
     }
-    bool shared = history_source_is_postgres(s->address);
+    bool shared = library_source_is_postgres(s->address);
     s->h = history_sql_open(s->db, &(struct history_sql_options){.shared = shared});
     return 0;
 }
 
-void history_source_close(struct history_source *s) {
+void library_source_close(struct library_source *s) {
     history_close(s->h);
     db_close(s->db);
-    *s = (struct history_source){.address = s->address};
-}
-
-/* --- older stores --- */
-
-bool history_source_is_legacy(str address) {
-    struct stat st;
-    return behind(address, "jsonl:").p || behind(address, "sqlite:").p || history_source_is_postgres(address) ||
-           (stat(address.p, &st) == 0 && S_ISDIR(st.st_mode));
-}
-
-int history_source_legacy(struct rt *rt, str address, struct db_legacy **out, struct err *err) {
-    str file = behind(address, "sqlite:"), folder = behind(address, "jsonl:");
-    int rc;
-    if (file.len > 0)
-        rc = db_legacy_sqlite(rt, file, out, err);
-    else if (history_source_is_postgres(address))
-        rc = db_legacy_postgres(rt, address, out, err);
-    else if (folder.len > 0 || history_source_is_legacy(address))
-        rc = history_legacy_folder(rt, folder.len > 0 ? folder : address, out, err);
-    else
-        rc = err_set(err, ERR_INVALID,
-                     "'" STR_FMT "' is not jsonl:FOLDER, sqlite:FILE or postgres://…",
-                     STR_ARG(str_slice(address, 0, 60)));
-    return rc < 0 ? rc : (*out)->vtable->check(*out, err);
-}
-
-void history_source_legacy_close(struct db_legacy *l) {
-    if (l)
-        l->vtable->close(l);
+    *s = (struct library_source){.address = s->address};
 }
