@@ -4,6 +4,7 @@
 #ifndef HF_APP_HISTORY_COMMAND_INT_H
 #define HF_APP_HISTORY_COMMAND_INT_H
 
+#include "app/older_store.h"
 #include "library/source.h"
 
 struct history_args {
