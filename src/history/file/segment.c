@@ -2,8 +2,9 @@
 /* segment.c - reading sealed segments: nothing of them stays in memory but the footer.
  *
  * Rows, entries and hashes are arrays in the file, searched by halving with pread(): a dozen reads
- * of the system's cache; hashes with one or two. Callable from every thread; a segment never changes. Its file is opened
- * when it is read, and stays open as long as there are descriptors for it (rt/files.h). */
+ * of the system's cache; hashes with one or two. Callable from every thread; a segment never
+ * changes. Its file is opened when it is read, and stays open as long as there are descriptors for
+ * it (rt/files.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -235,8 +236,8 @@ int hfile_row_entries(struct hfile_io *io, const struct hfile_segment *s,
     return rc;
 }
 
-/* The first one of the row that is not below. Hashes are spread evenly, so where one stands is known
- * but for a few hundred: one read nearly always, then halving. */
+/* The first one of the row that is not below. Hashes are spread evenly, so where one stands is
+ * known but for a few hundred: one read nearly always, then halving. */
 static int hash_search(struct hfile_io *io, const struct hfile_segment *s,
                        const struct hfile_row *row, uint64_t hash, size_t *out, struct err *err) {
     uint64_t near[HASHES_AT_ONCE];
