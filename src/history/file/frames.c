@@ -7,7 +7,7 @@
  * A record's place is a number of bytes among all records, so nothing but this file knows whether
  * they are compressed. A frame is compressed for itself and has a checksum, so a page anywhere
  * costs the two or three frames that its records lie in. A frame that does not become smaller
- * stands as it is. Who reads keeps the last few frames, of any segments; who writes has a packer. */
+ * stands as it is. Who reads keeps the last frames, of any segments; who writes has a packer. */
 #include <zstd.h>
 
 #include "history/file/crc32c.h"
