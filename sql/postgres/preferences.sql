@@ -76,9 +76,11 @@ DELETE FROM holdfast.preference_overrides
 WHERE thread_id = $1 AND user_id = $2 AND key = $3 AND expires_at > $4;
 
 -- name: preference_override_renew
--- Those of a thread that are not over. $1 thread, $2 owner, $3 now, $4 until
+-- Those of a thread that are not over. (In a CASE, for a range of time is thought to be narrow.)
+-- $1 thread, $2 owner, $3 now, $4 until
 UPDATE holdfast.preference_overrides SET expires_at = $4
-WHERE thread_id = $1 AND user_id = $2 AND expires_at > $3 AND expires_at < $4;
+WHERE thread_id = $1 AND user_id = $2
+  AND CASE WHEN expires_at > $3 THEN expires_at < $4 ELSE false END;
 
 -- name: preference_override_sweep
 -- $1 now, $2 limit
