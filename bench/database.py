@@ -37,9 +37,9 @@ class Cluster:
 
     name = "postgres"
 
-    def __init__(self):
+    def __init__(self, more=None):
         h.WORK.mkdir(parents=True, exist_ok=True)
-        self.postgres = postgres.Postgres(settings=SETTINGS, parent=h.WORK)
+        self.postgres = postgres.Postgres(settings={**SETTINGS, **(more or {})}, parent=h.WORK)
 
     @property
     def pid(self):

@@ -42,14 +42,17 @@ WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
 -- name: run_context
 -- together: uuid uuid text text timestamptz uuid
 -- $1 assistant, $2 thread, $3 and $4 bounds of the owner, $5 and $6 time and id of a run: are there
--- live ones before it?
+-- live ones before it? The last three columns: the owner's preferences, those of the thread, and the
+-- first time at which one of these is over.
 SELECT a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, a.graph_id),
        a.description, a.config, a.context, a.metadata - 'owner', a.version, a.created_at,
        a.updated_at,
        @thread_columns, h.run_id,
        EXISTS (SELECT 1 FROM holdfast.run_states r
                WHERE r.thread_id = $2 AND r.live AND (r.created_at, r.run_id) < ($5, $6)),
-       h.checkpoint_id
+       h.checkpoint_id,
+       (SELECT jsonb_object_agg(p.key, p.value) FROM holdfast.preferences p WHERE p.user_id = $3),
+       o.set, o.until
 FROM (SELECT 1) one
 LEFT JOIN langgraph_server.assistants a
   ON a.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
@@ -59,7 +62,10 @@ LEFT JOIN langgraph_server.assistants a
 LEFT JOIN langgraph_server.threads t
   ON t.id IN ($2::uuid::text, replace($2::uuid::text, '-', ''))
   AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $3 AND $4
-LEFT JOIN holdfast.thread_heads h ON h.thread_id = $2;
+LEFT JOIN holdfast.thread_heads h ON h.thread_id = $2
+LEFT JOIN LATERAL (SELECT jsonb_object_agg(v.key, v.value) AS set, min(v.expires_at) AS until
+                   FROM holdfast.preference_overrides v
+                   WHERE v.thread_id = $2 AND v.user_id = $3 AND v.expires_at > $5) o ON true;
 
 -- name: run_insert
 -- $1 id, $2 thread, $3 assistant, $4 status, $5 metadata, $6 kwargs, $7 strategy, $8 attempt, $9 now,

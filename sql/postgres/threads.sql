@@ -103,6 +103,9 @@ gone AS (
   RETURNING 1
 ), headless AS (
   DELETE FROM holdfast.thread_heads WHERE thread_id = $1 AND EXISTS (SELECT 1 FROM gone)
+), preferences AS (
+  DELETE FROM holdfast.preference_overrides
+  WHERE thread_id = $1 AND EXISTS (SELECT 1 FROM gone)
 )
 SELECT 1 FROM gone;
 
@@ -120,6 +123,9 @@ WITH args AS (
   RETURNING a.number, a.thread
 ), headless AS (
   DELETE FROM holdfast.thread_heads WHERE thread_id = ANY (ARRAY(SELECT thread FROM gone))
+), preferences AS (
+  DELETE FROM holdfast.preference_overrides
+  WHERE thread_id = ANY (ARRAY(SELECT thread FROM gone))
 )
 SELECT DISTINCT number FROM gone;
 

@@ -21,7 +21,8 @@ SELECT 1 FROM threads WHERE id = $1 AND owner BETWEEN $2 AND $3;
 -- name: run_context
 -- point
 -- $1 assistant, $2 thread, $3 and $4 bounds of the owner, $5 and $6 time and id of a run: are there
--- live ones before it?
+-- live ones before it? The last three columns: the owner's preferences, those of the thread, and the
+-- first time at which one of these is over.
 SELECT a.id, a.owner, a.graph_id, a.name, a.description, a.config, a.context, a.metadata, a.version,
        a.created_at, a.updated_at,
        t.id, t.owner, t.status, t.metadata, t.config, t.interrupts, t.error, t.seq, t.checkpoint_id,
@@ -29,7 +30,12 @@ SELECT a.id, a.owner, a.graph_id, a.name, a.description, a.config, a.context, a.
        t.run_id,
        EXISTS (SELECT 1 FROM runs r WHERE r.thread_id = t.id AND r.status IN ('pending', 'running')
                                       AND (r.created_at, r.id) < ($5, $6)),
-       t.checkpoint_id
+       t.checkpoint_id,
+       (SELECT json_group_object(p.key, json(p.value)) FROM preferences p WHERE p.user_id = $3),
+       (SELECT json_group_object(v.key, json(v.value)) FROM preference_overrides v
+        WHERE v.thread_id = $2 AND v.user_id = $3 AND v.expires_at > $5),
+       (SELECT min(v.expires_at) FROM preference_overrides v
+        WHERE v.thread_id = $2 AND v.user_id = $3 AND v.expires_at > $5)
 FROM (SELECT 1)
 LEFT JOIN assistants a ON a.id = $1
   AND (a.owner BETWEEN $3 AND $4

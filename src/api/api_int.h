@@ -64,6 +64,8 @@ bool api_origin_is_fine(struct api_request *r);
 /* The same for a WebSocket, which browsers open without asking: as far as answers may be read. */
 bool api_socket_origin_is_fine(struct api_request *r);
 
+/* The thread's id, the first path parameter; for what is none the 404 of the next one. */
+MUST_CHECK int api_param_thread_id(struct api_request *r, struct id *out, struct err *err);
 /* The thread that the first path parameter names; 404 "Thread with ID {id} not found". */
 MUST_CHECK MAY_SUSPEND int api_param_thread(struct api_request *r, struct thread *out,
                                             struct err *err);

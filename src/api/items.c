@@ -7,6 +7,7 @@
  * expect; putting and deleting answer 204. */
 #include "api/items_int.h"
 #include "model/item_path.h"
+#include "store/preferences.h"
 
 #define LABELS_MAX          64
 #define KEY_BYTES_MAX       1024
@@ -191,6 +192,8 @@ int items_search(struct api_request *r, struct body *b, struct json_writer *w, s
     if (rc == 0)
         rc = body_done(b, err);
     struct item_query q = {prefix, filter, query, page};
+    if (rc == 0 && query.len > 0 && preference_is_namespace(&r->who, prefix))
+        rc = err_set(err, ERR_INVALID, "query: preferences are not searched by words");
     if (rc == 0 && query.len > 0)
         rc = (r->store->items.embedder ? item_search_near : item_search_text)(
             r->store, &r->who, &q, r->arena, &list, &count, err);

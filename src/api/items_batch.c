@@ -6,6 +6,7 @@
  * stored together or not at all, the last one of a key counting. Everything is parsed before
  * anything is done, so a wrong operation changes nothing. */
 #include "api/items_int.h"
+#include "store/preferences.h"
 
 #define OPS_MAX 200
 
@@ -74,23 +75,27 @@ static int answer(struct api_request *r, struct op *op, struct json_writer *w, s
     UNREACHABLE();
 }
 
+static bool is_preference(const struct api_request *r, const struct op *op) {
+    return preference_is_namespace(&r->who, op->change.name_space);
+}
+
 static int commit(struct api_request *r, const struct op *ops, size_t count, struct err *err) {
     struct db_batch b;
     struct item_change *puts = ARENA_ARRAY(r->arena, struct item_change, count), *put = puts;
     size_t put_count = 0;
     db_batch_init(&b, r->arena);
     for (size_t i = 0; i < count; i++)
-        if (ops[i].kind == OP_PUT)
+        if (ops[i].kind == OP_PUT && !is_preference(r, &ops[i]))
             puts[put_count++] = ops[i].change;
     int rc = item_index(r->store, puts, put_count, r->arena, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         const struct item_change *c = &ops[i].change;
         if (ops[i].kind == OP_PUT)
-            rc = item_put_add(r->store, &r->who, put++, &b, err);
+            rc = item_put_add(r->store, &r->who, is_preference(r, &ops[i]) ? c : put++, &b, err);
         else if (ops[i].kind == OP_DELETE)
             item_delete_add(&r->who, c->name_space, c->key, &b);
     }
-    return rc < 0 || b.count == 0 ? rc : db_commit(r->store->db, &b, err);
+    return rc < 0 || b.count == 0 ? rc : item_commit(r->store, &b, err);
 }
 
 static int ops_read(struct api_request *r, struct op **out, size_t *out_count, struct err *err) {

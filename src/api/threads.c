@@ -46,7 +46,7 @@ int api_reply_thread(struct api_request *r, const struct thread *t, struct err *
     return rc;
 }
 
-static int param_thread(struct api_request *r, struct id *out, struct err *err) {
+int api_param_thread_id(struct api_request *r, struct id *out, struct err *err) {
     str name = r->match.params[0];
     return api_param_id(r, 0, out, err, "Thread with ID %.*s not found",
                         (int)(name.len < 100 ? name.len : 100), name.p);
@@ -54,7 +54,7 @@ static int param_thread(struct api_request *r, struct id *out, struct err *err) 
 
 int api_param_thread(struct api_request *r, struct thread *out, struct err *err) {
     struct id id;
-    int rc = param_thread(r, &id, err);
+    int rc = api_param_thread_id(r, &id, err);
     return rc < 0 ? rc : thread_get(r->store, &r->who, id, r->arena, out, err);
 }
 
@@ -162,7 +162,7 @@ int api_thread_patch(struct api_request *r, struct err *err) {
     struct id id;
     struct thread t;
     struct body b;
-    int rc = param_thread(r, &id, err);
+    int rc = api_param_thread_id(r, &id, err);
     if (rc < 0)
         return rc;
     body_init(&b, r->arena, r->body);

@@ -512,6 +512,7 @@ static int parts_open(struct app *app, struct err *err) {
     if (rc < 0)
         return rc;
     app->store.items = store.items;
+    app->store.preferences = store.preferences;
     embedder_open(app, &store);
     app->registry = registry_new(&app->services, &registry);
     graphs_register(app->registry);

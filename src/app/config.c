@@ -11,8 +11,10 @@
  * its line in tools/gen-docs. */
 #include "app/config.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #define MEMORY_BYTES_MAX  (4u << 20)
@@ -33,11 +35,10 @@ enum kind {
     KIND_CHOICE
 };
 static const char *const kind_words[] = {
-    [KIND_STR] = "TEXT",         [KIND_LIST] = "TEXT",
-    [KIND_SECRET] = "SECRET",
-    [KIND_BOOL] = "true|false",  [KIND_INT] = "N",
-    [KIND_BYTES] = "BYTES",      [KIND_SECONDS] = "SECONDS",
-    [KIND_PATIENCE] = "SECONDS",
+    [KIND_STR] = "TEXT",        [KIND_LIST] = "TEXT",
+    [KIND_SECRET] = "SECRET",   [KIND_BOOL] = "true|false",
+    [KIND_INT] = "N",           [KIND_BYTES] = "BYTES",
+    [KIND_SECONDS] = "SECONDS", [KIND_PATIENCE] = "SECONDS",
 };
 
 /* Where an option's text came from; a later one wins. */
@@ -394,6 +395,22 @@ bool config_env(struct arena *a, str name, str *out) {
     const char *text = getenv(arena_z(a, name));
     *out = str_of(text);
     return text != NULL;
+}
+
+int config_file(struct arena *a, str path, size_t bytes_max, str *out, struct err *err) {
+    const char *name = arena_z(a, path);
+    FILE *in = fopen(name, "rb");
+    if (!in)
+        return err_set_system(err, ERR_IO, errno, "%.150s cannot be read: %s", name,
+                              strerror(errno));
+    char *text = arena_alloc(a, bytes_max + 1);
+    size_t len = fread(text, 1, bytes_max + 1, in);
+    bool failed = ferror(in) != 0;
+    (void)fclose(in); /* only read */
+    if (failed || len > bytes_max)
+        return err_set(err, ERR_INVALID, "%.150s cannot be read, or is too large", name);
+    *out = str_n(text, len);
+    return 0;
 }
 
 static bool is_own_secret(str name) {

@@ -78,6 +78,8 @@ void config_deinit(struct config *c);
 /* A variable of the environment that another option's text names; false: it is not set. The text is
  * the environment's own. */
 bool config_env(struct arena *a, str name, str *out);
+/* The text of a file that an option names. ERR_IO, ERR_INVALID: it is larger. */
+MUST_CHECK int config_file(struct arena *a, str path, size_t bytes_max, str *out, struct err *err);
 /* The environment for programs that are given the server's: without its own secrets (the keys of
  * models are theirs, too). "NAME=value", NULL at its end; the texts are the environment's. */
 char **config_env_for_others(struct arena *a);

@@ -6,9 +6,6 @@
  * that cannot be read, stop the start. */
 #include "app/plan_settings.h"
 
-#include <errno.h>
-#include <stdio.h>
-
 #include "db/postgres/foreign.h"
 #include "db/sqlite/foreign.h"
 
@@ -43,32 +40,15 @@ static int read_env(str names, struct arena *a, const char *const **out, struct 
     return 0;
 }
 
-static int read_file(const char *path, struct arena *a, str *out, struct err *err) {
-    FILE *in = fopen(path, "rb");
-    if (!in)
-        return err_set_system(err, ERR_IO, errno, "--db-write: %.150s cannot be read: %s", path,
-                              strerror(errno));
-    char *text = arena_alloc(a, WRITES_BYTES_MAX + 1);
-    size_t len = fread(text, 1, WRITES_BYTES_MAX + 1, in);
-    bool failed = ferror(in) != 0;
-    (void)fclose(in); /* only read */
-    if (failed || len > WRITES_BYTES_MAX)
-        return err_set(err, ERR_INVALID, "--db-write: %.150s cannot be read, or is too large",
-                       path);
-    *out = str_n(text, len);
-    return 0;
-}
-
 static int read_writes(const struct config *c, struct rt *rt, struct arena *a,
                        struct plan_tools_options *out, struct err *err) {
     str text;
     if (!c->db_write.len)
         return 0;
-    int rc = read_file(c->db_write.p, a, &text, err);
-    if (rc < 0)
-        return rc;
+    int rc = config_file(a, c->db_write, WRITES_BYTES_MAX, &text, err);
     out->writes = ARENA_NEW(a, struct db_writes);
-    rc = db_writes_parse(a, text, config_env, out->writes, err);
+    if (rc == 0)
+        rc = db_writes_parse(a, text, config_env, out->writes, err);
     if (rc < 0)
         return err_context(err, "--db-write");
     for (size_t i = 0; i < out->writes->target_count; i++) {

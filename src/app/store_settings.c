@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_settings.c - how the long-term store works, from its options and LANGGRAPH_STORE.
+/* store_settings.c - how the long-term store works, from its options and LANGGRAPH_STORE; what the
+ * platform says of preferences.
  *
  * LANGGRAPH_STORE is the member `store` of a langgraph.json, as its tools hand it on. What it says
  * counts where the single option is left at its default. Members that are not known are refused:
@@ -10,12 +11,13 @@
 #include "model/validate.h"
 #include "store/items.h"
 
-#define US_PER_MINUTE 60e6
-#define SWEEP_US_MIN  INT64_C(1000000)
-#define DIMS_MAX      16384
-#define DIMS_DEFAULT  1536
-#define EMBED_RETRIES 4
-#define MINUTES_MAX   ((double)ITEM_TTL_MINUTES_MAX)
+#define US_PER_MINUTE         60e6
+#define SWEEP_US_MIN          INT64_C(1000000)
+#define DIMS_MAX              16384
+#define DIMS_DEFAULT          1536
+#define EMBED_RETRIES         4
+#define PREFERENCES_BYTES_MAX ((size_t)1 << 18)
+#define MINUTES_MAX           ((double)ITEM_TTL_MINUTES_MAX)
 
 static int known_only(yyjson_val *obj, const char *where, const char *const *names, size_t count,
                       struct err *err) {
@@ -141,6 +143,21 @@ static int read_document(struct config *c, struct store_settings *out, struct er
     return rc == 0 && index ? read_index(c, index, out, err) : rc;
 }
 
+static int read_preferences(struct config *c, struct preference_options *out, struct err *err) {
+    str text = str_trim(c->preferences);
+    *out = (struct preference_options){.override_us = c->preference_override_ttl_us};
+    if (!text.len)
+        return 0;
+    int rc = str_starts(text, STR("{"))
+                 ? 0
+                 : config_file(&c->memory, text, PREFERENCES_BYTES_MAX, &text, err);
+    if (rc == 0)
+        rc = preference_platform_read(&c->memory, text, &out->platform, err);
+    if (rc < 0)
+        (void)err_context(err, "preferences (HOLDFAST_PREFERENCES)");
+    return rc;
+}
+
 int store_settings(struct config *c, struct store_settings *out, struct err *err) {
     struct store_settings s = {0};
     int rc = c->store.len > 0 ? read_document(c, &s, err) : 0;
@@ -157,6 +174,8 @@ int store_settings(struct config *c, struct store_settings *out, struct err *err
     if (s.sweep_us > 0 && s.sweep_us < SWEEP_US_MIN)
         s.sweep_us = SWEEP_US_MIN;
     rc = read_embed_options(c, &s, err);
+    if (rc == 0)
+        rc = read_preferences(c, &s.preferences, err);
     if (rc == 0)
         *out = s;
     return rc;

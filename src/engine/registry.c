@@ -171,8 +171,8 @@ static bool is_secret(str key) {
 /* May compile() see this member of configurable? */
 static bool visible(str key) {
     static const char *const runtime[] = {
-        "run_id", "thread_id",  "graph_id",      "assistant_id",  "user_id",
-        "owner",  "user-agent", "checkpoint_id", "checkpoint_ns", "checkpoint_map"};
+        "run_id",     "thread_id",     "graph_id",      "assistant_id",   "user_id",    "owner",
+        "user-agent", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "preferences"};
     for (size_t i = 0; i < ARRAY_COUNT(runtime); i++)
         if (str_eq(key, str_of(runtime[i])))
             return false;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "engine/crons.h"
+#include "store/preferences.h"
 
 /* How often another worker's run may take the thread just before. */
 #define SLOT_TRIES_MAX 8
@@ -52,9 +53,9 @@ static void write_identity(struct json_writer *w, str owner) {
     jw_array_end(w);
 }
 
-static str server_keys(struct live_run *run, const struct assistant *assistant) {
+static str server_keys(struct live_run *run, const struct assistant *assistant, str preferences) {
     struct buf b;
-    buf_init(&b, 64 * 1024);
+    buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
     struct arena *a = &run->arena;
     jw_object(&w);
@@ -68,6 +69,10 @@ static str server_keys(struct live_run *run, const struct assistant *assistant) 
     jw_str(&w, id_dashed(a, assistant->id));
     if (run->owner.len)
         write_identity(&w, run->owner);
+    if (preferences.p) {
+        jw_key(&w, "preferences");
+        jw_raw(&w, preferences);
+    }
     jw_object_end(&w);
     return arena_take(a, &b);
 }
@@ -100,6 +105,17 @@ static str with_contexts(struct arena *a, str configurable, yyjson_val *const la
     return json_merge(a, all, run);
 }
 
+/* Absent, when there are none but those of the configuration: these stay as they are. */
+static str preferences_of(struct live_run *run, const struct run_submit *s,
+                          const struct run_context *ctx) {
+    struct arena *a = &run->arena;
+    str request = json_merge(a, member(a, json_get(s->body, "config"), "configurable"),
+                             member(a, s->body, "context"));
+    return preference_of_context(run->engine->store, ctx,
+                                 preference_of_assistant(a, &ctx->assistant),
+                                 preference_of_configurable(a, request), a);
+}
+
 static void merge(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
                   struct run_merged *out) {
     struct arena *a = &run->arena;
@@ -122,7 +138,8 @@ static void merge(struct live_run *run, const struct run_submit *s, const struct
     }
     run_take_token(run, full);
     configurable = run_without_secrets(a, configurable);
-    str shown = run_without_secrets(a, full), own_keys = server_keys(run, &ctx->assistant);
+    str shown = run_without_secrets(a, full), preferences = preferences_of(run, s, ctx),
+        own_keys = server_keys(run, &ctx->assistant, preferences);
     out->configurable = configurable;
     out->run_configurable = json_merge(a, shown, own_keys);
     full = run_without_token(a, full);
@@ -188,8 +205,8 @@ static str kwargs_text(struct live_run *run, const struct run_submit *s,
     jw_key(&w, "stream_mode");
     stream_modes_write(&w, run->modes);
     write_checkpoint(&w, run_request_checkpoint(s->body));
-    static const char *const own[] = {"command", "checkpoint_id", "durability",
-                                      "checkpoint_during", "strict_resume"};
+    static const char *const own[] = {"command", "checkpoint_id", "durability", "checkpoint_during",
+                                      "strict_resume"};
     for (size_t i = 0; i < ARRAY_COUNT(own); i++)
         copy_member(&w, s->body, own[i]);
     copy_member(&w, s->body, "interrupt_before");
@@ -337,6 +354,8 @@ int run_accept_rows(struct live_run *run, const struct run_submit *s, const stru
     if (rc < 0)
         return rc;
     run_insert_add(b, &run->row, run->worker);
+    (void)preference_override_renew_add(e->store, s->who, run->row.thread_id, ctx,
+                                        run->row.created_at, b);
     run->row.status = RUN_PENDING; /* what the client is told: it was just created */
     return 0;
 }
@@ -391,8 +410,7 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
     if (direct)
         rc = live_run_begin(run, &ctx->thread, &b, &begin, err);
     else
-        begin =
-            (struct begin){.entries = {{.entry = run_queued_entry(run)}}, .entry_count = 1};
+        begin = (struct begin){.entries = {{.entry = run_queued_entry(run)}}, .entry_count = 1};
     if (rc < 0)
         return rc;
     add_steps(run, s, &begin);
@@ -435,7 +453,7 @@ static int thread_unknown(struct live_run *run, struct err *err) {
 }
 
 int run_context_check(const struct run_submit *s, const struct run_request *q, struct live_run *run,
-                         const struct run_context *ctx, struct err *err) {
+                      const struct run_context *ctx, struct err *err) {
     if (!ctx->has_assistant)
         return err_set(err, ERR_NOT_FOUND,
                        "No assistant found for \"" STR_FMT
@@ -564,7 +582,7 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
 }
 
 struct live_run *run_of_request(struct engine *e, const struct run_submit *s,
-                                       const struct run_request *q) {
+                                const struct run_request *q) {
     struct live_run *run = live_run_new(e);
     run->modes = q->modes;
     run->temporary = q->stateless && q->on_completion == ON_COMPLETION_DELETE;

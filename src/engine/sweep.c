@@ -2,8 +2,8 @@
 /* sweep.c - the periodic work of one process of all: what has expired goes.
  *
  * Whoever holds the lease "sweep" does it, in small batches, so that nobody's request waits long:
- *   store items, temporary threads, idempotency keys and deliveries of the inbox whose time has
- *     come;
+ *   store items, temporary threads, idempotency keys, deliveries of the inbox and preferences of
+ *     threads whose time has come;
  *   threads whose ttl is over (store/thread_ttl.c), none with a live run;
  *   older states of all threads, when a policy says so: a walk over the threads by their ids that
  *     goes on where the last sweep stopped;
@@ -18,6 +18,7 @@
 #include "store/inbox.h"
 #include "store/items.h"
 #include "store/orphans.h"
+#include "store/preferences.h"
 #include "store/thread_prune.h"
 #include "store/thread_ttl.h"
 
@@ -65,6 +66,9 @@ static int sweep_expired(struct engine *e, int64_t now, struct arena *a, struct 
     done = SWEEP_BATCH;
     for (int i = 0; rc == 0 && done == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
         rc = inbox_sweep(e->store, now, SWEEP_BATCH, a, &done, err);
+    done = SWEEP_BATCH;
+    for (int i = 0; rc == 0 && done == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
+        rc = preference_override_sweep(e->store, now, SWEEP_BATCH, a, &done, err);
     return rc;
 }
 

@@ -66,6 +66,12 @@ static struct expr_value load_run(void *ctx, str key) {
     return expr_of_members(s->run, ARRAY_COUNT(s->run));
 }
 
+static struct expr_value load_preferences(void *ctx, str key) {
+    struct scope *s = ctx;
+    (void)key;
+    return expr_of_json(s->ctx ? json_get(s->ctx->configurable, "preferences") : NULL);
+}
+
 void scope_init(struct scope *s, struct arena *a, const struct graph_view *view,
                 const struct graph_def *graph, yyjson_val *config) {
     s->a = a;
@@ -87,6 +93,7 @@ void scope_init(struct scope *s, struct arena *a, const struct graph_view *view,
     s->top[2] = (struct expr_member){STR("config"), config ? expr_of_json(config) : empty};
     s->top[3] = (struct expr_member){STR("run"), expr_of_lazy(load_run, s)};
     s->top[4] = (struct expr_member){STR("result"), expr_of_lazy(load_result, s)};
+    s->top[5] = (struct expr_member){STR("preferences"), expr_of_lazy(load_preferences, s)};
 }
 
 void scope_init_node(struct scope *s, struct node_ctx *ctx, yyjson_val *config) {

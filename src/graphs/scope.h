@@ -5,6 +5,8 @@
  *   item     the argument of a fan-out; null in a node that an edge led to
  *   config   the assistant's and the run's configuration without secrets, over the defaults of the
  *            document's config schema
+ *   preferences  what holds for the run's owner (store/preferences.h); null on an edge, and when
+ *            there are none
  *   run      {run_id, thread_id, step, attempt}
  *   result   what the node has made; null outside of `writes`
  *
@@ -30,7 +32,7 @@ struct scope {
     struct expr_value channels[SCOPE_CHANNELS_MAX];
     bool known[SCOPE_CHANNELS_MAX];
     struct expr_member state[SCOPE_CHANNELS_MAX];
-    struct expr_member top[5];
+    struct expr_member top[6];
     struct expr_member run[4];
 };
 void scope_init(struct scope *s, struct arena *a, const struct graph_view *view,

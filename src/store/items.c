@@ -6,6 +6,8 @@
  * to "a/" ('/' follows '.'); names between "a" and "a." such as "a-b" are excluded by the
  * statement. Expired items are invisible at once and removed by the sweep.
  *
+ * One namespace is not here: that of the owner's preferences (preference_items.c).
+ *
  * Invariant: a filter that reaches a statement was checked. */
 #include "store/items_int.h"
 
@@ -13,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/json_filter.h"
+#include "store/preferences.h"
 
 #define MINUTE_US 60e6
 
@@ -40,6 +43,8 @@ int item_put_add(const struct store *s, const struct principal *who, const struc
     if (!(c->ttl_minutes >= 0 && c->ttl_minutes <= ITEM_TTL_MINUTES_MAX))
         return err_set(err, ERR_INVALID, "ttl: must be a number of minutes between 0 and %lld",
                        (long long)ITEM_TTL_MINUTES_MAX);
+    if (preference_is_namespace(who, c->name_space))
+        return preference_item_put_add(s, who, c, b, err);
     int64_t now_us = clock_wall_us();
     bool expires = c->ttl_minutes > 0;
     db_batch_add(b, SQL_ITEM_PUT,
@@ -54,15 +59,20 @@ int item_put_add(const struct store *s, const struct principal *who, const struc
     return 0;
 }
 
+int item_commit(struct store *s, struct db_batch *b, struct err *err) {
+    int rc = db_commit(s->db, b, err);
+    return rc < 0 ? preference_item_refused(b, rc, err) : 0;
+}
+
 int item_put(struct store *s, const struct principal *who, const struct item_change *c,
              struct arena *a, struct err *err) {
     struct db_batch b;
     struct item_change change = *c;
     db_batch_init(&b, a);
-    int rc = item_index(s, &change, 1, a, err);
+    int rc = preference_is_namespace(who, c->name_space) ? 0 : item_index(s, &change, 1, a, err);
     if (rc == 0)
         rc = item_put_add(s, who, &change, &b, err);
-    return rc < 0 ? rc : db_commit(s->db, &b, err);
+    return rc < 0 ? rc : item_commit(s, &b, err);
 }
 
 int item_refresh(struct store *s, const struct principal *who, const struct item *items,
@@ -82,6 +92,8 @@ int item_refresh(struct store *s, const struct principal *who, const struct item
 int item_get(struct store *s, const struct principal *who, str name_space, str key,
              bool refresh_ttl, struct arena *a, bool *found, struct item *out, struct err *err) {
     struct db_rows rows;
+    if (preference_is_namespace(who, name_space))
+        return preference_item_get(s, who, key, a, found, out, err);
     int rc =
         db_read(s->db, SQL_ITEM_GET,
                 DB_PARAMS(DB_T(who->owner), DB_T(name_space), DB_T(key), DB_I(clock_wall_us())), a,
@@ -104,6 +116,10 @@ int item_get(struct store *s, const struct principal *who, str name_space, str k
 }
 
 void item_delete_add(const struct principal *who, str name_space, str key, struct db_batch *b) {
+    if (preference_is_namespace(who, name_space)) {
+        preference_item_delete_add(who, key, b);
+        return;
+    }
     db_batch_add(b, SQL_ITEM_DELETE, DB_PARAMS(DB_T(who->owner), DB_T(name_space), DB_T(key)),
                  DB_EXPECT_NONE);
 }
@@ -113,7 +129,7 @@ int item_delete(struct store *s, const struct principal *who, str name_space, st
     struct db_batch b;
     db_batch_init(&b, a);
     item_delete_add(who, name_space, key, &b);
-    return db_commit(s->db, &b, err);
+    return item_commit(s, &b, err);
 }
 
 struct label_range item_label_range(struct arena *a, str prefix) {
@@ -139,6 +155,8 @@ int item_filter_read(struct arena *a, str text, str *out, struct err *err) {
 int item_search(struct store *s, const struct principal *who, str prefix, str filter,
                 const struct page *page, struct arena *a, struct item **out, size_t *out_count,
                 struct err *err) {
+    if (preference_is_namespace(who, prefix))
+        return preference_item_search(s, who, filter, page, a, out, out_count, err);
     int rc = item_filter_read(a, filter, &filter, err);
     if (rc < 0)
         return rc;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* items.h - the long-term store: values by namespace and key, per owner.
  * A namespace is 1…n labels without '.', joined by '.'. Functions that name a key act on the items
- * of who->owner, also for `all`: a key means nothing without its owner. Tests: tests/unit/store/ */
+ * of who->owner, also for `all`: a key means nothing without its owner. [owner, "preferences"] is
+ * the owner's preferences (store/preferences.h). Tests: tests/unit/store/ */
 #ifndef HF_STORE_ITEMS_H
 #define HF_STORE_ITEMS_H
 
@@ -58,6 +59,8 @@ MUST_CHECK int item_put(struct store *s, const struct principal *who, const stru
 /* Of a change that item_index has seen. */
 MUST_CHECK int item_put_add(const struct store *s, const struct principal *who,
                             const struct item_change *c, struct db_batch *b, struct err *err);
+/* Commits puts and deletes. ERR_CONFLICT: a preference among them cannot be changed. */
+MUST_CHECK int item_commit(struct store *s, struct db_batch *b, struct err *err);
 /* *found tells; expired items are not found. refresh_ttl moves the expiry on. */
 MUST_CHECK int item_get(struct store *s, const struct principal *who, str name_space, str key,
                         bool refresh_ttl, struct arena *a, bool *found, struct item *out,

@@ -223,7 +223,10 @@ int run_context_read(struct store *s, const struct principal *who,
                                 .has_thread = !db_is_null(&rows, 0, ASSISTANT_COLUMN_COUNT),
                                 .slot_run = db_id(&rows, 0, rest),
                                 .has_older = db_int(&rows, 0, rest + 1) != 0,
-                                .head = db_id(&rows, 0, rest + 2)};
+                                .head = db_id(&rows, 0, rest + 2),
+                                .preferences = db_str(&rows, 0, rest + 3),
+                                .overrides = db_str(&rows, 0, rest + 4),
+                                .overrides_until = db_int(&rows, 0, rest + 5)};
     if (out->has_assistant)
         assistant_from_row(&rows, 0, 0, &out->assistant);
     if (out->has_thread)
@@ -264,11 +267,10 @@ void run_still_waiting_add(struct db_batch *b, struct id run_id, int64_t attempt
 #define HOLD_PARAMS(hold) DB_UUID((hold)->run_id), DB_I((hold)->attempt), DB_UUID((hold)->worker)
 
 void run_hand_back_add(struct db_batch *b, const struct run_hold *hold, int64_t now_us) {
-    db_batch_add(
-        b, SQL_RUN_HAND_BACK,
-        DB_PARAMS(DB_UUID(hold->run_id), DB_I(hold->attempt), DB_I(now_us), DB_UUID(hold->worker),
-                  DB_UUID(hold->thread_id)),
-        DB_EXPECT_NONE);
+    db_batch_add(b, SQL_RUN_HAND_BACK,
+                 DB_PARAMS(DB_UUID(hold->run_id), DB_I(hold->attempt), DB_I(now_us),
+                           DB_UUID(hold->worker), DB_UUID(hold->thread_id)),
+                 DB_EXPECT_NONE);
     db_batch_add(b, SQL_THREAD_HAND_BACK, DB_PARAMS(DB_UUID(hold->thread_id), HOLD_PARAMS(hold)),
                  DB_EXPECT_NONE);
 }

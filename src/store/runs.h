@@ -71,7 +71,8 @@ MUST_CHECK int run_ask_cancel(struct store *s, struct id run_id, enum cancel_act
                               struct err *err);
 
 /* What creating or claiming a run needs, in one read: the assistant, the thread (when there is
- * one), which run has it, and whether live runs are before the one at (time, run_id).
+ * one), which run has it, whether live runs are before the one at (time, run_id), and preferences
+ * that hold at that time.
  * has_thread false: no such thread of this principal. */
 struct run_context_key {
     struct id assistant_id, thread_id, run_id;
@@ -84,6 +85,8 @@ struct run_context {
     struct id slot_run; /* nil: the thread is free */
     bool has_older;
     struct id head; /* checkpoint that the row names; another program may have made newer */
+    str preferences, overrides; /* of the owner, of the thread: objects; absent or {}: none */
+    int64_t overrides_until;    /* the first of these is over then; 0: there are none */
 };
 MUST_CHECK int run_context_read(struct store *s, const struct principal *who,
                                 const struct run_context_key *key, struct arena *a,

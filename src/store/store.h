@@ -7,6 +7,7 @@
 #define HF_STORE_STORE_H
 
 #include "db/port.h"
+#include "model/preference.h"
 #include "model/principal.h"
 #include "model/state.h"
 
@@ -27,6 +28,12 @@ struct item_options {
     const struct item_embedder *embedder; /* NULL: queries look for words */
 };
 
+/* What the server says of preferences. */
+struct preference_options {
+    struct preference_platform platform;
+    int64_t override_us; /* those of a thread hold so long after their last use */
+};
+
 /* When a thread ends: so long after its last use. */
 struct thread_ttl {
     enum prune_strategy strategy;
@@ -38,6 +45,7 @@ struct store {
     enum checkpoint_layout layout;
     const struct store_rider *with; /* NULL: none */
     struct item_options items;
+    struct preference_options preferences;
     bool shared; /* with other runtimes, which add and delete rows of their own accord */
     struct thread_ttl thread_ttl; /* of threads that are made without one of their own */
 };

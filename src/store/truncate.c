@@ -96,6 +96,12 @@ int truncate_projects(struct store *s, struct err *err) {
     return clear_all(s, stmts, ARRAY_COUNT(stmts), err);
 }
 
+int truncate_preferences(struct store *s, struct err *err) {
+    static const enum db_stmt stmts[] = {SQL_TRUNCATE_ALL_PREFERENCES,
+                                         SQL_TRUNCATE_ALL_PREFERENCE_OVERRIDES};
+    return clear_all(s, stmts, ARRAY_COUNT(stmts), err);
+}
+
 int truncate_webhooks(struct store *s, struct err *err) {
     static const enum db_stmt stmts[] = {SQL_TRUNCATE_ALL_WEBHOOKS, SQL_TRUNCATE_ALL_DELIVERIES};
     return clear_all(s, stmts, ARRAY_COUNT(stmts), err);

@@ -40,6 +40,7 @@ MUST_CHECK int truncate_items(struct store *s, struct err *err);
  * be told, also of runs. */
 MUST_CHECK int truncate_inbox(struct store *s, struct err *err);
 MUST_CHECK int truncate_plan_templates(struct store *s, struct err *err);
+MUST_CHECK int truncate_preferences(struct store *s, struct err *err); /* also of threads */
 MUST_CHECK int truncate_projects(struct store *s, struct err *err);
 MUST_CHECK int truncate_webhooks(struct store *s, struct err *err);
 /* Histories in the database: sessions with their events, and what owners keep of them. */

@@ -80,6 +80,7 @@ def her_plan(world, ask):
     template = world.made("/plans/templates", {"name": str(uuid.uuid4()), "plan": PLAN})
     project = world.made("/projects", {"name": str(uuid.uuid4())})
     ask(world.server, "PUT", "/settings/hers", world.token, {"value": "hers"})
+    ask(world.server, "PUT", "/preferences/hers", world.token, {"value": "hers"})
     return {"session": "hers", "her_checkpoint": kept["checkpoint_id"],
             "consumer": "her-consumer", "project_id": project["id"], "key": "hers",
             "template_id": template["template_id"],
@@ -155,6 +156,15 @@ PLANS = {
         ("", None, lambda v: ids["project_id"] not in [p["id"] for p in v["projects"]])],
     "project_get": _unknown, "project_delete": _unknown,
     "project_patch": lambda w, ids: [("", {"name": "his"}, "404")],
+    "preference_list": lambda w, ids: [
+        (q, None, lambda v: v == {"preferences": []}) for q in ("", "?keys=hers")],
+    "preference_effective": lambda w, ids: [
+        ("", None, lambda v: "hers" not in v), (f"?thread_id={ids['thread_id']}", None, "404")],
+    "preference_put_all": lambda w, ids: [("", {}, lambda v: v == {"preferences": []})],
+    "preference_get": _unknown, "preference_delete": lambda w, ids: [("", None, "own")],
+    "preference_put": lambda w, ids: [("", {"value": "his"}, lambda v: v["value"] == "his")],
+    "preference_override_list": _unknown, "preference_override_delete": _unknown,
+    "preference_override_put": lambda w, ids: [("", {"value": "his"}, "404")],
     "setting_list": lambda w, ids: [("", None, lambda v: "hers" not in v)],
     "setting_patch": lambda w, ids: [("", {"hers": None, "his": 1}, lambda v: v == {"his": 1})],
     "setting_get": _unknown, "setting_delete": lambda w, ids: [("", None, "own")],  # after his put

@@ -118,6 +118,12 @@ SELECT id, thread_id, run_id, owner, project_id, goal, hash, metadata, concurren
        ended_at, updated_at, attempt, rerun_of
 FROM holdfast.plans;
 
+-- name: digest_preference_overrides
+SELECT thread_id, user_id, key, value, expires_at FROM holdfast.preference_overrides;
+
+-- name: digest_preferences
+SELECT id, user_id, key, value, mutable, updated_at FROM holdfast.preferences;
+
 -- name: digest_projects
 SELECT id, owner, name, description, metadata, settings, version, created_at, updated_at
 FROM holdfast.projects;

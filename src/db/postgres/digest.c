@@ -41,6 +41,8 @@ static const struct {
     {"plan_templates", PGDB_DIGEST_PLAN_TEMPLATES},
     {"plan_work", PGDB_DIGEST_PLAN_WORK},
     {"plans", PGDB_DIGEST_PLANS},
+    {"preference_overrides", PGDB_DIGEST_PREFERENCE_OVERRIDES},
+    {"preferences", PGDB_DIGEST_PREFERENCES},
     {"projects", PGDB_DIGEST_PROJECTS},
     {"push_configs", PGDB_DIGEST_PUSH_CONFIGS},
     {"runs", PGDB_DIGEST_RUNS},
