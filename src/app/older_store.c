@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* older_store.c - a store of events in an older layout, by its address.
  *
- * A folder may be named without its scheme: an address that is a folder is one of JSONL, for what is
- * imported otherwise is a file of lines. */
+ * A folder may be named without its scheme: an address that is a folder is one of JSONL, for what
+ * is imported otherwise is a file of lines. */
 #include "app/older_store.h"
 
 #include <sys/stat.h>

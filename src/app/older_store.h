@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* older_store.h - a store of events in an older layout, by its address: jsonl:FOLDER, or sqlite:FILE
- * and postgres://… with the two tables.
+/* older_store.h - a store of events in an older layout, by its address: jsonl:FOLDER, or
+ * sqlite:FILE and postgres://… with the two tables.
  *
  * Memory: the store is the caller's to close, after the loop has run and the histories over it are
  * closed; the address must outlive it. Errors: ERR_INVALID for an address of another kind; else as

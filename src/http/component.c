@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* component.c - versions of libcurl, libdeflate and llhttp.
+/* component.c - versions of libcurl, libdeflate, zlib, zstd and llhttp.
  *
  * Here, as this module's files are the only ones that may see those headers. What runs is asked of
  * the library; what it was built with is its header's word. */
@@ -7,6 +7,8 @@
 
 #include <curl/curl.h>
 #include <libdeflate.h>
+#include <zlib.h>
+#include <zstd.h>
 
 #include "http/parse.h"
 
@@ -16,5 +18,7 @@ void http_components(component_fn *add, void *ctx) {
     /* It cannot be asked what runs. */
     add(ctx, &(struct component){"libdeflate", LIBDEFLATE_VERSION_STRING, LIBDEFLATE_VERSION_STRING,
                                  "libdeflate0"});
+    add(ctx, &(struct component){"zlib", zlibVersion(), ZLIB_VERSION, "zlib1g"});
+    add(ctx, &(struct component){"zstd", ZSTD_versionString(), ZSTD_VERSION_STRING, "libzstd1"});
     add(ctx, &(struct component){"llhttp", http_parser_version(), http_parser_version(), NULL});
 }

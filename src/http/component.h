@@ -5,7 +5,7 @@
 
 #include "base/component.h"
 
-/* libcurl, libdeflate, llhttp. */
+/* libcurl, libdeflate, zlib, zstd, llhttp. */
 void http_components(component_fn *add, void *ctx);
 
 #endif

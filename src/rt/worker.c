@@ -35,7 +35,7 @@
 #define OFFLOAD_THREADS_MAX       64
 #define OFFLOAD_QUEUE_MAX_DEFAULT 4096
 #define HOST_LEN_MAX              253
-#define LATE_COUNT_MAX            8 /* more would only leave the worker idle while the loop fills them */
+#define LATE_COUNT_MAX            8 /* more would leave the worker idle while the loop fills them */
 
 struct rt_worker {
     struct rt *rt;
