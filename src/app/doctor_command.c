@@ -11,12 +11,11 @@
 #include <unistd.h>
 
 #include "app/database.h"
-#include "base/clock.h"
+#include "app/pool_command.h"
 #include "base/mem.h"
 #include "db/postgres/doctor.h"
 
 #define EXIT_ILL 4
-#define CLOSE_US 2000000
 
 static const char HELP[] =
     "usage: holdfast doctor [options of serve]\n\n"
@@ -32,13 +31,9 @@ static const char HELP[] =
 
 struct command {
     struct config config;
-    struct rt *rt;
-    struct pg_pool *pool;
     const char *section;
     size_t counts[DOCTOR_ILL + 1];
-    struct db_postgres_options wanted;
     struct err err;
-    int rc;
 };
 
 static void found(void *ctx, const struct db_postgres_finding *f) {
@@ -51,43 +46,24 @@ static void found(void *ctx, const struct db_postgres_finding *f) {
     printf("  %-4s  %-44.*s  %.*s\n", words[f->level], STR_ARG(f->what), STR_ARG(f->detail));
 }
 
-static void on_closed(void *arg) {
-    struct command *c = arg;
-    c->pool = NULL;
-    rt_stop(c->rt);
-}
-
-static void main_fiber(void *arg) {
-    struct command *c = arg;
+static int look(void *ctx, struct pg_pool *pool, struct err *err) {
+    struct command *c = ctx;
+    struct db_postgres_options wanted;
+    db_postgres_options_default(&wanted);
+    (void)database_options(&c->config, &wanted); /* the profile's name */
     struct db_postgres_doctor d = {.checkpoint_schema = c->config.checkpoint_schema.p,
-                                   .connections = db_postgres_connections(&c->wanted),
+                                   .connections = db_postgres_connections(&wanted),
                                    .found = found,
                                    .ctx = c};
-    c->rc = pg_pool_await(c->pool, &c->err);
-    if (c->rc == 0)
-        c->rc = db_postgres_doctor(c->pool, &d, &c->err);
-    pg_pool_close(c->pool, clock_mono_us() + CLOSE_US, on_closed, c);
+    return db_postgres_doctor(pool, &d, err);
 }
 
 static int run(struct command *c) {
-    int rc = rt_open(&c->rt, &c->err);
-    if (rc < 0)
-        return rc;
-    db_postgres_options_default(&c->wanted);
-    (void)database_options(&c->config, &c->wanted); /* the profile's name */
-    struct pg_pool_options o = c->wanted.pool;
-    o.application_name = "holdfast doctor";
-    o.connections_max = 2;
-    o.connections_min = 0;
-    rc = pg_pool_open(c->rt, &o, &c->pool, &c->err);
-    if (rc == 0 && !fiber_spawn(c->rt, "doctor", main_fiber, c, &c->err))
-        rc = ERR_LIMIT;
-    if (rc == 0) {
-        rt_run(c->rt);
-        rc = c->rc;
-    }
-    rt_close(c->rt);
-    return rc;
+    return pool_command_run(
+        &c->config,
+        &(struct pool_command){
+            .name = "holdfast doctor", .connections_max = 2, .fn = look, .ctx = c},
+        &c->err);
 }
 
 int doctor_run(int argc, char **argv) {

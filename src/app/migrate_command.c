@@ -12,14 +12,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "app/database.h"
+#include "app/pool_command.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "db/postgres/migrate.h"
 #include "pg/pool.h"
 
 #define EXIT_MISSING   3
-#define CLOSE_US       2000000
 #define PLAN_BYTES_MAX ((size_t)64 << 20)
 
 static const char HELP[] =
@@ -32,12 +31,10 @@ static const char HELP[] =
 
 struct command {
     struct config config;
-    struct rt *rt;
-    struct pg_pool *pool;
     str verb;
     int64_t count;
     struct err err;
-    int rc, status;
+    int status;
 };
 
 static void print_status(struct command *c, const struct db_postgres_version *versions) {
@@ -70,11 +67,11 @@ static void print_plan(struct command *c, struct arena *a,
         printf("-- nothing to do\n");
 }
 
-static int look(struct command *c) {
+static int look(struct command *c, struct pg_pool *pool, struct err *err) {
     struct arena a;
     struct db_postgres_version *versions;
     arena_init(&a, PLAN_BYTES_MAX);
-    int rc = db_postgres_versions(c->pool, &a, &versions, &c->err);
+    int rc = db_postgres_versions(pool, &a, &versions, err);
     if (rc == 0 && str_eq(c->verb, STR("plan")))
         print_plan(c, &a, versions);
     else if (rc == 0)
@@ -83,47 +80,28 @@ static int look(struct command *c) {
     return rc;
 }
 
-static void on_closed(void *arg) {
-    struct command *c = arg;
-    c->pool = NULL;
-    rt_stop(c->rt);
-}
-
-static void main_fiber(void *arg) {
-    struct command *c = arg;
+static int carry_out(void *ctx, struct pg_pool *pool, struct err *err) {
+    struct command *c = ctx;
     const char *schema = c->config.checkpoint_schema.p;
     size_t done = 0;
-    c->rc = pg_pool_await(c->pool, &c->err);
-    if (c->rc == 0 && str_eq(c->verb, STR("up")))
-        c->rc = db_postgres_migrate(c->pool, schema, &c->err);
-    else if (c->rc == 0 && str_eq(c->verb, STR("down")))
-        c->rc = db_postgres_migrate_down(c->pool, schema, (size_t)c->count, &done, &c->err);
-    else if (c->rc == 0)
-        c->rc = look(c);
-    if (c->rc == 0 && str_eq(c->verb, STR("down")))
+    int rc;
+    if (str_eq(c->verb, STR("up")))
+        rc = db_postgres_migrate(pool, schema, err);
+    else if (str_eq(c->verb, STR("down")))
+        rc = db_postgres_migrate_down(pool, schema, (size_t)c->count, &done, err);
+    else
+        rc = look(c, pool, err);
+    if (rc == 0 && str_eq(c->verb, STR("down")))
         printf("%zu taken back\n", done);
-    pg_pool_close(c->pool, clock_mono_us() + CLOSE_US, on_closed, c);
+    return rc;
 }
 
 static int run(struct command *c) {
-    int rc = rt_open(&c->rt, &c->err);
-    if (rc < 0)
-        return rc;
-    struct db_postgres_options o;
-    db_postgres_options_default(&o);
-    (void)database_options(&c->config, &o); /* the profile's name */
-    o.pool.application_name = "holdfast migrate";
-    o.pool.connections_max = 3;
-    o.pool.connections_min = 0;
-    rc = pg_pool_open(c->rt, &o.pool, &c->pool, &c->err);
-    if (rc == 0 && !fiber_spawn(c->rt, "migrate", main_fiber, c, &c->err))
-        rc = ERR_LIMIT;
-    if (rc == 0) {
-        rt_run(c->rt);
-        rc = c->rc;
-    }
-    rt_close(c->rt);
-    return rc;
+    return pool_command_run(
+        &c->config,
+        &(struct pool_command){
+            .name = "holdfast migrate", .connections_max = 3, .fn = carry_out, .ctx = c},
+        &c->err);
 }
 
 /* The verb and the number in front; the rest are options. */

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "app/database.h"
+#include "app/pool_command.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "db/postgres/doctor.h"
@@ -23,7 +23,6 @@
 #include "rt/component.h"
 
 #define EXIT_OLDER         3
-#define CLOSE_US           2000000
 #define COMPONENTS_MAX     32
 #define MANIFEST_BYTES_MAX 65536
 #define BYTES_MAX          ((size_t)1 << 20)
@@ -36,8 +35,6 @@ struct row {
 
 struct command {
     struct config config;
-    struct rt *rt;
-    struct pg_pool *pool;
     struct arena arena;
     bool json;
     const char *manifest_path;
@@ -45,7 +42,6 @@ struct command {
     struct row rows[COMPONENTS_MAX];
     size_t row_count, older;
     struct err err;
-    int rc;
 };
 
 /* Of digits at *at, which moves behind them; 0 when there is none. */
@@ -99,35 +95,16 @@ static void add_all(struct command *c) {
 
 /* --- the database ---------------------------------------------------------------------------- */
 
-static void on_closed(void *arg) { rt_stop(((struct command *)arg)->rt); }
-
-static void main_fiber(void *arg) {
-    struct command *c = arg;
-    c->rc = pg_pool_await(c->pool, &c->err);
-    if (c->rc == 0)
-        c->rc = db_postgres_components(c->pool, add, c, &c->err);
-    pg_pool_close(c->pool, clock_mono_us() + CLOSE_US, on_closed, c);
+static int take_database(void *ctx, struct pg_pool *pool, struct err *err) {
+    return db_postgres_components(pool, add, ctx, err);
 }
 
 static int ask_database(struct command *c) {
-    struct db_postgres_options o;
-    int rc = rt_open(&c->rt, &c->err);
-    if (rc < 0)
-        return rc;
-    db_postgres_options_default(&o);
-    (void)database_options(&c->config, &o); /* the profile's name */
-    o.pool.application_name = "holdfast doctor";
-    o.pool.connections_max = 1;
-    o.pool.connections_min = 0;
-    rc = pg_pool_open(c->rt, &o.pool, &c->pool, &c->err);
-    if (rc == 0 && !fiber_spawn(c->rt, "versions", main_fiber, c, &c->err))
-        rc = ERR_LIMIT;
-    if (rc == 0) {
-        rt_run(c->rt);
-        rc = c->rc;
-    }
-    rt_close(c->rt);
-    return rc;
+    return pool_command_run(
+        &c->config,
+        &(struct pool_command){
+            .name = "holdfast doctor", .connections_max = 1, .fn = take_database, .ctx = c},
+        &c->err);
 }
 
 /* --- options --------------------------------------------------------------------------------- */
