@@ -111,6 +111,9 @@ MUST_CHECK MAY_SUSPEND int pg_pool_await(struct pg_pool *p, struct err *err);
  * closed() runs when all memory is returned. Listeners are closed with it. */
 void pg_pool_close(struct pg_pool *p, int64_t deadline_us, void (*closed)(void *ctx), void *ctx);
 
+/* The same off fibers, while the loop does not run: runs it until all is returned. NULL is fine. */
+void pg_pool_close_wait(struct pg_pool *p, int64_t deadline_us);
+
 /* Queues a unit; it goes out with the others of this turn, in one write per connection. A full
  * queue fails here with ERR_LIMIT and done() never runs. */
 MUST_CHECK int pg_pool_submit(struct pg_pool *p, struct pg_work *w, struct err *err);

@@ -205,3 +205,25 @@ void pg_tx_rollback(struct pg_tx *tx) {
         (void)say(tx, "pg_rollback", "ROLLBACK", NULL); /* whatever it says, it is over */
     tx_end(tx);
 }
+
+/* --- closing --- */
+
+struct closing {
+    struct rt *rt;
+    bool done;
+};
+
+static void on_closed(void *ctx) {
+    struct closing *c = ctx;
+    c->done = true;
+    rt_stop(c->rt);
+}
+
+void pg_pool_close_wait(struct pg_pool *p, int64_t deadline_us) {
+    if (!p)
+        return;
+    struct closing c = {.rt = p->rt};
+    pg_pool_close(p, deadline_us, on_closed, &c);
+    while (!c.done)
+        rt_run(c.rt);
+}

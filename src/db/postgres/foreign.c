@@ -21,8 +21,7 @@ struct asking {
     bool null;
 };
 
-static int on_result(struct pg_work *w, size_t index, const struct pg_result *r,
-                     struct err *err) {
+static int on_result(struct pg_work *w, size_t index, const struct pg_result *r, struct err *err) {
     struct asking *x = w->ctx;
     (void)index;
     (void)err;
@@ -151,9 +150,8 @@ static int transact(struct job *j, struct db_foreign_done *out, struct err *err)
     rc = write_all(j, &out->rows, err);
     const struct pg_param counted[] = {pg_text(j->w->key), pg_int8(out->rows)};
     if (rc == 0)
-        rc = run(j->tx,
-                 "UPDATE " DB_FOREIGN_LEDGER " SET rows = $2::bigint WHERE key = $1::text", counted,
-                 2, j->deadline_us, &done, err);
+        rc = run(j->tx, "UPDATE " DB_FOREIGN_LEDGER " SET rows = $2::bigint WHERE key = $1::text",
+                 counted, 2, j->deadline_us, &done, err);
     return rc;
 }
 
@@ -188,24 +186,9 @@ static int write_once(struct db_foreign *d, const struct db_foreign_write *w, st
 
 /* --- closing --- */
 
-struct closing {
-    struct rt *rt;
-    bool done;
-};
-
-static void on_closed(void *ctx) {
-    struct closing *c = ctx;
-    c->done = true;
-    rt_stop(c->rt);
-}
-
 static void close_foreign(struct db_foreign *d) {
     struct foreign *f = CONTAINER_OF(d, struct foreign, d);
-    struct closing c = {.rt = f->rt};
-    if (f->pool)
-        pg_pool_close(f->pool, clock_mono_us() + CLOSE_US, on_closed, &c);
-    while (f->pool && !c.done)
-        rt_run(f->rt);
+    pg_pool_close_wait(f->pool, clock_mono_us() + CLOSE_US);
     mem_free(f);
 }
 

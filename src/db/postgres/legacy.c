@@ -153,6 +153,18 @@ static int begin(struct reader *r, struct pg_tx **out, struct err *err) {
     return rc;
 }
 
+/* One statement in a transaction of its own. */
+static int ask(struct reader *r, const char *sql, const struct pg_param *params, size_t count,
+               result_fn fn, void *ctx, struct err *err) {
+    struct pg_tx *tx;
+    int rc = begin(r, &tx, err);
+    if (rc < 0)
+        return rc;
+    rc = run(tx, sql, params, count, fn, ctx, err);
+    pg_tx_rollback(tx);
+    return rc;
+}
+
 static str cell(const struct pg_result *r, size_t row, size_t col, struct arena *a) {
     return pg_cell_null(r, row, col) ? STR_NULL : arena_dup(a, pg_cell_text(r, row, col));
 }
@@ -175,20 +187,15 @@ static int on_found(struct pg_work *w, size_t index, const struct pg_result *r, 
 static int reader_check(struct db_legacy *l, struct err *err) {
     struct reader *r = reader_of(l);
     struct found f = {0};
-    struct pg_tx *tx;
     const struct pg_param schema[] = {pg_text(str_of(r->schema))};
-    int rc = begin(r, &tx, err);
-    if (rc < 0)
-        return rc;
-    rc = run(tx,
-             "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM pg_index i "
-             "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "
-             "WHERE i.indrelid = c.oid AND a.attname = 'session_id' AND i.indpred IS NULL)) "
-             "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-             "WHERE n.nspname = $1::text AND c.relname IN ('history_events', "
-             "'history_checkpoints') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
-             schema, 1, on_found, &f, err);
-    pg_tx_rollback(tx);
+    int rc = ask(r,
+                 "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM pg_index i "
+                 "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "
+                 "WHERE i.indrelid = c.oid AND a.attname = 'session_id' AND i.indpred IS NULL)) "
+                 "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                 "WHERE n.nspname = $1::text AND c.relname IN ('history_events', "
+                 "'history_checkpoints') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+                 schema, 1, on_found, &f, err);
     if (rc == 0 && f.tables != 2)
         rc = err_set(err, ERR_INVALID,
                      "schema %s has no tables history_events and history_checkpoints", r->schema);
@@ -227,12 +234,7 @@ static int reader_session_list(struct db_legacy *l, str after, size_t limit, str
     struct reader *r = reader_of(l);
     struct listing found = {a, ARENA_ARRAY(a, struct db_legacy_session, limit), 0};
     const struct pg_param params[] = {pg_text(after), pg_int8((int64_t)limit)};
-    struct pg_tx *tx;
-    int rc = begin(r, &tx, err);
-    if (rc < 0)
-        return rc;
-    rc = run(tx, r->sessions, params, 2, on_sessions, &found, err);
-    pg_tx_rollback(tx);
+    int rc = ask(r, r->sessions, params, 2, on_sessions, &found, err);
     *out = found.list;
     *out_count = found.count;
     return rc;
@@ -260,12 +262,7 @@ static int reader_checkpoint(struct db_legacy *l, str session, struct arena *a,
     struct reader *r = reader_of(l);
     struct checkpoint c = {a, out, false};
     const struct pg_param params[] = {pg_text(session)};
-    struct pg_tx *tx;
-    int rc = begin(r, &tx, err);
-    if (rc < 0)
-        return rc;
-    rc = run(tx, r->checkpoint, params, 1, on_checkpoint, &c, err);
-    pg_tx_rollback(tx);
+    int rc = ask(r, r->checkpoint, params, 1, on_checkpoint, &c, err);
     return rc == 0 && !c.found ? err_set(err, ERR_NOT_FOUND, "no checkpoint") : rc;
 }
 
@@ -409,24 +406,9 @@ static int reader_rows(struct db_legacy *l, str session, const struct db_legacy_
 
 /* --- opening, closing --- */
 
-struct closing {
-    struct rt *rt;
-    bool done;
-};
-
-static void on_closed(void *ctx) {
-    struct closing *c = ctx;
-    c->done = true;
-    rt_stop(c->rt);
-}
-
 static void reader_close(struct db_legacy *l) {
     struct reader *r = reader_of(l);
-    struct closing c = {.rt = r->rt};
-    if (r->pool)
-        pg_pool_close(r->pool, clock_mono_us() + CLOSE_US, on_closed, &c);
-    while (r->pool && !c.done)
-        rt_run(r->rt);
+    pg_pool_close_wait(r->pool, clock_mono_us() + CLOSE_US);
     buf_deinit(&r->sql);
     mem_free(r->url);
     mem_free(r->schema);
