@@ -109,6 +109,8 @@ static str with_contexts(struct arena *a, str configurable, yyjson_val *const la
 static str preferences_of(struct live_run *run, const struct run_submit *s,
                           const struct run_context *ctx) {
     struct arena *a = &run->arena;
+    if (!preference_any(run->engine->store, ctx))
+        return STR_NULL;
     str request = json_merge(a, member(a, json_get(s->body, "config"), "configurable"),
                              member(a, s->body, "context"));
     return preference_of_context(run->engine->store, ctx,

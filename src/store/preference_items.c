@@ -5,7 +5,6 @@
  * rows of the store's own. A value of the store is an object, a preference any JSON: one that is an
  * object is the item's value itself, any other is {"value": it}. So what a client of the store puts
  * it gets again. There is neither a ttl nor a search for words. */
-#include "base/clock.h"
 #include "base/json_filter.h"
 #include "store/items_int.h"
 #include "store/preferences.h"
@@ -46,11 +45,7 @@ int preference_item_put_add(const struct store *s, const struct principal *who,
                               &value, err);
     if (rc < 0)
         return rc;
-    db_batch_add(b, SQL_PREFERENCE_PUT,
-                 DB_PARAMS(DB_UUID(id_v7()), DB_T(principal_owner(who)), DB_T(c->key), DB_T(value),
-                           DB_I(true), DB_I(clock_wall_us()), DB_I(false),
-                           DB_I(PREFERENCE_COUNT_MAX)),
-                 DB_EXPECT_CHANGE(ERR_CONFLICT));
+    preference_put_add(b, &(struct preference_actor){.owner = principal_owner(who)}, c->key, value);
     return 0;
 }
 

@@ -58,15 +58,19 @@ static int refused(struct store *s, const struct preference_actor *by, str keys,
     return rc < 0 ? rc : too_many(err);
 }
 
-int preference_put(struct store *s, const struct preference_actor *by, str key, str value,
-                   struct arena *a, struct preference *out, struct err *err) {
-    struct db_batch b;
-    db_batch_init(&b, a);
-    db_batch_add(&b, SQL_PREFERENCE_PUT,
+void preference_put_add(struct db_batch *b, const struct preference_actor *by, str key, str value) {
+    db_batch_add(b, SQL_PREFERENCE_PUT,
                  DB_PARAMS(DB_UUID(id_v7()), DB_T(by->owner), DB_T(key), DB_T(value),
                            DB_I(!by->fixes), DB_I(clock_wall_us()), DB_I(by->service),
                            DB_I(PREFERENCE_COUNT_MAX)),
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
+}
+
+int preference_put(struct store *s, const struct preference_actor *by, str key, str value,
+                   struct arena *a, struct preference *out, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    preference_put_add(&b, by, key, value);
     int rc = db_commit(s->db, &b, err);
     if (rc == ERR_CONFLICT)
         return refused(s, by, one_key(a, key), a, err);
@@ -212,13 +216,17 @@ int preference_override_sweep(struct store *s, int64_t now_us, int64_t limit, st
 
 /* --- what holds --- */
 
+bool preference_any(const struct store *s, const struct run_context *ctx) {
+    return s->preferences.platform.defaults.len > 2 || ctx->preferences.len > 2 ||
+           ctx->overrides.len > 2;
+}
+
 str preference_of_context(const struct store *s, const struct run_context *ctx, str of_assistant,
                           str of_request, struct arena *a) {
-    const struct preference_platform *p = &s->preferences.platform;
-    if (p->defaults.len <= 2 && ctx->preferences.len <= 2 && ctx->overrides.len <= 2)
+    if (!preference_any(s, ctx))
         return STR_NULL;
     str layers[] = {of_assistant, ctx->preferences, ctx->overrides, of_request};
-    return preference_effective(p, a, layers, ARRAY_COUNT(layers));
+    return preference_effective(&s->preferences.platform, a, layers, ARRAY_COUNT(layers));
 }
 
 str preference_of_configurable(struct arena *a, str configurable) {

@@ -26,6 +26,8 @@ struct preference_actor {
     bool fixes;   /* rows that it makes are not mutable */
 };
 
+/* The upsert that the others are made of, for a batch: ERR_CONFLICT when nothing was stored. */
+void preference_put_add(struct db_batch *b, const struct preference_actor *by, str key, str value);
 /* *out: what is stored. ERR_CONFLICT: it is not mutable; ERR_LIMIT: the owner has
  * PREFERENCE_COUNT_MAX others. */
 MUST_CHECK int preference_put(struct store *s, const struct preference_actor *by, str key,
@@ -62,8 +64,10 @@ MUST_CHECK int preference_override_sweep(struct store *s, int64_t now_us, int64_
                                          struct arena *a, int64_t *out_deleted, struct err *err);
 
 /* --- what holds --- */
+/* Has the platform, the owner or the thread any? Only then the other layers count. */
+bool preference_any(const struct store *s, const struct run_context *ctx);
 /* The layers of a context. of_assistant, of_request: objects, or absent. Gives the object of all;
- * absent, when neither the platform nor the owner nor the thread has any. */
+ * absent without any. */
 str preference_of_context(const struct store *s, const struct run_context *ctx, str of_assistant,
                           str of_request, struct arena *a);
 /* The member `preferences` of a configuration; absent unless it is an object. */
