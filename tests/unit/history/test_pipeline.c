@@ -178,20 +178,25 @@ static void nobody_is_overtaken(struct scene *s) {
     CHECK_INT(strcmp(s->slow.order, "0 0 1 2 3 4 large small "), 0);
 }
 
+/* The first append fails while the others stand behind it; all have ended then. */
+static void first_fails(struct scene *s, struct caller *callers, int code, int others_count) {
+    struct fiber_group first, others;
+    s->slow.held = true;
+    s->slow.fail_with = code;
+    s->slow.fail_at = 0;
+    spawn(s, &first, callers, 1);
+    (void)fiber_sleep_us(1000);
+    spawn(s, &others, callers + 1, others_count);
+    (void)fiber_sleep_us(1000);
+    let_go(s);
+    fiber_group_wait(&first);
+    fiber_group_wait(&others);
+}
+
 /* Who waits for room stands behind the append that failed, too. */
 static void failures_reach_outside(struct scene *s) {
     struct caller callers[CALLERS];
-    struct fiber_group g, others;
-    s->slow.held = true;
-    s->slow.fail_with = ERR_UNAVAILABLE;
-    s->slow.fail_at = 0;
-    spawn(s, &g, callers, 1);
-    (void)fiber_sleep_us(1000);
-    spawn(s, &others, callers + 1, 15);
-    (void)fiber_sleep_us(1000);
-    let_go(s);
-    fiber_group_wait(&g);
-    fiber_group_wait(&others);
+    first_fails(s, callers, ERR_UNAVAILABLE, 15);
     CHECK_INT(s->slow.groups, 1);
     for (int i = 0; i < 16; i++)
         CHECK_INT(callers[i].rc, ERR_UNAVAILABLE);
@@ -199,39 +204,20 @@ static void failures_reach_outside(struct scene *s) {
 
 static void failures_keep_the_order(struct scene *s) {
     struct caller callers[CALLERS];
-    struct fiber_group g, others;
-    s->slow.held = true;
-    s->slow.fail_with = ERR_UNAVAILABLE;
-    s->slow.fail_at = 0;
-    spawn(s, &g, callers, 1);
-    (void)fiber_sleep_us(1000);
-    spawn(s, &others, callers + 1, CALLERS - 1);
-    (void)fiber_sleep_us(1000);
-    let_go(s);
-    fiber_group_wait(&g);
-    fiber_group_wait(&others);
+    first_fails(s, callers, ERR_UNAVAILABLE, CALLERS - 1);
     CHECK_INT(s->slow.groups, 1); /* those behind it were not even tried */
     CHECK_INT(s->slow.order[0], 0);
     for (int i = 0; i < CALLERS; i++)
         CHECK_INT(callers[i].rc, ERR_UNAVAILABLE);
-    spawn(s, &g, callers, 1); /* and then it goes on */
-    fiber_group_wait(&g);
+    struct fiber_group again;
+    spawn(s, &again, callers, 1); /* and then it goes on */
+    fiber_group_wait(&again);
     CHECK_INT(callers[0].rc, 0);
 }
 
 static void a_conflict_is_its_own(struct scene *s) {
     struct caller callers[CALLERS];
-    struct fiber_group g, others;
-    s->slow.held = true;
-    s->slow.fail_with = ERR_CONFLICT;
-    s->slow.fail_at = 0;
-    spawn(s, &g, callers, 1);
-    (void)fiber_sleep_us(1000);
-    spawn(s, &others, callers + 1, 3);
-    (void)fiber_sleep_us(1000);
-    let_go(s);
-    fiber_group_wait(&g);
-    fiber_group_wait(&others);
+    first_fails(s, callers, ERR_CONFLICT, 3);
     CHECK_INT(callers[0].rc, ERR_CONFLICT);
     for (int i = 1; i < 4; i++)
         CHECK_INT(callers[i].rc, 0);
