@@ -17,7 +17,7 @@
 #define COMMIT_RETRY_US_MAX 2000000
 #define CLAIM_RETRY_US      1000000
 #define BUSY_RETRY_US       250000
-/* How long a temporary run's thread stays for readers in other processes. */
+/* How long a temporary run's thread stays for readers of its log. */
 #define TEMPORARY_US 10000000
 
 /* --- the end --- */
@@ -108,10 +108,11 @@ static bool run_patient(void *ctx) {
     return !run->engine->draining && !run->hand_back;
 }
 
-/* A temporary run may have readers in other processes, who need its last entries: then its thread
- * goes later. */
-static bool read_elsewhere(const struct live_run *run) {
-    return run->engine->o.shared && (run->adopted || run->engine->w.others > 0);
+/* A temporary run may have readers in other processes, or here some that have come no further than
+ * the log's beginning, who need its last entries: then its thread goes later. */
+static bool read_from_log(const struct live_run *run) {
+    return hub_topic_replayed(run->topic) ||
+           (run->engine->o.shared && (run->adopted || run->engine->w.others > 0));
 }
 
 /* What of a task goes with its step's batch: its result, and its rows when the step is not over, or
@@ -209,7 +210,7 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
     if (s->end)
         outbox_run_end_add(run, &b, rolls_back(run) ? CANCEL_ROLLBACK : CANCEL_INTERRUPT,
                            run->cancel_reason);
-    if (s->end && run->temporary && !run->kept && !read_elsewhere(run)) {
+    if (s->end && run->temporary && !run->kept && !read_from_log(run)) {
         append.counter = NULL;
         rc = commit_gone(run, &append, err);
     } else {

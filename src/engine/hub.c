@@ -64,11 +64,14 @@ struct hub_topic *hub_topic_ref(struct hub *h, struct id thread_id) {
         list_init(&t->open);
         list_init(&t->flying);
         list_init(&t->held);
+        fiber_event_init(&t->decided);
         map_put(&h->topics, str_n((const char *)t->thread_id.b, sizeof(t->thread_id.b)), t);
     }
     t->refs++;
     return t;
 }
+
+bool hub_topic_replayed(const struct hub_topic *t) { return t->replays > 0; }
 
 void hub_topic_hold(struct hub_topic *t, const struct run_hold *hold) {
     t->held_by_run = hold != NULL;
@@ -495,12 +498,15 @@ int hub_commit_gone(struct hub *h, const struct hub_append *append, struct id ru
     struct hub_topic *t = hub_topic_ref(h, append->thread_id);
     struct db_batch *b = append->batch;
     t->pending++;
+    t->going = true;
     int rc = db_commit(h->store->db, b, err);
     if (rc < 0 && b->committed)
         rc = 0;
     else if (rc < 0 && b->in_doubt)
         rc = doubt_settle_gone(h, append, run_id, err);
     t->pending--;
+    t->going = false;
+    fiber_event_wake_all(&t->decided);
     if (rc == 0) {
         fragments_free(&t->open);
         t->open_bytes = 0;

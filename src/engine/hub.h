@@ -85,8 +85,11 @@ struct hub_append {
 };
 MUST_CHECK MAY_SUSPEND int hub_commit(struct hub *h, const struct hub_append *append,
                                       struct err *err);
-/* For a batch that deletes the thread of run_id: nothing is logged, open fragments are dropped, the
- * entries are shown under the numbers they would have had. */
+/* Does somebody read the topic's log now, who would miss the end of a thread that goes? */
+bool hub_topic_replayed(const struct hub_topic *t);
+/* For a batch that deletes the thread of run_id, whose log nobody reads; who begins to meanwhile
+ * waits for how it ends: nothing is logged, open fragments are dropped, the entries are shown under
+ * the numbers they would have had. */
 MUST_CHECK MAY_SUSPEND int hub_commit_gone(struct hub *h, const struct hub_append *append,
                                            struct id run_id, struct err *err);
 /* The thread was deleted beside the hub: ends its readers. */

@@ -51,6 +51,9 @@ struct hub_topic {
     bool held_by_run;     /* hold is set */
     struct run_hold hold; /* of the run that runs here */
     bool gone;            /* the thread was deleted: what was not shown can be shown no more */
+    int replays;          /* readers that read its log now */
+    bool going;           /* a batch that deletes it is under way: no reader begins */
+    struct fiber_event decided; /* that batch has ended */
 };
 struct hub_reader {
     struct list node; /* in topic->readers while live */

@@ -297,8 +297,14 @@ int hub_reader_replay(struct hub *h, const struct hub_reader_options *o, int64_t
     r->refs++;
     *out = r;
     int64_t read_seq = first_seq;
+    int rc = 0;
+    while (rc == 0 && r->topic->going)
+        rc = fiber_event_wait(&r->topic->decided, FIBER_NO_DEADLINE);
     r->room = room;
-    int rc = replay(r, &read_seq, err);
+    r->topic->replays++;
+    if (rc == 0)
+        rc = replay(r, &read_seq, err);
+    r->topic->replays--;
     r->room = NULL;
     bool deleted = r->topic->gone || (!r->seen && !id_is_nil(r->o.run_id) && !o->alive);
     if (rc == 0 && !r->closed && !r->ended && deleted)
