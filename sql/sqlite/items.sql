@@ -40,8 +40,23 @@ ORDER BY updated_at @dir, namespace, key LIMIT $7 OFFSET $8;
 
 -- name: item_text_put
 -- $1 owner, $2 namespace, $3 key, $4 number of words, $5 the owner as a word, $6 words, $7 now
-INSERT INTO item_text_new (owner, namespace, key, size, owner_word, words)
-SELECT $1, $2, $3, $4, $5, $6 WHERE $7 IS NOT NULL;
+INSERT INTO item_texts (owner, namespace, key, size, owner_word, words)
+SELECT $1, $2, $3, $4, $5, $6 WHERE $7 IS NOT NULL
+ON CONFLICT (owner, namespace, key) DO UPDATE SET
+  size = excluded.size, owner_word = excluded.owner_word, words = excluded.words;
+
+-- name: item_texts_waiting
+-- only: sqlite
+-- point
+-- The last whose words wait for the index.
+SELECT coalesce(max(id), 0) FROM item_texts WHERE words IS NOT NULL;
+
+-- name: item_texts_index
+-- only: sqlite
+-- Gives the index the words of some, by triggers.
+-- $1 the last of them, $2 limit
+UPDATE item_texts SET owner_word = NULL, words = NULL
+WHERE id IN (SELECT id FROM item_texts WHERE words IS NOT NULL AND id <= $1 ORDER BY id LIMIT $2);
 
 -- name: item_text_drop
 -- $1 owner, $2 namespace, $3 key

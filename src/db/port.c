@@ -13,6 +13,7 @@
 
 void db_init(struct db *db, const struct db_vtable *vtable) {
     db->vtable = vtable;
+    db->dialect = vtable->dialect;
     struct db_metrics *m = &db->metrics;
     m->batches = metric_counter("holdfast_db_batches_total", "Batches handed in.", NULL);
     m->commits = metric_counter("holdfast_db_commits_total",
@@ -124,6 +125,11 @@ void db_stats(struct db *db, struct db_stats *out) {
 
 const char *db_health(struct db *db) {
     return db->vtable->health ? db->vtable->health(db) : NULL;
+}
+
+bool db_knows(const struct db *db, enum db_stmt stmt) {
+    const struct db_statement *s = &db_catalogue[stmt];
+    return (db->dialect == DB_POSTGRES ? s->postgres : s->sqlite) != NULL;
 }
 
 const char *db_name(const struct db *db) {

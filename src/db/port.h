@@ -124,8 +124,10 @@ struct db_stats {
     uint64_t reads_inline, read_fallbacks; /* done on the loop; tried there and handed on */
 };
 #define DB_DIGEST_LEN 32
+enum db_dialect { DB_SQLITE, DB_POSTGRES };
 struct db_vtable {
     const char *name; /* "sqlite", "fault" */
+    enum db_dialect dialect;
     int (*commit)(struct db *db, struct db_batch *b, struct err *err);
     int (*read)(struct db *db, enum db_stmt stmt, const struct db_value *params, size_t param_count,
                 struct arena *a, struct db_rows *out, struct err *err);
@@ -144,8 +146,11 @@ struct db_metrics {
 };
 struct db {
     const struct db_vtable *vtable;
+    enum db_dialect dialect; /* the vtable's; a wrapper takes over that of the inner driver */
     struct db_metrics metrics;
 };
+/* Some statements are for one database only. */
+bool db_knows(const struct db *db, enum db_stmt stmt);
 /* Drivers and wrappers call it when they are built. */
 void db_init(struct db *db, const struct db_vtable *vtable);
 MUST_CHECK MAY_SUSPEND int db_ping(struct db *db, struct err *err);

@@ -4,6 +4,7 @@
  * Whoever holds the lease "sweep" does it, in small batches, so that nobody's request waits long:
  *   store items, temporary threads, idempotency keys, deliveries of the inbox and preferences of
  *     threads whose time has come;
+ *   the words of new items go into the index for full-text search (store/item_texts.c);
  *   threads whose ttl is over (store/thread_ttl.c), none with a live run;
  *   older states of all threads, when a policy says so: a walk over the threads by their ids that
  *     goes on where the last sweep stopped;
@@ -54,7 +55,7 @@ static void on_thread_failed(void *ctx, struct id id, const struct err *err) {
 
 static int sweep_expired(struct engine *e, int64_t now, struct arena *a, struct err *err) {
     int64_t done = SWEEP_BATCH;
-    int rc = 0;
+    int rc = item_words_index(e->store, SWEEP_ROUNDS, a, err);
     for (int i = 0; rc == 0 && done == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
         rc = item_sweep(e->store, now, a, &done, err);
     done = SWEEP_BATCH;

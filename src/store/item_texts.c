@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* item_texts.c - full-text search of the long-term store.
  *
- * Design: the words of an item go into the index with the batch that puts it. A question finds the
- * items that have any of its words; how many of them, and how often, makes the score. The words are
- * cut here (model/terms.h), so both databases find the same. */
+ * Design: the words of an item are stored with the batch that puts it. A question finds the items
+ * that have any of its words; how many of them, and how often, makes the score. The words are cut
+ * here (model/terms.h), so both databases find the same.
+ *
+ * An index of words is dear to change by one text and cheap by many. PostgreSQL's keeps a list of
+ * what it has not sorted in yet; SQLite's has none, so there the words wait in the item's row, and
+ * the index takes them before a search, or with the periodic work. */
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/hex.h"
@@ -11,6 +15,7 @@
 #include "model/terms.h"
 #include "store/items_int.h"
 
+#define INDEX_BATCH       200 /* texts: the writer is held for some milliseconds */
 #define WORDS_BYTES_MAX   ((size_t)TERMS_COUNT_MAX * (TERM_BYTES_MAX + 1))
 #define OWNER_WORD_DIGITS 32
 
@@ -63,6 +68,24 @@ int item_words_read(struct item_change *c, struct arena *a, struct err *err) {
     return 0;
 }
 
+int item_words_index(struct store *s, int64_t batches, struct arena *a, struct err *err) {
+    struct db_rows rows;
+    int64_t done = INDEX_BATCH;
+    if (!db_knows(s->db, SQL_ITEM_TEXTS_INDEX))
+        return 0;
+    int rc = db_read(s->db, SQL_ITEM_TEXTS_WAITING, NULL, 0, a, &rows, err);
+    int64_t last = rc == 0 ? db_int(&rows, 0, 0) : 0;
+    for (int64_t i = 0; rc == 0 && last > 0 && done == INDEX_BATCH && i < batches; i++) {
+        struct db_batch b;
+        db_batch_init(&b, a);
+        db_batch_add(&b, SQL_ITEM_TEXTS_INDEX, DB_PARAMS(DB_I(last), DB_I(INDEX_BATCH)),
+                     DB_EXPECT_COUNT);
+        rc = db_commit(s->db, &b, err);
+        done = rc == 0 ? b.ops[0].changed : 0;
+    }
+    return rc;
+}
+
 int item_search_text(struct store *s, const struct principal *who, const struct item_query *q,
                      struct arena *a, struct item **out, size_t *out_count, struct err *err) {
     size_t count;
@@ -76,6 +99,9 @@ int item_search_text(struct store *s, const struct principal *who, const struct 
         return 0;
     }
     struct db_rows rows;
+    rc = item_words_index(s, INT64_MAX, a, err);
+    if (rc < 0)
+        return rc;
     struct label_range range = item_label_range(a, q->prefix);
     str owner = who->all ? STR("") : owner_word(a, who->owner);
     rc = db_read(s->db, who->all ? SQL_ITEM_SEARCH_TEXT_ALL : SQL_ITEM_SEARCH_TEXT_MINE,

@@ -84,6 +84,8 @@ struct item_query {
 MUST_CHECK int item_search_near(struct store *s, const struct principal *who,
                                 const struct item_query *q, struct arena *a, struct item **out,
                                 size_t *out_count, struct err *err);
+/* Gives the index the words that wait for it, in so many batches at most; a search does it, too. */
+MUST_CHECK int item_words_index(struct store *s, int64_t batches, struct arena *a, struct err *err);
 /* The items that have words of the text, best first; scores from 0 to 1. */
 MUST_CHECK int item_search_text(struct store *s, const struct principal *who,
                                 const struct item_query *q, struct arena *a, struct item **out,

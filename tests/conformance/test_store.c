@@ -626,6 +626,42 @@ static void item_texts(struct history *h) {
     }
 }
 
+/* Words follow their item, whether an index has them already (a search was made) or not. */
+static void item_words_follow(struct history *h) {
+    enum { PUT, DELETE, NONE };
+    static const struct {
+        int act;
+        const char *value, *query;
+    } steps[] = {
+        {PUT, "{\"text\":\"one two\"}", NULL}, /* changed before anyone asked */
+        {PUT, "{\"text\":\"two three\"}", "one"},
+        {NONE, NULL, "three"},
+        {PUT, "{\"text\":\"four\"}", "three"},
+        {NONE, NULL, "four"},
+        {DELETE, NULL, "four"},
+        {PUT, "{\"text\":\"five\"}", NULL},
+        {DELETE, NULL, "five"},
+        {PUT, "{\"text\":\"six\"}", "six"},
+        {PUT, "{\"text\":\"six seven\"}", "six"},
+        {DELETE, NULL, "seven"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
+        struct item_change c = {STR("follow"), STR("key"), str_of(steps[i].value)};
+        struct item_query q = {STR("follow"), STR_NULL, str_of(steps[i].query), {10, 0, SORT_DESC}};
+        struct item *list;
+        size_t count;
+        if (steps[i].act == PUT)
+            CALL("put", item_put(&h->store, &ANNA, &c, h->a, &h->err));
+        else if (steps[i].act == DELETE)
+            CALL("delete", item_delete(&h->store, &ANNA, c.name_space, c.key, h->a, &h->err));
+        if (!steps[i].query)
+            continue;
+        CALL(q.text.p, item_search_text(&h->store, &ANNA, &q, h->a, &list, &count, &h->err));
+        for (size_t k = 0; k < count; k++)
+            line(h, "  %.*s %.6f", P(list[k].value), list[k].score);
+    }
+}
+
 /* The digits of a text are its vector. */
 static int embed(void *ctx, const str *texts, size_t count, struct arena *a, float **out,
                  struct err *err) {
@@ -766,6 +802,7 @@ static void same_history(struct fixture *f) {
     items(&h);
     item_filters(&h);
     item_texts(&h);
+    item_words_follow(&h);
     item_vectors(&h, f->rt);
     clock_set_source(NULL, NULL);
     if (db_digest(f->db, digest, &h.err) == 0)

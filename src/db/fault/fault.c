@@ -120,6 +120,7 @@ static const struct db_vtable fault_vtable = {
 struct db *db_fault_wrap(struct db *inner) {
     struct db_fault *f = NEW(struct db_fault);
     db_init(&f->db, &fault_vtable);
+    f->db.dialect = inner->dialect;
     f->inner = inner;
     return &f->db;
 }

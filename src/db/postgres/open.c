@@ -140,6 +140,7 @@ static void close_driver(struct db *db) {
 
 static const struct db_vtable vtable = {
     .name = "postgres",
+    .dialect = DB_POSTGRES,
     .commit = commit,
     .read = read_rows,
     .ping = ping,

@@ -180,6 +180,7 @@ static void lite_close(struct db *db) {
 
 static const struct db_vtable lite_vtable = {
     .name = "sqlite",
+    .dialect = DB_SQLITE,
     .commit = lite_commit,
     .read = lite_read,
     .ping = lite_ping,

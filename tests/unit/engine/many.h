@@ -88,6 +88,7 @@ static const struct db_vtable share_vtable = {.name = "share",
 static struct share *share_new(struct db *inner, struct lane *door) {
     struct share *s = NEW(struct share);
     db_init(&s->db, &share_vtable);
+    s->db.dialect = inner->dialect;
     s->inner = inner;
     s->door = door;
     return s;
