@@ -156,6 +156,8 @@ void hub_reader_finish(struct hub_reader *r) {
     if (r->closed || r->ended)
         return;
     r->ended = true;
+    if (list_linked(&r->node)) /* the topic has one live reader less, whenever this one is closed */
+        list_remove(&r->node);
     r->o.finished(r->o.ctx);
 }
 
