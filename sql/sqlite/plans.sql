@@ -92,10 +92,12 @@ WHERE p.id = $1 AND p.owner >= $2 AND p.owner <= $3
 ORDER BY s.position;
 
 -- name: plan_of_thread
+-- point
 SELECT @plan_columns
 FROM plans p WHERE p.thread_id = $1;
 
 -- name: plan_steps
+-- point
 -- $1 plan, $2 after this position, $3 and $4 bounds of the status, $5 limit
 SELECT @plan_step_columns
 FROM plan_steps s
