@@ -240,10 +240,20 @@ static int take_input(struct live_run *run, yyjson_val *input, struct db_batch *
     return 0;
 }
 
+/* What a begin that was not stored has left: the thread may have moved on since, so that the command
+ * was carried out already. */
+static void forget(struct live_run *run) {
+    run->resume_one = run->resume_map = NULL;
+    run->resume_id = run->refusal = STR_NULL;
+    run->taken_count = 0;
+    run->made_id = ID_NIL;
+}
+
 int live_run_begin(struct live_run *run, const struct thread *thread, struct db_batch *b,
                    struct begin *out, struct err *err) {
     struct origin o;
     *out = (struct begin){.entry_count = 1};
+    forget(run);
     run->started_at = rt_now_us(run->engine->rt);
     run->waiting = arena_dup(&run->arena, thread->interrupts);
     int rc = load(run, thread, &o, err);

@@ -37,7 +37,7 @@ static int add_given(struct dialogue *d, struct err *err) {
     struct arena *a = d->ctx->arena;
     struct expr_value v;
     struct message *list;
-    size_t count;
+    size_t count = 0;
     str json;
     yyjson_val *root;
     int rc = scope_eval(d->scope, d->node->messages, &v, err);

@@ -29,6 +29,7 @@ static void write_pointer(struct buf *b, const struct doc_at *at) {
     }
 }
 
+PRINTF_LIKE(3, 0)
 static void note(struct doc_reader *r, const struct doc_at *at, const char *format, va_list args) {
     struct graph_faults *f = r->faults;
     char text[400];

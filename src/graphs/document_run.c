@@ -11,7 +11,7 @@
 int document_write_messages(struct node_ctx *ctx, const char *channel, const struct expr_value *v,
                             struct err *err) {
     struct message *list;
-    size_t count;
+    size_t count = 0;
     str json;
     yyjson_val *root;
     int rc = expr_json(ctx->arena, v, DOCUMENT_VALUE_BYTES_MAX, &json, err);

@@ -46,6 +46,8 @@ static const struct graph_def deep = {.id = "deep",
                                       .nodes = deep_nodes,
                                       .node_count = 2,
                                       .route = ask_chain};
+static const struct node_def twice_nodes[] = {{"first", ask_in, .data = &gated},
+                                              {"second", ask_in}};
 static const struct node_def around_nodes[] = {{"around", .subgraph = &deep}};
 #define GOT_GRAPH(graph_id, node_list, route_fn)                                                   \
     {                                                                                              \
@@ -53,13 +55,16 @@ static const struct node_def around_nodes[] = {{"around", .subgraph = &deep}};
         .nodes = node_list, .node_count = ARRAY_COUNT(node_list), .route = route_fn                \
     }
 static const struct graph_def got_graphs[] = {GOT_GRAPH("around", around_nodes, fx_once),
-                                              GOT_GRAPH("beside", deep_nodes, ask_both)};
+                                              GOT_GRAPH("beside", deep_nodes, ask_both),
+                                              GOT_GRAPH("twice", twice_nodes, ask_chain)};
 
 static inline void got_graphs_add(struct fx *f) {
-    const char *ids[] = {got_graphs[0].id, got_graphs[1].id};
-    for (size_t i = 0; i < ARRAY_COUNT(got_graphs); i++)
+    const char *ids[ARRAY_COUNT(got_graphs)];
+    for (size_t i = 0; i < ARRAY_COUNT(got_graphs); i++) {
         registry_add(f->registry, &got_graphs[i]);
-    assert_int_equal(assistant_seed(&f->store, ids, 2, &f->a, NULL), 0);
+        ids[i] = got_graphs[i].id;
+    }
+    assert_int_equal(assistant_seed(&f->store, ids, ARRAY_COUNT(ids), &f->a, NULL), 0);
 }
 
 /* The ids of the questions in a thread's interrupts; their number. */

@@ -705,6 +705,48 @@ static void test_answers_beside(void **state) {
     many_both(2, body_answers_beside);
 }
 
+/* An execution has read the thread before the one that lost its lease stored the step with the
+ * answer: its begin is refused, and the next one does not give the same answer to the question that
+ * came of it. */
+static void body_answer_overtaken(struct many *m) {
+    struct peer *a = &m->peers[0], *b = &m->peers[1];
+    struct thread t;
+    struct principal all = {.all = true};
+    str ids[2], then[2];
+    got_graphs_add(&m->base);
+    fx_gate_open = true;
+    struct id thread = asking_thread(m, "twice", 1, ids);
+    assert_int_equal(thread_get(&m->base.store, &all, thread, &m->base.a, &t, NULL), 0);
+    struct id asked = t.checkpoint_id;
+    hold_answer(b, SQL_RUN_CONTEXT);
+    struct live_run *run = start(a, "twice", thread, "{\"command\":{\"resume\":1}}");
+    struct id id = live_run_id(run);
+    assert_int_equal(fiber_sleep_us(LEASE_US / 8), 0); /* by then it waits at the gate */
+    peer_fault(a, DB_FAULT_DELAY, 4 * LEASE_US);
+    fx_gate_open = true; /* its step is on its way for long */
+    until_held(b);
+    while (id_eq(t.checkpoint_id, asked)) {
+        assert_int_equal(fiber_sleep_us(2000), 0);
+        assert_int_equal(thread_get(&m->base.store, &all, thread, &m->base.a, &t, NULL), 0);
+    }
+    assert_int_equal(row_of(m, id).attempt, 1);
+    let_answer_go(b);
+    assert_int_equal(wait_at(b, id, NULL).status, RUN_SUCCESS);
+    assert_int_equal(row_of(m, id).attempt, 2);
+    assert_int_equal(questions(m, thread, then), 1);
+    assert_false(str_eq(ids[0], then[0]));
+    expect_got(m, thread, "{\"got\":[1]}");
+    peer_fault(a, DB_FAULT_NONE, 0);
+    assert_int_equal(live_run_wait(run, FIBER_NO_DEADLINE), 0);
+    live_run_unref(run);
+    answer_last(m, "twice", thread);
+    expect_got(m, thread, "{\"got\":[1,2]}");
+}
+static void test_answer_overtaken(void **state) {
+    (void)state;
+    many_both(2, body_answer_overtaken);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stream),
@@ -724,6 +766,7 @@ int main(void) {
         cmocka_unit_test(test_answer_below),
         cmocka_unit_test(test_answers_beside),
         cmocka_unit_test(test_answer_replayed),
+        cmocka_unit_test(test_answer_overtaken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
