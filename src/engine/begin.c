@@ -240,8 +240,8 @@ static int take_input(struct live_run *run, yyjson_val *input, struct db_batch *
     return 0;
 }
 
-/* What a begin that was not stored has left: the thread may have moved on since, so that the command
- * was carried out already. */
+/* What a begin that was not stored has left: the thread may have moved on since, so that the
+ * command was carried out already. */
 static void forget(struct live_run *run) {
     run->resume_one = run->resume_map = NULL;
     run->resume_id = run->refusal = STR_NULL;
