@@ -93,7 +93,8 @@ MUST_CHECK int item_search_text(struct store *s, const struct principal *who,
 MUST_CHECK int item_namespaces(struct store *s, const struct principal *who, str prefix, str suffix,
                                int max_depth, const struct page *page, struct arena *a, str **out,
                                size_t *out_count, struct err *err);
-MUST_CHECK int item_sweep(struct store *s, int64_t now_us, struct arena *a, int64_t *out_deleted,
-                          struct err *err); /* removes expired ones, at most 1000 */
+/* Removes expired ones. */
+MUST_CHECK int item_sweep(struct store *s, int64_t now_us, int64_t limit, struct arena *a,
+                          int64_t *out_deleted, struct err *err);
 
 #endif

@@ -210,6 +210,7 @@ PLANS = {
         ("", None, lambda v: v == {"max_age_ms": None, "max_events": None})],
     "history_retention_put": lambda w, ids: [
         ("", {"max_events": 7}, lambda v: v["max_events"] == 7)],
+    **dict.fromkeys(("job_list", "job_get", "job_run"), lambda w, ids: [("", None, "403")]),
     "perf": lambda w, ids: [
         ("", None, lambda v: not any(str(i) in str(v) for i in ids.values() if i))],
 }
