@@ -15,7 +15,7 @@
 #include "base/rand.h"
 #include "jobs/jobs_int.h"
 
-#define SLICE_US     INT64_C(20000)
+#define SLICE_US     INT64_C(10000)
 #define PAUSE_MIN_US INT64_C(1000)
 #define PAUSE_MAX_US INT64_C(250000)
 #define AGAIN_US     INT64_C(1000000)
