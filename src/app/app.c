@@ -445,6 +445,13 @@ static void embedder_open(struct app *app, const struct store_settings *s) {
     app->store.items.embedder = &app->embedder;
 }
 
+static void store_setup(struct app *app, const struct store_settings *s) {
+    app->store.items = s->items;
+    app->store.preferences = s->preferences;
+    app->store.agent_logs = s->agent_logs;
+    embedder_open(app, s);
+}
+
 /* Before the engine: its graph is one that assistants are seeded for. */
 static int plans_settings_open(struct app *app, struct err *err) {
     struct plans_options o = {.concurrency_default = (size_t)app->config.plan_concurrency,
@@ -520,9 +527,7 @@ static int parts_open(struct app *app, struct err *err) {
     rc = store_settings(&app->config, &store, err);
     if (rc < 0)
         return rc;
-    app->store.items = store.items;
-    app->store.preferences = store.preferences;
-    embedder_open(app, &store);
+    store_setup(app, &store);
     app->registry = registry_new(&app->services, &registry);
     graphs_register(app->registry);
     rc = peers_setup(app, err);

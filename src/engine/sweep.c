@@ -4,6 +4,7 @@
  *   store items, temporary threads, idempotency keys, deliveries of the inbox and preferences of
  *     threads whose time has come;
  *   threads whose ttl is over (store/thread_ttl.c), none with a live run;
+ *   logs of agents move to the next tier, or go;
  *   older states of all threads, when a policy says so: a walk over the threads by their ids that
  *     goes on where the last pass stopped;
  *   with other runtimes on the database: what they left of threads and runs that they deleted;
@@ -13,6 +14,7 @@
  * worker.c takes. A new one: its slice here, and a row of JOBS. */
 #include "base/log.h"
 #include "engine/engine_int.h"
+#include "store/agent_logs.h"
 #include "store/graphs.h"
 #include "store/idempotency.h"
 #include "store/inbox.h"
@@ -67,6 +69,11 @@ static int inbox(void *ctx, struct job_slice *s, struct arena *a, struct err *er
 }
 static int overrides(void *ctx, struct job_slice *s, struct arena *a, struct err *err) {
     return sweep(ctx, preference_override_sweep, s, a, err);
+}
+
+static int logs(void *ctx, struct job_slice *s, struct arena *a, struct err *err) {
+    struct engine *e = ctx;
+    return agent_log_age(e->store, s->now_us, s->rows_max, a, &s->rows, &s->more, err);
 }
 
 /* --- rows that few have --- */
@@ -177,6 +184,9 @@ static const struct {
      NULL},
     {{JOB_NAME("inbox.deliveries"), .what = "deliveries of the inbox, past their time",
       .rows_max = SWEEP_BATCH, .slice = inbox},
+     NULL},
+    {{JOB_NAME("logs.tiers"), .what = "logs of agents, to the next tier by their age",
+      .rows_max = SWEEP_BATCH, .slice = logs},
      NULL},
     {{JOB_NAME("preferences.overrides"), .what = "preferences of threads, past their time",
       .rows_max = SWEEP_BATCH, .slice = overrides},
