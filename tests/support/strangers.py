@@ -82,7 +82,8 @@ def her_plan(world, ask):
     ask(world.server, "PUT", "/settings/hers", world.token, {"value": "hers"})
     ask(world.server, "PUT", "/preferences/hers", world.token, {"value": "hers"})
     logs = world.made("/logs", {"session_id": str(uuid.UUID(int=77)), "message": "hers"})
-    return {"log_id": logs["ids"][0], "job": "store.items", "session": "hers", "her_checkpoint": kept["checkpoint_id"],
+    return {"log_id": logs["ids"][0], "job": "store.items",
+            "session": "hers", "her_checkpoint": kept["checkpoint_id"],
             "consumer": "her-consumer", "project_id": project["id"], "key": "hers",
             "template_id": template["template_id"],
             "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
