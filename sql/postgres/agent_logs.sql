@@ -1,7 +1,8 @@
 -- Logs of agents. Lists go from the newest on, below a place ($7 $8), by the index of what is asked
 -- for first; of what else is asked ($3 … $5) each row says whether it meets it, and those that do not
 -- are there without contents, so that a list reads $9 rows at most and still knows where to go on.
--- Those of a session or an owner are in order within each tier.
+-- Those of a session or an owner are in order within each tier. user_id || '' and tier || '' name an
+-- index (0039).
 
 -- shared: agent_log_columns
 l.id, l.session_id, l.level, l.category, l.tier, l.created_at, l.meets, CASE WHEN l.meets THEN l.content END, CASE WHEN l.meets THEN l.data::text END
@@ -40,13 +41,13 @@ ORDER BY l.created_at DESC, l.id DESC LIMIT $9;
 -- As before, of all sessions. $1 $3 … $9
 SELECT @agent_log_columns
 FROM ((SELECT a.*, @agent_log_meets AS meets FROM holdfast.agent_logs a
-      WHERE a.user_id = $1 AND @unused AND a.tier = 'hot' AND ($3::text IS NULL OR $3 = 'hot')
+      WHERE a.user_id || '' = $1 AND @unused AND a.tier || '' = 'hot' AND ($3::text IS NULL OR $3 = 'hot')
         AND @agent_log_page)
       UNION ALL (SELECT a.*, @agent_log_meets AS meets FROM holdfast.agent_logs a
-      WHERE a.user_id = $1 AND @unused AND a.tier = 'warm' AND ($3::text IS NULL OR $3 = 'warm')
+      WHERE a.user_id || '' = $1 AND @unused AND a.tier || '' = 'warm' AND ($3::text IS NULL OR $3 = 'warm')
         AND @agent_log_page)
       UNION ALL (SELECT a.*, @agent_log_meets AS meets FROM holdfast.agent_logs a
-      WHERE a.user_id = $1 AND @unused AND a.tier = 'cold' AND ($3::text IS NULL OR $3 = 'cold')
+      WHERE a.user_id || '' = $1 AND @unused AND a.tier || '' = 'cold' AND ($3::text IS NULL OR $3 = 'cold')
         AND @agent_log_page)) l
 ORDER BY l.created_at DESC, l.id DESC LIMIT $9;
 
@@ -55,7 +56,7 @@ ORDER BY l.created_at DESC, l.id DESC LIMIT $9;
 -- As before, of one level or category: $2.
 SELECT @agent_log_columns
 FROM (SELECT a.*, @agent_log_meets AS meets FROM holdfast.agent_logs a
-      WHERE a.user_id = $1 AND a.@lead = $2 AND @agent_log_page) l
+      WHERE a.user_id || '' = $1 AND a.@lead = $2 AND @agent_log_page) l
 ORDER BY l.created_at DESC, l.id DESC LIMIT $9;
 
 -- name: agent_log_get
@@ -76,7 +77,7 @@ DELETE FROM holdfast.agent_logs WHERE id = ANY (ARRAY(
 -- name: agent_log_tiers
 -- $1 owner
 SELECT a.tier, count(*), coalesce(sum(a.bytes), 0)::int8 FROM holdfast.agent_logs a
-WHERE a.user_id = $1 GROUP BY a.tier;
+WHERE a.user_id || '' = $1 GROUP BY a.tier;
 
 -- name: agent_log_move
 -- Those of before $3, the oldest first. $1 from this tier, $2 to that, $4 limit
