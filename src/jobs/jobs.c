@@ -38,19 +38,19 @@ void jobs_add(struct jobs *j, const struct job_spec *spec) {
     for (; at > 0 && strcmp(j->list[at - 1].spec.name, spec->name) > 0; at--)
         j->list[at] = j->list[at - 1];
     ASSERT(at == 0 || strcmp(j->list[at - 1].spec.name, spec->name) < 0);
-    j->list[at] = (struct job){
-        .jobs = j,
-        .spec = *spec,
-        .slice_rows = spec->rows_max,
-        .row = {.name = str_of(spec->name)},
-        .passes = metric_counter("holdfast_job_passes_total",
-                                 "Passes of background jobs that came to their end.", spec->labels),
-        .rows = metric_counter("holdfast_job_rows_total", "Rows that background jobs handled.",
-                               spec->labels),
-        .failures = metric_counter("holdfast_job_failures_total",
-                                   "Passes of background jobs that failed.", spec->labels),
-        .seconds = metric_counter("holdfast_job_busy_microseconds_total",
-                                  "Time that slices of background jobs took.", spec->labels)};
+    struct job *job = &j->list[at];
+    *job = (struct job){.jobs = j,
+                        .spec = *spec,
+                        .slice_rows = spec->rows_max,
+                        .row = {.name = str_of(spec->name)}};
+    job->passes = metric_counter("holdfast_job_passes_total",
+                                 "Passes of background jobs that came to their end.", spec->labels);
+    job->rows = metric_counter("holdfast_job_rows_total", "Rows that background jobs handled.",
+                               spec->labels);
+    job->failures = metric_counter("holdfast_job_failures_total",
+                                   "Passes of background jobs that failed.", spec->labels);
+    job->busy_us = metric_counter("holdfast_job_busy_microseconds_total",
+                                  "Time that slices of background jobs took.", spec->labels);
 }
 
 void jobs_wake(struct jobs *j) {

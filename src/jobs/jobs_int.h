@@ -21,7 +21,7 @@ struct job {
     struct job_row row; /* counts: since the last save; of local jobs: all */
     char error[JOB_ERROR_BYTES_MAX];
     int64_t wanted; /* the greatest number that was heard of */
-    struct metric *passes, *rows, *failures, *seconds;
+    struct metric *passes, *rows, *failures, *busy_us;
 };
 
 struct jobs {

@@ -75,7 +75,7 @@ static int slice(struct job *job, bool first, bool *out_more, int64_t *out_us, s
     job->row.rows_last += s.rows;
     job->unsaved = job->unsaved || s.rows > 0;
     metric_add(job->rows, s.rows);
-    metric_add(job->seconds, *out_us);
+    metric_add(job->busy_us, *out_us);
     return rc;
 }
 
