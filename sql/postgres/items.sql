@@ -187,11 +187,11 @@ WHERE @own
 ORDER BY name LIMIT $9 OFFSET $10;
 
 -- name: item_sweep
--- $1 now
+-- $1 now, $2 limit
 WITH gone AS (
   DELETE FROM holdfast.item_ttls
   WHERE ctid = ANY (ARRAY(SELECT ctid FROM holdfast.item_ttls WHERE expires_at <= $1
-                          ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED))
+                          ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
   RETURNING owner, namespace, key
 ), texts AS (
   DELETE FROM holdfast.item_texts t USING gone g

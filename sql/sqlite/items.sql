@@ -130,6 +130,6 @@ WHERE owner @own $1 AND namespace >= $2 AND namespace < $3 AND (namespace = $2 O
 ORDER BY name LIMIT $9 OFFSET $10;
 
 -- name: item_sweep
--- $1 now
+-- $1 now, $2 limit
 DELETE FROM store_items WHERE (owner, namespace, key) IN
-  (SELECT owner, namespace, key FROM store_items WHERE expires_at <= $1 LIMIT 1000);
+  (SELECT owner, namespace, key FROM store_items WHERE expires_at <= $1 LIMIT $2);

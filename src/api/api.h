@@ -18,6 +18,7 @@ struct auth;
 struct delivery_relay;
 struct plans;
 struct artifacts;
+struct jobs;
 struct history;
 
 /* Which requests get a line in the log that says who asked: auto is writes when requests show who
@@ -29,6 +30,7 @@ struct api_options {
     struct delivery_relay *delivery; /* knows which webhooks may be asked for */
     struct plans *plans;
     struct artifacts *artifacts; /* NULL: none are kept */
+    struct jobs *jobs;           /* background work */
     struct history *history;     /* NULL: none are kept, or api_set_history() follows */
     enum api_audit audit;
     bool error_text; /* --error-format=text */

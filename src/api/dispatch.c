@@ -32,7 +32,14 @@
 #define STOCK_BYTES_MAX ((size_t)256 << 10)
 #define STATUS_CLASSES  6 /* by the first digit, 1 … 5 */
 
-enum policy { POLICY_public, POLICY_read, POLICY_write, POLICY_create, POLICY_graphs };
+enum policy {
+    POLICY_public,
+    POLICY_read,
+    POLICY_write,
+    POLICY_create,
+    POLICY_graphs,
+    POLICY_operate
+};
 
 /* Labels of metrics live for ever, so they are literals: [0] of the times, [n] of status nxx. */
 #define SERIES(method_, path_)          "method=\"" method_ "\",route=\"" path_ "\""
@@ -352,6 +359,8 @@ static int handle(struct api_request *r, struct err *err) {
     span_open(r);
     if (route->policy != POLICY_public)
         rc = auth_authenticate(r->api->options.auth, r->http, r->arena, &r->who, err);
+    if (rc == 0 && route->policy == POLICY_operate)
+        rc = auth_may_operate(r->http, &r->who, err);
     if (rc == 0 && route->policy >= POLICY_write)
         rc = auth_may_write(r->http, &r->who, err);
     if (rc == 0 && route->policy == POLICY_graphs)

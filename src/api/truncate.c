@@ -3,8 +3,8 @@
  *
  * Each member of the body that is true clears one kind of things, whosever they are: runs, threads,
  * assistants (but the server's own), checkpointer (or checkpoint: the states of threads), store,
- * histories (of the database), inbox, plan_templates, preferences, projects (with settings),
- * webhooks (with what is to be told).
+ * agent_logs, histories (of the database), inbox, plan_templates, preferences, projects (with
+ * settings), webhooks (with what is to be told).
  * Only with --dev, and only for those on the same machine; for others the route is not there. A
  * page of another site is refused, as its requests come from this machine, too.
  *
@@ -24,7 +24,8 @@ struct kinds {
 static const struct {
     const char *name;
     int (*clear)(struct store *s, struct err *err);
-} PLAIN[] = {{"histories", truncate_histories},
+} PLAIN[] = {{"agent_logs", truncate_agent_logs},
+             {"histories", truncate_histories},
              {"inbox", truncate_inbox},
              {"plan_templates", truncate_plan_templates},
              {"preferences", truncate_preferences},

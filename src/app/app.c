@@ -41,6 +41,7 @@
 #include "graphs/document.h"
 #include "graphs/graphs.h"
 #include "http/client.h"
+#include "jobs/jobs.h"
 #include "library/source.h"
 #include "llm/port.h"
 #include "mcp/port.h"
@@ -79,14 +80,14 @@ struct app {
     struct artifacts *artifacts;          /* NULL: the same */
     struct library_source history_source; /* of one in a store of its own */
     struct history *history;              /* NULL: none are kept */
-    struct history_sweeper history_sweeper;
-    struct db_legacy *history_legacy; /* NULL: there is no older store */
+    struct db_legacy *history_legacy;     /* NULL: there is no older store */
     struct history_legacy_reporter history_reporter;
     struct hints *hints; /* NULL with SQLite */
     struct peers *peers; /* NULL: no datagrams are wanted */
     struct fiber_group background;
     struct auth *auth;
     struct delivery_relay *delivery;
+    struct jobs *jobs;
     struct api *api;
     struct http_server *http;
     struct metric *connections, *streams, *lag;
@@ -134,7 +135,7 @@ static void stop_fiber(void *arg) {
     engine_drain(app->engine, app->drain_until_us);
     runners_stop(app->runners);
     delivery_stop(app->delivery, app->drain_until_us);
-    artifacts_stop(app->artifacts);
+    jobs_stop(app->jobs);
     /* The last answers and the ends of the streams are on their way: closing would cut them. */
     int64_t until_us = rt_mono_us(app->rt) + LAST_ANSWERS_US;
     while (app->http && http_server_connections(app->http) > 0 && rt_mono_us(app->rt) < until_us)
@@ -231,12 +232,9 @@ static int history_start(struct app *app, struct err *err) {
     if (rc < 0 || !app->history)
         return rc;
     api_set_history(app->api, app->history);
-    app->history_sweeper =
-        (struct history_sweeper){app->history, app->config.history_sweep_interval_us};
-    rc = fiber_group_spawn(&app->background, app->rt, "history.sweep", history_sweeper_main,
-                           &app->history_sweeper, err);
-    if (rc < 0 || !app->history_legacy)
-        return rc;
+    history_add_jobs(&app->config, app->history, app->jobs);
+    if (!app->history_legacy)
+        return 0;
     app->history_reporter = (struct history_legacy_reporter){app->history, app->history_legacy,
                                                              app->config.history_legacy_owner};
     return fiber_group_spawn(&app->background, app->rt, "history.legacy",
@@ -274,10 +272,10 @@ static int start(struct app *app, struct err *err) {
         rc = listen_open(app, err);
     if (rc == 0 && app->http)
         rc = delivery_start(app->delivery, http_server_port(app->http), err);
-    if (rc == 0 && app->artifacts)
-        rc = artifacts_start(app->artifacts, err);
     if (rc == 0 && app->http)
         rc = plans_start(app->plans, err);
+    if (rc == 0 && app->http)
+        rc = jobs_start(app->jobs, err);
     return rc;
 }
 
@@ -385,6 +383,8 @@ static int webhooks_open(struct app *app, struct err *err) {
         rc = delivery_open(app->rt, app->client, &app->store, &o, &app->delivery, err);
     if (rc == 0)
         engine_outbox_set(app->engine, delivery_wake, app->delivery);
+    if (rc == 0)
+        delivery_add_jobs(app->delivery, app->jobs);
     arena_deinit(&a);
     return rc;
 }
@@ -445,6 +445,13 @@ static void embedder_open(struct app *app, const struct store_settings *s) {
     app->store.items.embedder = &app->embedder;
 }
 
+static void store_setup(struct app *app, const struct store_settings *s) {
+    app->store.items = s->items;
+    app->store.preferences = s->preferences;
+    app->store.agent_logs = s->agent_logs;
+    embedder_open(app, s);
+}
+
 /* Before the engine: its graph is one that assistants are seeded for. */
 static int plans_settings_open(struct app *app, struct err *err) {
     struct plans_options o = {.concurrency_default = (size_t)app->config.plan_concurrency,
@@ -500,6 +507,15 @@ static int peers_setup(struct app *app, struct err *err) {
     return wanted ? peers_open(app->rt, c->peer_address, &app->peers, err) : 0;
 }
 
+/* What is done beside requests; more are added by what opens later, all before jobs_start(). */
+static void jobs_setup(struct app *app) {
+    struct jobs_port port = engine_jobs_port(app->engine);
+    app->jobs = jobs_new(app->rt, &app->store, &port);
+    engine_add_jobs(app->engine, app->jobs);
+    if (app->artifacts)
+        artifacts_add_jobs(app->artifacts, app->jobs);
+}
+
 static int parts_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     int rc = services_open(app, err);
@@ -511,9 +527,7 @@ static int parts_open(struct app *app, struct err *err) {
     rc = store_settings(&app->config, &store, err);
     if (rc < 0)
         return rc;
-    app->store.items = store.items;
-    app->store.preferences = store.preferences;
-    embedder_open(app, &store);
+    store_setup(app, &store);
     app->registry = registry_new(&app->services, &registry);
     graphs_register(app->registry);
     rc = peers_setup(app, err);
@@ -535,6 +549,7 @@ static int parts_open(struct app *app, struct err *err) {
     if (rc < 0)
         return rc;
     plans_set_engine(app->plans, app->engine);
+    jobs_setup(app);
     struct auth_options auth;
     auth_settings(c, &auth);
     rc = auth_open(app->rt, app->client, &app->store, &auth, &app->auth, err);
@@ -547,6 +562,7 @@ static int parts_open(struct app *app, struct err *err) {
                               .delivery = app->delivery,
                               .plans = app->plans,
                               .artifacts = app->artifacts,
+                              .jobs = app->jobs,
                               .audit = audit_of(c),
                               .error_text = c->error_format == CONFIG_ERROR_TEXT,
                               .debug_api = c->debug_api,
@@ -602,6 +618,7 @@ static void close_all(struct app *app) {
     hints_close(app->hints);
     delivery_free(app->delivery);
     engine_close(app->engine);
+    jobs_free(app->jobs);
     peers_close(app->peers);
     registry_free(app->registry);
     plans_free(app->plans);

@@ -99,17 +99,22 @@ int history_settings_open(const struct config *c, struct rt *rt, struct db *db,
     return 0;
 }
 
-void history_sweeper_main(void *arg) {
-    const struct history_sweeper *s = arg;
+static int sweep(void *ctx, struct job_slice *s, struct arena *a, struct err *err) {
     size_t removed = 0;
-    while (fiber_sleep_us(removed ? 1000 : s->every_us) == 0) {
-        struct err err = {0};
-        int rc = history_sweep(s->history, clock_wall_us(), SWEEP_BUDGET, &removed, &err);
-        if (rc == 0)
-            continue;
-        removed = 0;
-        log_event(LOG_WARN, "history.sweep", err.message, LOG_Z("code", err_name(rc)));
-    }
+    (void)a;
+    int rc = history_sweep(ctx, s->now_us, (size_t)s->rows_max, &removed, err);
+    s->rows = (int64_t)removed;
+    s->more = removed > 0;
+    return rc;
+}
+
+/* A store of its own has the process to itself. */
+void history_add_jobs(const struct config *c, struct history *h, struct jobs *jobs) {
+    jobs_add(jobs, &(struct job_spec){
+                       JOB_NAME("history.events"),
+                       .what = "events of histories, past their time or deleted",
+                       .every_us = c->history_sweep_interval_us, .rows_max = SWEEP_BUDGET,
+                       .local = !str_eq(c->history, STR("database")), .slice = sweep, .ctx = h});
 }
 
 void history_legacy_reporter_main(void *arg) {

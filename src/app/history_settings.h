@@ -9,6 +9,7 @@
 #include "app/config.h"
 #include "app/older_store.h"
 #include "db/legacy.h"
+#include "jobs/jobs.h"
 #include "library/source.h"
 
 /* Before the loop runs: of a folder or file of its own. What it opens is closed after the history,
@@ -31,11 +32,7 @@ struct history_legacy_reporter {
 };
 MAY_SUSPEND void history_legacy_reporter_main(void *reporter);
 
-/* Removes what is past its time, every so often, until it is cancelled. */
-struct history_sweeper {
-    struct history *history;
-    int64_t every_us;
-};
-MAY_SUSPEND void history_sweeper_main(void *sweeper);
+/* Removes what is past its time, every so often. */
+void history_add_jobs(const struct config *c, struct history *h, struct jobs *jobs);
 
 #endif

@@ -159,7 +159,9 @@ static int read_preferences(struct config *c, struct preference_options *out, st
 }
 
 int store_settings(struct config *c, struct store_settings *out, struct err *err) {
-    struct store_settings s = {0};
+    struct store_settings s = {.agent_logs = {.hot_us = c->agent_log_hot_us,
+                                              .warm_us = c->agent_log_warm_us,
+                                              .cold_us = c->agent_log_cold_us}};
     int rc = c->store.len > 0 ? read_document(c, &s, err) : 0;
     if (rc < 0) {
         (void)err_context(err, "store (LANGGRAPH_STORE)");

@@ -14,6 +14,7 @@
 struct store_settings {
     struct item_options items;
     struct preference_options preferences;
+    struct agent_log_options agent_logs;
     int64_t sweep_us;                /* 0: the engine's own */
     struct embeddings_options embed; /* without a model: none */
     const str *paths;                /* that become vectors */

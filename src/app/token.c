@@ -35,7 +35,8 @@ static const char HELP[] =
     "token key: API keys, in the database or in a file (--api-keys-file of serve).\n"
     "  --owner ID         whose data the key is for\n"
     "  --tenant ID        its tenant\n"
-    "  --scope WORD       read, write, or graphs: write and register graphs (write)\n"
+    "  --scope WORD       read, write; graphs: write and register graphs; operate: write and\n"
+    "                     look after the server (write)\n"
     "  --name TEXT        for people\n"
     "  --days N           time until it expires (0: never)\n"
     "  --file FILE        the keys of this file instead of those of the database\n\n"
@@ -216,7 +217,7 @@ int token_key_make(struct token_options *o, struct api_key *out, char text[API_K
                        IDENTITY_OWNER_BYTES_MAX);
     struct api_key scoped = {0};
     if (!api_key_scope(scope, &scoped))
-        return err_set(err, ERR_INVALID, "--scope: must be read, write or graphs");
+        return err_set(err, ERR_INVALID, "--scope: must be read, write, graphs or operate");
     int64_t now_us = clock_wall_us();
     api_key_make(text);
     *out = (struct api_key){.name = o->name,
@@ -224,6 +225,7 @@ int token_key_make(struct token_options *o, struct api_key *out, char text[API_K
                             .tenant = o->tenant,
                             .read_only = scoped.read_only,
                             .graphs = scoped.graphs,
+                            .operate = scoped.operate,
                             .created_us = now_us,
                             .expires_us = o->days ? now_us + o->days * US_PER_DAY : 0};
     hash_sha256(str_n(text, API_KEY_BYTES), out->digest.bytes);

@@ -69,11 +69,12 @@ static bool read_time(yyjson_val *record, const char *name, int64_t *out) {
 bool api_key_scope(str word, struct api_key *out) {
     out->read_only = str_eq(word, STR("read"));
     out->graphs = str_eq(word, STR("graphs"));
-    return out->read_only || out->graphs || str_eq(word, STR("write"));
+    out->operate = str_eq(word, STR("operate"));
+    return out->read_only || out->graphs || out->operate || str_eq(word, STR("write"));
 }
 
 const char *api_key_scope_name(const struct api_key *key) {
-    return key->read_only ? "read" : key->graphs ? "graphs" : "write";
+    return key->read_only ? "read" : key->graphs ? "graphs" : key->operate ? "operate" : "write";
 }
 
 static bool read_scope(yyjson_val *record, struct api_key *out) {
@@ -93,7 +94,7 @@ int api_key_read(yyjson_val *record, struct api_key *out, struct err *err) {
     if (!identity_owner_valid(k.owner))
         return err_set(err, ERR_INVALID, "a key must have an owner");
     if (!read_scope(record, &k))
-        return err_set(err, ERR_INVALID, "a key's scope must be read, write or graphs");
+        return err_set(err, ERR_INVALID, "a key's scope must be read, write, graphs or operate");
     if (!read_time(record, "created_at", &k.created_us) ||
         !read_time(record, "expires_at", &k.expires_us) ||
         !read_time(record, "revoked_at", &k.revoked_us))
@@ -144,6 +145,7 @@ int api_key_identity(struct arena *a, const struct api_key *key, int64_t now_us,
     *out = (struct identity){.owner = owner,
                              .read_only = key->read_only,
                              .graphs = key->graphs,
+                             .operate = key->operate,
                              .expires_s = key->expires_us / 1000000};
     return 0;
 }

@@ -23,7 +23,7 @@
 struct api_key {
     str id, name, owner, tenant; /* id: begin of the digest, for people */
     struct auth_digest digest;
-    bool read_only, graphs; /* graphs: writes, too */
+    bool read_only, graphs, operate; /* the last two: writes, too */
     int64_t created_us, expires_us, revoked_us; /* 0: never */
 };
 
@@ -32,7 +32,7 @@ bool api_key_is_one(str text); /* it has the form */
 void api_key_make(char out[API_KEY_BYTES]);
 void api_key_digest_hex(const struct auth_digest *d, char out[API_KEY_HEX]);
 
-/* read, write, graphs: false for another word. */
+/* read, write, graphs, operate: false for another word. */
 bool api_key_scope(str word, struct api_key *out);
 const char *api_key_scope_name(const struct api_key *key);
 MUST_CHECK int api_key_read(yyjson_val *record, struct api_key *out, struct err *err);

@@ -491,6 +491,7 @@ static bool cached(struct check *c, struct auth_times now, struct principal *out
         *out = (struct principal){.owner = found.text,
                                   .read_only = found.read_only,
                                   .graphs = found.graphs,
+                                  .operate = found.operate,
                                   .by = found.by};
         *rc = 0;
         return true;
@@ -508,6 +509,7 @@ static void remember(struct check *c, int rc, const char *by, const struct err *
         struct auth_cached value = {.text = c->identity.owner,
                                     .read_only = c->identity.read_only,
                                     .graphs = c->identity.graphs,
+                                    .operate = c->identity.operate,
                                     .by = by,
                                     .expires_s = c->identity.expires_s};
         auth_cache_put(c->auth->let_in, &c->digest, now, &value);
@@ -541,6 +543,7 @@ static int identify(struct check *c, bool api_key, struct principal *out, struct
         *out = (struct principal){.owner = c->identity.owner,
                                   .read_only = c->identity.read_only,
                                   .graphs = c->identity.graphs,
+                                  .operate = c->identity.operate,
                                   .by = by};
     } else if (err) {
         *err = own;
@@ -569,7 +572,7 @@ int auth_authenticate(struct auth *auth, struct http_request *req, struct arena 
     if (!auth_enabled(auth)) {
         if (auth)
             look_for_keys(auth);
-        *out = (struct principal){.owner = STR(""), .graphs = true};
+        *out = (struct principal){.owner = STR(""), .graphs = true, .operate = true};
         return 0;
     }
     struct check c = {.auth = auth, .a = a};
@@ -595,20 +598,29 @@ int auth_authenticate(struct auth *auth, struct http_request *req, struct arena 
     return rc;
 }
 
+static int refuse_scope(struct http_request *req, const char *challenge, const char *text,
+                        struct err *err) {
+    http_reply_header(req, STR("WWW-Authenticate"), str_of(challenge));
+    return err_set(err, ERR_FORBIDDEN, "%s", text);
+}
+
+#define SCOPE(name)                                                                                \
+    "Bearer realm=\"holdfast\", error=\"insufficient_scope\", scope=\"holdfast:" name "\""
+
 int auth_may_write(struct http_request *req, const struct principal *who, struct err *err) {
-    if (!who->read_only)
-        return 0;
-    http_reply_header(req, STR("WWW-Authenticate"),
-                      STR("Bearer realm=\"holdfast\", error=\"insufficient_scope\", "
-                          "scope=\"holdfast:write\""));
-    return err_set(err, ERR_FORBIDDEN, "These credentials may only read");
+    return who->read_only
+               ? refuse_scope(req, SCOPE("write"), "These credentials may only read", err)
+               : 0;
 }
 
 int auth_may_register(struct http_request *req, const struct principal *who, struct err *err) {
-    if (who->graphs)
-        return 0;
-    http_reply_header(req, STR("WWW-Authenticate"),
-                      STR("Bearer realm=\"holdfast\", error=\"insufficient_scope\", "
-                          "scope=\"holdfast:graphs\""));
-    return err_set(err, ERR_FORBIDDEN, "These credentials may not register graphs");
+    return who->graphs ? 0
+                       : refuse_scope(req, SCOPE("graphs"),
+                                      "These credentials may not register graphs", err);
+}
+
+int auth_may_operate(struct http_request *req, const struct principal *who, struct err *err) {
+    return who->operate ? 0
+                        : refuse_scope(req, SCOPE("operate"),
+                                       "These credentials may not operate the server", err);
 }

@@ -57,6 +57,9 @@ MUST_CHECK MAY_SUSPEND int auth_authenticate(struct auth *auth, struct http_requ
 /* 403 for a principal that may only read. */
 MUST_CHECK int auth_may_write(struct http_request *req, const struct principal *who,
                               struct err *err);
+/* 403 for a principal that may not look after the server. */
+MUST_CHECK int auth_may_operate(struct http_request *req, const struct principal *who,
+                                struct err *err);
 /* 403 for a principal that may not register graphs. */
 MUST_CHECK int auth_may_register(struct http_request *req, const struct principal *who,
                                  struct err *err);

@@ -22,7 +22,7 @@ static inline str auth_digest_view(const struct auth_digest *d) {
 struct auth_cached {
     int code; /* 0, or the ERR_* that the credential gets */
     str text; /* its owner, or the text of the error */
-    bool read_only, graphs;
+    bool read_only, graphs, operate;
     const char *by;    /* a literal, see struct principal */
     int64_t expires_s; /* 0: never */
 };

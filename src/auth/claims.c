@@ -146,12 +146,14 @@ int claims_identity(struct arena *a, yyjson_val *claims, const struct claim_rule
     yyjson_val *scope = find(claims, rules->scope);
     bool read = scope_has(scope, STR("holdfast:read")),
          write = scope_has(scope, STR("holdfast:write")),
-         graphs = scope_has(scope, STR("holdfast:graphs"));
-    if (rules->scope_required && !read && !write && !graphs)
+         graphs = scope_has(scope, STR("holdfast:graphs")),
+         operate = scope_has(scope, STR("holdfast:operate"));
+    if (rules->scope_required && !read && !write && !graphs && !operate)
         return err_set(err, ERR_FORBIDDEN, "The token has no scope of this server");
     out->owner = whole;
-    out->read_only = read && !write && !graphs;
-    out->graphs = graphs; /* never of itself: what is registered is there for everybody */
+    out->read_only = read && !write && !graphs && !operate;
+    out->graphs = graphs;   /* never of itself: what is registered is there for everybody */
+    out->operate = operate; /* likewise: the server is everybody's */
     return 0;
 }
 

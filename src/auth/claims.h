@@ -23,7 +23,7 @@ struct claim_rules {
 #define IDENTITY_OWNER_BYTES_MAX 512
 struct identity {
     str owner; /* never empty; "tenant:owner" when there are tenants */
-    bool read_only, graphs;
+    bool read_only, graphs, operate;
     int64_t expires_s; /* 0: never */
 };
 

@@ -105,3 +105,11 @@ int blob_delete(struct blob_store *s, const struct blob_name *name, struct err *
     }
     return rc;
 }
+
+size_t blob_parts(const struct blob_store *s) { return s->place->ops->tidy ? BLOB_PARTS : 0; }
+
+int blob_tidy(struct blob_store *s, size_t part, int64_t *out_removed, struct err *err) {
+    ASSERT(part < blob_parts(s));
+    *out_removed = 0;
+    return s->place->ops->tidy(s->place, part, out_removed, err);
+}

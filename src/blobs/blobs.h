@@ -49,6 +49,12 @@ MUST_CHECK MAY_SUSPEND int blob_put(struct blob_store *s, str data, struct blob_
 MUST_CHECK MAY_SUSPEND int blob_get(struct blob_store *s, const struct blob_name *name,
                                     uint64_t from, uint64_t count, struct arena *a, str *out,
                                     uint64_t *out_size, struct err *err);
+/* What writers that died left half-written a day ago: it is looked for in BLOB_PARTS parts, each by
+ * itself. *out_removed: files. A store that has no such thing has no parts. */
+#define BLOB_PARTS 256
+size_t blob_parts(const struct blob_store *s); /* BLOB_PARTS, or 0 */
+MUST_CHECK MAY_SUSPEND int blob_tidy(struct blob_store *s, size_t part, int64_t *out_removed,
+                                     struct err *err);
 /* 0 also when there is none. */
 MUST_CHECK MAY_SUSPEND int blob_delete(struct blob_store *s, const struct blob_name *name,
                                        struct err *err);

@@ -15,6 +15,9 @@ struct blob_place_ops {
     MAY_SUSPEND int (*get)(struct blob_place *p, str name, uint64_t from, uint64_t count,
                            struct arena *a, str *out, uint64_t *out_size, struct err *err);
     MAY_SUSPEND int (*remove)(struct blob_place *p, str name, struct err *err); /* or NOT_FOUND */
+    /* As blob_tidy; NULL: nothing is ever half-written. */
+    MAY_SUSPEND int (*tidy)(struct blob_place *p, size_t part, int64_t *out_removed,
+                            struct err *err);
     void (*close)(struct blob_place *p);
 };
 struct blob_place {

@@ -5,7 +5,8 @@
  * the folder is synced. What is there already is not written again, only synced: another process
  * may have put it and not come so far. All of it happens on the offload pool.
  *
- * Files that a crash left half-written begin with ".new-" and are never read. */
+ * Files that a crash left half-written begin with ".new-", are never read, and go when they are old
+ * (blob_tidy). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -98,7 +99,7 @@ static void put_job(void *arg) {
     if (job_end(j, fd, fd < 0 || write_all(fd, j->data) < 0 || fsync(fd) != 0) < 0 ||
         job_end(j, -1, rename(fresh, path) != 0) < 0) {
         if (fd >= 0)
-            (void)unlink(fresh); /* it would be swept later */
+            (void)unlink(fresh); /* it would go later */
         return;
     }
     (void)folder_sync(j, shelf);
@@ -189,34 +190,44 @@ static int local_remove(struct blob_place *base, str name, struct err *err) {
     return run(local_of(base), remove_job, &j, "removed", err);
 }
 
+/* One shelf: what crashes left half-written. */
+static void tidy_job(void *arg) {
+    struct job *j = arg;
+    char path[PATH_BYTES], file[PATH_BYTES + 300];
+    snprintf(path, sizeof(path), "%s/%02x", j->place->folder, (unsigned)j->from & 0xff);
+    DIR *d = opendir(path);
+    if (!d)
+        return; /* none was put there yet */
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        struct stat st;
+        snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
+        if (strncmp(e->d_name, ".new-", 5) == 0 && stat(file, &st) == 0 &&
+            clock_wall_us() / 1000000 - st.st_mtime > LEFT_OVER_S)
+            j->count += unlink(file) == 0; /* only disk space is lost */
+    }
+    (void)closedir(d); /* only read */
+}
+
+static int local_tidy(struct blob_place *base, size_t part, int64_t *out_removed, struct err *err) {
+    struct job j = {.from = part};
+    int rc = run(local_of(base), tidy_job, &j, "looked for", err);
+    *out_removed = (int64_t)j.count;
+    return rc;
+}
+
 static void local_close(struct blob_place *base) {
     struct local *p = local_of(base);
     mem_free(p->folder);
     mem_free(p);
 }
 
-/* Removes what crashes left half-written: at start, before anybody waits. */
-static void sweep(const char *folder) {
-    char path[PATH_BYTES], file[PATH_BYTES + 300];
-    for (int i = 0; i < 256; i++) {
-        snprintf(path, sizeof(path), "%s/%02x", folder, i);
-        DIR *d = opendir(path);
-        if (!d)
-            continue;
-        for (struct dirent *e; (e = readdir(d)) != NULL;) {
-            struct stat st;
-            snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
-            if (strncmp(e->d_name, ".new-", 5) == 0 && stat(file, &st) == 0 &&
-                clock_wall_us() / 1000000 - st.st_mtime > LEFT_OVER_S)
-                (void)unlink(file); /* only disk space is lost */
-        }
-        (void)closedir(d); /* only read */
-    }
-}
-
 int blob_local_open(struct rt *rt, const struct blob_store_options *o, struct blob_place **out,
                     struct err *err) {
-    static const struct blob_place_ops ops = {local_put, local_get, local_remove, local_close};
+    static const struct blob_place_ops ops = {.put = local_put,
+                                              .get = local_get,
+                                              .remove = local_remove,
+                                              .tidy = local_tidy,
+                                              .close = local_close};
     size_t len = strlen(o->folder);
     if (len == 0 || len > FOLDER_MAX)
         return err_set(err, ERR_INVALID, "the folder of blobs has no usable name");
@@ -225,7 +236,6 @@ int blob_local_open(struct rt *rt, const struct blob_store_options *o, struct bl
     if (access(o->folder, R_OK | W_OK | X_OK) != 0)
         return err_set_system(err, ERR_IO, errno, "cannot write to the folder of blobs %s",
                               o->folder);
-    sweep(o->folder);
     struct local *p = NEW(struct local);
     p->base.ops = &ops;
     p->rt = rt;

@@ -204,7 +204,8 @@ static int check(const struct blob_store_options *o, struct err *err) {
 
 int blob_s3_open(struct http_client *client, const struct blob_store_options *o,
                  struct blob_place **out, struct err *err) {
-    static const struct blob_place_ops ops = {s3_put, s3_get, s3_remove, s3_close};
+    static const struct blob_place_ops ops = {
+        .put = s3_put, .get = s3_get, .remove = s3_remove, .close = s3_close};
     int rc = check(o, err);
     if (rc < 0)
         return rc;

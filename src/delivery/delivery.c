@@ -28,8 +28,8 @@
 #define LEASE_MARGIN_US (INT64_C(5) * 1000000)
 #define COUNT_US        2000000 /* between two counts for who scrapes */
 #define SWEEP_US        (INT64_C(3600) * 1000000)
-#define DEAD_KEEP_US    (INT64_C(30) * 86400 * 1000000)
 #define SWEEP_MAX       1000
+#define DEAD_KEEP_US    (INT64_C(30) * 86400 * 1000000)
 #define WRITE_TRIES_MAX 5
 #define SERIES_MAX      256 /* of one order, then another one has the place */
 
@@ -212,12 +212,20 @@ static int claim_some(struct delivery_relay *d, size_t *out_count, struct err *e
     return rc;
 }
 
-static int sweep(struct delivery_relay *d, struct arena *a, struct err *err) {
-    int64_t now = rt_mono_us(d->rt);
-    if (now < d->sweep_due_us)
-        return 0;
-    d->sweep_due_us = now + SWEEP_US;
-    return delivery_sweep(d->store, rt_now_us(d->rt) - DEAD_KEEP_US, SWEEP_MAX, a, err);
+static int sweep(void *ctx, struct job_slice *s, struct arena *a, struct err *err) {
+    struct delivery_relay *d = ctx;
+    int64_t deleted = 0;
+    int rc = delivery_sweep(d->store, s->now_us - DEAD_KEEP_US, s->rows_max, a, &deleted, err);
+    s->rows = deleted;
+    s->more = deleted == s->rows_max;
+    return rc;
+}
+
+void delivery_add_jobs(struct delivery_relay *d, struct jobs *jobs) {
+    jobs_add(jobs, &(struct job_spec){JOB_NAME("deliveries.dead"),
+                                      .what = "deliveries that were given up 30 days ago",
+                                      .every_us = SWEEP_US, .rows_max = SWEEP_MAX, .slice = sweep,
+                                      .ctx = d});
 }
 
 /* Claims until nothing is due; *out_wait_us: until something may be. */
@@ -239,8 +247,6 @@ static int look(struct delivery_relay *d, int64_t *out_wait_us, struct err *err)
         else
             count = 0;
     } while (rc == 0 && count > 0);
-    if (rc == 0)
-        rc = sweep(d, &a, err);
     arena_deinit(&a);
     if (due < INT64_MAX)
         *out_wait_us = due - rt_now_us(d->rt) + 1;

@@ -14,6 +14,7 @@
 #include "delivery/parcel.h"
 #include "http/client.h"
 #include "http/header.h"
+#include "jobs/jobs.h"
 #include "store/store.h"
 
 struct delivery_rules {
@@ -46,6 +47,7 @@ MUST_CHECK int delivery_open(struct rt *rt, struct http_client *client, struct s
                              struct err *err);
 /* port: where this server listens, for relative addresses. */
 MUST_CHECK int delivery_start(struct delivery_relay *d, int port, struct err *err);
+void delivery_add_jobs(struct delivery_relay *d, struct jobs *jobs);
 void delivery_wake(void *relay); /* something may be due */
 /* Claims nothing more; waits until deadline_us for what is under way, gives the rest back. */
 MAY_SUSPEND void delivery_stop(struct delivery_relay *d, int64_t deadline_us);

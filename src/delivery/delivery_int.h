@@ -28,7 +28,6 @@ struct delivery_relay {
     struct list live;    /* jobs under way */
     struct map consents; /* of targets that were asked: handshake.c */
     bool running, stop;  /* the loop's fiber lives; it is to end */
-    int64_t sweep_due_us;
     struct metric *delivered, *failed, *dead, *lag;
     struct metric *dead_count, *pending_count, *oldest_age_ms;
     bool counting;

@@ -12,6 +12,7 @@
 
 #include "engine/hub.h"
 #include "engine/library.h"
+#include "jobs/jobs.h"
 #include "store/runs.h"
 
 struct engine;
@@ -48,6 +49,10 @@ MUST_CHECK int engine_open(struct rt *rt, struct store *store, struct registry *
                            struct engine **out, struct err *err);
 /* Joins the workers, takes up what a process that is gone left. On a fiber, before serving. */
 MUST_CHECK MAY_SUSPEND int engine_start(struct engine *e, struct err *err);
+/* Its background jobs, and who does those of all: before engine_start(), and before the jobs begin.
+ * They live as long as the engine. */
+void engine_add_jobs(struct engine *e, struct jobs *jobs);
+struct jobs_port engine_jobs_port(struct engine *e);
 /* Hints between the workers of a database, in texts of at most ENGINE_HINT_MAX bytes: that a
  * thread's log has grown, that there is work. They may be lost. send must not suspend. */
 #define ENGINE_HINT_MAX 7900

@@ -122,15 +122,16 @@ struct worker_state {
     int64_t others;         /* alive, besides this one */
     struct rt_timer lease_timer;
     struct fiber_event beat_wake, chore_wake;
-    int64_t adopt_due_us, wishes_due_us, sweep_due_us, threads_due_us;
-    struct orphans_cursor orphans; /* how far sweeps have come */
+    int64_t adopt_due_us, wishes_due_us, lead_due_us;
+    struct orphans_cursor orphans; /* how far jobs have come */
     struct id retained;
+    int64_t retained_now, ttls_left; /* in the pass under way */
     bool wishes_wanted; /* there may be some, also when no other worker is alive */
     uint64_t adopted, leases_lost;
     struct engine_hints hints;
     struct rt_timer hint_timer;
     VEC(struct id) hint_threads; /* to be told of */
-    bool hint_work, hint_crons;
+    bool hint_work, hint_crons, hint_jobs;
     bool hints_up; /* what others send arrives */
     uint64_t hints_sent, hints_got;
 };
@@ -167,6 +168,7 @@ struct engine {
     struct fiber_event idle;
     struct engine_metrics metrics;
     struct cron_state crons;
+    struct jobs *jobs; /* NULL: nobody asked for them */
     void (*outbox_grew)(void *ctx); /* NULL: nobody is told */
     void *outbox_ctx;
 };
@@ -236,9 +238,6 @@ MAY_SUSPEND void live_run_learn_fate(struct live_run *run);
 /* worker.c */
 MAY_SUSPEND void worker_leave(struct engine *e); /* at the end of a drain */
 void worker_wishes_soon(struct engine *e);
-/* sweep.c */
-int64_t engine_sweep_period_us(const struct engine *e);
-MAY_SUSPEND void engine_sweep(struct engine *e);
 static inline bool engine_is_worker(const struct engine *e) {
     return !e->o.shared || e->w.registered;
 }
@@ -247,6 +246,7 @@ static inline bool engine_is_worker(const struct engine *e) {
 void hint_thread(struct engine *e, struct id thread_id);
 void hint_work(struct engine *e);  /* there are runs to be adopted */
 void hint_crons(struct engine *e); /* some cron was changed */
+void hint_jobs(struct engine *e);  /* a pass of a background job is wanted */
 void hints_flush(struct engine *e);
 MAY_SUSPEND void hints_peers(struct engine *e);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hints.c - what workers of one database tell each other to save waiting: that a thread's log has
- * grown, that there are runs to be adopted. Nothing depends on them.
+ * grown, that there are runs to be adopted, a pass of a job wanted. Nothing depends on them.
  *
  * A text is who sent it, a colon, and words joined by commas: a thread (32 hex digits), "!" for
- * work, "c" for crons, "*" for more threads than fit. They are collected for 10 ms, so that many
- * commits make one, and sent only while other workers are alive; of crons always, since they change
- * seldom, and a worker that began a moment ago, which nobody knows of yet, may lead already. */
+ * work, "c" for crons, "j" for jobs, "*" for more threads than fit. They are collected for 10 ms,
+ * so that many commits make one, and sent only while other workers are alive; of crons and jobs
+ * always, since they are seldom, and a worker that began a moment ago, which nobody knows of yet,
+ * may lead already. */
 #include "base/log.h"
 #include "engine/engine_int.h"
 
@@ -22,7 +23,8 @@ static str tag_of(const struct engine *e, char hex[ID_HEX_LEN]) {
 void hints_flush(struct engine *e) {
     struct worker_state *w = &e->w;
     rt_timer_stop(e->rt, &w->hint_timer);
-    if (!w->hints.send || (!w->hint_work && !w->hint_crons && w->hint_threads.count == 0))
+    bool words = w->hint_work || w->hint_crons || w->hint_jobs;
+    if (!w->hints.send || (!words && w->hint_threads.count == 0))
         return;
     struct buf b;
     char hex[ID_HEX_LEN];
@@ -33,6 +35,8 @@ void hints_flush(struct engine *e) {
         buf_str(&b, STR("!,"));
     if (w->hint_crons)
         buf_str(&b, STR("c,"));
+    if (w->hint_jobs)
+        buf_str(&b, STR("j,"));
     if (w->hint_threads.count > HINTS_MAX)
         buf_str(&b, STR("*,"));
     for (size_t i = 0; i < w->hint_threads.count && w->hint_threads.count <= HINTS_MAX; i++) {
@@ -42,7 +46,7 @@ void hints_flush(struct engine *e) {
     }
     ASSERT(buf_ok(&b));
     w->hint_threads.count = 0;
-    w->hint_work = w->hint_crons = false;
+    w->hint_work = w->hint_crons = w->hint_jobs = false;
     w->hints_sent++;
     w->hints.send(w->hints.ctx, buf_view(&b));
     buf_deinit(&b);
@@ -108,6 +112,13 @@ void hint_crons(struct engine *e) {
     soon(e);
 }
 
+void hint_jobs(struct engine *e) {
+    if (!e->w.hints.send || !e->o.shared)
+        return;
+    e->w.hint_jobs = true;
+    soon(e);
+}
+
 static void work_wanted(struct engine *e) {
     e->w.adopt_due_us = 0;
     fiber_event_wake_all(&e->w.chore_wake);
@@ -157,6 +168,8 @@ void engine_hinted(struct engine *e, str text) {
             work_wanted(e);
         else if (str_eq(word, STR("c")))
             crons_wake(e);
+        else if (str_eq(word, STR("j")) && e->jobs)
+            jobs_wake(e->jobs);
         else if (str_eq(word, STR("*")))
             all_threads(e);
         else if (id_parse(word, &id))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* worker.c - this process among the others: its lease, the runs that it has to execute, and the
- * periodic work of one of them.
+/* worker.c - this process among the others: its lease, the runs that it has to execute, and who of
+ * them does the work of all: crons and background jobs (sweep.c).
  *
  *   register ─▶ alive ──renewed every quarter──▶ alive
  *      ▲          └─ lease over (own monotonic clock), or found over in the database
@@ -295,6 +295,30 @@ static bool wishes_possible(const struct engine *e) {
     return e->w.wishes_wanted || (e->o.shared && e->w.others > 0 && e->live.count > 0);
 }
 
+/* Who leads does so for two leases, unless it leaves. */
+static void chore_lead(struct engine *e) {
+    struct arena a;
+    struct err err = {0};
+    bool led = e->w.leads, leads = !e->o.shared;
+    int rc = 0;
+    e->w.lead_due_us = e->o.shared ? rt_mono_us(e->rt) + e->o.lease_us : INT64_MAX;
+    arena_init(&a, 1 << 20);
+    if (e->o.shared)
+        rc = leader_take(e->store, STR("sweep"), e->worker, rt_now_us(e->rt), e->o.lease_us * 2, &a,
+                         &leads, &err);
+    arena_deinit(&a);
+    e->w.leads = leads; /* not before the answer: crons that look meanwhile would sleep for long */
+    if (rc < 0)
+        log_event(LOG_WARN, "worker.lead.failed", err.message, LOG_Z("code", err_name(rc)));
+    if (!leads || led)
+        return;
+    if (e->o.shared)
+        log_plain(LOG_INFO, "worker.leads", "this worker does the work of all");
+    crons_wake(e);
+    if (e->jobs)
+        jobs_wake(e->jobs);
+}
+
 static int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void chore_fiber(void *arg) {
@@ -307,9 +331,9 @@ static void chore_fiber(void *arg) {
                 chore_adopt(e);
             if (wishes_possible(e) && w->wishes_due_us <= now)
                 chore_wishes(e);
-            if (w->sweep_due_us <= now && !w->stop)
-                engine_sweep(e);
-            next = w->sweep_due_us;
+            if (w->lead_due_us <= now && !w->stop)
+                chore_lead(e);
+            next = w->lead_due_us;
             if (e->o.shared)
                 next = min_of(next, w->adopt_due_us);
             if (wishes_possible(e))
@@ -380,7 +404,6 @@ int engine_start(struct engine *e, struct err *err) {
     } else {
         rc = adopt(e, INT32_MAX, &count, err); /* whoever had them is gone */
     }
-    e->w.sweep_due_us = rt_mono_us(e->rt) + (e->o.shared ? 0 : engine_sweep_period_us(e));
     if (rc == 0)
         rc = spawn_helper(e, "worker.chores", chore_fiber, err);
     if (rc == 0)

@@ -13,6 +13,7 @@ struct principal {
     bool all;
     bool read_only; /* may call what changes nothing */
     bool graphs;    /* may register graphs, which everybody can run */
+    bool operate;   /* may look after the server: /admin */
     const char *by; /* what proved it, for the log: "token", "authority", "key"; NULL: nothing */
 };
 /* As rows have it: never absent. */

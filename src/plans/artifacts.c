@@ -8,20 +8,19 @@
  * that is doomed can be neither claimed nor held, and dooming fails when somebody holds it; so an
  * artifact never lacks its bytes. Who wants to put what is just being removed waits a moment. A
  * collector that comes back from a long sleep does not remove any more: somebody else may have
- * ended its work, and the bytes may be there anew. */
+ * ended its work, and the bytes may be there anew. Collecting is a background job (src/jobs). */
 #include "plans/artifacts.h"
 
 #include "base/failpoint.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "rt/fiber.h"
 
 #define CLAIM_TRIES    10
 #define CLAIM_WAIT_US  100000
 #define LOOK_US_MAX    INT64_C(60000000)
 #define REMOVAL_US_MAX INT64_C(60000000)  /* from the doom to the removal */
 #define ADOPT_US       INT64_C(180000000) /* then somebody else goes on with it */
+#define TIDY_US        (INT64_C(86400) * 1000000)
 #define ROUND_MAX      100
 
 struct artifacts {
@@ -29,7 +28,7 @@ struct artifacts {
     struct store *store;
     struct blob_store *blobs;
     struct artifacts_options o;
-    struct fiber_group group;
+    size_t tidy_at; /* the part that was looked at last */
     struct metric *put, *collected;
 };
 
@@ -67,9 +66,8 @@ static int claim(struct artifacts *a, str sha256, struct err *err) {
         rc = db_commit(a->store->db, &b, err);
         arena_deinit(&arena);
     }
-    return rc == ERR_FENCED
-               ? err_set(err, ERR_UNAVAILABLE, "the same bytes are just being removed")
-               : rc;
+    return rc == ERR_FENCED ? err_set(err, ERR_UNAVAILABLE, "the same bytes are just being removed")
+                            : rc;
 }
 
 int artifact_add(struct artifacts *a, const struct principal *who, struct artifact *it, str data,
@@ -149,40 +147,43 @@ static int collect_one(struct artifacts *a, const struct loose_blob *blob, bool 
     return again ? 0 : blob_keep(a->store, blob, arena, err);
 }
 
-/* As many as come at once; *out_more: there may be others. */
-static int collect(struct artifacts *a, bool *out_more, struct err *err) {
-    struct arena arena;
+static int collect(void *ctx, struct job_slice *s, struct arena *arena, struct err *err) {
+    struct artifacts *a = ctx;
     struct loose_blob *loose, *doomed;
     size_t loose_count = 0, doomed_count = 0;
-    int64_t now = rt_now_us(a->rt);
     int64_t adopt = a->o.grace_us < ADOPT_US ? a->o.grace_us : ADOPT_US;
-    arena_init(&arena, (size_t)16 << 20);
-    int rc = blobs_doomed(a->store, now - adopt, ROUND_MAX, &arena, &doomed, &doomed_count, err);
-    for (size_t i = 0; rc == 0 && i < doomed_count; i++)
-        rc = collect_one(a, &doomed[i], true, &arena, err);
+    int rc =
+        blobs_doomed(a->store, s->now_us - adopt, s->rows_max, arena, &doomed, &doomed_count, err);
+    for (size_t i = 0; rc == 0 && i < doomed_count; i++, s->rows += rc == 0)
+        rc = collect_one(a, &doomed[i], true, arena, err);
     if (rc == 0)
-        rc = blobs_loose(a->store, now - a->o.grace_us, ROUND_MAX, &arena, &loose, &loose_count,
-                         err);
-    for (size_t i = 0; rc == 0 && i < loose_count; i++)
-        rc = collect_one(a, &loose[i], false, &arena, err);
-    arena_deinit(&arena);
-    *out_more = rc == 0 && loose_count == ROUND_MAX;
+        rc = blobs_loose(a->store, s->now_us - a->o.grace_us, s->rows_max, arena, &loose,
+                         &loose_count, err);
+    for (size_t i = 0; rc == 0 && i < loose_count; i++, s->rows += rc == 0)
+        rc = collect_one(a, &loose[i], false, arena, err);
+    s->more = rc == 0 && (int64_t)loose_count == s->rows_max;
     return rc;
 }
 
-static void collector(void *arg) {
-    struct artifacts *a = arg;
-    int64_t pause = a->o.grace_us < LOOK_US_MAX ? a->o.grace_us : LOOK_US_MAX;
-    while (!fiber_cancelled()) {
-        struct err err = {0};
-        bool more = false;
-        int rc = collect(a, &more, &err);
-        if (rc < 0 && rc != ERR_CANCELLED)
-            log_event(LOG_WARN, "artifacts.collect.failed", err.message,
-                      LOG_Z("code", err_name(rc)));
-        if (!more && fiber_sleep_us(pause) < 0)
-            break;
-    }
+/* A part at a time; what is there belongs to the folder of this process. */
+static int tidy(void *ctx, struct job_slice *s, struct arena *arena, struct err *err) {
+    struct artifacts *a = ctx;
+    (void)arena;
+    a->tidy_at = s->first ? 0 : a->tidy_at + 1;
+    s->more = a->tidy_at + 1 < blob_parts(a->blobs);
+    return blob_tidy(a->blobs, a->tidy_at, &s->rows, err);
+}
+
+void artifacts_add_jobs(struct artifacts *a, struct jobs *jobs) {
+    if (blob_parts(a->blobs) > 0)
+        jobs_add(jobs, &(struct job_spec){JOB_NAME("blobs.leftovers"),
+                                          .what = "files of blobs that a crash left half-written",
+                                          .every_us = TIDY_US, .rows_max = 1, .local = true,
+                                          .elsewhere = true, .slice = tidy, .ctx = a});
+    jobs_add(jobs, &(struct job_spec){
+                       JOB_NAME("blobs.loose"), .what = "bytes of artifacts that nobody has",
+                       .every_us = a->o.grace_us < LOOK_US_MAX ? a->o.grace_us : LOOK_US_MAX,
+                       .rows_max = ROUND_MAX, .elsewhere = true, .slice = collect, .ctx = a});
 }
 
 /* --- life --- */
@@ -191,22 +192,10 @@ struct artifacts *artifacts_new(struct rt *rt, struct store *store, struct blob_
                                 const struct artifacts_options *o) {
     struct artifacts *a = NEW(struct artifacts);
     *a = (struct artifacts){.rt = rt, .store = store, .blobs = blobs, .o = *o};
-    fiber_group_init(&a->group);
     a->put = metric_counter("holdfast_artifacts_total", "Artifacts stored.", NULL);
     a->collected = metric_counter("holdfast_blobs_collected_total",
                                   "Blobs removed because nobody had them.", NULL);
     return a;
-}
-
-int artifacts_start(struct artifacts *a, struct err *err) {
-    return fiber_group_spawn(&a->group, a->rt, "artifacts.collect", collector, a, err);
-}
-
-void artifacts_stop(struct artifacts *a) {
-    if (!a)
-        return;
-    fiber_group_cancel(&a->group);
-    fiber_group_wait(&a->group);
 }
 
 void artifacts_free(struct artifacts *a) { mem_free(a); }

@@ -7,6 +7,7 @@
 #define HF_PLANS_ARTIFACTS_H
 
 #include "blobs/blobs.h"
+#include "jobs/jobs.h"
 #include "store/artifacts.h"
 
 #define ARTIFACT_NAME_BYTES_MAX 200
@@ -19,10 +20,8 @@ struct artifacts_options {
 };
 struct artifacts *artifacts_new(struct rt *rt, struct store *store, struct blob_store *blobs,
                                 const struct artifacts_options *o);
-/* Begins to look for what nobody has. */
-MUST_CHECK int artifacts_start(struct artifacts *a, struct err *err);
-MAY_SUSPEND void artifacts_stop(struct artifacts *a); /* NULL is fine */
-void artifacts_free(struct artifacts *a);             /* NULL is fine */
+void artifacts_add_jobs(struct artifacts *a, struct jobs *jobs); /* looks for what nobody has */
+void artifacts_free(struct artifacts *a);                        /* NULL is fine */
 
 size_t artifacts_bytes_max(const struct artifacts *a);
 /* Fills the rest of *it: plan, position, name and type are given. Durable when it returns. What

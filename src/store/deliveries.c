@@ -142,9 +142,14 @@ int delivery_revive(struct store *s, const struct principal *who, struct id id, 
 }
 
 int delivery_sweep(struct store *s, int64_t before_us, int64_t limit, struct arena *a,
-                   struct err *err) {
-    return commit_one(s, SQL_DELIVERY_SWEEP, DB_PARAMS(DB_I(before_us), DB_I(limit)),
-                      DB_EXPECT_NONE, a, err);
+                   int64_t *out_deleted, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_DELIVERY_SWEEP, DB_PARAMS(DB_I(before_us), DB_I(limit)), DB_EXPECT_COUNT);
+    int rc = db_commit(s->db, &b, err);
+    if (rc == 0)
+        *out_deleted = b.ops[0].changed;
+    return rc;
 }
 
 int delivery_counts(struct store *s, struct arena *a, struct delivery_counts *out,

@@ -63,6 +63,6 @@ struct delivery_counts {
 MUST_CHECK int delivery_counts(struct store *s, struct arena *a, struct delivery_counts *out,
                                struct err *err);
 MUST_CHECK int delivery_sweep(struct store *s, int64_t before_us, int64_t limit, struct arena *a,
-                              struct err *err);
+                              int64_t *out_deleted, struct err *err);
 
 #endif

@@ -102,10 +102,14 @@ int graph_since(struct store *s, int64_t revision, int64_t limit, struct arena *
     return 0;
 }
 
-int graph_sweep(struct store *s, int64_t before_us, struct arena *a, struct err *err) {
+int graph_sweep(struct store *s, int64_t before_us, struct arena *a, int64_t *out_deleted,
+                struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_GRAPH_SWEEP_VERSIONS, DB_PARAMS(DB_I(before_us)), DB_EXPECT_NONE);
-    db_batch_add(&b, SQL_GRAPH_SWEEP, DB_PARAMS(DB_I(before_us)), DB_EXPECT_NONE);
-    return db_commit(s->db, &b, err);
+    db_batch_add(&b, SQL_GRAPH_SWEEP, DB_PARAMS(DB_I(before_us)), DB_EXPECT_COUNT);
+    int rc = db_commit(s->db, &b, err);
+    if (rc == 0)
+        *out_deleted = b.ops[1].changed;
+    return rc;
 }

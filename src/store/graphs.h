@@ -29,6 +29,7 @@ MUST_CHECK int graph_since(struct store *s, int64_t revision, int64_t limit, str
                            struct stored_graph **out, size_t *out_count, struct err *err);
 /* Removes what is left of graphs that were deleted before this time: by then every process must
  * have seen it. */
-MUST_CHECK int graph_sweep(struct store *s, int64_t before_us, struct arena *a, struct err *err);
+MUST_CHECK int graph_sweep(struct store *s, int64_t before_us, struct arena *a,
+                           int64_t *out_deleted, struct err *err);
 
 #endif

@@ -68,21 +68,42 @@ int item_words_read(struct item_change *c, struct arena *a, struct err *err) {
     return 0;
 }
 
-int item_words_index(struct store *s, int64_t batches, struct arena *a, struct err *err) {
+static int last_waiting(struct store *s, struct arena *a, int64_t *out, struct err *err) {
     struct db_rows rows;
-    int64_t done = INDEX_BATCH;
+    *out = 0;
     if (!db_knows(s->db, SQL_ITEM_TEXTS_INDEX))
         return 0;
     int rc = db_read(s->db, SQL_ITEM_TEXTS_WAITING, NULL, 0, a, &rows, err);
-    int64_t last = rc == 0 ? db_int(&rows, 0, 0) : 0;
-    for (int64_t i = 0; rc == 0 && last > 0 && done == INDEX_BATCH && i < batches; i++) {
-        struct db_batch b;
-        db_batch_init(&b, a);
-        db_batch_add(&b, SQL_ITEM_TEXTS_INDEX, DB_PARAMS(DB_I(last), DB_I(INDEX_BATCH)),
-                     DB_EXPECT_COUNT);
-        rc = db_commit(s->db, &b, err);
-        done = rc == 0 ? b.ops[0].changed : 0;
-    }
+    if (rc == 0)
+        *out = db_int(&rows, 0, 0);
+    return rc;
+}
+
+/* Those up to `last`, so many at most. */
+static int index_some(struct store *s, int64_t last, int64_t limit, struct arena *a,
+                      int64_t *out_done, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_ITEM_TEXTS_INDEX, DB_PARAMS(DB_I(last), DB_I(limit)), DB_EXPECT_COUNT);
+    int rc = db_commit(s->db, &b, err);
+    *out_done = rc == 0 ? b.ops[0].changed : 0;
+    return rc;
+}
+
+int item_words_index(struct store *s, int64_t limit, struct arena *a, int64_t *out_done,
+                     struct err *err) {
+    int64_t last;
+    *out_done = 0;
+    int rc = last_waiting(s, a, &last, err);
+    return rc == 0 && last > 0 ? index_some(s, last, limit, a, out_done, err) : rc;
+}
+
+/* All that wait now; what comes meanwhile was not answered before the search. */
+static int index_waiting(struct store *s, struct arena *a, struct err *err) {
+    int64_t last, done = INDEX_BATCH;
+    int rc = last_waiting(s, a, &last, err);
+    while (rc == 0 && last > 0 && done == INDEX_BATCH)
+        rc = index_some(s, last, INDEX_BATCH, a, &done, err);
     return rc;
 }
 
@@ -99,7 +120,7 @@ int item_search_text(struct store *s, const struct principal *who, const struct 
         return 0;
     }
     struct db_rows rows;
-    rc = item_words_index(s, INT64_MAX, a, err);
+    rc = index_waiting(s, a, err);
     if (rc < 0)
         return rc;
     struct label_range range = item_label_range(a, q->prefix);

@@ -209,11 +209,11 @@ int item_namespaces(struct store *s, const struct principal *who, str prefix, st
     return 0;
 }
 
-int item_sweep(struct store *s, int64_t now_us, struct arena *a, int64_t *out_deleted,
-               struct err *err) {
+int item_sweep(struct store *s, int64_t now_us, int64_t limit, struct arena *a,
+               int64_t *out_deleted, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_ITEM_SWEEP, DB_PARAMS(DB_I(now_us)), DB_EXPECT_COUNT);
+    db_batch_add(&b, SQL_ITEM_SWEEP, DB_PARAMS(DB_I(now_us), DB_I(limit)), DB_EXPECT_COUNT);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0)
         *out_deleted = b.ops[0].changed;

@@ -84,8 +84,9 @@ struct item_query {
 MUST_CHECK int item_search_near(struct store *s, const struct principal *who,
                                 const struct item_query *q, struct arena *a, struct item **out,
                                 size_t *out_count, struct err *err);
-/* Gives the index the words that wait for it, in so many batches at most; a search does it, too. */
-MUST_CHECK int item_words_index(struct store *s, int64_t batches, struct arena *a, struct err *err);
+/* Gives the index words of items that wait for it, so many at most; a search gives it all of them. */
+MUST_CHECK int item_words_index(struct store *s, int64_t limit, struct arena *a, int64_t *out_done,
+                                struct err *err);
 /* The items that have words of the text, best first; scores from 0 to 1. */
 MUST_CHECK int item_search_text(struct store *s, const struct principal *who,
                                 const struct item_query *q, struct arena *a, struct item **out,
@@ -95,7 +96,8 @@ MUST_CHECK int item_search_text(struct store *s, const struct principal *who,
 MUST_CHECK int item_namespaces(struct store *s, const struct principal *who, str prefix, str suffix,
                                int max_depth, const struct page *page, struct arena *a, str **out,
                                size_t *out_count, struct err *err);
-MUST_CHECK int item_sweep(struct store *s, int64_t now_us, struct arena *a, int64_t *out_deleted,
-                          struct err *err); /* removes expired ones, at most 1000 */
+/* Removes expired ones. */
+MUST_CHECK int item_sweep(struct store *s, int64_t now_us, int64_t limit, struct arena *a,
+                          int64_t *out_deleted, struct err *err);
 
 #endif

@@ -31,13 +31,15 @@ static int delete_run(struct store *s, struct id id, struct arena *a, struct err
 static int sweep_page(struct store *s, enum db_stmt page, struct id *at,
                       int (*delete_one)(struct store *s, struct id id, struct arena *a,
                                         struct err *err),
-                      struct arena *a, struct err *err) {
+                      struct arena *a, int64_t *removed, struct err *err) {
     struct db_rows rows;
     int rc = db_read(s->db, page, DB_PARAMS(DB_UUID(*at), DB_I(PAGE)), a, &rows, err);
     for (size_t i = 0; rc == 0 && i < rows.row_count; i++) {
+        bool lost = db_int(&rows, i, 1) != 0;
         *at = db_id(&rows, i, 0);
-        if (db_int(&rows, i, 1))
+        if (lost)
             rc = delete_one(s, *at, a, err);
+        *removed += lost && rc == 0;
         if (rc == ERR_CONFLICT) {
             err_reset(err);
             rc = 0;
@@ -56,7 +58,7 @@ static void item_set(struct orphans_cursor *at, const struct db_rows *rows, size
 }
 
 static int sweep_texts(struct store *s, struct orphans_cursor *at, struct arena *a,
-                       struct err *err) {
+                       int64_t *removed, struct err *err) {
     struct db_rows rows;
     struct db_batch b;
     str after[3];
@@ -75,13 +77,14 @@ static int sweep_texts(struct store *s, struct orphans_cursor *at, struct arena 
                                    DB_T(db_str(&rows, i, 2))),
                          DB_EXPECT_NONE);
     rc = b.count ? db_commit(s->db, &b, err) : 0;
+    *removed += rc == 0 ? (int64_t)b.count : 0;
     if (rc == 0)
         item_set(at, rows.row_count < PAGE ? NULL : &rows, rows.row_count - 1);
     return rc;
 }
 
 static int sweep_vectors(struct store *s, struct orphans_cursor *at, struct arena *a,
-                         struct err *err) {
+                         int64_t *removed, struct err *err) {
     struct db_rows rows;
     struct db_batch b;
     int rc = db_read(s->db, SQL_ORPHAN_ITEM_VECTORS, DB_PARAMS(DB_I(at->vector), DB_I(PAGE)), a,
@@ -94,18 +97,24 @@ static int sweep_vectors(struct store *s, struct orphans_cursor *at, struct aren
             db_batch_add(&b, SQL_ORPHAN_ITEM_VECTOR_DELETE, DB_PARAMS(DB_I(db_int(&rows, i, 0))),
                          DB_EXPECT_NONE);
     rc = b.count ? db_commit(s->db, &b, err) : 0;
+    *removed += rc == 0 ? (int64_t)b.count : 0;
     if (rc == 0)
         at->vector = rows.row_count < PAGE ? 0 : db_int(&rows, PAGE - 1, 0);
     return rc;
 }
 
-int orphans_sweep(struct store *s, struct orphans_cursor *at, struct arena *a, struct err *err) {
-    int rc = sweep_page(s, SQL_ORPHAN_THREADS, &at->thread, delete_thread, a, err);
+int orphans_sweep(struct store *s, struct orphans_cursor *at, struct arena *a, int64_t *out_removed,
+                  struct err *err) {
+    int64_t removed = 0;
+    int rc = sweep_page(s, SQL_ORPHAN_THREADS, &at->thread, delete_thread, a, &removed, err);
     if (rc == 0)
-        rc = sweep_page(s, SQL_ORPHAN_RUNS, &at->run, delete_run, a, err);
+        rc = sweep_page(s, SQL_ORPHAN_RUNS, &at->run, delete_run, a, &removed, err);
     if (rc == 0)
-        rc = sweep_texts(s, at, a, err);
-    return rc < 0 ? rc : sweep_vectors(s, at, a, err);
+        rc = sweep_texts(s, at, a, &removed, err);
+    if (rc == 0)
+        rc = sweep_vectors(s, at, a, &removed, err);
+    *out_removed = removed;
+    return rc;
 }
 
 void orphans_cursor_deinit(struct orphans_cursor *at) { item_set(at, NULL, 0); }

@@ -15,8 +15,9 @@ struct orphans_cursor {
     int64_t vector;
 };
 void orphans_cursor_deinit(struct orphans_cursor *at);
-/* Looks at the next page of each, and deletes what hangs on nothing. */
+/* Looks at the next page of each, and deletes what hangs on nothing. *out_removed: also when it
+ * stops with an error in between. */
 MUST_CHECK int orphans_sweep(struct store *s, struct orphans_cursor *at, struct arena *a,
-                             struct err *err);
+                             int64_t *out_removed, struct err *err);
 
 #endif

@@ -34,6 +34,11 @@ struct preference_options {
     int64_t override_us; /* those of a thread hold so long after their last use */
 };
 
+/* Ages at which logs of agents leave a tier; 0: they stay. */
+struct agent_log_options {
+    int64_t hot_us, warm_us, cold_us;
+};
+
 /* When a thread ends: so long after its last use. */
 struct thread_ttl {
     enum prune_strategy strategy;
@@ -46,6 +51,7 @@ struct store {
     const struct store_rider *with; /* NULL: none */
     struct item_options items;
     struct preference_options preferences;
+    struct agent_log_options agent_logs;
     bool shared; /* with other runtimes, which add and delete rows of their own accord */
     struct thread_ttl thread_ttl; /* of threads that are made without one of their own */
 };

@@ -87,6 +87,10 @@ int truncate_inbox(struct store *s, struct err *err) {
     return clear_all(s, stmts, ARRAY_COUNT(stmts), err);
 }
 
+int truncate_agent_logs(struct store *s, struct err *err) {
+    return clear(s, SQL_TRUNCATE_ALL_AGENT_LOGS, err);
+}
+
 int truncate_plan_templates(struct store *s, struct err *err) {
     return clear(s, SQL_TRUNCATE_ALL_PLAN_TEMPLATES, err);
 }

@@ -36,8 +36,9 @@ MUST_CHECK int truncate_loose_states(struct store *s, struct err *err);
 MUST_CHECK int truncate_assistants(struct store *s, struct err *err);
 /* Items of the long-term store, with what queries look at. */
 MUST_CHECK int truncate_items(struct store *s, struct err *err);
-/* Sources and what they brought; templates of plans; projects and settings; webhooks and what is to
- * be told, also of runs. */
+/* Logs of agents; sources and what they brought; templates of plans; projects and settings;
+ * webhooks and what is to be told, also of runs. */
+MUST_CHECK int truncate_agent_logs(struct store *s, struct err *err);
 MUST_CHECK int truncate_inbox(struct store *s, struct err *err);
 MUST_CHECK int truncate_plan_templates(struct store *s, struct err *err);
 MUST_CHECK int truncate_preferences(struct store *s, struct err *err); /* also of threads */

@@ -50,11 +50,15 @@ int worker_remove(struct store *s, struct id id, struct arena *a, struct err *er
     return db_commit(s->db, &b, err);
 }
 
-int worker_sweep(struct store *s, int64_t before_us, struct arena *a, struct err *err) {
+int worker_sweep(struct store *s, int64_t before_us, struct arena *a, int64_t *out_deleted,
+                 struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_WORKER_SWEEP, DB_PARAMS(DB_I(before_us)), DB_EXPECT_NONE);
-    return db_commit(s->db, &b, err);
+    db_batch_add(&b, SQL_WORKER_SWEEP, DB_PARAMS(DB_I(before_us)), DB_EXPECT_COUNT);
+    int rc = db_commit(s->db, &b, err);
+    if (rc == 0)
+        *out_deleted = b.ops[0].changed;
+    return rc;
 }
 
 int leader_take(struct store *s, str name, struct id worker, int64_t now_us, int64_t lease_us,

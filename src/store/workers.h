@@ -25,7 +25,8 @@ MUST_CHECK int worker_addresses(struct store *s, struct id id, int64_t now_us, s
 /* Its leases of periodic work end, too. */
 MUST_CHECK int worker_remove(struct store *s, struct id id, struct arena *a, struct err *err);
 /* Forgets workers that were gone before `before_us`. */
-MUST_CHECK int worker_sweep(struct store *s, int64_t before_us, struct arena *a, struct err *err);
+MUST_CHECK int worker_sweep(struct store *s, int64_t before_us, struct arena *a,
+                            int64_t *out_deleted, struct err *err);
 
 /* Takes or keeps the lease `name`. */
 MUST_CHECK int leader_take(struct store *s, str name, struct id worker, int64_t now_us,

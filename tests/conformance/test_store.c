@@ -766,7 +766,7 @@ static void items(struct history *h) {
     CALL("delete again", item_delete(&h->store, &ANNA, STR("a"), STR("key"), h->a, &h->err));
     int64_t swept = -1;
     CALL("sweep",
-         item_sweep(&h->store, clock_wall_us() + INT64_C(120000000), h->a, &swept, &h->err));
+         item_sweep(&h->store, clock_wall_us() + INT64_C(120000000), 1000, h->a, &swept, &h->err));
     line(h, "  %lld", (long long)swept);
 }
 

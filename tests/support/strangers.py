@@ -81,7 +81,9 @@ def her_plan(world, ask):
     project = world.made("/projects", {"name": str(uuid.uuid4())})
     ask(world.server, "PUT", "/settings/hers", world.token, {"value": "hers"})
     ask(world.server, "PUT", "/preferences/hers", world.token, {"value": "hers"})
-    return {"session": "hers", "her_checkpoint": kept["checkpoint_id"],
+    logs = world.made("/logs", {"session_id": str(uuid.UUID(int=77)), "message": "hers"})
+    return {"log_id": logs["ids"][0], "job": "store.items",
+            "session": "hers", "her_checkpoint": kept["checkpoint_id"],
             "consumer": "her-consumer", "project_id": project["id"], "key": "hers",
             "template_id": template["template_id"],
             "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
@@ -210,6 +212,17 @@ PLANS = {
         ("", None, lambda v: v == {"max_age_ms": None, "max_events": None})],
     "history_retention_put": lambda w, ids: [
         ("", {"max_events": 7}, lambda v: v["max_events"] == 7)],
+    "log_create": lambda w, ids: [
+        ("", {"session_id": str(uuid.UUID(int=77)), "message": "his"},
+         lambda v: ids["log_id"] not in v["ids"])],
+    "log_list": lambda w, ids: [
+        (q, None, lambda v: ids["log_id"] not in [log["id"] for log in v["logs"]])
+        for q in ("", f"?session_id={uuid.UUID(int=77)}", "?level=info", "?category=general")],
+    "log_delete_session": lambda w, ids: [
+        (f"?session_id={uuid.UUID(int=77)}", None, lambda v: v["deleted"] < 2)],
+    "log_tiers": lambda w, ids: [("", None, lambda v: sum(t["rows"] for t in v["tiers"]) < 2)],
+    "log_get": _unknown, "log_delete": _unknown,
+    **dict.fromkeys(("job_list", "job_get", "job_run"), lambda w, ids: [("", None, "403")]),
     "perf": lambda w, ids: [
         ("", None, lambda v: not any(str(i) in str(v) for i in ids.values() if i))],
 }

@@ -1,6 +1,10 @@
 -- The rows of each table as SQLite holds them: its columns in its order, ids as 32 digits, times in
 -- microseconds. For digests, by which the databases are compared.
 
+-- name: digest_agent_logs
+SELECT id, session_id, user_id, level, category, content, tier, created_at, data, bytes
+FROM holdfast.agent_logs;
+
 -- name: digest_assistant_versions
 SELECT assistant_id, version, graph_id, name, description, config, context, metadata, created_at
 FROM holdfast.assistant_versions;

@@ -15,6 +15,7 @@ static const struct {
     const char *name;
     enum db_postgres_own scan;
 } tables[] = {
+    {"agent_logs", PGDB_DIGEST_AGENT_LOGS},
     {"assistant_versions", PGDB_DIGEST_ASSISTANT_VERSIONS},
     {"assistants", PGDB_DIGEST_ASSISTANTS},
     {"blobs", PGDB_DIGEST_BLOBS},

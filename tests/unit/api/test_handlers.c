@@ -22,6 +22,7 @@ struct scene {
     struct store store;
     struct registry *registry;
     struct engine *engine;
+    struct jobs *jobs;
     struct api *api;
     struct http_server *server;
     struct http_client *client;
@@ -603,6 +604,21 @@ static void text_mode(struct scene *s) {
     RUN(s, list);
 }
 
+static void background_jobs(struct scene *s) {
+    static const struct exchange list[] = {
+        {"GET", "/admin/jobs/store.items", NULL, 200,
+         "{\"name\":\"store.items\",\"scope\":\"all\",\"interval_seconds\":60.0,"
+         "\"state\":\"waiting\",\"worker_id\":null,\"started_at\":null,\"passes\":0,"
+         "\"error\":null}"},
+        {"GET", "/admin/jobs/store", NULL, 404, "={\"detail\":\"Job not found\"}"},
+        {"POST", "/admin/jobs/store/run", NULL, 404, "={\"detail\":\"Job not found\"}"},
+        {"POST", "/admin/jobs/store.items/run", NULL, 200, "{\"state\":\"due\"}"},
+        {"GET", "/admin/jobs/store.items", NULL, 200, "{\"state\":\"due\"}"},
+        {"GET", "/admin/jobs", NULL, 200, "{}"},
+    };
+    RUN(s, list);
+}
+
 static void one_closed(void *arg) {
     struct scene *s = arg;
     if (--s->open == 0)
@@ -645,6 +661,9 @@ static void scene_open(struct scene *s, bool error_text) {
     registry_add(s->registry, &NEST);
     assert_int_equal(
         engine_open(s->rt, &s->store, s->registry, &services, &engine, &s->engine, &s->err), 0);
+    s->jobs = jobs_new(s->rt, &s->store, NULL);
+    engine_add_jobs(s->engine, s->jobs);
+    api.jobs = s->jobs;
     assert_int_equal(api_open(s->rt, &s->store, s->engine, &api, &s->api, &s->err), 0);
     http_server_options_default(&http);
     http.host = "127.0.0.1";
@@ -662,6 +681,7 @@ static void run_scene(void (*fn)(struct scene *s), bool error_text) {
     rt_run(s.rt);
     api_free(s.api);
     engine_close(s.engine);
+    jobs_free(s.jobs);
     registry_free(s.registry);
     db_close(s.store.db);
     rt_close(s.rt);
@@ -684,6 +704,7 @@ TEST(store_batch)
 TEST(graphs_in_graphs)
 TEST(server_itself)
 TEST(unwell_database)
+TEST(background_jobs)
 static void test_text_mode(void **state) {
     (void)state;
     run_scene(text_mode, true);
@@ -697,6 +718,7 @@ int main(void) {
         cmocka_unit_test(test_threads),          cmocka_unit_test(test_paging_headers),
         cmocka_unit_test(test_states),           cmocka_unit_test(test_store),
         cmocka_unit_test(test_store_batch),      cmocka_unit_test(test_text_mode),
+        cmocka_unit_test(test_background_jobs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

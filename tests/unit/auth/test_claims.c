@@ -132,11 +132,12 @@ static void test_tenant(void **state) {
 }
 
 static void scope(struct scene *s, const char *claims, int rc, bool read_only) {
-    struct identity id = {.read_only = !read_only, .graphs = true};
+    struct identity id = {.read_only = !read_only, .graphs = true, .operate = true};
     assert_int_equal(claims_identity(&s->a, parse(s, claims), &s->rules, &id, &s->err), rc);
     if (rc == 0) {
         assert_int_equal(id.read_only, read_only);
         assert_int_equal(id.graphs, strstr(claims, "holdfast:graphs") != NULL);
+        assert_int_equal(id.operate, strstr(claims, "\"holdfast:operate") != NULL);
     }
 }
 
@@ -150,6 +151,9 @@ static void test_scope(void **state) {
     scope(s, "{\"sub\":\"a\",\"scope\":[\"holdfast:read\"]}", 0, true);
     scope(s, "{\"sub\":\"a\",\"scope\":\"holdfast:graphs\"}", 0, false);
     scope(s, "{\"sub\":\"a\",\"scope\":\"holdfast:read holdfast:graphs\"}", 0, false);
+    scope(s, "{\"sub\":\"a\",\"scope\":\"holdfast:operate\"}", 0, false);
+    scope(s, "{\"sub\":\"a\",\"scope\":\"holdfast:operate holdfast:read\"}", 0, false);
+    scope(s, "{\"sub\":\"a\",\"scope\":\"xholdfast:operate\"}", 0, false);
     scope(s, "{\"sub\":\"a\",\"scope\":\"xholdfast:read\"}", 0, false);
     s->rules.scope_required = true;
     scope(s, "{\"sub\":\"a\"}", ERR_FORBIDDEN, false);

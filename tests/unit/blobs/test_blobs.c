@@ -294,6 +294,40 @@ static void changed_on_disk(struct scene *s) {
     assert_int_equal(mkdir(s->folder, 0700), 0);
 }
 
+/* What a crash left goes when it is old; blobs, and what is just being written, stay. */
+static void left_by_a_crash(struct scene *s) {
+    static const char *const files[] = {".new-old", ".new-young"};
+    struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    struct blob_name name;
+    struct err err = {0};
+    str data = STR("a blob");
+    int64_t removed = -1, all = 0;
+    assert_int_equal(blob_put(s->store, data, &name, &err), 0);
+    str hex = blob_name_hex(&name, &s->arena);
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+        const char *path = arena_printf(&s->arena, "%s/%.2s/%s", s->folder, hex.p, files[i]).p;
+        int fd = open(path, O_WRONLY | O_CREAT, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(close(fd), 0);
+        if (i == 0)
+            assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    }
+    const char *blob = arena_printf(&s->arena, "%s/%.2s/%s", s->folder, hex.p, hex.p + 2).p;
+    assert_int_equal(utimensat(AT_FDCWD, blob, long_ago, 0), 0);
+    assert_int_equal(blob_parts(s->store), BLOB_PARTS);
+    for (size_t part = 0; part < BLOB_PARTS; part++, all += removed)
+        assert_int_equal(blob_tidy(s->store, part, &removed, &err), 0);
+    assert_int_equal(all, 1);
+    expect(s, &name, 0, 100, data, data.len);
+    assert_int_equal(
+        access(arena_printf(&s->arena, "%s/%.2s/.new-young", s->folder, hex.p).p, F_OK), 0);
+}
+
+static void test_left_by_a_crash(void **state) {
+    (void)state;
+    run(left_by_a_crash, true);
+}
+
 static void test_changed_on_disk(void **state) {
     (void)state;
     run(changed_on_disk, true);
@@ -378,11 +412,9 @@ static void test_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts_and_whole),
-        cmocka_unit_test(test_changed_on_disk),
-        cmocka_unit_test(test_trouble_in_the_bucket),
-        cmocka_unit_test(test_refused_options),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_parts_and_whole), cmocka_unit_test(test_changed_on_disk),
+        cmocka_unit_test(test_left_by_a_crash), cmocka_unit_test(test_trouble_in_the_bucket),
+        cmocka_unit_test(test_refused_options), cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,6 +76,7 @@ static void order(struct fixture *f) {
 
 static void dead(struct fixture *f) {
     struct delivery *list;
+    int64_t gone;
     struct id id = put(f, "", NOW);
     struct delivery_failure again = {.due_at = NOW + 5, .http_status = 500, .error = STR("no")};
     struct delivery_failure over = {.dead = true, .http_status = 410, .error = STR("gone")};
@@ -95,9 +96,9 @@ static void dead(struct fixture *f) {
     CHECK_INT(claim(f, NOW + 7, &list), 1);
     CHECK_INT(list[0].attempt, 1);
     CHECK_INT(delivery_failed(&f->store, &list[0], &over, NOW + 8, &f->arena, &f->err), 0);
-    CHECK_INT(delivery_sweep(&f->store, NOW + 8, 10, &f->arena, &f->err), 0);
+    CHECK_INT(delivery_sweep(&f->store, NOW + 8, 10, &f->arena, &gone, &f->err), 0);
     CHECK_INT(shown(f, &ALICE, true, &list), 1);
-    CHECK_INT(delivery_sweep(&f->store, NOW + 9, 10, &f->arena, &f->err), 0);
+    CHECK_INT(delivery_sweep(&f->store, NOW + 9, 10, &f->arena, &gone, &f->err), 0);
     CHECK_INT(shown(f, &ALICE, true, &list), 0);
 }
 

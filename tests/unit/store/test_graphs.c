@@ -14,15 +14,16 @@ static void sweep(struct fixture *f) {
     struct arena *a = &f->arena;
     struct stored_graph g, *list;
     size_t count;
+    int64_t gone;
     for (const char *id = "abc"; *id; id++)
         CHECK_INT(graph_put(s, &ANNA, str_n(id, 1), STR("{}"), a, &g, &f->err), 0);
     CHECK_INT(graph_delete(s, &ANNA, STR("a"), a, &f->err), 0);
     CHECK_INT(graph_delete(s, &ANNA, STR("b"), a, &f->err), 0);
     int64_t later = clock_wall_us() + 1;
-    CHECK_INT(graph_sweep(s, 1, a, &f->err), 0);
+    CHECK_INT(graph_sweep(s, 1, a, &gone, &f->err), 0);
     CHECK_INT(graph_since(s, 0, 10, a, &list, &count, &f->err), 0);
     CHECK_INT(count, 3); /* not yet */
-    CHECK_INT(graph_sweep(s, later, a, &f->err), 0);
+    CHECK_INT(graph_sweep(s, later, a, &gone, &f->err), 0);
     CHECK_INT(graph_since(s, 0, 10, a, &list, &count, &f->err), 0);
     CHECK_INT(count, 2);
     CHECK_STR(list[0].graph_id, STR("c"));
@@ -34,7 +35,7 @@ static void sweep(struct fixture *f) {
     CHECK_INT(graph_put(s, &ANNA, STR("a"), STR("{}"), a, &g, &f->err), 0);
     CHECK_INT(g.revision, last + 1);
     CHECK_INT(g.version, 1);
-    CHECK_INT(graph_sweep(s, clock_wall_us() + 1, a, &f->err), 0);
+    CHECK_INT(graph_sweep(s, clock_wall_us() + 1, a, &gone, &f->err), 0);
     CHECK_INT(graph_since(s, 0, 10, a, &list, &count, &f->err), 0);
     CHECK_INT(count, 2);
     CHECK_STR(list[0].graph_id, STR("c"));

@@ -81,9 +81,9 @@ static void expiry(struct fixture *f) {
     CHECK_INT(item_search(s, &ALICE, STR("a"), STR_NULL, &page, &f->arena, &list, &count, &f->err),
               0);
     CHECK_INT(count, 1);
-    CHECK_INT(item_sweep(s, test_now_us, &f->arena, &deleted, &f->err), 0);
+    CHECK_INT(item_sweep(s, test_now_us, 1000, &f->arena, &deleted, &f->err), 0);
     CHECK_INT(deleted, 1);
-    CHECK_INT(item_sweep(s, test_now_us, &f->arena, &deleted, &f->err), 0);
+    CHECK_INT(item_sweep(s, test_now_us, 1000, &f->arena, &deleted, &f->err), 0);
     CHECK_INT(deleted, 0);
     /* An expired item that is put again is a new one. */
     CHECK_INT(put_ttl(f, "k", 1), 0);

@@ -41,7 +41,7 @@ static void leases(struct fixture *f) {
     CHECK_INT(worker_renew(s, b.id, 200, 100, &f->arena, &others, &f->err), ERR_FENCED);
     CHECK_INT(worker_renew(s, a.id, 297, 100, &f->arena, &others, &f->err), 0);
     CHECK_INT(others, 0);
-    CHECK_INT(worker_sweep(s, 201, &f->arena, &f->err), 0);
+    CHECK_INT(worker_sweep(s, 201, &f->arena, &others, &f->err), 0);
     addresses(f, a.id);
     CHECK_INT(worker_register(s, &b, 300, 100, &f->arena, &f->err), 0); /* its row was gone */
     CHECK_INT(worker_remove(s, a.id, &f->arena, &f->err), 0);
