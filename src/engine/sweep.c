@@ -2,8 +2,8 @@
 /* sweep.c - the periodic work of one process of all: what has expired goes.
  *
  * Whoever holds the lease "sweep" does it, in small batches, so that nobody's request waits long:
- *   store items, temporary threads, idempotency keys, deliveries of the inbox and preferences of
- *     threads whose time has come;
+ *   store items, temporary threads, idempotency keys, deliveries of the inbox, preferences of
+ *     threads, sessions and logins whose time has come;
  *   threads whose ttl is over (store/thread_ttl.c), none with a live run;
  *   older states of all threads, when a policy says so: a walk over the threads by their ids that
  *     goes on where the last sweep stopped;
@@ -19,6 +19,7 @@
 #include "store/items.h"
 #include "store/orphans.h"
 #include "store/preferences.h"
+#include "store/sessions.h"
 #include "store/thread_prune.h"
 #include "store/thread_ttl.h"
 
@@ -52,23 +53,25 @@ static void on_thread_failed(void *ctx, struct id id, const struct err *err) {
               LOG_STR("thread_id", str_n(text, sizeof(text))));
 }
 
+typedef int (*sweep_fn)(struct store *s, int64_t now_us, int64_t limit, struct arena *a,
+                        int64_t *out_deleted, struct err *err);
+
+static int sweep_items(struct store *s, int64_t now_us, int64_t limit, struct arena *a,
+                       int64_t *out_deleted, struct err *err) {
+    (void)limit; /* it has one of its own */
+    return item_sweep(s, now_us, a, out_deleted, err);
+}
+
 static int sweep_expired(struct engine *e, int64_t now, struct arena *a, struct err *err) {
-    int64_t done = SWEEP_BATCH;
+    static const sweep_fn kinds[] = {sweep_items, thread_delete_doomed,      idempotency_sweep,
+                                     inbox_sweep, preference_override_sweep, session_sweep,
+                                     login_sweep};
     int rc = 0;
-    for (int i = 0; rc == 0 && done == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
-        rc = item_sweep(e->store, now, a, &done, err);
-    done = SWEEP_BATCH;
-    for (int i = 0; rc == 0 && done == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
-        rc = thread_delete_doomed(e->store, now, SWEEP_BATCH, a, &done, err);
-    done = SWEEP_BATCH;
-    for (int i = 0; rc == 0 && done == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
-        rc = idempotency_sweep(e->store, now, SWEEP_BATCH, a, &done, err);
-    done = SWEEP_BATCH;
-    for (int i = 0; rc == 0 && done == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
-        rc = inbox_sweep(e->store, now, SWEEP_BATCH, a, &done, err);
-    done = SWEEP_BATCH;
-    for (int i = 0; rc == 0 && done == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
-        rc = preference_override_sweep(e->store, now, SWEEP_BATCH, a, &done, err);
+    for (size_t k = 0; rc == 0 && k < ARRAY_COUNT(kinds); k++) {
+        int64_t done = SWEEP_BATCH;
+        for (int i = 0; rc == 0 && done == SWEEP_BATCH && i < SWEEP_ROUNDS; i++)
+            rc = kinds[k](e->store, now, SWEEP_BATCH, a, &done, err);
+    }
     return rc;
 }
 

@@ -1,6 +1,9 @@
 -- The rows of each table as SQLite holds them: its columns in its order, ids as 32 digits, times in
 -- microseconds. For digests, by which the databases are compared.
 
+-- name: digest_accounts
+SELECT id, user_id, provider_id, account_id, profile, created_at, updated_at FROM holdfast.accounts;
+
 -- name: digest_assistant_versions
 SELECT assistant_id, version, graph_id, name, description, config, context, metadata, created_at
 FROM holdfast.assistant_versions;
@@ -87,6 +90,9 @@ SELECT name, worker, expires_at FROM holdfast.leaders;
 -- name: digest_blobs
 SELECT sha256, loose_at, doomed_at FROM holdfast.blobs;
 
+-- name: digest_logins
+SELECT digest, provider_id, return_to, expires_at FROM holdfast.logins;
+
 -- name: digest_plan_artifacts
 SELECT plan_id, position, name, id, owner, type, sha256, bytes, created_at FROM holdfast.plan_artifacts;
 
@@ -142,6 +148,11 @@ LEFT JOIN holdfast.run_states s ON s.run_id = holdfast.to_uuid(r.id);
 
 -- name: digest_saved_runs
 SELECT run, thread_id FROM holdfast.saved_runs;
+
+-- name: digest_sessions
+SELECT id, user_id, digest, scope, account_id, label, address, user_agent, created_at, last_used_at,
+       expires_at, ends_at
+FROM holdfast.sessions;
 
 -- name: digest_settings
 SELECT owner, key, value, updated_at FROM holdfast.settings;
