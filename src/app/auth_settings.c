@@ -7,6 +7,8 @@
 
 #include <arpa/inet.h>
 
+#include "app/database.h"
+
 void auth_settings(const struct config *c, struct auth_options *out) {
     static const enum auth_stored_keys stored[] = {
         [CONFIG_API_KEYS_AUTO] = AUTH_STORED_AUTO,
@@ -37,6 +39,13 @@ void auth_settings(const struct config *c, struct auth_options *out) {
         .jwks_interval_us = c->jwks_interval_us,
         .timeout_us = c->auth_timeout_us,
         .remote_concurrency_max = (size_t)c->auth_concurrency_max,
+        .public_url = c->public_url,
+        .cors_origin = c->cors_origin,
+        .session_idle_us = c->session_idle_us,
+        .session_max_us = c->session_max_us,
+        .session_cache_us = c->session_cache_us,
+        .session_count_max = c->session_count_max,
+        .shared = database_is_remote(c),
         .required = c->auth_required,
     };
 }
