@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sessions.c - the handlers of /sessions and /accounts: what somebody is logged in with.
+/* sessions.c - the handlers of /sessions, /accounts and /auth: what somebody is logged in with.
  *
  * A token is in one answer only, that of the request that made its session, and nowhere when it was
  * asked for as a cookie: then no script of the page has seen it. Whatever takes a session away
@@ -169,6 +169,33 @@ int api_session_delete_all(struct api_request *r, struct err *err) {
     jw_i64(&w, deleted);
     jw_object_end(&w);
     return api_reply_json(r, 200);
+}
+
+/* --- logins --- */
+
+static int go_to(struct api_request *r, str location) {
+    http_reply_header(r->http, STR("Location"), location);
+    http_reply_header(r->http, STR("Cache-Control"), STR("no-store"));
+    http_reply_header(r->http, STR("Referrer-Policy"), STR("no-referrer"));
+    return api_reply_empty(r, 302);
+}
+
+int api_login_begin(struct api_request *r, struct err *err) {
+    str to = http_query_get(&r->query, "return_to"), location;
+    int rc = auth_login_begin(auth_of(r), r->http, r->match.params[0], to.p ? to : STR("/"),
+                              r->arena, &location, err);
+    return rc < 0 ? rc : go_to(r, location);
+}
+
+int api_login_finish(struct api_request *r, struct err *err) {
+    struct oidc_answer answer = {.state = http_query_get(&r->query, "state"),
+                                 .code = http_query_get(&r->query, "code"),
+                                 .error = http_query_get(&r->query, "error"),
+                                 .issuer = http_query_get(&r->query, "iss")};
+    str to;
+    int rc =
+        auth_login_finish(auth_of(r), r->http, r->match.params[0], &answer, r->arena, &to, err);
+    return rc < 0 ? rc : go_to(r, to);
 }
 
 /* --- accounts --- */

@@ -58,6 +58,7 @@ struct auth {
     struct auth_cache *let_in, *refused;
     struct sessions *sessions;
     struct cookie_site site;
+    struct oidc *oidc; /* NULL: no providers */
     struct fiber_group fibers;
     struct metric *hits, *checks, *refusals, *failures, *seconds;
 };
@@ -213,7 +214,7 @@ static void keep_texts(struct auth *auth) {
                           &o->rules.owner,       &o->rules.tenant,        &o->rules.scope,
                           &o->api_keys_file,     &o->supabase_url,        &o->supabase_key,
                           &o->introspection_url, &o->introspection_id,    &o->introspection_secret,
-                          &o->public_url,        &o->cors_origin};
+                          &o->oidc_providers,    &o->public_url,          &o->cors_origin};
     arena_init(&auth->memory, SIZE_MAX / 2);
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
         *texts[i] = arena_dup(&auth->memory, *texts[i]);
@@ -232,6 +233,21 @@ static void open_sessions(struct auth *auth) {
                                 .shared = o->shared};
     auth->sessions = sessions_new(&s);
     auth->site = cookie_site(o->public_url, o->cors_origin);
+}
+
+static int open_oidc(struct auth *auth, struct http_client *client, struct err *err) {
+    const struct auth_options *o = &auth->o;
+    struct oidc_options p = {.rt = auth->rt,
+                             .client = client,
+                             .store = auth->store,
+                             .fibers = &auth->fibers,
+                             .crypto = auth->crypto,
+                             .providers = o->oidc_providers,
+                             .interval_us = o->jwks_interval_us,
+                             .timeout_us = o->timeout_us,
+                             .skew_s = o->rules.skew_s,
+                             .concurrency_max = o->remote_concurrency_max};
+    return o->oidc_providers.len ? oidc_open(&p, &auth->oidc, err) : 0;
 }
 
 static void open_metrics(struct auth *auth) {
@@ -267,12 +283,15 @@ int auth_open(struct rt *rt, struct http_client *client, struct store *store,
         rc = open_sources(auth, client, err);
     if (rc == 0)
         rc = open_remote(auth, client, err);
+    if (rc == 0)
+        rc = open_oidc(auth, client, err);
     if (rc < 0) {
         auth_free(auth);
         return rc;
     }
     auth->stored_keys = o->stored_keys == AUTH_STORED_ON;
-    auth->enabled = auth->local || auth->remote || auth->key_file || auth->stored_keys;
+    auth->enabled =
+        auth->local || auth->remote || auth->key_file || auth->stored_keys || auth->oidc;
     *out = auth;
     return 0;
 }
@@ -315,6 +334,7 @@ void auth_free(struct auth *auth) {
         return;
     ASSERT(auth->fibers.live == 0);
     remote_free(auth->remote);
+    oidc_free(auth->oidc);
     source_free(auth->jwks);
     source_free(auth->key_file);
     api_key_set_free(auth->file_keys);
@@ -678,6 +698,69 @@ void auth_session_cookie(struct auth *auth, struct http_request *req, struct are
 
 void auth_session_cookie_forget(struct auth *auth, struct http_request *req, struct arena *a) {
     cookie_set(req, a, &auth->site, COOKIE_NAME_SESSION, STR(""), 0);
+}
+
+/* --- logins --- */
+
+/* As the provider knows it. Without --public-url the host is what the browser calls it. */
+static str redirect_of(const struct auth *auth, const struct http_request *req, str provider,
+                       struct arena *a) {
+    str url = auth->o.public_url, host = http_header(req, STR("host"));
+    if (str_ends(url, STR("/")))
+        url = str_slice(url, 0, url.len - 1);
+    return url.len
+               ? arena_printf(a, STR_FMT "/auth/callback/" STR_FMT, STR_ARG(url), STR_ARG(provider))
+               : arena_printf(a, "http://" STR_FMT "/auth/callback/" STR_FMT, STR_ARG(host),
+                              STR_ARG(provider));
+}
+
+int auth_login_begin(struct auth *auth, struct http_request *req, str provider, str return_to,
+                     struct arena *a, str *out_location, struct err *err) {
+    str secret;
+    if (!auth || !auth->oidc)
+        return err_set(err, ERR_NOT_FOUND, "Provider not found");
+    if (return_to.len > LOGIN_RETURN_BYTES_MAX || !cookie_return_is_fine(return_to))
+        return err_set(err, ERR_INVALID, "return_to: must be a path of this server");
+    int rc = oidc_begin(auth->oidc, provider, redirect_of(auth, req, provider, a), return_to, a,
+                        out_location, &secret, err);
+    if (rc == 0)
+        cookie_set(req, a, &auth->site, COOKIE_NAME_LOGIN, secret, OIDC_LOGIN_US / 1000000);
+    return rc;
+}
+
+int auth_login_finish(struct auth *auth, struct http_request *req, str provider,
+                      struct oidc_answer *answer, struct arena *a, str *out_return_to,
+                      struct err *err) {
+    struct err own = {0};
+    struct account account;
+    struct session session;
+    enum session_scope scope;
+    str token;
+    if (!auth || !auth->oidc)
+        return err_set(err, ERR_NOT_FOUND, "Provider not found");
+    answer->redirect = redirect_of(auth, req, provider, a);
+    int rc = cookie_get(req, &auth->site, COOKIE_NAME_LOGIN, &answer->secret, &own);
+    if (rc == 0)
+        rc = oidc_finish(auth->oidc, provider, answer, a, &account, &scope, out_return_to, &own);
+    if (rc == 0) {
+        struct session_wish wish = {.address = str_of(req->peer),
+                                    .user_agent = http_header(req, STR("user-agent"))};
+        rc = sessions_login(auth->sessions, &account, scope, &wish, a, &session, &token, &own);
+    }
+    if (rc < 0) {
+        if (rc != ERR_NOT_FOUND)
+            log_event(LOG_WARN, "auth.login.failed", "somebody could not log in",
+                      LOG_STR("provider", provider), LOG_Z("cause", own.message),
+                      LOG_Z("peer", req->peer));
+        if (err)
+            *err = own;
+        return rc;
+    }
+    cookie_set(req, a, &auth->site, COOKIE_NAME_LOGIN, STR(""), 0);
+    auth_session_cookie(auth, req, a, token, &session);
+    log_event(LOG_INFO, "auth.login", "somebody has logged in", LOG_STR("owner", session.owner),
+              LOG_STR("provider", provider), LOG_Z("peer", req->peer));
+    return 0;
 }
 
 int auth_may_write(struct http_request *req, const struct principal *who, struct err *err) {

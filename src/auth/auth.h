@@ -3,7 +3,8 @@
  *
  * Without anything configured every request acts as the owner "". Otherwise a request shows a
  * bearer token (a JWT that is verified here, or a token that an authority is asked about), an API
- * key, or a session as a bearer token or in a cookie; see docs/internals/auth.md and sessions.md.
+ * key, or a session as a bearer token or in a cookie, which logins begin, too; see
+ * docs/internals/auth.md and sessions.md.
  *
  * Owner: src/app; auth_open → auth_start → requests → auth_stop → auth_free.
  * Memory: a principal's texts live in the request's arena. Errors: ERR_UNAUTHORISED,
@@ -13,6 +14,7 @@
 #define HF_AUTH_AUTH_H
 
 #include "auth/claims.h"
+#include "auth/oidc.h"
 #include "auth/sessions.h"
 #include "http/client.h"
 #include "model/principal.h"
@@ -35,8 +37,9 @@ struct auth_options {
     int64_t jwks_interval_us; /* least time between two reads of the keys */
     int64_t timeout_us;       /* of a question to an authority, of a read of keys */
     size_t remote_concurrency_max;
-    str public_url;  /* of this server; empty: as requests say */
-    str cors_origin; /* whose pages may also write by a session's cookie; "*": nobody's */
+    str oidc_providers; /* JSON, as auth/oidc.h has it; empty: none */
+    str public_url;     /* of this server; empty: as requests say */
+    str cors_origin;    /* whose pages may also write by a session's cookie; "*": nobody's */
     int64_t session_idle_us, session_max_us, session_cache_us;
     int64_t session_count_max; /* of one owner */
     bool shared;               /* other processes use the database, too */
@@ -70,6 +73,16 @@ MAY_SUSPEND void auth_sessions_ended(struct auth *auth);
 void auth_session_cookie(struct auth *auth, struct http_request *req, struct arena *a, str token,
                          const struct session *session);
 void auth_session_cookie_forget(struct auth *auth, struct http_request *req, struct arena *a);
+
+/* --- logins: auth/oidc.h says more --- */
+/* Where the browser goes; a cookie keeps the login. ERR_INVALID: return_to is no place here. */
+MUST_CHECK MAY_SUSPEND int auth_login_begin(struct auth *auth, struct http_request *req,
+                                            str provider, str return_to, struct arena *a,
+                                            str *out_location, struct err *err);
+/* A session has begun, whose cookie the coming answer has. `answer`: what the query says. */
+MUST_CHECK MAY_SUSPEND int auth_login_finish(struct auth *auth, struct http_request *req,
+                                             str provider, struct oidc_answer *answer,
+                                             struct arena *a, str *out_return_to, struct err *err);
 
 /* 403 for a principal that may only read. */
 MUST_CHECK int auth_may_write(struct http_request *req, const struct principal *who,
