@@ -2,11 +2,10 @@
 /* sessions.c - the handlers of /sessions, /accounts and /auth: what somebody is logged in with.
  *
  * A token is in one answer only, that of the request that made its session, and nowhere when it was
- * asked for as a cookie: then no script of the page has seen it. Whatever takes a session away
- * answers when no process lets it in any more (auth/sessions.c).
+ * asked for as a cookie: then no script of the page has seen it, and none gets another one by it.
+ * Whatever takes a session away answers when no process lets it in any more (auth/sessions.c).
  *
  * Ending one's own session is no write: who may only read may log out. */
-#include "store/sessions.h"
 #include "api/api_int.h"
 #include "auth/auth.h"
 
@@ -117,6 +116,8 @@ int api_session_create(struct api_request *r, struct err *err) {
     int rc = body_done(&b, err);
     if (rc == 0 && !auth_enabled(auth_of(r)))
         rc = err_set(err, ERR_CONFLICT, "There is nobody: requests do not show who they are");
+    if (rc == 0 && r->who.cookie && !cookie)
+        rc = err_set(err, ERR_FORBIDDEN, "cookie: who shows a cookie gets a cookie");
     if (rc == 0)
         rc = auth_session_begin(auth_of(r), &r->who, &wish, r->arena, &s, &token, err);
     if (rc < 0)

@@ -661,6 +661,7 @@ int auth_authenticate(struct auth *auth, struct http_request *req, struct arena 
         c.token.p != NULL || !str_eq(str_of(own.message), str_of(err_text(ERR_UNAUTHORISED)));
     if (rc == 0)
         rc = identify(&c, credentials.key, &found, &own);
+    found.cookie = credentials.cookie;
     if (rc == 0 && credentials.cookie && cookie_may(req, &auth->site) == COOKIE_MAY_READ) {
         found.read_only = true;
         found.graphs = false;

@@ -15,6 +15,7 @@ struct principal {
     bool read_only;    /* may call what changes nothing */
     bool graphs;       /* may register graphs, which everybody can run */
     struct id session; /* that the request showed; nil: none */
+    bool cookie;       /* and did so by a cookie: no script has seen it */
     /* What proved it, for the log: "token", "authority", "key", "session"; NULL: nothing. */
     const char *by;
 };
