@@ -3,21 +3,12 @@
  *
  * A page of another site can reach a server on the user's own machine: by its address, or under a
  * name that it lets point there (DNS rebinding). Where requests show who they are, a page has
- * nothing to show. Where they do not, it must come from this machine, from the server's public
- * address or from the origin that --cors-origin names. Programs send no Origin. */
+ * nothing to show but the cookie of a session, and auth/cookie.c says what that is worth. Where
+ * they do not, it must come from this machine, from the server's public address or from the origin
+ * that --cors-origin names. Programs send no Origin. */
 #include "api/api_int.h"
 #include "auth/auth.h"
-
-/* scheme://host of an address, without path; absent: it is none. */
-static str origin_of(str url) {
-    ptrdiff_t at = str_find(url, STR("://"));
-    if (at <= 0)
-        return STR_NULL;
-    size_t end = (size_t)at + 3;
-    while (end < url.len && !strchr("/?#", url.p[end]))
-        end++;
-    return str_slice(url, 0, end);
-}
+#include "auth/cookie.h"
 
 static bool is_of_this_machine(str origin) {
     static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
@@ -37,7 +28,7 @@ bool api_origin_is_fine(struct api_request *r) {
     str origin = http_header(r->http, STR("origin"));
     if (!origin.p || auth_enabled(o->auth))
         return true;
-    str own = origin_of(str_of(o->public_url)), named = str_of(o->cors_origin);
+    str own = cookie_origin_of(str_of(o->public_url)), named = str_of(o->cors_origin);
     return is_of_this_machine(origin) || (own.p && str_ieq(origin, own)) ||
            (named.len > 0 && str_ieq(origin, named));
 }

@@ -551,7 +551,9 @@ static int parts_open(struct app *app, struct err *err) {
     plans_set_engine(app->plans, app->engine);
     jobs_setup(app);
     struct auth_options auth;
-    auth_settings(c, &auth);
+    rc = auth_settings(&app->config, &auth, err);
+    if (rc < 0)
+        return rc;
     rc = auth_open(app->rt, app->client, &app->store, &auth, &app->auth, err);
     if (rc < 0)
         return rc;

@@ -7,7 +7,27 @@
 
 #include <arpa/inet.h>
 
-void auth_settings(const struct config *c, struct auth_options *out) {
+#include "app/database.h"
+
+#define PROVIDERS_BYTES_MAX ((size_t)1 << 16)
+
+/* JSON, or the name of a file that holds it. */
+static int read_providers(struct config *c, str *out, struct err *err) {
+    str text = str_trim(secret_reveal(c->oidc_providers));
+    int rc = text.len == 0 || str_starts(text, STR("{"))
+                 ? 0
+                 : config_file(&c->memory, text, PROVIDERS_BYTES_MAX, &text, err);
+    if (rc < 0)
+        return err_context(err, "oidc-providers"), rc;
+    *out = text;
+    return 0;
+}
+
+int auth_settings(struct config *c, struct auth_options *out, struct err *err) {
+    str providers;
+    int rc = read_providers(c, &providers, err);
+    if (rc < 0)
+        return rc;
     static const enum auth_stored_keys stored[] = {
         [CONFIG_API_KEYS_AUTO] = AUTH_STORED_AUTO,
         [CONFIG_API_KEYS_ON] = AUTH_STORED_ON,
@@ -37,8 +57,17 @@ void auth_settings(const struct config *c, struct auth_options *out) {
         .jwks_interval_us = c->jwks_interval_us,
         .timeout_us = c->auth_timeout_us,
         .remote_concurrency_max = (size_t)c->auth_concurrency_max,
+        .oidc_providers = providers,
+        .public_url = c->public_url,
+        .cors_origin = c->cors_origin,
+        .session_idle_us = c->session_idle_us,
+        .session_max_us = c->session_max_us,
+        .session_cache_us = c->session_cache_us,
+        .session_count_max = c->session_count_max,
+        .shared = database_is_remote(c),
         .required = c->auth_required,
     };
+    return 0;
 }
 
 bool auth_host_is_loopback(const char *host) {

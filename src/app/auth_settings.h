@@ -8,7 +8,8 @@
 #include "app/config.h"
 #include "auth/auth.h"
 
-void auth_settings(const struct config *c, struct auth_options *out);
+/* Reads the file of providers, when one is named. */
+MUST_CHECK int auth_settings(struct config *c, struct auth_options *out, struct err *err);
 /* Is the address that is listened on one of this machine alone? */
 bool auth_host_is_loopback(const char *host);
 

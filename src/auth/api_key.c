@@ -7,37 +7,18 @@
 
 #include <openssl/crypto.h>
 
-#include "auth/base64url.h"
+#include "auth/random_token.h"
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "base/rand.h"
 
-#define RANDOM_BYTES 32
-#define PREFIX_BYTES (sizeof(API_KEY_PREFIX) - 1)
-
-bool api_key_is_one(str text) {
-    unsigned char bytes[RANDOM_BYTES];
-    size_t count;
-    return text.len == API_KEY_BYTES && str_starts(text, STR(API_KEY_PREFIX)) &&
-           base64url_decode(str_slice(text, PREFIX_BYTES, text.len), bytes, sizeof(bytes),
-                            &count) &&
-           count == RANDOM_BYTES;
-}
+bool api_key_is_one(str text) { return random_token_is_one(text, STR(API_KEY_PREFIX)); }
 
 void api_key_make(char out[API_KEY_BYTES]) {
-    unsigned char bytes[RANDOM_BYTES];
-    struct buf b;
-    rand_bytes(bytes, sizeof(bytes));
-    buf_init(&b, API_KEY_BYTES);
-    buf_z(&b, API_KEY_PREFIX);
-    base64url_encode(&b, bytes, sizeof(bytes));
-    ASSERT(b.len == API_KEY_BYTES);
-    memcpy(out, b.p, API_KEY_BYTES);
-    OPENSSL_cleanse(b.p, b.len);
-    OPENSSL_cleanse(bytes, sizeof(bytes));
-    buf_deinit(&b);
+    STATIC_ASSERT(API_KEY_BYTES == sizeof(API_KEY_PREFIX) - 1 + RANDOM_TOKEN_TEXT_BYTES,
+                  "the text");
+    random_token_make(STR(API_KEY_PREFIX), out);
 }
 
 void api_key_digest_hex(const struct auth_digest *d, char out[API_KEY_HEX]) {

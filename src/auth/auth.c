@@ -8,8 +8,9 @@
  *   then database          keys here
  *
  * The order of checks does not depend on what a credential says, except by its form: "hfk_…" is an
- * API key, three parts with dots are a JWT when there is anything to verify one with. A JWT that
- * was refused here is not asked about elsewhere.
+ * API key, "hfs_…" is a session (sessions.c, with a cache of its own), three parts with dots are a
+ * JWT when there is anything to verify one with. A JWT that was refused here is not asked about
+ * elsewhere. A cookie counts when there is neither of the headers, and for less (cookie.c).
  *
  * Invariants: every way out without a principal is an error; a principal has a non-empty owner, and
  * never `all`; what is configured and broken stops the start. A way of authenticating that is added
@@ -18,6 +19,7 @@
 
 #include "auth/api_key.h"
 #include "auth/cache.h"
+#include "auth/cookie.h"
 #include "auth/jwt.h"
 #include "auth/remote.h"
 #include "auth/source.h"
@@ -54,6 +56,9 @@ struct auth {
     struct api_key_set *file_keys;
     struct remote *remote;
     struct auth_cache *let_in, *refused;
+    struct sessions *sessions;
+    struct cookie_site site;
+    struct oidc *oidc; /* NULL: no providers */
     struct fiber_group fibers;
     struct metric *hits, *checks, *refusals, *failures, *seconds;
 };
@@ -208,10 +213,41 @@ static void keep_texts(struct auth *auth) {
                           &o->algorithms,        &o->rules.issuer,        &o->rules.audiences,
                           &o->rules.owner,       &o->rules.tenant,        &o->rules.scope,
                           &o->api_keys_file,     &o->supabase_url,        &o->supabase_key,
-                          &o->introspection_url, &o->introspection_id,    &o->introspection_secret};
+                          &o->introspection_url, &o->introspection_id,    &o->introspection_secret,
+                          &o->oidc_providers,    &o->public_url,          &o->cors_origin};
     arena_init(&auth->memory, SIZE_MAX / 2);
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
         *texts[i] = arena_dup(&auth->memory, *texts[i]);
+}
+
+static void open_sessions(struct auth *auth) {
+    const struct auth_options *o = &auth->o;
+    struct session_options s = {.rt = auth->rt,
+                                .store = auth->store,
+                                .fibers = &auth->fibers,
+                                .idle_us = o->session_idle_us,
+                                .max_us = o->session_max_us,
+                                .cache_us = o->session_cache_us,
+                                .count_max = o->session_count_max,
+                                .cache_count_max = o->cache_count_max,
+                                .shared = o->shared};
+    auth->sessions = sessions_new(&s);
+    auth->site = cookie_site(o->public_url, o->cors_origin);
+}
+
+static int open_oidc(struct auth *auth, struct http_client *client, struct err *err) {
+    const struct auth_options *o = &auth->o;
+    struct oidc_options p = {.rt = auth->rt,
+                             .client = client,
+                             .store = auth->store,
+                             .fibers = &auth->fibers,
+                             .crypto = auth->crypto,
+                             .providers = o->oidc_providers,
+                             .interval_us = o->jwks_interval_us,
+                             .timeout_us = o->timeout_us,
+                             .skew_s = o->rules.skew_s,
+                             .concurrency_max = o->remote_concurrency_max};
+    return o->oidc_providers.len ? oidc_open(&p, &auth->oidc, err) : 0;
 }
 
 static void open_metrics(struct auth *auth) {
@@ -235,6 +271,7 @@ int auth_open(struct rt *rt, struct http_client *client, struct store *store,
     auth->refused = auth_cache_new(
         REFUSED_COUNT_MAX, o->cache_ttl_us < REFUSED_TTL_US ? o->cache_ttl_us : REFUSED_TTL_US);
     open_metrics(auth);
+    open_sessions(auth);
     auth->local = o->jwt_secret.len || o->jwks.len;
     int rc = jwt_crypto_open(&auth->crypto, err);
     auth->keys.crypto = auth->crypto;
@@ -246,12 +283,15 @@ int auth_open(struct rt *rt, struct http_client *client, struct store *store,
         rc = open_sources(auth, client, err);
     if (rc == 0)
         rc = open_remote(auth, client, err);
+    if (rc == 0)
+        rc = open_oidc(auth, client, err);
     if (rc < 0) {
         auth_free(auth);
         return rc;
     }
     auth->stored_keys = o->stored_keys == AUTH_STORED_ON;
-    auth->enabled = auth->local || auth->remote || auth->key_file || auth->stored_keys;
+    auth->enabled =
+        auth->local || auth->remote || auth->key_file || auth->stored_keys || auth->oidc;
     *out = auth;
     return 0;
 }
@@ -294,6 +334,7 @@ void auth_free(struct auth *auth) {
         return;
     ASSERT(auth->fibers.live == 0);
     remote_free(auth->remote);
+    oidc_free(auth->oidc);
     source_free(auth->jwks);
     source_free(auth->key_file);
     api_key_set_free(auth->file_keys);
@@ -303,6 +344,7 @@ void auth_free(struct auth *auth) {
     jwt_crypto_free(auth->crypto);
     auth_cache_free(auth->let_in);
     auth_cache_free(auth->refused);
+    sessions_free(auth->sessions);
     arena_deinit(&auth->memory);
     mem_free(auth);
 }
@@ -344,8 +386,29 @@ static int refuse(struct err *err, const char *text) {
     return err_set(err, ERR_UNAUTHORISED, "%s", text);
 }
 
-/* Authorization wins over x-api-key; either of them twice is none. */
-static int read_credentials(const struct http_request *req, str *out, bool *out_key,
+struct shown {
+    str text;
+    bool key, cookie; /* by x-api-key; in a cookie */
+};
+
+/* Of a page that may not do what it asks for: what it shows is not even looked at. */
+static int read_cookie(struct auth *auth, const struct http_request *req, struct shown *out,
+                       struct err *err) {
+    str value;
+    int rc = cookie_get(req, &auth->site, COOKIE_NAME_SESSION, &value, err);
+    if (rc < 0)
+        return rc;
+    if (value.len == 0)
+        return refuse(err, err_text(ERR_UNAUTHORISED));
+    *out = (struct shown){.text = value, .cookie = true};
+    if (cookie_may(req, &auth->site) == COOKIE_MAY_NOTHING)
+        return err_set(err, ERR_FORBIDDEN,
+                       "A cookie counts only with an Origin that is this server's");
+    return session_token_is_one(value) ? 0 : refuse(err, "The session is over, or not known");
+}
+
+/* Authorization wins over x-api-key, and both over a cookie; each of them twice is none. */
+static int read_credentials(struct auth *auth, const struct http_request *req, struct shown *out,
                             struct err *err) {
     str authorization = STR_NULL, key = STR_NULL;
     for (size_t i = 0; i < req->header_count; i++) {
@@ -359,24 +422,24 @@ static int read_credentials(const struct http_request *req, str *out, bool *out_
             return refuse(err, "The request has credentials twice");
         *at = h->value;
     }
-    *out_key = !authorization.p;
+    out->key = !authorization.p;
     if (!authorization.p && !key.p)
-        return refuse(err, err_text(ERR_UNAUTHORISED));
+        return read_cookie(auth, req, out, err);
     if (authorization.p) {
         if (authorization.len < 7 || !str_ieq(str_slice(authorization, 0, 7), STR("Bearer ")))
             return refuse(err, "Only Bearer credentials are accepted");
-        *out = str_trim(str_slice(authorization, 7, authorization.len));
+        out->text = str_trim(str_slice(authorization, 7, authorization.len));
     } else {
-        *out = str_trim(key);
+        out->text = str_trim(key);
     }
-    if (out->len == 0 || out->len > CREDENTIALS_MAX)
+    if (out->text.len == 0 || out->text.len > CREDENTIALS_MAX)
         return refuse(err, "The credentials cannot be read");
-    if (*out_key && !api_key_is_one(*out)) /* what the caches know of it does not count here */
+    if (out->key && !api_key_is_one(out->text)) /* what the caches know of it does not count here */
         return refuse(err, "The API key is not known");
     return 0;
 }
 
-/* --- the three ways --- */
+/* --- the ways --- */
 
 struct check {
     struct auth *auth;
@@ -519,12 +582,32 @@ static void remember(struct check *c, int rc, const char *by, const struct err *
     }
 }
 
+static void count_end(struct auth *auth, int rc, int64_t since_us) {
+    metric_add(rc == 0 ? auth->checks : rc == ERR_UNAVAILABLE ? auth->failures : auth->refusals, 1);
+    metric_observe_us(auth->seconds, clock_mono_us() - since_us);
+}
+
+static int identify_session(struct check *c, struct principal *out, struct err *err) {
+    int64_t since_us = clock_mono_us();
+    bool known;
+    int rc = sessions_identify(c->auth->sessions, &c->digest, c->a, out, &known, err);
+    if (!known) {
+        count_end(c->auth, rc, since_us);
+        return rc;
+    }
+    metric_add(c->auth->hits, 1);
+    metric_observe_us(c->auth->seconds, clock_mono_us() - since_us);
+    return rc;
+}
+
 static int identify(struct check *c, bool api_key, struct principal *out, struct err *err) {
     struct auth_times now = {clock_mono_us(), clock_wall_us()};
     struct err own = {0};
     const char *by = NULL;
     int rc;
     hash_sha256(c->token, c->digest.bytes);
+    if (session_token_is_one(c->token))
+        return identify_session(c, out, err);
     if (cached(c, now, out, &rc, err)) {
         metric_add(c->auth->hits, 1);
         metric_observe_us(c->auth->seconds, clock_mono_us() - now.mono_us);
@@ -533,11 +616,7 @@ static int identify(struct check *c, bool api_key, struct principal *out, struct
     rc = check_any(c, api_key, &by, &own);
     if (c->cacheable)
         remember(c, rc, by, &own);
-    metric_add(rc == 0                 ? c->auth->checks
-               : rc == ERR_UNAVAILABLE ? c->auth->failures
-                                       : c->auth->refusals,
-               1);
-    metric_observe_us(c->auth->seconds, clock_mono_us() - now.mono_us);
+    count_end(c->auth, rc, now.mono_us);
     if (rc == 0) {
         ASSERT(c->identity.owner.len > 0);
         *out = (struct principal){.owner = c->identity.owner,
@@ -578,17 +657,23 @@ int auth_authenticate(struct auth *auth, struct http_request *req, struct arena 
     struct check c = {.auth = auth, .a = a};
     struct principal found = {.owner = STR_NULL};
     struct err own = {0};
-    bool api_key = false;
-    int rc = read_credentials(req, &c.token, &api_key, &own);
+    struct shown credentials = {.text = STR_NULL};
+    int rc = read_credentials(auth, req, &credentials, &own);
+    c.token = credentials.text;
     bool shown =
         c.token.p != NULL || !str_eq(str_of(own.message), str_of(err_text(ERR_UNAUTHORISED)));
     if (rc == 0)
-        rc = identify(&c, api_key, &found, &own);
+        rc = identify(&c, credentials.key, &found, &own);
+    found.cookie = credentials.cookie;
+    if (rc == 0 && credentials.cookie && cookie_may(req, &auth->site) == COOKIE_MAY_READ) {
+        found.read_only = true;
+        found.graphs = false;
+    }
     if (rc == 0) {
         *out = found;
         return 0;
     }
-    if (rc == ERR_UNAUTHORISED || rc == ERR_FORBIDDEN)
+    if (rc == ERR_UNAUTHORISED || (rc == ERR_FORBIDDEN && !credentials.cookie))
         challenge(req, a, rc, shown, str_of(own.message));
     if (rc == ERR_UNAUTHORISED && shown)
         log_event(LOG_WARN, "auth.refused", "credentials were refused", LOG_Z("cause", own.message),
@@ -598,6 +683,89 @@ int auth_authenticate(struct auth *auth, struct http_request *req, struct arena 
     return rc;
 }
 
+int auth_session_begin(struct auth *auth, const struct principal *who,
+                       const struct session_wish *wish, struct arena *a, struct session *out,
+                       str *out_token, struct err *err) {
+    return sessions_begin(auth->sessions, who, wish, a, out, out_token, err);
+}
+
+void auth_sessions_ended(struct auth *auth) {
+    if (auth)
+        sessions_ended(auth->sessions);
+}
+
+void auth_session_cookie(struct auth *auth, struct http_request *req, struct arena *a, str token,
+                         const struct session *session) {
+    cookie_set(req, a, &auth->site, COOKIE_NAME_SESSION, token,
+               (session->ends_at - session->created_at) / 1000000);
+}
+
+void auth_session_cookie_forget(struct auth *auth, struct http_request *req, struct arena *a) {
+    cookie_set(req, a, &auth->site, COOKIE_NAME_SESSION, STR(""), 0);
+}
+
+/* --- logins --- */
+
+/* As the provider knows it. Without --public-url the host is what the browser calls it. */
+static str redirect_of(const struct auth *auth, const struct http_request *req, str provider,
+                       struct arena *a) {
+    str url = auth->o.public_url, host = http_header(req, STR("host"));
+    if (str_ends(url, STR("/")))
+        url = str_slice(url, 0, url.len - 1);
+    return url.len
+               ? arena_printf(a, STR_FMT "/auth/callback/" STR_FMT, STR_ARG(url), STR_ARG(provider))
+               : arena_printf(a, "http://" STR_FMT "/auth/callback/" STR_FMT, STR_ARG(host),
+                              STR_ARG(provider));
+}
+
+int auth_login_begin(struct auth *auth, struct http_request *req, str provider, str return_to,
+                     struct arena *a, str *out_location, struct err *err) {
+    str secret;
+    if (!auth || !auth->oidc)
+        return err_set(err, ERR_NOT_FOUND, "Provider not found");
+    if (return_to.len > LOGIN_RETURN_BYTES_MAX || !cookie_return_is_fine(return_to))
+        return err_set(err, ERR_INVALID, "return_to: must be a path of this server");
+    int rc = oidc_begin(auth->oidc, provider, redirect_of(auth, req, provider, a), return_to, a,
+                        out_location, &secret, err);
+    if (rc == 0)
+        cookie_set(req, a, &auth->site, COOKIE_NAME_LOGIN, secret, OIDC_LOGIN_US / 1000000);
+    return rc;
+}
+
+int auth_login_finish(struct auth *auth, struct http_request *req, str provider,
+                      struct oidc_answer *answer, struct arena *a, str *out_return_to,
+                      struct err *err) {
+    struct err own = {0};
+    struct account account;
+    struct session session;
+    enum session_scope scope;
+    str token;
+    if (!auth || !auth->oidc)
+        return err_set(err, ERR_NOT_FOUND, "Provider not found");
+    answer->redirect = redirect_of(auth, req, provider, a);
+    int rc = cookie_get(req, &auth->site, COOKIE_NAME_LOGIN, &answer->secret, &own);
+    if (rc == 0)
+        rc = oidc_finish(auth->oidc, provider, answer, a, &account, &scope, out_return_to, &own);
+    if (rc == 0) {
+        struct session_wish wish = {.address = str_of(req->peer),
+                                    .user_agent = http_header(req, STR("user-agent"))};
+        rc = sessions_login(auth->sessions, &account, scope, &wish, a, &session, &token, &own);
+    }
+    if (rc < 0) {
+        if (rc != ERR_NOT_FOUND)
+            log_event(LOG_WARN, "auth.login.failed", "somebody could not log in",
+                      LOG_STR("provider", provider), LOG_Z("cause", own.message),
+                      LOG_Z("peer", req->peer));
+        if (err)
+            *err = own;
+        return rc;
+    }
+    cookie_set(req, a, &auth->site, COOKIE_NAME_LOGIN, STR(""), 0);
+    auth_session_cookie(auth, req, a, token, &session);
+    log_event(LOG_INFO, "auth.login", "somebody has logged in", LOG_STR("owner", session.owner),
+              LOG_STR("provider", provider), LOG_Z("peer", req->peer));
+    return 0;
+}
 static int refuse_scope(struct http_request *req, const char *challenge, const char *text,
                         struct err *err) {
     http_reply_header(req, STR("WWW-Authenticate"), str_of(challenge));

@@ -2,8 +2,9 @@
 /* auth.h - who sent a request: the one place where a principal is made.
  *
  * Without anything configured every request acts as the owner "". Otherwise a request shows a
- * bearer token (a JWT that is verified here, or a token that an authority is asked about) or an API
- * key; see docs/internals/auth.md.
+ * bearer token (a JWT that is verified here, or a token that an authority is asked about), an API
+ * key, or a session as a bearer token or in a cookie, which logins begin, too; see
+ * docs/internals/auth.md and sessions.md.
  *
  * Owner: src/app; auth_open → auth_start → requests → auth_stop → auth_free.
  * Memory: a principal's texts live in the request's arena. Errors: ERR_UNAUTHORISED,
@@ -13,6 +14,8 @@
 #define HF_AUTH_AUTH_H
 
 #include "auth/claims.h"
+#include "auth/oidc.h"
+#include "auth/sessions.h"
 #include "http/client.h"
 #include "model/principal.h"
 #include "store/store.h"
@@ -34,7 +37,13 @@ struct auth_options {
     int64_t jwks_interval_us; /* least time between two reads of the keys */
     int64_t timeout_us;       /* of a question to an authority, of a read of keys */
     size_t remote_concurrency_max;
-    bool required; /* nothing configured is an error */
+    str oidc_providers; /* JSON, as auth/oidc.h has it; empty: none */
+    str public_url;     /* of this server; empty: as requests say */
+    str cors_origin;    /* whose pages may also write by a session's cookie; "*": nobody's */
+    int64_t session_idle_us, session_max_us, session_cache_us;
+    int64_t session_count_max; /* of one owner */
+    bool shared;               /* other processes use the database, too */
+    bool required;             /* nothing configured is an error */
 };
 
 struct auth;
@@ -54,6 +63,27 @@ bool auth_enabled(const struct auth *auth);    /* requests must show who they ar
 MUST_CHECK MAY_SUSPEND int auth_authenticate(struct auth *auth, struct http_request *req,
                                              struct arena *a, struct principal *out,
                                              struct err *err);
+/* --- sessions: auth/sessions.h says more --- */
+MUST_CHECK MAY_SUSPEND int auth_session_begin(struct auth *auth, const struct principal *who,
+                                              const struct session_wish *wish, struct arena *a,
+                                              struct session *out, str *out_token, struct err *err);
+/* Rows of sessions are gone: when this returns, no process lets in by one of them. */
+MAY_SUSPEND void auth_sessions_ended(struct auth *auth);
+/* The coming answer gives the browser the session's cookie, or takes it. */
+void auth_session_cookie(struct auth *auth, struct http_request *req, struct arena *a, str token,
+                         const struct session *session);
+void auth_session_cookie_forget(struct auth *auth, struct http_request *req, struct arena *a);
+
+/* --- logins: auth/oidc.h says more --- */
+/* Where the browser goes; a cookie keeps the login. ERR_INVALID: return_to is no place here. */
+MUST_CHECK MAY_SUSPEND int auth_login_begin(struct auth *auth, struct http_request *req,
+                                            str provider, str return_to, struct arena *a,
+                                            str *out_location, struct err *err);
+/* A session has begun, whose cookie the coming answer has. `answer`: what the query says. */
+MUST_CHECK MAY_SUSPEND int auth_login_finish(struct auth *auth, struct http_request *req,
+                                             str provider, struct oidc_answer *answer,
+                                             struct arena *a, str *out_return_to, struct err *err);
+
 /* 403 for a principal that may only read. */
 MUST_CHECK int auth_may_write(struct http_request *req, const struct principal *who,
                               struct err *err);

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "base/id.h"
 
 struct auth_digest {
     unsigned char bytes[HASH_SHA256_BYTES];
@@ -23,6 +24,7 @@ struct auth_cached {
     int code; /* 0, or the ERR_* that the credential gets */
     str text; /* its owner, or the text of the error */
     bool read_only, graphs, operate;
+    struct id session; /* nil: it is none */
     const char *by;    /* a literal, see struct principal */
     int64_t expires_s; /* 0: never */
 };

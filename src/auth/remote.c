@@ -12,12 +12,11 @@
  * A new kind of authority: its call in make_call(), its answers in judge(). */
 #include "auth/remote.h"
 
-#include "auth/base64url.h"
+#include "auth/form.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "http/router.h"
 
 #define ANSWER_BYTES_MAX ((size_t)64 << 10)
 #define RETRY_MS         1000
@@ -47,26 +46,6 @@ struct question {
     struct identity identity;
 };
 
-/* Base64 with padding, for Basic authentication. */
-static str basic(struct arena *a, str id, str secret) {
-    struct buf pair, out;
-    buf_init(&pair, SIZE_MAX / 2);
-    buf_init(&out, SIZE_MAX / 2);
-    http_percent_encode(&pair, id);
-    buf_char(&pair, ':');
-    http_percent_encode(&pair, secret);
-    buf_z(&out, "Basic ");
-    base64url_encode(&out, pair.p, pair.len);
-    for (size_t i = 6; i < out.len; i++)
-        out.p[i] = out.p[i] == '-' ? '+' : out.p[i] == '_' ? '/' : out.p[i];
-    for (size_t i = pair.len % 3; i > 0 && i < 3; i++)
-        buf_char(&out, '=');
-    str text = arena_dup(a, buf_view(&out));
-    buf_deinit(&pair);
-    buf_deinit(&out);
-    return text;
-}
-
 struct remote *remote_new(const struct remote_options *o) {
     struct remote *r = NEW(struct remote);
     r->o = *o;
@@ -78,7 +57,7 @@ struct remote *remote_new(const struct remote_options *o) {
                  : arena_dup(&r->memory, o->url);
     r->o.api_key = arena_dup(&r->memory, o->api_key);
     if (o->client_id.len)
-        r->authorization = basic(&r->memory, o->client_id, o->client_secret);
+        r->authorization = form_basic(&r->memory, o->client_id, o->client_secret);
     return r;
 }
 
@@ -127,9 +106,8 @@ static void make_call(struct question *q, struct http_call_options *o,
     }
     struct buf body;
     buf_init(&body, SIZE_MAX / 2);
-    buf_z(&body, "token=");
-    http_percent_encode(&body, q->token);
-    buf_z(&body, "&token_type_hint=access_token");
+    form_add(&body, "token", q->token);
+    form_add(&body, "token_type_hint", STR("access_token"));
     o->body = arena_take(a, &body);
     headers[o->header_count++] =
         (struct http_header){STR("Content-Type"), STR("application/x-www-form-urlencoded")};

@@ -31,18 +31,24 @@ struct source {
     int rc;         /* of the last one */
     struct err err;
     char *path; /* NUL-terminated location */
+    char *next; /* where it has moved to; NULL: nowhere */
 };
 
 bool source_is_url(str location) {
     return str_starts(location, STR("http://")) || str_starts(location, STR("https://"));
 }
 
+static char *text_of(str s) {
+    char *text = mem_alloc(s.len + 1);
+    memcpy(text, s.p, s.len);
+    text[s.len] = '\0';
+    return text;
+}
+
 struct source *source_new(const struct source_options *o) {
     struct source *s = NEW(struct source);
     s->o = *o;
-    s->path = mem_alloc(o->location.len + 1);
-    memcpy(s->path, o->location.p, o->location.len);
-    s->path[o->location.len] = '\0';
+    s->path = text_of(o->location);
     s->o.location = str_n(s->path, o->location.len);
     fiber_event_init(&s->done);
     return s;
@@ -53,7 +59,24 @@ void source_free(struct source *s) {
         return;
     ASSERT(s->state == IDLE);
     mem_free(s->path);
+    mem_free(s->next);
     mem_free(s);
+}
+
+void source_move(struct source *s, str location) {
+    mem_free(s->next);
+    s->next = str_eq(location, str_of(s->path)) ? NULL : text_of(location);
+}
+
+/* A read that is under way keeps its place. */
+static void move_now(struct source *s) {
+    if (!s->next)
+        return;
+    mem_free(s->path);
+    s->path = s->next;
+    s->next = NULL;
+    s->o.location = str_of(s->path);
+    s->tried = false;
 }
 
 bool source_taken(const struct source *s) { return s->taken; }
@@ -180,6 +203,7 @@ static void read_fiber(void *arg) {
 static int start(struct source *s, struct err *err) {
     if (s->state == READING)
         return 0;
+    move_now(s);
     int64_t now = rt_mono_us(s->o.rt);
     int64_t wait_us =
         s->tried ? s->read_us + (s->taken ? s->o.interval_us : s->o.retry_us) - now : 0;

@@ -31,6 +31,9 @@ struct source *source_new(const struct source_options *o);
 void source_free(struct source *s); /* no read is under way any more; NULL is fine */
 bool source_is_url(str location);
 
+/* From the next read on it is there, and that is not too early. */
+void source_move(struct source *s, str location);
+
 /* Reads a file and waits for it without suspending: before the loop runs. */
 MUST_CHECK int source_load(struct source *s, struct err *err);
 /* Reads again, or waits for the read that is under way. ERR_LIMIT: it is too early for another. */

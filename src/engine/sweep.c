@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sweep.c - the engine's background jobs: what has expired goes.
  *
- *   store items, temporary threads, idempotency keys, deliveries of the inbox and preferences of
- *     threads whose time has come;
+ *   store items, temporary threads, idempotency keys, deliveries of the inbox, preferences of
+ *     threads, sessions and logins whose time has come;
  *   the words of new items go into the index for full-text search (store/item_texts.c);
  *   threads whose ttl is over (store/thread_ttl.c), none with a live run;
  *   logs of agents move to the next tier, or go;
@@ -22,6 +22,7 @@
 #include "store/items.h"
 #include "store/orphans.h"
 #include "store/preferences.h"
+#include "store/sessions.h"
 #include "store/thread_prune.h"
 #include "store/thread_ttl.h"
 
@@ -71,6 +72,13 @@ static int inbox(void *ctx, struct job_slice *s, struct arena *a, struct err *er
 }
 static int overrides(void *ctx, struct job_slice *s, struct arena *a, struct err *err) {
     return sweep(ctx, preference_override_sweep, s, a, err);
+}
+
+static int sessions(void *ctx, struct job_slice *s, struct arena *a, struct err *err) {
+    return sweep(ctx, session_sweep, s, a, err);
+}
+static int logins(void *ctx, struct job_slice *s, struct arena *a, struct err *err) {
+    return sweep(ctx, login_sweep, s, a, err);
 }
 
 static int words(void *ctx, struct job_slice *s, struct arena *a, struct err *err) {
@@ -201,6 +209,12 @@ static const struct {
      NULL},
     {{JOB_NAME("preferences.overrides"), .what = "preferences of threads, past their time",
       .rows_max = SWEEP_BATCH, .slice = overrides},
+     NULL},
+    {{JOB_NAME("sessions.expired"), .what = "sessions that are over", .rows_max = SWEEP_BATCH,
+      .slice = sessions},
+     NULL},
+    {{JOB_NAME("sessions.logins"), .what = "logins that nobody finished", .rows_max = SWEEP_BATCH,
+      .slice = logins},
      NULL},
     {{JOB_NAME("store.items"), .what = "items of the store whose ttl is over",
       .rows_max = SWEEP_BATCH, .slice = items},

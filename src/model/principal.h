@@ -6,15 +6,19 @@
 #ifndef HF_MODEL_PRINCIPAL_H
 #define HF_MODEL_PRINCIPAL_H
 
+#include "base/id.h"
 #include "base/str.h"
 
 struct principal {
     str owner;
     bool all;
-    bool read_only; /* may call what changes nothing */
-    bool graphs;    /* may register graphs, which everybody can run */
-    bool operate;   /* may look after the server: /admin */
-    const char *by; /* what proved it, for the log: "token", "authority", "key"; NULL: nothing */
+    bool read_only;    /* may call what changes nothing */
+    bool graphs;       /* may register graphs, which everybody can run */
+    bool operate;      /* may look after the server: /admin */
+    struct id session; /* that the request showed; nil: none */
+    bool cookie;       /* and did so by a cookie: no script has seen it */
+    /* What proved it, for the log: "token", "authority", "key", "session"; NULL: nothing. */
+    const char *by;
 };
 /* As rows have it: never absent. */
 static inline str principal_owner(const struct principal *p) {

@@ -83,6 +83,8 @@ def her_plan(world, ask):
     ask(world.server, "PUT", "/preferences/hers", world.token, {"value": "hers"})
     logs = world.made("/logs", {"session_id": str(uuid.UUID(int=77)), "message": "hers"})
     return {"log_id": logs["ids"][0], "job": "store.items",
+    session = world.made("/sessions", {"label": "hers"})
+    return {"session_id": session["session_id"], "account_id": str(uuid.uuid4()),
             "session": "hers", "her_checkpoint": kept["checkpoint_id"],
             "consumer": "her-consumer", "project_id": project["id"], "key": "hers",
             "template_id": template["template_id"],
@@ -167,6 +169,15 @@ PLANS = {
     "preference_put": lambda w, ids: [("", {"value": "his"}, lambda v: v["value"] == "his")],
     "preference_override_list": _unknown, "preference_override_delete": _unknown,
     "preference_override_put": lambda w, ids: [("", {"value": "his"}, "404")],
+    "session_list": lambda w, ids: [
+        (q, None, lambda v: v == {"sessions": [], "next": None})
+        for q in ("", "?before=ffffffff-ffff-ffff-ffff-ffffffffffff&limit=100")],
+    "session_current": _unknown, "session_delete_current": _unknown, "session_delete": _unknown,
+    "session_create": lambda w, ids: [("", {"label": "his"}, lambda v: v["label"] == "his")],
+    "session_delete_all": lambda w, ids: [("", None, lambda v: v["deleted"] >= 0)],
+    # Accounts are made by logins alone; run-sessions has hers and his.
+    "account_list": lambda w, ids: [("", None, lambda v: v == {"accounts": [], "next": None})],
+    "account_delete": _unknown,
     "setting_list": lambda w, ids: [("", None, lambda v: "hers" not in v)],
     "setting_patch": lambda w, ids: [("", {"hers": None, "his": 1}, lambda v: v == {"his": 1})],
     "setting_get": _unknown, "setting_delete": lambda w, ids: [("", None, "own")],  # after his put

@@ -4,6 +4,8 @@
 -- name: digest_agent_logs
 SELECT id, session_id, user_id, level, category, content, tier, created_at, data, bytes
 FROM holdfast.agent_logs;
+-- name: digest_accounts
+SELECT id, user_id, provider_id, account_id, profile, created_at, updated_at FROM holdfast.accounts;
 
 -- name: digest_assistant_versions
 SELECT assistant_id, version, graph_id, name, description, config, context, metadata, created_at
@@ -91,6 +93,9 @@ SELECT name, worker, expires_at FROM holdfast.leaders;
 -- name: digest_blobs
 SELECT sha256, loose_at, doomed_at FROM holdfast.blobs;
 
+-- name: digest_logins
+SELECT digest, provider_id, return_to, expires_at FROM holdfast.logins;
+
 -- name: digest_plan_artifacts
 SELECT plan_id, position, name, id, owner, type, sha256, bytes, created_at FROM holdfast.plan_artifacts;
 
@@ -146,6 +151,11 @@ LEFT JOIN holdfast.run_states s ON s.run_id = holdfast.to_uuid(r.id);
 
 -- name: digest_saved_runs
 SELECT run, thread_id FROM holdfast.saved_runs;
+
+-- name: digest_sessions
+SELECT id, user_id, digest, scope, account_id, label, address, user_agent, created_at, last_used_at,
+       expires_at, ends_at
+FROM holdfast.sessions;
 
 -- name: digest_settings
 SELECT owner, key, value, updated_at FROM holdfast.settings;

@@ -15,6 +15,7 @@ static const struct {
     const char *name;
     enum db_postgres_own scan;
 } tables[] = {
+    {"accounts", PGDB_DIGEST_ACCOUNTS},
     {"agent_logs", PGDB_DIGEST_AGENT_LOGS},
     {"assistant_versions", PGDB_DIGEST_ASSISTANT_VERSIONS},
     {"assistants", PGDB_DIGEST_ASSISTANTS},
@@ -35,6 +36,7 @@ static const struct {
     {"inbox_sources", PGDB_DIGEST_INBOX_SOURCES},
     {"kv", PGDB_DIGEST_KV},
     {"leaders", PGDB_DIGEST_LEADERS},
+    {"logins", PGDB_DIGEST_LOGINS},
     {"plan_artifacts", PGDB_DIGEST_PLAN_ARTIFACTS},
     {"plan_dead", PGDB_DIGEST_PLAN_DEAD},
     {"plan_gates", PGDB_DIGEST_PLAN_GATES},
@@ -47,6 +49,7 @@ static const struct {
     {"projects", PGDB_DIGEST_PROJECTS},
     {"push_configs", PGDB_DIGEST_PUSH_CONFIGS},
     {"runs", PGDB_DIGEST_RUNS},
+    {"sessions", PGDB_DIGEST_SESSIONS},
     {"settings", PGDB_DIGEST_SETTINGS},
     {"store_items", PGDB_DIGEST_STORE_ITEMS},
     {"threads", PGDB_DIGEST_THREADS},
