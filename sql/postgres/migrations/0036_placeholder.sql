@@ -1,0 +1,6 @@
+-- Placeholder.
+-- migrate:up
+SELECT 1;
+
+-- migrate:down
+SELECT 1;
