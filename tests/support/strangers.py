@@ -81,13 +81,18 @@ def her_plan(world, ask):
     project = world.made("/projects", {"name": str(uuid.uuid4())})
     ask(world.server, "PUT", "/settings/hers", world.token, {"value": "hers"})
     ask(world.server, "PUT", "/preferences/hers", world.token, {"value": "hers"})
+    conversation = world.made("/conversations", {"title": "hers"})
     return {"session": "hers", "her_checkpoint": kept["checkpoint_id"],
             "consumer": "her-consumer", "project_id": project["id"], "key": "hers",
             "template_id": template["template_id"],
+            "conversation_id": conversation["conversation_id"],
             "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
             "plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
             "gate_id": found[0]["id"], "dead_id": dead[0]["id"], "queue": "hers",
             "webhook_id": hook["webhook_id"]}
+
+
+LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 def _not_hers(ids):
@@ -165,6 +170,18 @@ PLANS = {
     "preference_put": lambda w, ids: [("", {"value": "his"}, lambda v: v["value"] == "his")],
     "preference_override_list": _unknown, "preference_override_delete": _unknown,
     "preference_override_put": lambda w, ids: [("", {"value": "his"}, "404")],
+    "conversation_list": lambda w, ids: [
+        (q, None, lambda v: ids["conversation_id"] not in [
+            c["conversation_id"] for c in v["conversations"]])
+        for q in ("", "?archived=true", f"?before=253402300799999999:{LAST}",
+                  "?after=0:00000000-0000-0000-0000-000000000000&limit=200")],
+    "conversation_search": lambda w, ids: [
+        ("?q=hers", None, lambda v: v["conversations"] == [])],
+    "conversation_create": lambda w, ids: [
+        ("", {"title": "his"}, lambda v: v["title"] == "his"),
+        ("", {"conversation_id": ids["conversation_id"]}, "404")],
+    "conversation_get": _unknown, "conversation_delete": _unknown,
+    "conversation_patch": lambda w, ids: [("", {"title": "his"}, "404")],
     "setting_list": lambda w, ids: [("", None, lambda v: "hers" not in v)],
     "setting_patch": lambda w, ids: [("", {"hers": None, "his": 1}, lambda v: v == {"his": 1})],
     "setting_get": _unknown, "setting_delete": lambda w, ids: [("", None, "own")],  # after his put

@@ -48,6 +48,7 @@ static const struct {
     {"runs", PGDB_DIGEST_RUNS},
     {"settings", PGDB_DIGEST_SETTINGS},
     {"store_items", PGDB_DIGEST_STORE_ITEMS},
+    {"thread_conversations", PGDB_DIGEST_THREAD_CONVERSATIONS},
     {"threads", PGDB_DIGEST_THREADS},
     {"workers", PGDB_DIGEST_WORKERS},
 };
