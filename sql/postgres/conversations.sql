@@ -1,6 +1,6 @@
 -- Conversations: threads, newest first. src/store/conversations.c. Both kinds of a list run along an
 -- index of threads; the rows of this table are looked up by key. Threads of one moment are ordered by
--- their ids as such, whatever their spelling.
+-- their ids as such, whatever their spelling. (ISNULL by itself is thought to be rare.)
 
 -- shared: conversation_columns
 t.id, t.status, t.metadata - 'owner', t.created_at, t.updated_at
@@ -9,22 +9,22 @@ t.id, t.status, t.metadata - 'owner', t.created_at, t.updated_at
 (SELECT c.title FROM holdfast.thread_conversations c WHERE c.thread_id = holdfast.to_uuid(t.id))
 
 -- name: conversation_older
--- vary: kind = open:ISNULL archived:NOTNULL
+-- vary: kind = open:coalesce((t.metadata->>'archived_at')ISNULL,true) archived:(t.metadata->>'archived_at')NOTNULL
 -- $1 owner, $2 and $3 before this time and thread, $4 limit
 SELECT @conversation_columns, @title_of
 FROM langgraph_server.threads t
 WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" = $1
-  AND (t.metadata ->> 'archived_at') @kind
+  AND @kind
   AND t.updated_at <= $2 AND (t.updated_at < $2 OR holdfast.to_uuid(t.id) < $3)
 ORDER BY t.updated_at DESC, holdfast.to_uuid(t.id) DESC LIMIT $4;
 
 -- name: conversation_newer
--- vary: kind = open:ISNULL archived:NOTNULL
+-- vary: kind = open:coalesce((t.metadata->>'archived_at')ISNULL,true) archived:(t.metadata->>'archived_at')NOTNULL
 -- Oldest first. $1 owner, $2 and $3 after this time and thread, $4 limit
 SELECT @conversation_columns, @title_of
 FROM langgraph_server.threads t
 WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" = $1
-  AND (t.metadata ->> 'archived_at') @kind
+  AND @kind
   AND t.updated_at >= $2 AND (t.updated_at > $2 OR holdfast.to_uuid(t.id) > $3)
 ORDER BY t.updated_at, holdfast.to_uuid(t.id) LIMIT $4;
 

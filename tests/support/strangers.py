@@ -82,16 +82,19 @@ def her_plan(world, ask):
     ask(world.server, "PUT", "/settings/hers", world.token, {"value": "hers"})
     ask(world.server, "PUT", "/preferences/hers", world.token, {"value": "hers"})
     conversation = world.made("/conversations", {"title": "hers"})
+    world.made(f"/conversations/{conversation['conversation_id']}/messages",
+               {"content": "hers", "id": "hers", "assistant_id": "agent"})
     return {"session": "hers", "her_checkpoint": kept["checkpoint_id"],
             "consumer": "her-consumer", "project_id": project["id"], "key": "hers",
             "template_id": template["template_id"],
-            "conversation_id": conversation["conversation_id"],
+            "conversation_id": conversation["conversation_id"], "message_id": "hers",
             "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
             "plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
             "gate_id": found[0]["id"], "dead_id": dead[0]["id"], "queue": "hers",
             "webhook_id": hook["webhook_id"]}
 
 
+MADE = ("/threads", "/assistants", "/conversations")  # under ids that clients may say
 LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
@@ -182,6 +185,14 @@ PLANS = {
         ("", {"conversation_id": ids["conversation_id"]}, "404")],
     "conversation_get": _unknown, "conversation_delete": _unknown,
     "conversation_patch": lambda w, ids: [("", {"title": "his"}, "404")],
+    "conversation_message_list": lambda w, ids: [
+        (q, None, "404") for q in ("", "?limit=500", f"?after=0:{LAST}")],
+    "conversation_message_post": lambda w, ids: [
+        ("", {"content": "his", "assistant_id": "agent", "run": run}, "404")
+        for run in (False, True)],
+    "conversation_message_edit": lambda w, ids: [("", {"content": "his"}, "404")],
+    "conversation_branch_list": _unknown,
+    "conversation_branch_switch": lambda w, ids: [("", {}, "404")],
     "setting_list": lambda w, ids: [("", None, lambda v: "hers" not in v)],
     "setting_patch": lambda w, ids: [("", {"hers": None, "his": 1}, lambda v: v == {"his": 1})],
     "setting_get": _unknown, "setting_delete": lambda w, ids: [("", None, "own")],  # after his put
