@@ -82,10 +82,9 @@ static int items_of(const struct db_rows *rows, bool backwards, int64_t total, s
     yyjson_arr_iter it = yyjson_arr_iter_with(root);
     while ((item = yyjson_arr_iter_next(&it)) != NULL)
         out->items[out->count++] = item;
-    /* A segment may go on behind what this state has of the list. */
-    if (out->first + out->count > total)
-        out->count = total > out->first ? total - out->first : 0;
-    return 0;
+    return out->first + out->count <= total
+               ? 0
+               : err_set(err, ERR_CORRUPT, "a list of messages is longer than its state says");
 }
 
 static int read_segments(struct store *s, const struct checkpoint *c, const struct segments *at,
