@@ -59,6 +59,15 @@ VALUES ($1, $2, $3, holdfast.words($4, $5))
 ON CONFLICT (thread_id) DO UPDATE SET
   title = excluded.title, size = excluded.size, words = excluded.words;
 
+-- name: conversation_summary
+-- Where the one up to $5 stands ('': none). $1 thread, $2 summary, $3 its last message, $4 now
+INSERT INTO holdfast.thread_conversations AS c (thread_id, summary, summary_upto, summary_at, size, words)
+VALUES ($1, $2, $3, $4, 0, '')
+ON CONFLICT (thread_id) DO UPDATE SET
+  summary = excluded.summary, summary_upto = excluded.summary_upto,
+  summary_at = excluded.summary_at
+WHERE coalesce(c.summary_upto, '') = $5;
+
 -- name: conversation_search
 -- $1 owner, $2 the owner as a word, $3 words as a JSON array, $4 limit
 WITH wanted AS MATERIALIZED (

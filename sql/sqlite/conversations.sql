@@ -45,6 +45,15 @@ SELECT 1 FROM threads WHERE id = $1 AND owner = $2;
 INSERT INTO conversation_new (thread_id, title, size, owner_word, words)
 VALUES ($1, $2, $3, $4, $5);
 
+-- name: conversation_summary
+-- Where the one up to $5 stands ('': none). $1 thread, $2 summary, $3 its last message, $4 now
+INSERT INTO thread_conversations AS c (thread_id, summary, summary_upto, summary_at)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (thread_id) DO UPDATE SET
+  summary = excluded.summary, summary_upto = excluded.summary_upto,
+  summary_at = excluded.summary_at
+WHERE coalesce(c.summary_upto, '') = $5;
+
 -- name: conversation_search
 -- $1 owner, $2 the owner as a word, $3 words as a JSON array, $4 limit
 SELECT t.id, t.status, t.metadata, t.created_at, t.updated_at, c.title,

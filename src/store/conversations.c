@@ -165,3 +165,17 @@ int conversation_change(struct store *s, const struct principal *who, const stru
     int rc = db_commit(s->db, &b, err);
     return rc == ERR_NOT_FOUND ? not_found(c->id, err) : rc;
 }
+
+int conversation_summary_put(struct store *s, const struct conversation *c, str summary, str upto,
+                             struct arena *a, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_CONVERSATION_HOLD, DB_PARAMS(DB_UUID(c->id), DB_T(c->owner)),
+                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    db_batch_add(&b, SQL_CONVERSATION_SUMMARY,
+                 DB_PARAMS(DB_UUID(c->id), DB_T(summary), DB_T(upto), DB_I(clock_wall_us()),
+                           DB_T(c->summary_upto.p ? c->summary_upto : STR(""))),
+                 DB_EXPECT_CHANGE(ERR_CONFLICT));
+    int rc = db_commit(s->db, &b, err);
+    return rc == ERR_NOT_FOUND ? not_found(c->id, err) : rc;
+}

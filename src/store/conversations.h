@@ -74,5 +74,8 @@ MUST_CHECK int conversation_change(struct store *s, const struct principal *who,
                                    const struct conversation *c,
                                    const struct conversation_change *change, struct arena *a,
                                    struct err *err);
+/* In place of the one that was read with the conversation; ERR_CONFLICT: that is not there. */
+MUST_CHECK int conversation_summary_put(struct store *s, const struct conversation *c, str summary,
+                                        str upto, struct arena *a, struct err *err);
 
 #endif
