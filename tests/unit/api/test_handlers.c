@@ -655,7 +655,7 @@ static void scene_open(struct scene *s, bool error_text) {
     assert_int_equal(http_client_open(s->rt, &client, &s->client, &s->err), 0);
 }
 
-#define C1 "/conversations/" T1
+#define TALK "/conversations/" T1
 static void conversations(struct scene *s) {
     static const struct exchange list[] = {
         {"POST", "/conversations", "{\"conversation_id\":\"" T1 "\",\"title\":\"t u\"}", 200,
@@ -665,9 +665,9 @@ static void conversations(struct scene *s) {
          "={\"detail\":\"Conversation already exists\"}"},
         {"POST", "/conversations", "{\"assistant_id\":\"nope\"}", 404, NULL},
         {"POST", "/conversations", "{\"title\":[]}", 422, NULL},
-        {"PATCH", C1, "{\"title\":\"\",\"archived\":true}", 200,
+        {"PATCH", TALK, "{\"title\":\"\",\"archived\":true}", 200,
          "{\"title\":null,\"archived\":true}"},
-        {"PATCH", C1, "{\"archived\":false}", 200, "{\"archived\":false,\"metadata\":{}}"},
+        {"PATCH", TALK, "{\"archived\":false}", 200, "{\"archived\":false,\"metadata\":{}}"},
         {"GET", "/conversations?archived=true", NULL, 200,
          "={\"conversations\":[],\"before\":null,\"after\":null}"},
         {"GET", "/conversations?limit=201", NULL, 422, NULL},
@@ -676,19 +676,19 @@ static void conversations(struct scene *s) {
         {"GET", "/conversations/search?q=t", NULL, 200, "={\"conversations\":[]}"},
         {"GET", "/conversations/search", NULL, 422,
          "={\"detail\":\"q: must be words, of at most 1000 bytes\"}"},
-        {"GET", C1 "/messages", NULL, 200,
+        {"GET", TALK "/messages", NULL, 200,
          "={\"messages\":[],\"before\":null,\"after\":null,\"total\":0,\"checkpoint_id\":null}"},
-        {"GET", C1 "/messages?limit=501", NULL, 422, NULL},
-        {"POST", C1 "/messages", "{\"content\":\"x\"}", 422,
+        {"GET", TALK "/messages?limit=501", NULL, 422, NULL},
+        {"POST", TALK "/messages", "{\"content\":\"x\"}", 422,
          "={\"detail\":\"assistant_id: is required, as nobody has answered in this "
          "conversation\"}"},
-        {"POST", C1 "/messages", "{}", 422, "={\"detail\":\"content: is required\"}"},
-        {"POST", C1 "/messages/m/edit", "{\"content\":\"x\"}", 404,
+        {"POST", TALK "/messages", "{}", 422, "={\"detail\":\"content: is required\"}"},
+        {"POST", TALK "/messages/m/edit", "{\"content\":\"x\"}", 404,
          "={\"detail\":\"Message not found\"}"},
-        {"GET", C1 "/messages/m/branches", NULL, 404, "={\"detail\":\"Message not found\"}"},
-        {"POST", C1 "/messages/m/switch", "{}", 404, "={\"detail\":\"Message not found\"}"},
-        {"DELETE", C1, NULL, 204, NULL},
-        {"GET", C1, NULL, 404,
+        {"GET", TALK "/messages/m/branches", NULL, 404, "={\"detail\":\"Message not found\"}"},
+        {"POST", TALK "/messages/m/switch", "{}", 404, "={\"detail\":\"Message not found\"}"},
+        {"DELETE", TALK, NULL, 204, NULL},
+        {"GET", TALK, NULL, 404,
          "={\"detail\":\"Conversation with ID " T1 " not found\"}"},
         {"GET", "/conversations/x", NULL, 404,
          "={\"detail\":\"Conversation with ID x not found\"}"},
