@@ -27,6 +27,21 @@ FROM holdfast.run_states s WHERE s.run_id > $1 ORDER BY s.run_id LIMIT $2;
 -- only: postgres
 DELETE FROM holdfast.run_states WHERE run_id = $1 AND NOT live;
 
+-- name: orphan_conversations
+-- only: postgres
+-- A page of titles: id, is its thread gone? $1 after this id, $2 limit
+SELECT c.thread_id, NOT EXISTS (SELECT 1 FROM langgraph_server.threads t
+                                WHERE t.id IN (c.thread_id::text,
+                                               replace(c.thread_id::text, '-', '')))
+FROM holdfast.thread_conversations c WHERE c.thread_id > $1 ORDER BY c.thread_id LIMIT $2;
+
+-- name: orphan_conversation_delete
+-- only: postgres
+DELETE FROM holdfast.thread_conversations
+WHERE thread_id = $1
+  AND NOT EXISTS (SELECT 1 FROM langgraph_server.threads t
+                  WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', '')));
+
 -- What other runtimes leave of items that they delete or change: words and vectors of a value that
 -- is not the item's any more, which no search looks at.
 

@@ -130,11 +130,14 @@ WITH args AS (
 SELECT DISTINCT number FROM gone;
 
 -- name: thread_delete_runs
+-- And what is the conversation's: behind the thread's row, whose lock a new title holds.
 WITH states AS (
   DELETE FROM holdfast.run_states s
   WHERE s.run_id = ANY (ARRAY(
     SELECT holdfast.to_uuid(r.id) FROM langgraph_server.runs r
     WHERE r.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))))
+), conversation AS (
+  DELETE FROM holdfast.thread_conversations WHERE thread_id = $1
 )
 DELETE FROM langgraph_server.runs
 WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''));
@@ -145,6 +148,8 @@ WITH states AS (
   WHERE s.run_id = ANY (ARRAY(
     SELECT holdfast.to_uuid(r.id) FROM langgraph_server.runs r
     WHERE r.thread_id = ANY (@spellings_of_1)))
+), conversation AS (
+  DELETE FROM holdfast.thread_conversations WHERE thread_id = ANY ($1)
 )
 DELETE FROM langgraph_server.runs WHERE thread_id = ANY (@spellings_of_1);
 

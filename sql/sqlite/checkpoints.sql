@@ -44,6 +44,20 @@ SELECT start, count, items FROM checkpoint_lists
 WHERE thread_id = $1 AND list_id = $2 AND start < $3
 ORDER BY start;
 
+-- name: checkpoint_segments_upto
+-- Backwards, from that in which item $3 is. $1 thread, $2 list, $4 its length, $5 limit
+SELECT start, count, items FROM checkpoint_lists
+WHERE thread_id = $1 AND list_id = $2 AND start <= $3 AND start < $4
+ORDER BY start DESC LIMIT $5;
+
+-- name: checkpoint_segments_from
+-- Forwards, from that in which item $3 is. $1 thread, $2 list, $4 its length, $5 limit
+SELECT start, count, items FROM checkpoint_lists
+WHERE thread_id = $1 AND list_id = $2 AND start < $4
+  AND start >= (SELECT max(l.start) FROM checkpoint_lists l
+                WHERE l.thread_id = $1 AND l.list_id = $2 AND l.start <= $3)
+ORDER BY start LIMIT $5;
+
 -- name: checkpoint_segments_named
 -- Those of the log, see src/history/parts.c. $1 thread, $2 JSON array of [list, start]
 SELECT l.list_id, l.start, l.items

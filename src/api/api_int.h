@@ -69,6 +69,9 @@ MUST_CHECK int api_param_thread_id(struct api_request *r, struct id *out, struct
 /* The thread that the first path parameter names; 404 "Thread with ID {id} not found". */
 MUST_CHECK MAY_SUSPEND int api_param_thread(struct api_request *r, struct thread *out,
                                             struct err *err);
+/* Stops its runs, ends its streams, deletes it. */
+MUST_CHECK MAY_SUSPEND int api_thread_remove(struct api_request *r, struct id id, bool busy,
+                                             struct err *err);
 /* Answers with the thread and its values. */
 MAY_SUSPEND int api_reply_thread(struct api_request *r, const struct thread *t, struct err *err);
 /* Deletes the thread or its older states; ERR_CONFLICT when a run of it is live. */

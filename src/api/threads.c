@@ -179,17 +179,20 @@ int api_thread_patch(struct api_request *r, struct err *err) {
     return api_reply_thread(r, &t, err);
 }
 
+int api_thread_remove(struct api_request *r, struct id id, bool busy, struct err *err) {
+    engine_stop_thread(r->engine, id, busy);
+    int rc = thread_delete(r->store, &r->who, id, r->arena, err);
+    if (rc == 0)
+        hub_thread_gone(engine_hub(r->engine), id);
+    return rc;
+}
+
 int api_thread_delete(struct api_request *r, struct err *err) {
     struct thread t;
     int rc = api_param_thread(r, &t, err);
-    if (rc < 0)
-        return rc;
-    engine_stop_thread(r->engine, t.id, t.status == THREAD_BUSY);
-    rc = thread_delete(r->store, &r->who, t.id, r->arena, err);
-    if (rc < 0)
-        return rc;
-    hub_thread_gone(engine_hub(r->engine), t.id);
-    return api_reply_empty(r, 204);
+    if (rc == 0)
+        rc = api_thread_remove(r, t.id, t.status == THREAD_BUSY, err);
+    return rc < 0 ? rc : api_reply_empty(r, 204);
 }
 
 /* --- search --- */

@@ -29,6 +29,7 @@
 #include "app/plan_settings.h"
 #include "app/runners.h"
 #include "app/store_settings.h"
+#include "app/summary_settings.h"
 #include "app/supervisor.h"
 #include "app/thread_settings.h"
 #include "app/trace_settings.h"
@@ -55,6 +56,7 @@
 #define WORKER_PAUSE_US_MIN  100000
 #define WORKER_PAUSE_US_MAX  10000000
 #define TRACE_FLUSH_US       3000000 /* for the spans that wait */
+#define SUMMARIES_SLICE_US   1000000
 #define LAST_ANSWERS_US      1000000
 #define LAST_ANSWERS_POLL_US 5000
 #define PLAN_LOOK_US         500000 /* for what other processes ask of a plan */
@@ -85,6 +87,8 @@ struct app {
     struct hints *hints; /* NULL with SQLite */
     struct peers *peers; /* NULL: no datagrams are wanted */
     struct fiber_group background;
+    struct summaries *summaries; /* NULL: none are made */
+    bool summing_up;             /* its fiber is at work */
     struct auth *auth;
     struct delivery_relay *delivery;
     struct jobs *jobs;
@@ -452,6 +456,39 @@ static void store_setup(struct app *app, const struct store_settings *s) {
     embedder_open(app, s);
 }
 
+static void summaries_main(void *arg) {
+    struct app *app = arg;
+    bool more = true;
+    while (more && !app->stopping) {
+        struct err err = {0};
+        if (summaries_slice(app->summaries, SUMMARIES_SLICE_US, &more, &err) < 0)
+            break;
+    }
+    app->summing_up = false;
+}
+
+static void on_run_ended(void *ctx, struct id thread_id) {
+    struct app *app = ctx;
+    if (app->stopping)
+        return;
+    summaries_note(app->summaries, thread_id);
+    if (!app->summing_up)
+        app->summing_up = fiber_group_spawn(&app->background, app->rt, "app.summaries",
+                                            summaries_main, app, NULL) == 0;
+}
+
+static int summaries_open(struct app *app, struct err *err) {
+    struct summaries_options o;
+    if (app->config.summary_model.len == 0)
+        return 0;
+    int rc = summary_settings(&app->config, &o, err);
+    if (rc < 0)
+        return rc;
+    app->summaries = summaries_new(app->rt, &app->store, app->llm, &o);
+    engine_ended_set(app->engine, on_run_ended, app);
+    return 0;
+}
+
 /* Before the engine: its graph is one that assistants are seeded for. */
 static int plans_settings_open(struct app *app, struct err *err) {
     struct plans_options o = {.concurrency_default = (size_t)app->config.plan_concurrency,
@@ -516,6 +553,14 @@ static void jobs_setup(struct app *app) {
         artifacts_add_jobs(app->artifacts, app->jobs);
 }
 
+static int auth_setup(struct app *app, struct err *err) {
+    struct auth_options auth;
+    int rc = auth_settings(&app->config, &auth, err);
+    if (rc == 0)
+        rc = auth_open(app->rt, app->client, &app->store, &auth, &app->auth, err);
+    return rc;
+}
+
 static int parts_open(struct app *app, struct err *err) {
     const struct config *c = &app->config;
     int rc = services_open(app, err);
@@ -549,15 +594,13 @@ static int parts_open(struct app *app, struct err *err) {
     if (rc < 0)
         return rc;
     plans_set_engine(app->plans, app->engine);
+    rc = summaries_open(app, err);
+    if (rc < 0)
+        return rc;
     jobs_setup(app);
-    struct auth_options auth;
-    rc = auth_settings(&app->config, &auth, err);
-    if (rc < 0)
-        return rc;
-    rc = auth_open(app->rt, app->client, &app->store, &auth, &app->auth, err);
-    if (rc < 0)
-        return rc;
-    rc = webhooks_open(app, err);
+    rc = auth_setup(app, err);
+    if (rc == 0)
+        rc = webhooks_open(app, err);
     if (rc < 0)
         return rc;
     struct api_options api = {.auth = app->auth,
@@ -627,6 +670,7 @@ static void close_all(struct app *app) {
     artifacts_free(app->artifacts);
     blob_store_close(app->blobs);
     runners_free(app->runners);
+    summaries_free(app->summaries);
     llm_free(app->llm);
     embeddings_free(app->embeddings);
     vector_cache_free(app->embedder.cache);

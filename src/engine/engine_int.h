@@ -160,6 +160,8 @@ struct engine {
     size_t running, pending, delayed;
     size_t accepting; /* requests inside engine_submit */
     struct list arriving;
+    void (*ended)(void *ctx, struct id thread_id); /* see engine/summaries.h; NULL: nobody asks */
+    void *ended_ctx;
     size_t helpers;  /* fibers of the engine's own under way; a drain waits for them */
     bool looking;    /* for strays: the timer runs, or its fiber */
     bool look_again; /* asked for since the fiber began */

@@ -123,6 +123,8 @@ void outbox_grew(const struct live_run *run) {
     const struct engine *e = run->engine;
     if (run->told && e->outbox_grew)
         e->outbox_grew(e->outbox_ctx);
+    if (e->ended && !run->temporary)
+        e->ended(e->ended_ctx, run->row.thread_id);
 }
 
 void engine_outbox_set(struct engine *e, void (*grew)(void *ctx), void *ctx) {

@@ -7,7 +7,11 @@
  * language of a database. */
 #include "model/terms.h"
 
-#define WORDS_BYTES_MAX ((size_t)TERMS_COUNT_MAX * (TERM_BYTES_MAX + 1))
+#include "base/hash.h"
+#include "base/hex.h"
+
+#define WORDS_BYTES_MAX   ((size_t)TERMS_COUNT_MAX * (TERM_BYTES_MAX + 1))
+#define OWNER_WORD_DIGITS 32
 
 struct range {
     uint32_t from, to;
@@ -160,4 +164,13 @@ str terms_query(struct arena *a, str text, size_t *out_count) {
     buf_deinit(&json);
     *out_count = count;
     return out;
+}
+
+str terms_owner(struct arena *a, str owner) {
+    unsigned char hash[HASH_SHA256_BYTES];
+    char *p = arena_alloc(a, OWNER_WORD_DIGITS + 2);
+    hash_sha256(owner, hash);
+    p[0] = 'o';
+    hex_write(hash, OWNER_WORD_DIGITS / 2, p + 1);
+    return str_n(p, OWNER_WORD_DIGITS + 1);
 }

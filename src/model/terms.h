@@ -23,5 +23,8 @@ size_t terms_write(struct buf *out, str text, size_t count);
 size_t terms_write_json(struct buf *out, yyjson_val *v, size_t count);
 /* The distinct words of a question as a JSON array, the first TERMS_QUERY_MAX; maybe none. */
 str terms_query(struct arena *a, str text, size_t *out_count);
+/* A word that stands for an owner and means nothing to a query language: beside the words of a text
+ * it makes a search meet one owner's texts only. */
+str terms_owner(struct arena *a, str owner);
 
 #endif

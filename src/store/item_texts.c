@@ -9,25 +9,12 @@
  * what it has not sorted in yet; SQLite's has none, so there the words wait in the item's row, and
  * the index takes them before a search, or with the periodic work. */
 #include "base/clock.h"
-#include "base/hash.h"
-#include "base/hex.h"
 #include "model/item_path.h"
 #include "model/terms.h"
 #include "store/items_int.h"
 
-#define INDEX_BATCH       200 /* texts: the writer is held for some milliseconds */
-#define WORDS_BYTES_MAX   ((size_t)TERMS_COUNT_MAX * (TERM_BYTES_MAX + 1))
-#define OWNER_WORD_DIGITS 32
-
-/* A word that stands for the owner and means nothing to a query language. */
-static str owner_word(struct arena *a, str owner) {
-    unsigned char hash[HASH_SHA256_BYTES];
-    char *p = arena_alloc(a, OWNER_WORD_DIGITS + 2);
-    hash_sha256(owner, hash);
-    p[0] = 'o';
-    hex_write(hash, OWNER_WORD_DIGITS / 2, p + 1);
-    return str_n(p, OWNER_WORD_DIGITS + 1);
-}
+#define INDEX_BATCH     200 /* texts: the writer is held for some milliseconds */
+#define WORDS_BYTES_MAX ((size_t)TERMS_COUNT_MAX * (TERM_BYTES_MAX + 1))
 
 void item_words_add(const struct principal *who, const struct item_change *c, int64_t now_us,
                     struct db_batch *b) {
@@ -39,7 +26,7 @@ void item_words_add(const struct principal *who, const struct item_change *c, in
     }
     db_batch_add(b, SQL_ITEM_TEXT_PUT,
                  DB_PARAMS(DB_T(who->owner), DB_T(c->name_space), DB_T(c->key),
-                           DB_I((int64_t)c->word_count), DB_T(owner_word(b->arena, who->owner)),
+                           DB_I((int64_t)c->word_count), DB_T(terms_owner(b->arena, who->owner)),
                            DB_T(c->words), DB_I(now_us)),
                  DB_EXPECT_NONE);
 }
@@ -124,7 +111,7 @@ int item_search_text(struct store *s, const struct principal *who, const struct 
     if (rc < 0)
         return rc;
     struct label_range range = item_label_range(a, q->prefix);
-    str owner = who->all ? STR("") : owner_word(a, who->owner);
+    str owner = who->all ? STR("") : terms_owner(a, who->owner);
     rc = db_read(s->db, who->all ? SQL_ITEM_SEARCH_TEXT_ALL : SQL_ITEM_SEARCH_TEXT_MINE,
                  DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(range.from), DB_T(range.below),
                            DB_T(range.inside), DB_I(clock_wall_us()), DB_T(filter),

@@ -84,7 +84,7 @@ struct item_query {
 MUST_CHECK int item_search_near(struct store *s, const struct principal *who,
                                 const struct item_query *q, struct arena *a, struct item **out,
                                 size_t *out_count, struct err *err);
-/* Gives the index words of items that wait for it, so many at most; a search gives it all of them. */
+/* Gives the index words of items that wait for it, so many at most; a search gives it all. */
 MUST_CHECK int item_words_index(struct store *s, int64_t limit, struct arena *a, int64_t *out_done,
                                 struct err *err);
 /* The items that have words of the text, best first; scores from 0 to 1. */

@@ -28,6 +28,15 @@ static int delete_run(struct store *s, struct id id, struct arena *a, struct err
     return db_commit(s->db, &b, err);
 }
 
+/* A title of a thread that had no head: it never ran here. */
+static int delete_conversation(struct store *s, struct id id, struct arena *a, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    db_batch_add(&b, SQL_ORPHAN_CONVERSATION_DELETE, DB_PARAMS(DB_UUID(id)),
+                 DB_EXPECT_CHANGE(ERR_CONFLICT));
+    return db_commit(s->db, &b, err);
+}
+
 static int sweep_page(struct store *s, enum db_stmt page, struct id *at,
                       int (*delete_one)(struct store *s, struct id id, struct arena *a,
                                         struct err *err),
@@ -109,6 +118,9 @@ int orphans_sweep(struct store *s, struct orphans_cursor *at, struct arena *a, i
     int rc = sweep_page(s, SQL_ORPHAN_THREADS, &at->thread, delete_thread, a, &removed, err);
     if (rc == 0)
         rc = sweep_page(s, SQL_ORPHAN_RUNS, &at->run, delete_run, a, &removed, err);
+    if (rc == 0)
+        rc = sweep_page(s, SQL_ORPHAN_CONVERSATIONS, &at->conversation, delete_conversation, a,
+                        &removed, err);
     if (rc == 0)
         rc = sweep_texts(s, at, a, &removed, err);
     if (rc == 0)

@@ -10,7 +10,7 @@
 
 /* Where the walks over the rows are; begins as {0}. */
 struct orphans_cursor {
-    struct id thread, run;
+    struct id thread, run, conversation;
     char *item[3]; /* owner, namespace and key; NULL: at the start */
     int64_t vector;
 };

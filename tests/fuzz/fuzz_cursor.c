@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_cursor.c - texts by which clients name a place or an object: Last-Event-ID, ids, base64.
+/* fuzz_cursor.c - texts by which clients name a place or an object: Last-Event-ID, ids, base64,
+ * places in lists of conversations.
  * Checks: what is taken is written again, and that reads the same. Input: the text. */
 #include "base/base64.h"
 #include "base/id.h"
 #include "engine/hub.h"
+#include "store/conversations.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,6 +32,16 @@ static void check_id(str in) {
     ASSERT(id_parse(str_n(hex, sizeof(hex)), &again) && id_eq(id, again));
 }
 
+static void check_place(str in, struct arena *a) {
+    struct conversation_place p, again;
+    if (!conversation_place_read(in, &p))
+        return;
+    ASSERT(p.updated_at >= 0);
+    str text = conversation_place_write(a, &p);
+    ASSERT(text.len <= CONVERSATION_PLACE_LEN && conversation_place_read(text, &again));
+    ASSERT(p.updated_at == again.updated_at && id_eq(p.id, again.id));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena a;
     str bytes, again;
@@ -38,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     str in = size ? str_n((const char *)data, size) : STR("");
     arena_init(&a, 1u << 20);
     check_cursor(in);
+    check_place(in, &a);
     check_id(in);
     if (base64_decode(&a, in, &bytes)) {
         str text = base64_encode(&a, bytes);

@@ -82,16 +82,24 @@ def her_plan(world, ask):
     ask(world.server, "PUT", "/settings/hers", world.token, {"value": "hers"})
     ask(world.server, "PUT", "/preferences/hers", world.token, {"value": "hers"})
     logs = world.made("/logs", {"session_id": str(uuid.UUID(int=77)), "message": "hers"})
-    return {"log_id": logs["ids"][0], "job": "store.items",
     session = world.made("/sessions", {"label": "hers"})
-    return {"session_id": session["session_id"], "account_id": str(uuid.uuid4()),
+    conversation = world.made("/conversations", {"title": "hers"})
+    world.made(f"/conversations/{conversation['conversation_id']}/messages",
+               {"content": "hers", "id": "hers", "assistant_id": "agent"})
+    return {"log_id": logs["ids"][0], "job": "store.items",
+            "session_id": session["session_id"], "account_id": str(uuid.uuid4()),
             "session": "hers", "her_checkpoint": kept["checkpoint_id"],
             "consumer": "her-consumer", "project_id": project["id"], "key": "hers",
             "template_id": template["template_id"],
+            "conversation_id": conversation["conversation_id"], "message_id": "hers",
             "source_id": source["source_id"], "delivery_id": answer["delivery_id"],
             "plan_id": made["id"], "position": "7654321", "artifact_id": artifact["id"],
             "gate_id": found[0]["id"], "dead_id": dead[0]["id"], "queue": "hers",
             "webhook_id": hook["webhook_id"]}
+
+
+MADE = ("/threads", "/assistants", "/conversations")  # under ids that clients may say
+LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 def _not_hers(ids):
@@ -178,6 +186,26 @@ PLANS = {
     # Accounts are made by logins alone; run-sessions has hers and his.
     "account_list": lambda w, ids: [("", None, lambda v: v == {"accounts": [], "next": None})],
     "account_delete": _unknown,
+    "conversation_list": lambda w, ids: [
+        (q, None, lambda v: ids["conversation_id"] not in [
+            c["conversation_id"] for c in v["conversations"]])
+        for q in ("", "?archived=true", f"?before=253402300799999999:{LAST}",
+                  "?after=0:00000000-0000-0000-0000-000000000000&limit=200")],
+    "conversation_search": lambda w, ids: [
+        ("?q=hers", None, lambda v: v["conversations"] == [])],
+    "conversation_create": lambda w, ids: [
+        ("", {"title": "his"}, lambda v: v["title"] == "his"),
+        ("", {"conversation_id": ids["conversation_id"]}, "404")],
+    "conversation_get": _unknown, "conversation_delete": _unknown,
+    "conversation_patch": lambda w, ids: [("", {"title": "his"}, "404")],
+    "conversation_message_list": lambda w, ids: [
+        (q, None, "404") for q in ("", "?limit=500", f"?after=0:{LAST}")],
+    "conversation_message_post": lambda w, ids: [
+        ("", {"content": "his", "assistant_id": "agent", "run": run}, "404")
+        for run in (False, True)],
+    "conversation_message_edit": lambda w, ids: [("", {"content": "his"}, "404")],
+    "conversation_branch_list": _unknown,
+    "conversation_branch_switch": lambda w, ids: [("", {}, "404")],
     "setting_list": lambda w, ids: [("", None, lambda v: "hers" not in v)],
     "setting_patch": lambda w, ids: [("", {"hers": None, "his": 1}, lambda v: v == {"his": 1})],
     "setting_get": _unknown, "setting_delete": lambda w, ids: [("", None, "own")],  # after his put

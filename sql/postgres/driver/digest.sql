@@ -167,6 +167,9 @@ FROM langgraph_server.store_items i
 LEFT JOIN holdfast.item_ttls t
   ON t.owner = i.owner_id AND t.namespace = holdfast.labels(i.namespace) AND t.key = i.key;
 
+-- name: digest_thread_conversations
+SELECT thread_id, title, summary, summary_upto, summary_at FROM holdfast.thread_conversations;
+
 -- name: digest_threads
 SELECT replace(t.id, '-', ''), coalesce(t.metadata ->> 'owner', ''), t.status, t.metadata - 'owner',
        t.config, t.interrupts, h.error, coalesce(h.seq, 0), h.checkpoint_id, t.created_at,

@@ -52,6 +52,7 @@ static const struct {
     {"sessions", PGDB_DIGEST_SESSIONS},
     {"settings", PGDB_DIGEST_SETTINGS},
     {"store_items", PGDB_DIGEST_STORE_ITEMS},
+    {"thread_conversations", PGDB_DIGEST_THREAD_CONVERSATIONS},
     {"threads", PGDB_DIGEST_THREADS},
     {"workers", PGDB_DIGEST_WORKERS},
 };

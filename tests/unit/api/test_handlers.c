@@ -674,6 +674,47 @@ static void scene_open(struct scene *s, bool error_text) {
     assert_int_equal(http_client_open(s->rt, &client, &s->client, &s->err), 0);
 }
 
+#define TALK "/conversations/" T1
+static void conversations(struct scene *s) {
+    static const struct exchange list[] = {
+        {"POST", "/conversations", "{\"conversation_id\":\"" T1 "\",\"title\":\"t u\"}", 200,
+         "{\"conversation_id\":\"" T1 "\",\"title\":\"t u\",\"archived\":false,"
+         "\"status\":\"idle\",\"metadata\":{},\"config\":{},\"summary\":null}"},
+        {"POST", "/conversations", "{\"conversation_id\":\"" T1 "\"}", 409,
+         "={\"detail\":\"Conversation already exists\"}"},
+        {"POST", "/conversations", "{\"assistant_id\":\"nope\"}", 404, NULL},
+        {"POST", "/conversations", "{\"title\":[]}", 422, NULL},
+        {"PATCH", TALK, "{\"title\":\"\",\"archived\":true}", 200,
+         "{\"title\":null,\"archived\":true}"},
+        {"PATCH", TALK, "{\"archived\":false}", 200, "{\"archived\":false,\"metadata\":{}}"},
+        {"GET", "/conversations?archived=true", NULL, 200,
+         "={\"conversations\":[],\"before\":null,\"after\":null}"},
+        {"GET", "/conversations?limit=201", NULL, 422, NULL},
+        {"GET", "/conversations?before=x", NULL, 422,
+         "={\"detail\":\"before: must be that of a page\"}"},
+        {"GET", "/conversations/search?q=t", NULL, 200, "={\"conversations\":[]}"},
+        {"GET", "/conversations/search", NULL, 422,
+         "={\"detail\":\"q: must be words, of at most 1000 bytes\"}"},
+        {"GET", TALK "/messages", NULL, 200,
+         "={\"messages\":[],\"before\":null,\"after\":null,\"total\":0,\"checkpoint_id\":null}"},
+        {"GET", TALK "/messages?limit=501", NULL, 422, NULL},
+        {"POST", TALK "/messages", "{\"content\":\"x\"}", 422,
+         "={\"detail\":\"assistant_id: is required, as nobody has answered in this "
+         "conversation\"}"},
+        {"POST", TALK "/messages", "{}", 422, "={\"detail\":\"content: is required\"}"},
+        {"POST", TALK "/messages/m/edit", "{\"content\":\"x\"}", 404,
+         "={\"detail\":\"Message not found\"}"},
+        {"GET", TALK "/messages/m/branches", NULL, 404, "={\"detail\":\"Message not found\"}"},
+        {"POST", TALK "/messages/m/switch", "{}", 404, "={\"detail\":\"Message not found\"}"},
+        {"DELETE", TALK, NULL, 204, NULL},
+        {"GET", TALK, NULL, 404,
+         "={\"detail\":\"Conversation with ID " T1 " not found\"}"},
+        {"GET", "/conversations/x", NULL, 404,
+         "={\"detail\":\"Conversation with ID x not found\"}"},
+    };
+    RUN(s, list);
+}
+
 static void run_scene(void (*fn)(struct scene *s), bool error_text) {
     struct scene s = {.fn = fn};
     scene_open(&s, error_text);
@@ -697,6 +738,7 @@ static void run_scene(void (*fn)(struct scene *s), bool error_text) {
     }
 TEST(assistants)
 TEST(threads)
+TEST(conversations)
 TEST(paging_headers)
 TEST(states)
 TEST(store)
@@ -718,7 +760,7 @@ int main(void) {
         cmocka_unit_test(test_threads),          cmocka_unit_test(test_paging_headers),
         cmocka_unit_test(test_states),           cmocka_unit_test(test_store),
         cmocka_unit_test(test_store_batch),      cmocka_unit_test(test_text_mode),
-        cmocka_unit_test(test_background_jobs),
+        cmocka_unit_test(test_background_jobs),  cmocka_unit_test(test_conversations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,11 +104,28 @@ static void test_paths(void **state) {
             fail_msg("%s was accepted", bad[i]);
 }
 
+/* One word to every database, another one for each owner. */
+static void test_owner(void **state) {
+    static const char *const owners[] = {"", "anna", "Anna", "a b", "\" OR *", "anna\n"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(owners); i++) {
+        struct buf b;
+        str word = terms_owner(&arena, str_of(owners[i]));
+        buf_init(&b, 1 << 16);
+        assert_int_equal(terms_write(&b, word, 0), 1);
+        assert_true(b.len == word.len + 1 && str_starts(buf_view(&b), word));
+        buf_deinit(&b);
+        for (size_t k = 0; k < i; k++)
+            assert_false(str_eq(word, terms_owner(&arena, str_of(owners[k]))));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_question),
         cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_owner),
     };
     arena_init(&arena, (size_t)64 << 20);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* summary_settings.h - which model sums up conversations.
+ * Memory: texts of the configuration. Suspends: never. Tests: tests/unit/app/test_config.c */
+#ifndef HF_APP_SUMMARY_SETTINGS_H
+#define HF_APP_SUMMARY_SETTINGS_H
+
+#include "app/config.h"
+#include "engine/summaries.h"
+
+/* ERR_INVALID for what names no model. */
+MUST_CHECK int summary_settings(const struct config *c, struct summaries_options *out,
+                                struct err *err);
+
+#endif
