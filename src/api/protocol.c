@@ -104,8 +104,7 @@ static struct json_writer open_run(const struct command *c, str assistant) {
     copy(&w, c->params, "metadata");
     copy(&w, c->params, "strict_resume");
     jw_key(&w, "stream_mode");
-    jw_raw(&w, STR("[\"values\",\"updates\",\"messages-tuple\",\"custom\",\"tasks\","
-                   "\"checkpoints\"]"));
+    jw_raw(&w, STR(RUN_MODES_OF_PROTOCOLS));
     jw_key(&w, "stream_subgraphs");
     jw_bool(&w, true);
     jw_key(&w, "stream_resumable");

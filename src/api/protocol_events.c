@@ -69,7 +69,7 @@ struct protocol_events {
     VEC(struct open_message *) messages;
     struct map seen, subgraphs; /* ids of messages that are over; open namespaces */
     bool asks;
-    str graph, error;
+    str run_id, graph, error;
     /* of the item */
     struct hub_cursor at;
     int64_t place;
@@ -181,7 +181,7 @@ static void run_reset(struct protocol_events *p) {
     map_init(&p->subgraphs);
     arena_reset(&p->run);
     p->asks = false;
-    p->graph = p->error = STR_NULL;
+    p->run_id = p->graph = p->error = STR_NULL;
 }
 
 void protocol_events_free(struct protocol_events *p) {
@@ -709,12 +709,17 @@ static void take_end(struct protocol_events *p, str status) {
                    str_eq(what, STR("failed")) ? (p->error.p ? p->error : status) : STR_NULL);
 }
 
+/* A run that was cancelled while it waited does not end the one that is under way. */
 static void take_lifecycle(struct protocol_events *p, yyjson_val *data) {
-    str status = json_str(json_get(data, "status"));
+    str status = json_str(json_get(data, "status")), run = json_str(json_get(data, "run_id"));
     if (status.p) {
+        if (p->run_id.len > 0 && !str_eq(run, p->run_id))
+            return;
         take_end(p, status);
+        p->run_id = STR_NULL;
         return;
     }
+    p->run_id = arena_dup(&p->run, run);
     p->graph = arena_dup(&p->run, json_str(json_get(data, "graph_id")));
     send_lifecycle(p, STR(""), STR("running"), p->graph, STR_NULL);
 }

@@ -23,50 +23,25 @@
  *
  * Memory: the socket is freed with the last of: the connection, the worker, the feeder. */
 #include "api/protocol_int.h"
-#include "api/runs_int.h"
-#include "auth/auth.h"
+#include "api/socket.h"
 #include "base/clock.h"
-#include "base/list.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "history/log.h"
-#include "http/websocket.h"
 
 #define INCOMING_BYTES_MAX ((size_t)16 << 20)
-#define QUEUE_COUNT_MAX    32
 #define SUBSCRIPTION_MAX   64
-#define REPLAY_AHEAD_BYTES (256 * 1024)
-#define FRAME_AROUND_BYTES 512 /* an event's members, its head */
-#define PARKED_US          200000
-#define PARKED_US_MAX      2000000
 /* Clients send several subscriptions at once: the reader begins once for all of them. */
-#define SETTLE_US          10000
-#define CLOSE_GOING        1001
-#define CLOSE_TOO_BUSY     1013
-#define CLOSE_STATUS       4000
+#define SETTLE_US 10000
 
 struct socket {
-    struct http_ws *ws; /* NULL: closed */
-    struct api_request base; /* of every command: who asks, with the headers of the handshake */
-    struct http_request http;
-    struct arena arena; /* of both */
+    struct api_socket api; /* first */
     struct id thread_id;
-    struct rt *rt;
-    struct list queue, subscriptions;
-    size_t queued, subscribed;
+    struct list subscriptions;
+    size_t subscribed;
     int64_t numbers; /* of subscriptions */
     struct hub_reader *reader;
-    struct fiber_event drained, commanded;
-    bool working, paused;
     bool feeding; /* the feeder lives */
     bool stale;   /* there is a subscription that the reader does not know */
-    int refs;
-};
-
-struct incoming {
-    struct list node;
-    size_t len;
-    char text[];
 };
 
 struct subscription {
@@ -80,14 +55,7 @@ struct subscription {
     char text[];
 };
 
-static void socket_unref(struct socket *s) {
-    if (--s->refs > 0)
-        return;
-    for (struct list *n; (n = list_pop_front(&s->queue)) != NULL;)
-        mem_free(LIST_ENTRY(n, struct incoming, node));
-    arena_deinit(&s->arena);
-    mem_free(s);
-}
+static struct socket *of(struct api_socket *api) { return CONTAINER_OF(api, struct socket, api); }
 
 /* --- subscriptions --- */
 
@@ -102,13 +70,13 @@ static bool on_event(void *ctx, str method, str id, str json) {
     struct subscription *b = ctx;
     (void)method;
     (void)id; /* both stand in the event */
-    return b->socket->ws && http_ws_send(b->socket->ws, json);
+    return b->socket->api.ws && http_ws_send(b->socket->api.ws, json);
 }
 
 static bool on_frame(void *ctx, str event, str data, str id) {
     struct socket *s = ctx;
     struct hub_cursor at;
-    bool here = s->ws != NULL && hub_cursor_parse(id, &at);
+    bool here = s->api.ws != NULL && hub_cursor_parse(id, &at);
     LIST_EACH (&s->subscriptions, n) {
         struct subscription *b = LIST_ENTRY(n, struct subscription, node);
         if (!here || at.seq <= b->first_seq)
@@ -116,24 +84,19 @@ static bool on_frame(void *ctx, str event, str data, str id) {
         b->fed = true;
         here = protocol_events_frame(b->events, event, data, id, clock_wall_us());
     }
-    return here || s->ws;
+    return here || s->api.ws;
 }
 
 static void on_finished(void *ctx) {
     struct socket *s = ctx;
-    if (s->ws)
-        http_ws_close(s->ws, CLOSE_GOING, STR("come again"));
+    if (s->api.ws)
+        http_ws_close(s->api.ws, API_SOCKET_GOING, STR("come again"));
 }
 
 /* A frame may become an event of several subscriptions. */
 static void room(void *ctx, size_t bytes) {
     struct socket *s = ctx;
-    bytes = (bytes + FRAME_AROUND_BYTES) * (s->subscribed + 1);
-    while (s->ws && !s->stale && !http_ws_fits(s->ws, bytes, REPLAY_AHEAD_BYTES)) {
-        http_ws_want(s->ws);
-        if (fiber_event_wait(&s->drained, FIBER_NO_DEADLINE) < 0)
-            break;
-    }
+    api_socket_room(&s->api, bytes * (s->subscribed + 1), &s->stale);
 }
 
 static void reader_drop(struct socket *s) {
@@ -141,22 +104,6 @@ static void reader_drop(struct socket *s) {
     s->reader = NULL;
     if (reader)
         hub_reader_close(reader);
-}
-
-/* 0 once the thread is there and the principal's; ERR_CANCELLED when the socket is over. */
-static int await_thread(struct socket *s, struct arena *a, struct thread *out, struct err *err) {
-    int64_t wait_us = PARKED_US;
-    for (;;) {
-        arena_reset(a);
-        err_reset(err);
-        int rc = thread_get(s->base.store, &s->base.who, s->thread_id, a, out, err);
-        if (rc != ERR_NOT_FOUND)
-            return rc;
-        (void)fiber_event_wait(&s->commanded, rt_mono_us(s->rt) + wait_us); /* or until then */
-        if (!s->ws)
-            return ERR_CANCELLED;
-        wait_us = wait_us < PARKED_US_MAX ? wait_us * 2 : wait_us;
-    }
 }
 
 static int make_events(struct subscription *b, struct arena *a, int64_t behind,
@@ -207,12 +154,12 @@ static int first_of(struct socket *s, const struct thread *t, struct arena *a, i
     int64_t since = lowest_since(s, &any_newest), newest = 0;
     int rc = 0;
     if (t->seq > 0)
-        rc = log_last_start(s->base.store, t->id, t->seq, a, &newest, err);
+        rc = log_last_start(s->api.base.store, t->id, t->seq, a, &newest, err);
     *out = newest;
     if (rc == 0 && since < t->seq) {
         *out = 0;
         if (since > 0)
-            rc = log_last_start(s->base.store, t->id, since, a, out, err);
+            rc = log_last_start(s->api.base.store, t->id, since, a, out, err);
     }
     LIST_EACH (&s->subscriptions, n) {
         struct subscription *b = LIST_ENTRY(n, struct subscription, node);
@@ -226,13 +173,13 @@ static int feed(struct socket *s, struct arena *a, struct err *err) {
     struct thread t;
     int64_t first_seq;
     fiber_sleep_shielded_us(SETTLE_US);
-    int rc = s->ws ? await_thread(s, a, &t, err) : ERR_CANCELLED;
+    int rc = s->api.ws ? api_socket_await_thread(&s->api, s->thread_id, a, &t, err) : ERR_CANCELLED;
     if (rc == 0)
         rc = renew(s, a, err);
     s->stale = false;
     if (rc == 0)
         rc = first_of(s, &t, a, &first_seq, err);
-    if (rc < 0 || s->stale || !s->ws || list_empty(&s->subscriptions))
+    if (rc < 0 || s->stale || !s->api.ws || list_empty(&s->subscriptions))
         return rc;
     struct hub_reader_options o = {.thread_id = s->thread_id,
                                    .modes = PROTOCOL_MODES,
@@ -240,8 +187,8 @@ static int feed(struct socket *s, struct arena *a, struct err *err) {
                                    .finished = on_finished,
                                    .ctx = s};
     struct hub_cursor cursor = {0};
-    return hub_reader_replay(engine_hub(s->base.engine), &o, first_seq, &cursor, room, &s->reader,
-                             err);
+    return hub_reader_replay(engine_hub(s->api.base.engine), &o, first_seq, &cursor, room,
+                             &s->reader, err);
 }
 
 static void feeder(void *arg) {
@@ -250,31 +197,27 @@ static void feeder(void *arg) {
     struct arena a;
     int rc = 0;
     arena_init(&a, SIZE_MAX / 2);
-    while (s->ws && s->stale && rc >= 0)
+    while (s->api.ws && s->stale && rc >= 0)
         rc = feed(s, &a, &err);
     arena_deinit(&a);
     s->feeding = false;
-    if (rc < 0 && rc != ERR_CANCELLED && s->ws) {
-        log_event(LOG_ERROR, "stream.replay.failed", err.message, LOG_Z("code", err_name(rc)));
-        http_ws_close(s->ws, CLOSE_STATUS + err_http_status(rc), STR("replay failed"));
-    }
-    socket_unref(s);
+    if (rc < 0 && rc != ERR_CANCELLED)
+        api_socket_replay_failed(&s->api, rc, &err);
+    api_socket_unref(&s->api);
 }
 
 /* A reader that is under way, or live, begins anew. */
 static int feed_again(struct socket *s, struct err *err) {
     s->stale = true;
     reader_drop(s);
-    fiber_event_wake_all(&s->drained);
+    fiber_event_wake_all(&s->api.drained);
     if (s->feeding)
         return 0;
-    s->refs++;
     s->feeding = true;
-    if (fiber_spawn(s->rt, "protocol.feeder", feeder, s, err))
-        return 0;
-    s->feeding = false;
-    socket_unref(s);
-    return err_set(err, ERR_LIMIT, "the server is busy");
+    int rc = api_socket_spawn(&s->api, "protocol.feeder", feeder, err);
+    if (rc < 0)
+        s->feeding = false;
+    return rc;
 }
 
 static struct json_writer open_answer(struct api_request *r) {
@@ -289,14 +232,7 @@ static struct json_writer open_answer(struct api_request *r) {
     return w;
 }
 
-static int send_answer(struct api_request *r) {
-    const struct socket *s = r->http->user;
-    if (!buf_ok(&r->out))
-        return ERR_TOO_LARGE;
-    if (s->ws)
-        (void)http_ws_send(s->ws, buf_view(&r->out)); /* false: it closes */
-    return 0;
-}
+static int send_answer(struct api_request *r) { return api_socket_answer(r->http->user, r); }
 
 static int close_answer(struct api_request *r, const struct socket *s, struct json_writer *w) {
     jw_object_end(w);
@@ -383,13 +319,6 @@ static int unsubscribe(struct socket *s, struct api_request *r) {
     return close_answer(r, s, &w);
 }
 
-static const char *error_word(int code) {
-    int status = err_http_status(code);
-    return status == 401 || status == 403  ? "permission_denied"
-           : status >= 400 && status < 500 ? "invalid_argument"
-                                           : "unknown_error";
-}
-
 static int command(struct socket *s, struct api_request *r, struct err *err) {
     str method = json_str(json_get(r->body, "method"));
     yyjson_val *id = json_get(r->body, "id");
@@ -401,141 +330,45 @@ static int command(struct socket *s, struct api_request *r, struct err *err) {
     return protocol_command(r, s->thread_id, send_answer, err);
 }
 
-static void execute(struct socket *s, const struct incoming *m) {
-    struct arena a;
-    struct err err = {0};
-    struct api_request r = s->base;
-    arena_init(&a, SIZE_MAX / 2);
-    r.arena = &a;
-    s->http.received_us = clock_mono_us();
-    int rc = json_parse(&a, str_n(m->text, m->len), &r.body, &err);
-    if (rc == 0)
-        rc = command(s, &r, &err);
-    else
-        r.body = NULL;
+static int handle(struct api_socket *api, struct api_request *r, str text, struct err *err) {
+    int rc = json_parse(r->arena, text, &r->body, err);
     if (rc < 0)
-        rc = send_error(&r, error_word(rc), api_error_text(&r, &err, rc));
-    if (rc < 0 && s->ws)
-        http_ws_close(s->ws, CLOSE_STATUS + err_http_status(rc), STR("the answer is too large"));
-    if (r.writes)
-        api_audit(&r);
-    api_json_done(&r);
-    arena_deinit(&a);
-    fiber_event_wake_all(&s->commanded);
+        r->body = NULL;
+    return rc < 0 ? rc : command(of(api), r, err);
 }
 
-static void worker(void *arg) {
-    struct socket *s = arg;
-    for (struct list *n; s->ws && (n = list_pop_front(&s->queue)) != NULL;) {
-        struct incoming *m = LIST_ENTRY(n, struct incoming, node);
-        s->queued--;
-        execute(s, m);
-        mem_free(m);
-        if (s->paused && s->ws && s->queued < QUEUE_COUNT_MAX / 2) {
-            s->paused = false;
-            http_ws_pause(s->ws, false);
-        }
-    }
-    s->working = false;
-    socket_unref(s);
+static int refuse(struct api_socket *api, struct api_request *r, int code, const struct err *err) {
+    (void)api;
+    return send_error(r, api_socket_error_word(code), api_error_text(r, err, code));
 }
 
 /* --- the socket --- */
 
-static void on_message(struct http_ws *ws, void *ctx, str text) {
-    struct socket *s = ctx;
-    struct incoming *m = mem_alloc(sizeof(*m) + text.len);
-    *m = (struct incoming){.len = text.len};
-    if (text.len)
-        memcpy(m->text, text.p, text.len);
-    list_push_back(&s->queue, &m->node);
-    if (++s->queued >= QUEUE_COUNT_MAX && !s->paused) {
-        s->paused = true;
-        http_ws_pause(ws, true);
-    }
-    if (s->working)
-        return;
-    s->refs++;
-    s->working = true;
-    if (fiber_spawn(s->rt, "protocol.socket", worker, s, NULL))
-        return;
-    s->working = false;
-    http_ws_close(ws, CLOSE_TOO_BUSY, STR("the server is busy"));
-    socket_unref(s);
-}
-
-static void on_writable(struct http_ws *ws, void *ctx) {
-    struct socket *s = ctx;
-    (void)ws;
-    fiber_event_wake_all(&s->drained);
-}
-
-static void on_closed(struct http_ws *ws, void *ctx) {
-    struct socket *s = ctx;
-    (void)ws;
-    s->ws = NULL;
+static void on_closed(struct api_socket *api) {
+    struct socket *s = of(api);
     reader_drop(s);
     while (!list_empty(&s->subscriptions))
         subscription_end(LIST_ENTRY(list_first(&s->subscriptions), struct subscription, node));
-    fiber_event_wake_all(&s->drained);
-    fiber_event_wake_all(&s->commanded);
-    socket_unref(s);
 }
 
-/* Who asks, for as long as the socket lives. */
-static void copy_request(struct socket *s, const struct api_request *r) {
-    struct arena *a = &s->arena;
-    const struct http_request *from = r->http;
-    struct http_header *headers = ARENA_ARRAY(a, struct http_header, from->header_count + 1);
-    for (size_t i = 0; i < from->header_count; i++)
-        headers[i] = (struct http_header){arena_dup(a, from->headers[i].name),
-                                          arena_dup(a, from->headers[i].value)};
-    s->http = *from;
-    s->http.arena = a;
-    s->http.target = arena_dup(a, from->target);
-    s->http.path = arena_dup(a, from->path);
-    s->http.query = s->http.body = STR("");
-    s->http.headers = headers;
-    s->http.user = s;
-    s->http.conn = NULL;
-    s->base = (struct api_request){.api = r->api,
-                                   .http = &s->http,
-                                   .who = r->who,
-                                   .store = r->store,
-                                   .engine = r->engine};
-    s->base.match.route = r->match.route;
-    s->base.who.owner = arena_dup(a, r->who.owner);
-}
+static void socket_free(struct api_socket *api) { mem_free(of(api)); }
 
 int api_protocol_socket(struct api_request *r, struct err *err) {
-    struct id thread_id = ID_NIL;
-    int rc = http_websocket_check(r->http, err);
-    if (rc < 0) {
-        http_reply_header(r->http, STR("Upgrade"), STR("websocket"));
-        http_reply_header(r->http, STR("Sec-WebSocket-Version"), STR("13"));
+    static const struct api_socket_ops ops = {.name = "protocol.socket",
+                                              .message_bytes_max = INCOMING_BYTES_MAX,
+                                              .handle = handle,
+                                              .refuse = refuse,
+                                              .closed = on_closed,
+                                              .free = socket_free};
+    int rc = api_socket_check(r, err);
+    if (rc < 0)
         return rc;
-    }
-    if (!api_socket_origin_is_fine(r))
-        return err_set(err, ERR_FORBIDDEN, "pages of this origin may not connect");
     struct socket *s = NEW(struct socket);
-    s->refs = 1;
-    s->rt = fiber_rt();
-    list_init(&s->queue);
     list_init(&s->subscriptions);
-    fiber_event_init(&s->drained);
-    fiber_event_init(&s->commanded);
-    arena_init(&s->arena, 1 << 20);
-    copy_request(s, r);
-    bool known = id_parse(r->match.params[0], &thread_id);
-    s->thread_id = thread_id;
-    struct http_ws_ops ops = {.message = on_message,
-                              .writable = on_writable,
-                              .closed = on_closed,
-                              .ctx = s,
-                              .message_bytes_max = INCOMING_BYTES_MAX};
-    r->status = 101;
-    s->ws = http_reply_websocket(r->http, &ops);
+    api_socket_init(&s->api, r, &ops);
+    bool known = id_parse(r->match.params[0], &s->thread_id);
+    api_socket_open(&s->api, r);
     if (!known) /* a client that cannot see the status of a handshake ends for good by the code */
-        http_ws_close(s->ws, CLOSE_STATUS + 404, STR("this is the id of no thread"));
+        http_ws_close(s->api.ws, API_SOCKET_STATUS + 404, STR("this is the id of no thread"));
     return 0;
 }

@@ -275,11 +275,7 @@ static int wait_long(struct api_request *r, const struct run_wait *run, struct e
         (void)http_stream_write(s->http, answer(r, run, &outcome));
         http_stream_end(s->http);
     } else if (run->cancel && rc < 0) {
-        struct principal self = {.all = true};
-        rc = engine_cancel(r->engine, &self, ID_NIL, run->id, CANCEL_INTERRUPT,
-                           STR("the client disconnected"), false, err);
-        if (rc < 0 && rc != ERR_CONFLICT)
-            log_event(LOG_WARN, "run.cancel.failed", err->message, LOG_Z("code", err_name(rc)));
+        run_cancel_disconnected(r->engine, run->id);
     }
     wait_unref(s);
     return 0;

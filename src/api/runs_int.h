@@ -33,6 +33,16 @@ struct run_wait {
 MUST_CHECK MAY_SUSPEND int run_wait_answer(struct api_request *r, const struct run_wait *run,
                                            struct err *err);
 
+/* stream_mode of runs that are begun by a protocol: whoever joins them later sees all. */
+#define RUN_MODES_OF_PROTOCOLS                                                                     \
+    "[\"values\",\"updates\",\"messages-tuple\",\"custom\",\"tasks\",\"checkpoints\"]"
+
+/* Cancels what waits and runs on a thread of the principal; how many there were. */
+MUST_CHECK MAY_SUSPEND int run_cancel_thread(struct api_request *r, struct id thread_id, str reason,
+                                             size_t *out_count, struct err *err);
+/* The client whose run it is has gone. One that is over is left; a failure is logged. */
+MAY_SUSPEND void run_cancel_disconnected(struct engine *e, struct id run_id);
+
 /* What a stream or a wait that created the run answers to the same request when it comes again. */
 MUST_CHECK int run_answer_again(struct api_request *r, struct id thread_id, struct id run_id,
                                 struct err *err);

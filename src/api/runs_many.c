@@ -70,6 +70,7 @@ struct cancel {
     enum run_status status;
     struct id thread_id; /* nil: any */
     yyjson_val *ids;     /* NULL: any */
+    size_t count;        /* of those that were cancelled */
 };
 
 static int cancel_read(struct api_request *r, struct cancel *out, struct err *err) {
@@ -99,15 +100,16 @@ static int cancel_read(struct api_request *r, struct cancel *out, struct err *er
 }
 
 /* One that ended meanwhile is no error. */
-static int cancel_one(struct api_request *r, const struct cancel *c, struct id thread_id,
+static int cancel_one(struct api_request *r, struct cancel *c, struct id thread_id,
                       struct id run_id, struct err *err) {
     int rc = engine_cancel(r->engine, &r->who, thread_id, run_id, c->action, c->reason, false, err);
+    c->count += rc == 0;
     return rc == ERR_CONFLICT ? 0 : rc;
 }
 
 /* Those that wait are cancelled before those that run: the end of a running one starts the next of
  * its thread, which would run until its own turn came. */
-static int cancel_ids(struct api_request *r, const struct cancel *c, struct err *err) {
+static int cancel_ids(struct api_request *r, struct cancel *c, struct err *err) {
     yyjson_val *item;
     size_t i, count;
     struct id *ids = ARENA_ARRAY(r->arena, struct id, yyjson_arr_size(c->ids) + 1);
@@ -139,7 +141,7 @@ static int cancel_ids(struct api_request *r, const struct cancel *c, struct err 
 }
 
 /* Those of `status`; NULL: pending and running ones. */
-static int cancel_status(struct api_request *r, const struct cancel *c,
+static int cancel_status(struct api_request *r, struct cancel *c,
                          const enum run_status *status, struct err *err) {
     struct id after = ID_NIL, *ids;
     size_t count;
@@ -159,10 +161,19 @@ static int cancel_status(struct api_request *r, const struct cancel *c,
 }
 
 /* Those that wait first, as cancel_ids() does. */
-static int cancel_all(struct api_request *r, const struct cancel *c, struct err *err) {
+static int cancel_all(struct api_request *r, struct cancel *c, struct err *err) {
     enum run_status waiting = RUN_PENDING;
     int rc = cancel_status(r, c, &waiting, err);
     return rc < 0 ? rc : cancel_status(r, c, NULL, err);
+}
+
+int run_cancel_thread(struct api_request *r, struct id thread_id, str reason, size_t *out_count,
+                      struct err *err) {
+    struct cancel c = {.action = CANCEL_INTERRUPT, .reason = reason, .thread_id = thread_id};
+    int rc = cancel_all(r, &c, err);
+    if (rc == 0)
+        *out_count = c.count;
+    return rc;
 }
 
 int api_runs_cancel(struct api_request *r, struct err *err) {

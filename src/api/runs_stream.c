@@ -29,14 +29,18 @@ static struct run_stream *of(void *ctx) { return CONTAINER_OF(ctx, struct run_st
 
 static void stream_free(struct reader_stream *sse) { mem_free(of(sse)); }
 
-static void cancel_fiber(void *arg) {
-    struct run_stream *s = arg;
+void run_cancel_disconnected(struct engine *e, struct id run_id) {
     struct principal self = {.all = true};
     struct err err = {0};
-    int rc = engine_cancel(s->engine, &self, ID_NIL, s->watched, CANCEL_INTERRUPT,
+    int rc = engine_cancel(e, &self, ID_NIL, run_id, CANCEL_INTERRUPT,
                            STR("the client disconnected"), false, &err);
     if (rc < 0 && rc != ERR_CONFLICT)
         log_event(LOG_WARN, "run.cancel.failed", err.message, LOG_Z("code", err_name(rc)));
+}
+
+static void cancel_fiber(void *arg) {
+    struct run_stream *s = arg;
+    run_cancel_disconnected(s->engine, s->watched);
     reader_stream_unref(&s->sse);
 }
 

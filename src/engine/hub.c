@@ -19,6 +19,7 @@
 #define SEGMENT_BYTES_MAX 4096
 #define SEGMENT_AGE_US    30000
 /* A commit whose answer was lost: how long, how often and how far back the log is asked. */
+#define HELD_WAIT_US      1000
 #define DOUBT_PATIENCE_US 5000000
 #define DOUBT_WAIT_US     10000
 #define DOUBT_WAIT_US_MAX 500000
@@ -65,6 +66,7 @@ struct hub_topic *hub_topic_ref(struct hub *h, struct id thread_id) {
         list_init(&t->flying);
         list_init(&t->held);
         fiber_event_init(&t->decided);
+        fiber_event_init(&t->released);
         map_put(&h->topics, str_n((const char *)t->thread_id.b, sizeof(t->thread_id.b)), t);
     }
     t->refs++;
@@ -194,9 +196,27 @@ void hub_release_held(struct hub_topic *t) {
     struct list *n;
     while (t->pending == 0 && !hub_topic_behind(t) && (n = list_pop_front(&t->held)) != NULL)
         fragment_open(t, LIST_ENTRY(n, struct fragment, node));
+    if (list_empty(&t->held))
+        fiber_event_wake_all(&t->released);
 }
 
 /* --- commits --- */
+
+static bool holds_words_of(const struct hub_topic *t, struct id run_id) {
+    LIST_EACH ((struct list *)&t->held, n)
+        if (id_eq(LIST_ENTRY(n, struct fragment, node)->run_id, run_id))
+            return true;
+    return false;
+}
+
+/* What a run has said comes before what it enters next, also when it was said while an entry of
+ * others was being committed (of a run that queues, say). The wait is as long as theirs. */
+static void words_first(struct hub_topic *t, const struct hub_append *append) {
+    while (append->count > 0 && t->pending > 0 &&
+           holds_words_of(t, append->entries[append->count - 1].entry.run_id))
+        if (fiber_event_wait(&t->released, FIBER_NO_DEADLINE) < 0)
+            fiber_sleep_shielded_us(HELD_WAIT_US); /* of a run that is cancelled: the same */
+}
 
 static bool same_segment(const struct fragment *a, const struct fragment *b) {
     return a->base == b->base && id_eq(a->run_id, b->run_id);
@@ -449,6 +469,7 @@ int hub_commit(struct hub *h, const struct hub_append *append, struct err *err) 
     struct log_part log;
     int64_t seq = 0;
     int rc;
+    words_first(t, append);
     t->pending += append->count > 0;
     for (;;) {
         log_part_add(t, append, &log);
@@ -497,6 +518,7 @@ int hub_commit_gone(struct hub *h, const struct hub_append *append, struct id ru
                     struct err *err) {
     struct hub_topic *t = hub_topic_ref(h, append->thread_id);
     struct db_batch *b = append->batch;
+    words_first(t, append);
     t->pending++;
     t->going = true;
     int rc = db_commit(h->store->db, b, err);

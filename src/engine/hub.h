@@ -106,6 +106,8 @@ struct hub_cursor {
 #define HUB_CURSOR_TEXT_MAX 96
 bool hub_cursor_parse(str text, struct hub_cursor *out);
 size_t hub_cursor_write(const struct hub_cursor *c, char out[HUB_CURSOR_TEXT_MAX]);
+/* Has who comes back with `last` had the frame `at`? Up to 0: yes; 0: it is the last one. */
+int hub_cursor_cmp(const struct hub_cursor *at, const struct hub_cursor *last);
 
 #define HUB_MODES_OF_RUN RENDER_MODES_OF_RUN
 struct hub_reader_options {

@@ -71,13 +71,25 @@ static int position_cmp(int64_t seq_a, int64_t k_a, int64_t seq_b, int64_t k_b) 
     return k_a < k_b ? -1 : k_a > k_b;
 }
 
+/* An item against the one that the cursor is at. An entry that a late fragment came behind was seen
+ * before it, whatever their positions say. */
+static int item_cmp(int64_t seq, int64_t k, const struct hub_cursor *last) {
+    return k == 0 && seq <= last->after ? -1 : position_cmp(seq, k, last->seq, last->k);
+}
+
+int hub_cursor_cmp(const struct hub_cursor *at, const struct hub_cursor *last) {
+    int order = item_cmp(at->seq, at->k, last);
+    if (order != 0)
+        return order;
+    return at->frames < last->frames ? -1 : at->frames > last->frames;
+}
+
 static bool on_frame(void *ctx, str event, str data) {
     struct hub_reader *r = ctx;
     r->now.frames++;
     if (r->closed || r->values_rc < 0)
         return false;
-    if (position_cmp(r->now.seq, r->now.k, r->cursor.seq, r->cursor.k) == 0 &&
-        r->now.frames <= r->cursor.frames)
+    if (hub_cursor_cmp(&r->now, &r->cursor) <= 0)
         return true;
     if (r->room)
         r->room(r->o.ctx, event.len + data.len);
@@ -182,8 +194,7 @@ void hub_reader_show(struct hub_reader *r, const struct stream_item *item) {
         r->shown = item->seq;
     r->now = (struct hub_cursor){
         .seq = item->seq, .k = item->k, .after = item->seq < r->shown ? r->shown : 0};
-    bool mute = position_cmp(item->seq, item->k, r->cursor.seq, r->cursor.k) < 0 ||
-                (!fragment && item->seq <= r->cursor.after);
+    bool mute = item_cmp(item->seq, item->k, &r->cursor) < 0;
     r->refs++; /* the sink may close the reader from inside a frame */
     render_item(r->render, item, mute);
     if (r->values_rc == 0 && item->kind == LOG_END && !id_is_nil(r->o.run_id))

@@ -179,13 +179,21 @@ void render_event_head(struct render *r, struct json_writer *w, const char *even
     jw_key(w, "data");
 }
 
-static void render_lifecycle(struct render *r, const char *key, yyjson_val *data) {
+/* Names the run: one that was cancelled while it waited ends beside the one that is under way. */
+static void render_lifecycle(struct render *r, const struct stream_item *item, const char *key,
+                             yyjson_val *data) {
     if (!render_wants(r, STREAM_LIFECYCLE))
         return;
     struct json_writer w = render_begin(r);
     jw_object(&w);
     jw_key(&w, key);
     jw_val(&w, json_get(data, key));
+    jw_key(&w, "run_id");
+    write_id(&w, item->run_id);
+    if (item->kind == LOG_START && json_has(data, "metadata")) {
+        jw_key(&w, "metadata");
+        jw_val(&w, json_get(data, "metadata"));
+    }
     jw_object_end(&w);
     render_end(r, "lifecycle");
 }
@@ -229,7 +237,7 @@ static void render_start(struct render *r, const struct stream_item *item, yyjso
         jw_object_end(&w);
         render_end(r, "events");
     }
-    render_lifecycle(r, "graph_id", data);
+    render_lifecycle(r, item, "graph_id", data);
 }
 
 /* --- checkpoint --- */
@@ -556,7 +564,7 @@ static void render_task(struct render *r, const struct stream_item *item, yyjson
     render_interrupt_values(r, item, json_get(data, "interrupts"));
 }
 
-static void render_run_end(struct render *r, yyjson_val *data) {
+static void render_run_end(struct render *r, const struct stream_item *item, yyjson_val *data) {
     yyjson_val *error = json_get(data, "error"), *feedback = json_get(data, "feedback");
     struct json_writer w;
     if (json_has(data, "interrupts") && render_wants(r, STREAM_UPDATES)) {
@@ -586,7 +594,7 @@ static void render_run_end(struct render *r, yyjson_val *data) {
         jw_val(&w, feedback);
         render_end(r, "feedback");
     }
-    render_lifecycle(r, "status", data);
+    render_lifecycle(r, item, "status", data);
 }
 
 void render_item(struct render *r, const struct stream_item *item, bool mute) {
@@ -614,7 +622,7 @@ void render_item(struct render *r, const struct stream_item *item, bool mute) {
         render_task(r, item, data);
         break;
     case LOG_END:
-        render_run_end(r, data);
+        render_run_end(r, item, data);
         break;
     case LOG_FRAGMENTS:
         render_fragment(r, data);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""strangers.py - how a stranger tries the routes of savers, of plans, of webhooks and of the inbox:
+"""strangers.py - how a stranger tries the routes of savers, chats, plans, webhooks, the inbox:
 cases for the matrix of run-auth."""
 import uuid
 
@@ -47,6 +47,21 @@ SAVERS = {
 
 # The route is served with --dev only.
 SAVERS["internal_truncate"] = lambda w, ids: [("", {"threads": True, "runs": True}, "404")]
+
+# w.busy and w.live: a thread of hers with a run under way.
+CHATS = {
+    "chat_socket": lambda w, ids: [("", None, "400")],  # no handshake; run-chat has one
+    "chat_post": lambda w, ids: [
+        ("", {"type": "message", "content": "x", "thread_id": ids["thread_id"], **more}, expect)
+        for more, expect in (({}, "422"), ({"assistant_id": "agent"}, "hidden"))] + [
+        ("", {"type": "abort", "thread_id": thread}, lambda v: v["runs"] == 0)
+        for thread in (ids["thread_id"], w.busy)] + [
+        ("", {"type": "abort", "thread_id": thread, "run_id": run}, "404")
+        for thread, run in ((ids["thread_id"], ids["run_id"]), (w.busy, w.live))],
+    "chat_events": lambda w, ids: [(f"?thread_id={ids['thread_id']}{more}", None, "404")
+                                   for more in ("", "&since=0")],
+    "chat_session": lambda w, ids: [(f"?thread_id={ids['thread_id']}", None, "404")],
+}
 
 PLAN = {"goal": "a goal", "project_id": "hers", "steps": [
     {"name": "a", "tool": "test:fail"}, {"name": "b", "tool": "test:echo"}]}

@@ -420,6 +420,47 @@ static void store_batch(struct scene *s) {
     RUN(s, list);
 }
 
+static void chats(struct scene *s) {
+    static const struct exchange list[] = {
+        {"POST", "/chat", "{\"type\":\"message\",\"content\":\"hello\",\"thread_id\":\"" T1 "\"}",
+         422, "={\"detail\":\"assistant_id: is required, for nobody answered here yet\"}"},
+        {"POST", "/chat",
+         "{\"type\":\"message\",\"content\":\"hello\",\"id\":\"mine\",\"assistant_id\":\"agent\","
+         "\"thread_id\":\"" T1_HEX "\"}",
+         200, "{\"type\":\"message:ack\",\"ref\":\"mine\",\"thread_id\":\"" T1 "\"}"},
+        {"GET", "/threads/" T1 "/runs?limit=1", NULL, 200,
+         "[{\"thread_id\":\"" T1 "\",\"multitask_strategy\":\"enqueue\","
+         "\"metadata\":{\"chat_message_id\":\"mine\"}}]"},
+        {"POST", "/chat", "{\"type\":\"message\",\"content\":\"again\",\"thread_id\":\"" T1 "\"}",
+         200, "{\"type\":\"message:ack\"}"},
+        {"POST", "/chat", "{\"type\":\"message\"}", 422,
+         "={\"detail\":\"content: is required, or resume; not both\"}"},
+        {"POST", "/chat", "{\"type\":\"message\",\"content\":[7]}", 422,
+         "={\"detail\":\"content: must be a text or a list of blocks, and not empty\"}"},
+        {"POST", "/chat", "{\"type\":\"message\",\"content\":\"x\",\"thinking\":\"most\"}", 422,
+         "={\"detail\":\"thinking: must be one of off, minimal, low, medium, high, xhigh\"}"},
+        {"POST", "/chat", "{\"type\":\"ping\"}", 422,
+         "={\"detail\":\"type: must be message or abort; others are a socket's\"}"},
+        {"POST", "/chat", "{\"type\":\"nonsense\"}", 422,
+         "={\"detail\":\"type: is none of this server's\"}"},
+        {"POST", "/chat", "[]", 422, NULL},
+        {"POST", "/chat", "{\"type\":\"abort\",\"thread_id\":\"" T1 "\",\"run_id\":\"" NOBODY "\"}",
+         404, NULL},
+        {"GET", "/chat/session?thread_id=" T2, NULL, 404,
+         "={\"detail\":\"Thread with ID " T2 " not found\"}"},
+        {"GET", "/chat/session?thread_id=" T1, NULL, 200,
+         "{\"type\":\"session:info\",\"thread_id\":\"" T1 "\",\"thinking\":null,"
+         "\"usage\":{\"total_tokens\":0}}"},
+        {"GET", "/chat/session", NULL, 422,
+         "={\"detail\":\"thread_id: is required and must be a UUID\"}"},
+        {"GET", "/chat/events?thread_id=" T2, NULL, 404, NULL},
+        {"GET", "/chat/events?thread_id=" T1 "&since=7", NULL, 422,
+         "={\"detail\":\"since: must be the id of an event, 0, or now\"}"},
+        {"GET", "/chat", NULL, 400, "={\"detail\":\"this is the address of a WebSocket\"}"},
+    };
+    RUN(s, list);
+}
+
 static void store(struct scene *s) {
     static const struct exchange list[] = {
         {"PUT", "/store/items", "{\"namespace\":[\"a\",\"b\"],\"key\":\"k\",\"value\":{\"x\":1}}",
@@ -739,6 +780,7 @@ static void run_scene(void (*fn)(struct scene *s), bool error_text) {
 TEST(assistants)
 TEST(threads)
 TEST(conversations)
+TEST(chats)
 TEST(paging_headers)
 TEST(states)
 TEST(store)
@@ -755,12 +797,19 @@ static void test_text_mode(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* First: it counts requests, and metrics live as long as the process. */
-        cmocka_unit_test(test_graphs_in_graphs), cmocka_unit_test(test_server_itself),
-        cmocka_unit_test(test_unwell_database),  cmocka_unit_test(test_assistants),
-        cmocka_unit_test(test_threads),          cmocka_unit_test(test_paging_headers),
-        cmocka_unit_test(test_states),           cmocka_unit_test(test_store),
-        cmocka_unit_test(test_store_batch),      cmocka_unit_test(test_text_mode),
-        cmocka_unit_test(test_background_jobs),  cmocka_unit_test(test_conversations),
+        cmocka_unit_test(test_graphs_in_graphs),
+        cmocka_unit_test(test_server_itself),
+        cmocka_unit_test(test_unwell_database),
+        cmocka_unit_test(test_assistants),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_paging_headers),
+        cmocka_unit_test(test_chats),
+        cmocka_unit_test(test_states),
+        cmocka_unit_test(test_store),
+        cmocka_unit_test(test_store_batch),
+        cmocka_unit_test(test_text_mode),
+        cmocka_unit_test(test_background_jobs),
+        cmocka_unit_test(test_conversations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -485,6 +485,68 @@ static void test_slow_join(void **state) {
     fx_run(body_slow_join);
 }
 
+/* Another run queues while a run says its last word, then enters its task: whoever reads live is
+ * told the word first. */
+struct commit_beside {
+    struct fx *f;
+    struct id thread;
+    bool done;
+};
+
+static void queue_fiber(void *arg) {
+    struct commit_beside *c = arg;
+    struct db_batch b;
+    struct arena a;
+    struct hub_entry entry = {
+        .entry = {.run_id = id_v7(), .kind = LOG_QUEUED, .at = 3, .data = STR("{}")}};
+    arena_init(&a, 1 << 20);
+    db_batch_init(&b, &a);
+    struct hub_append append = {
+        .thread_id = c->thread, .batch = &b, .entries = &entry, .count = 1};
+    assert_int_equal(hub_commit(engine_hub(c->f->engine), &append, NULL), 0);
+    arena_deinit(&a);
+    c->done = true;
+}
+
+static void body_words_first(struct fx *f) {
+    struct hub *h = engine_hub(f->engine);
+    struct commit_beside beside = {.f = f, .thread = fx_thread(f)};
+    struct id run = id_v7();
+    struct reader r;
+    struct db_batch b;
+    db_batch_init(&b, &f->a);
+    struct hub_topic *t = hub_topic_ref(h, beside.thread);
+    append(f, beside.thread, run);
+    reader_init(&r, f, STREAM_MESSAGES_TUPLE | STREAM_TASKS, 0);
+    r.thread = beside.thread;
+    replay_thread(&r, NULL);
+    size_t before = r.text.len;
+    db_fault_set(f->db, &(struct db_fault_plan){.kind = DB_FAULT_DELAY, .delay_us = 20000});
+    assert_non_null(fiber_spawn(f->rt, "test.queue", queue_fiber, &beside, NULL));
+    fiber_yield();
+    assert_false(beside.done);
+    hub_fragment(h, t, run, STR("{\"t\":\"t\",\"m\":\"m9\",\"c\":\"last\"}"));
+    assert_int_equal(r.text.len, before); /* held */
+    struct hub_entry entry = {.entry = {.run_id = run,
+                                        .kind = LOG_TASK,
+                                        .at = 4,
+                                        .data = STR("{\"id\":\"t9\",\"result\":{}}")}};
+    struct hub_append own = {
+        .thread_id = beside.thread, .batch = &b, .entries = &entry, .count = 1};
+    assert_int_equal(hub_commit(h, &own, NULL), 0);
+    db_fault_set(f->db, &(struct db_fault_plan){.kind = DB_FAULT_NONE});
+    str told = str_slice(buf_view(&r.text), before, r.text.len);
+    assert_true(beside.done);
+    assert_true(str_find(told, STR("\"last\"")) > 0);
+    assert_true(str_find(told, STR("\"t9\"")) > str_find(told, STR("\"last\"")));
+    reader_deinit(&r);
+    hub_topic_unref(h, t);
+}
+static void test_words_first(void **state) {
+    (void)state;
+    fx_run(body_words_first);
+}
+
 /* Of a server that stops while the database is away: somebody who is being replayed has the topic
  * still, with words that could not be stored. Nothing of the hub is under way once it has settled.
  */
@@ -514,7 +576,7 @@ int main(void) {
         cmocka_unit_test(test_cursor),        cmocka_unit_test(test_after_the_end),
         cmocka_unit_test(test_while_it_runs), cmocka_unit_test(test_thread_reader),
         cmocka_unit_test(test_late_words),    cmocka_unit_test(test_slow_join),
-        cmocka_unit_test(test_settled),
+        cmocka_unit_test(test_settled),       cmocka_unit_test(test_words_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
