@@ -93,7 +93,6 @@ SELECT @plan_columns
 FROM holdfast.plans p WHERE p.thread_id = $1;
 
 -- name: plan_steps
--- point
 -- $1 plan, $2 after this position, $3 and $4 bounds of the status, $5 limit
 SELECT @plan_step_columns
 FROM holdfast.plan_steps s

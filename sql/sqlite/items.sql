@@ -29,6 +29,7 @@ WHERE owner = $1 AND namespace = $2 AND key = $3 AND expires_at > $4;
 DELETE FROM store_items WHERE owner = $1 AND namespace = $2 AND key = $3;
 
 -- name: item_search
+-- few
 -- vary: own = mine:= all:>=
 -- vary: dir = desc asc
 -- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 limit, $8 offset

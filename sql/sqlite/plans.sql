@@ -83,6 +83,7 @@ WHERE plan_id = (SELECT p.id FROM plans p
   AND status NOT IN @plan_final;
 
 -- name: plan_get
+-- few
 -- With its first steps. $1 id, $2 and $3 bounds of the owner, $4 steps
 SELECT @plan_columns,
        @plan_step_columns
@@ -97,7 +98,7 @@ SELECT @plan_columns
 FROM plans p WHERE p.thread_id = $1;
 
 -- name: plan_steps
--- point
+-- few
 -- $1 plan, $2 after this position, $3 and $4 bounds of the status, $5 limit
 SELECT @plan_step_columns
 FROM plan_steps s

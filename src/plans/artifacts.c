@@ -28,6 +28,7 @@ struct artifacts {
     struct store *store;
     struct blob_store *blobs;
     struct artifacts_options o;
+    struct jobs *jobs; /* NULL: none were added */
     size_t tidy_at; /* the part that was looked at last */
     struct metric *put, *collected;
 };
@@ -52,6 +53,15 @@ static int check(const struct artifacts *a, const struct artifact *it, str data,
     return 0;
 }
 
+#define COLLECTING "blobs.loose"
+
+/* Who could not remove bytes comes again ever later, and somebody waits for them now. */
+static void collect_soon(struct artifacts *a, struct arena *arena) {
+    struct job_view view;
+    if (a->jobs) /* when it cannot be said, it comes at its time */
+        (void)!jobs_want(a->jobs, STR(COLLECTING), arena, &view, NULL);
+}
+
 static int claim(struct artifacts *a, str sha256, struct err *err) {
     int rc = ERR_FENCED;
     for (int i = 0; rc == ERR_FENCED && i < CLAIM_TRIES; i++) {
@@ -64,6 +74,8 @@ static int claim(struct artifacts *a, str sha256, struct err *err) {
         db_batch_init(&b, &arena);
         blob_claim_add(&b, sha256, rt_now_us(a->rt));
         rc = db_commit(a->store->db, &b, err);
+        if (rc == ERR_FENCED && i == 1)
+            collect_soon(a, &arena);
         arena_deinit(&arena);
     }
     return rc == ERR_FENCED ? err_set(err, ERR_UNAVAILABLE, "the same bytes are just being removed")
@@ -175,13 +187,14 @@ static int tidy(void *ctx, struct job_slice *s, struct arena *arena, struct err 
 }
 
 void artifacts_add_jobs(struct artifacts *a, struct jobs *jobs) {
+    a->jobs = jobs;
     if (blob_parts(a->blobs) > 0)
         jobs_add(jobs, &(struct job_spec){JOB_NAME("blobs.leftovers"),
                                           .what = "files of blobs that a crash left half-written",
                                           .every_us = TIDY_US, .rows_max = 1, .local = true,
                                           .elsewhere = true, .slice = tidy, .ctx = a});
     jobs_add(jobs, &(struct job_spec){
-                       JOB_NAME("blobs.loose"), .what = "bytes of artifacts that nobody has",
+                       JOB_NAME(COLLECTING), .what = "bytes of artifacts that nobody has",
                        .every_us = a->o.grace_us < LOOK_US_MAX ? a->o.grace_us : LOOK_US_MAX,
                        .rows_max = ROUND_MAX, .elsewhere = true, .slice = collect, .ctx = a});
 }

@@ -9,6 +9,8 @@
 
 #include "base/mem.h"
 
+#define STEPS_AT_ONCE 100
+
 static void free_text(str *s) {
     mem_free((void *)s->p);
     *s = STR_NULL;
@@ -92,8 +94,8 @@ void coordinator_give_up(struct coordinator *c, uint32_t position) {
             struct step *s = &c->steps[child];
             if (s->state != RUN_STATE_QUEUED && s->state != RUN_STATE_BLOCKED)
                 continue;
-            str why = arena_printf(c->a, "step " STR_FMT " did not succeed",
-                                   STR_ARG(c->specs[at].name));
+            str why =
+                arena_printf(c->a, "step " STR_FMT " did not succeed", STR_ARG(c->specs[at].name));
             step_set_error(s, why);
             coordinator_mark(c, child, RUN_STATE_CANCELLED, rt_now_us(c->plans->rt));
             plan_note_enqueue(c, child, "given_up");
@@ -168,12 +170,33 @@ static void begin_state(struct coordinator *c) {
             plan_note_enqueue(c, i, "depends");
 }
 
+/* A plan that its first run executes has the run's id: then one read gives it with its steps, when
+ * these are few. Else *count stays 0, and it is looked for by its thread. */
+static int read_at_once(struct coordinator *c, struct plan_step_row **rows, size_t *count,
+                        struct err *err) {
+    static const struct principal any = {.all = true};
+    int rc = plan_get(c->plans->store, &any, c->ctx->run_id, STEPS_AT_ONCE, c->a, &c->row, rows,
+                      count, err);
+    bool whole = rc == 0 && (int64_t)*count == c->row.step_count &&
+                 id_eq(c->row.thread_id, c->ctx->thread_id);
+    if (!whole)
+        *count = 0;
+    if (rc == ERR_NOT_FOUND)
+        err_reset(err);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 static int read_plan(struct coordinator *c, struct plan_step_row **rows, size_t *count,
                      struct err *err) {
     struct store *store = c->plans->store;
     bool found = false;
     int64_t wait_us = 0;
     int rc;
+    do
+        rc = read_at_once(c, rows, count, err);
+    while (node_try_again(c->ctx, rc, &wait_us));
+    if (rc < 0 || *count > 0)
+        return rc;
     do
         rc = plan_of_thread(store, c->ctx->thread_id, c->a, &c->row, &found, err);
     while (node_try_again(c->ctx, rc, &wait_us));

@@ -13,6 +13,9 @@
  * of the reading threads do: a commit is published before it is answered. SQLite keeps the pages of
  * the connection as long as nothing was committed in between.
  *
+ * Of lists that the catalogue marks as few a look of so many instructions is taken: what is longer
+ * goes to a reading thread.
+ *
  * An attempt that is dropped leaves what it had copied in the caller's arena, COPY_BYTES_MAX and a
  * row at most. In memory there is one connection, the writer's: nothing runs here. */
 #include "base/failpoint.h"
@@ -21,12 +24,13 @@
 
 #define READ_BYTES_MAX ((size_t)256 << 10) /* from the files, by one statement */
 #define COPY_BYTES_MAX ((size_t)256 << 10)
-#define ROW_COUNT_MAX 1000
+#define ROW_COUNT_MAX  1000
+#define LIST_OPS_MAX   2000 /* of SQLite's machine: some tens of microseconds */
 
 static int prepare_all(struct lite_inline *n, struct err *err) {
     int code = lite_conn_own(&n->conn, LITE_COUNT_OBJECTS, err); /* opens the log */
     for (size_t i = 0; code == 0 && i < SQL_COUNT; i++)
-        if (db_catalogue[i].point && db_catalogue[i].sqlite)
+        if ((db_catalogue[i].point || db_catalogue[i].few) && db_catalogue[i].sqlite)
             code = lite_conn_prepare(&n->conn, (enum db_stmt)i, err);
     return code;
 }
@@ -62,13 +66,20 @@ void lite_inline_close_files(struct lite_inline *n) {
     n->layer_open = false;
 }
 
+static int too_long(void *ctx) {
+    (void)ctx;
+    return 1;
+}
+
 bool lite_inline_read(struct lite_inline *n, const struct lite_call *call, struct db_rows *out) {
-    if (!n->on || !db_catalogue[call->stmt].point || FAILPOINT("db.read") < 0)
+    bool few = db_catalogue[call->stmt].few;
+    if (!n->on || !(few || db_catalogue[call->stmt].point) || FAILPOINT("db.read") < 0)
         return false;
     struct lite_call bounded = *call;
     bounded.row_count_max = ROW_COUNT_MAX;
     bounded.copy_bytes_max = COPY_BYTES_MAX;
     lite_nowait_begin(&n->layer, READ_BYTES_MAX);
+    sqlite3_progress_handler(n->conn.db, few ? LIST_OPS_MAX : 0, few ? too_long : NULL, NULL);
     if (lite_conn_run(&n->conn, &bounded, out, NULL, NULL) == 0) {
         n->reads++;
         metric_add(n->read_count, 1);
