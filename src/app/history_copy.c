@@ -13,6 +13,7 @@
 
 #define ARENA_BYTES_MAX ((size_t)512 << 20)
 #define LIST_MAX        1000
+#define EVENTS_MAX      250 /* at a time: they are in memory twice while they are compared */
 
 int history_each_session(struct history *h, const struct history_args *a, history_session_fn fn,
                          void *ctx, struct err *err) {
@@ -69,6 +70,7 @@ static int copy_events(struct copy *c, const struct history_key *key, struct pos
     struct history_page page;
     int rc;
     r.now_us = INT64_MIN;
+    r.limit = EVENTS_MAX;
     do {
         struct arena a;
         arena_init(&a, ARENA_BYTES_MAX);
@@ -136,9 +138,9 @@ static int compare(struct copy *c, const struct history_key *key, struct err *er
     do {
         struct arena arena;
         arena_init(&arena, ARENA_BYTES_MAX);
-        from.limit = HISTORY_PAGE_MAX;
+        from.limit = EVENTS_MAX;
         rc = history_read(c->from, &from, &arena, &a, err);
-        to.limit = rc == 0 && a.more ? a.count : HISTORY_PAGE_MAX;
+        to.limit = rc == 0 && a.more ? a.count : EVENTS_MAX;
         if (rc == 0)
             rc = history_read(c->to, &to, &arena, &b, err);
         bool same = rc == 0 && a.count == b.count && (a.more || !b.more);
