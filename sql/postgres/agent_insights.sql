@@ -1,6 +1,7 @@
 -- Insights: what a model makes of logs of agents, session by session. src/store/agent_insights.c.
 -- Lists go from the newest on, below a place, along an index; a row that is not of the category that
--- is asked for comes without its text. user_id || '' and logs > 0 name an index (0040).
+-- is asked for comes without its text. user_id || '' and logs > 0 name an index (0040), coalesce() keeps
+-- others out.
 
 -- shared: agent_insight_columns
 i.id, i.session_id, i.category, i.logs, i.first_at, i.last_at, i.model, i.created_at
@@ -23,7 +24,7 @@ ORDER BY a.user_id, a.session_id, a.created_at, a.id LIMIT $4;
 -- $11 ids of the logs as a JSON array
 WITH held AS (
   SELECT 1 FROM holdfast.agent_logs
-  WHERE id = ANY (ARRAY(SELECT e::uuid FROM jsonb_array_elements_text($11::jsonb) e)) AND pending
+  WHERE id = ANY (ARRAY(SELECT e::uuid FROM jsonb_array_elements_text($11::jsonb) e)) AND coalesce(pending, false)
   ORDER BY id FOR UPDATE
 )
 INSERT INTO holdfast.agent_insights
@@ -69,9 +70,10 @@ WITH wanted AS MATERIALIZED (
 SELECT @agent_insight_columns, true, i.content,
        holdfast.words_score(x.words, x.size, (SELECT words FROM wanted)) AS score
 FROM holdfast.agent_insight_texts x JOIN holdfast.agent_insights i ON i.id = x.insight_id
-WHERE x.words @@ holdfast.words_query($8, (SELECT words FROM wanted)) AND i.user_id = $1
-  AND ($2::uuid IS NULL OR i.session_id = $2) AND ($3::text IS NULL OR i.category = $3)
-  AND i.created_at >= $4 AND (i.created_at, i.id) < ($5, $6)
+WHERE x.words @@ holdfast.words_query($8, (SELECT words FROM wanted))
+  AND coalesce(i.user_id = $1 AND ($2::uuid IS NULL OR i.session_id = $2)
+               AND ($3::text IS NULL OR i.category = $3)
+               AND i.created_at >= $4 AND (i.created_at, i.id) < ($5, $6), false)
 ORDER BY score DESC, i.created_at DESC, i.id DESC LIMIT $7;
 
 -- name: agent_insight_vectors_user
