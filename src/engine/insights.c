@@ -123,6 +123,8 @@ static int sum_up(struct insights *i, const struct agent_log_pending *logs, size
                            STR_ARG(i->model.model));
     if (rc == 0)
         rc = agent_insight_put(i->store, &n, logs, vector, a, err);
+    if (rc < 0)
+        (void)err_context(err, "session " STR_FMT, STR_ARG(id_dashed(a, n.session_id)));
     *out_logs = rc == 0 ? n.logs : 0;
     return rc;
 }

@@ -93,7 +93,11 @@ int agent_insight_put(struct store *s, const struct agent_insight *n,
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
     db_batch_add(&b, SQL_AGENT_INSIGHT_COVERS, DB_PARAMS(ids), DB_EXPECT_NONE);
     text_add(s, &b, n, logs->owner, vector);
-    return db_commit(s->db, &b, err);
+    int rc = db_commit(s->db, &b, err);
+    if (rc != ERR_CONFLICT)
+        return rc;
+    err_reset(err);
+    return err_set(err, ERR_CONFLICT, "some of its logs have gone, or have an insight, meanwhile");
 }
 
 /* --- asking --- */
