@@ -77,8 +77,9 @@ SELECT a.tier, count(*), coalesce(sum(a.bytes), 0) FROM agent_logs a
 WHERE a.user_id = $1 GROUP BY a.tier;
 
 -- name: agent_log_move
--- Those of before $3, the oldest first. $1 from this tier, $2 to that, $4 limit
-UPDATE agent_logs SET tier = $2 WHERE id IN (
+-- Those of before $3, the oldest first. $1 from this tier, $2 to that, $4 limit, $5 does an
+-- insight wait for them?
+UPDATE agent_logs SET tier = $2, pending = pending OR $5 WHERE id IN (
   SELECT a.id FROM agent_logs a WHERE a.tier = $1 AND a.created_at < $3
   ORDER BY a.created_at LIMIT $4);
 

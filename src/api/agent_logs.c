@@ -7,11 +7,10 @@
  * was looked at, "time.id", and holds whatever is added or deleted meanwhile. A page may have fewer
  * rows than asked for, even none, and still say where to go on: then few rows meet all that is
  * asked. */
-#include "store/agent_logs.h"
+#include "api/agent_logs_int.h"
 
 #include <stdio.h>
 
-#include "api/api_int.h"
 #include "base/clock.h"
 
 #define PAGE_MAX      1000
@@ -174,15 +173,12 @@ static int read_cursor(struct api_request *r, struct agent_log_query *q, struct 
     return 0;
 }
 
-static int read_query(struct api_request *r, struct agent_log_query *q, struct err *err) {
+int api_log_query(struct api_request *r, int64_t page_max, struct agent_log_query *q,
+                  struct err *err) {
     *q = (struct agent_log_query){.below_us = TIME_MAX, .below_id = LAST};
     str category = http_query_get(&r->query, "category");
     q->category = category.len ? category : STR_NULL;
     int rc = read_session(r, &q->session_id, err);
-    if (rc == 0)
-        rc = read_word(r, "level", &AGENT_LOG_LEVELS, &q->level, err);
-    if (rc == 0)
-        rc = read_word(r, "tier", &AGENT_LOG_TIERS, &q->tier, err);
     if (rc == 0)
         rc = read_query_time(r, "since", &q->since_us, err);
     if (rc == 0)
@@ -190,8 +186,22 @@ static int read_query(struct api_request *r, struct agent_log_query *q, struct e
     if (q->below_us < TIME_MAX)
         q->below_id = ID_NIL;
     if (rc == 0)
-        rc = api_query_int(r, "limit", (struct body_range){1, PAGE_MAX, PAGE}, &q->limit, err);
+        rc = api_query_int(r, "limit", (struct body_range){1, page_max, PAGE}, &q->limit, err);
     return rc < 0 ? rc : read_cursor(r, q, err);
+}
+
+static int read_query(struct api_request *r, struct agent_log_query *q, struct err *err) {
+    int rc = api_log_query(r, PAGE_MAX, q, err);
+    if (rc == 0)
+        rc = read_word(r, "level", &AGENT_LOG_LEVELS, &q->level, err);
+    return rc < 0 ? rc : read_word(r, "tier", &AGENT_LOG_TIERS, &q->tier, err);
+}
+
+void api_write_log_place(struct json_writer *w, struct arena *a, bool more, int64_t at,
+                         struct id id) {
+    jw_key(w, "next");
+    jw_str(w, more ? arena_printf(a, "%lld." STR_FMT, (long long)at, STR_ARG(id_hex(a, id)))
+                   : STR_NULL);
 }
 
 int api_log_list(struct api_request *r, struct err *err) {
@@ -213,10 +223,7 @@ int api_log_list(struct api_request *r, struct err *err) {
     for (size_t i = 0; i < count; i++)
         write_log(&w, &list[i]);
     jw_array_end(&w);
-    jw_key(&w, "next");
-    jw_str(&w, more ? arena_printf(r->arena, "%lld." STR_FMT, (long long)at,
-                                   STR_ARG(id_hex(r->arena, id)))
-                    : STR_NULL);
+    api_write_log_place(&w, r->arena, more, at, id);
     jw_object_end(&w);
     return api_reply_json(r, 200);
 }
@@ -271,13 +278,14 @@ int api_log_delete(struct api_request *r, struct err *err) {
 /* A bounded number of them; the answer says whether to ask again. */
 int api_log_delete_session(struct api_request *r, struct err *err) {
     struct id session = ID_NIL;
-    int64_t deleted = DELETE_MAX, all = 0;
+    int64_t deleted = 0, all = 0;
+    bool more = true;
     int rc = read_session(r, &session, err);
     if (rc == 0 && id_is_nil(session))
         rc = err_set(err, ERR_INVALID, "session_id: is required");
-    for (int i = 0; rc == 0 && deleted == DELETE_MAX && i < DELETE_ROUNDS; i++, all += deleted)
+    for (int i = 0; rc == 0 && more && i < DELETE_ROUNDS; i++, all += deleted)
         rc = agent_log_delete_session(r->store, &r->who, session, DELETE_MAX, r->arena, &deleted,
-                                      err);
+                                      &more, err);
     if (rc < 0)
         return rc;
     struct json_writer w = api_json(r);
@@ -285,7 +293,7 @@ int api_log_delete_session(struct api_request *r, struct err *err) {
     jw_key(&w, "deleted");
     jw_i64(&w, all);
     jw_key(&w, "more");
-    jw_bool(&w, deleted == DELETE_MAX);
+    jw_bool(&w, more);
     jw_object_end(&w);
     return api_reply_json(r, 200);
 }

@@ -39,6 +39,7 @@
 #include "base/mem.h"
 #include "db/postgres/vectors.h"
 #include "engine/engine.h"
+#include "engine/insights.h"
 #include "graphs/document.h"
 #include "graphs/graphs.h"
 #include "http/client.h"
@@ -88,6 +89,7 @@ struct app {
     struct peers *peers; /* NULL: no datagrams are wanted */
     struct fiber_group background;
     struct summaries *summaries; /* NULL: none are made */
+    struct insights *insights;   /* the same */
     bool summing_up;             /* its fiber is at work */
     struct auth *auth;
     struct delivery_relay *delivery;
@@ -544,11 +546,24 @@ static int peers_setup(struct app *app, struct err *err) {
     return wanted ? peers_open(app->rt, c->peer_address, &app->peers, err) : 0;
 }
 
+static int insights_open(struct app *app, struct err *err) {
+    const struct config *c = &app->config;
+    struct text_model m;
+    if (c->log_insight_model.len == 0)
+        return 0;
+    int rc = text_model_settings(c, "log_insight_model", c->log_insight_model, &m, err);
+    if (rc == 0)
+        app->insights = insights_new(&app->store, app->llm, &m);
+    return rc;
+}
+
 /* What is done beside requests; more are added by what opens later, all before jobs_start(). */
 static void jobs_setup(struct app *app) {
     struct jobs_port port = engine_jobs_port(app->engine);
     app->jobs = jobs_new(app->rt, &app->store, &port);
     engine_add_jobs(app->engine, app->jobs);
+    if (app->insights)
+        insights_add_job(app->insights, app->jobs, app->config.log_insight_interval_us);
     if (app->artifacts)
         artifacts_add_jobs(app->artifacts, app->jobs);
 }
@@ -595,6 +610,8 @@ static int parts_open(struct app *app, struct err *err) {
         return rc;
     plans_set_engine(app->plans, app->engine);
     rc = summaries_open(app, err);
+    if (rc == 0)
+        rc = insights_open(app, err);
     if (rc < 0)
         return rc;
     jobs_setup(app);
@@ -671,6 +688,7 @@ static void close_all(struct app *app) {
     blob_store_close(app->blobs);
     runners_free(app->runners);
     summaries_free(app->summaries);
+    insights_free(app->insights);
     llm_free(app->llm);
     embeddings_free(app->embeddings);
     vector_cache_free(app->embedder.cache);

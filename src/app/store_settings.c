@@ -161,7 +161,9 @@ static int read_preferences(struct config *c, struct preference_options *out, st
 int store_settings(struct config *c, struct store_settings *out, struct err *err) {
     struct store_settings s = {.agent_logs = {.hot_us = c->agent_log_hot_us,
                                               .warm_us = c->agent_log_warm_us,
-                                              .cold_us = c->agent_log_cold_us}};
+                                              .cold_us = c->agent_log_cold_us,
+                                              .insights = c->log_insight_model.len > 0,
+                                              .insights_us = c->log_insight_age_us}};
     int rc = c->store.len > 0 ? read_document(c, &s, err) : 0;
     if (rc < 0) {
         (void)err_context(err, "store (LANGGRAPH_STORE)");

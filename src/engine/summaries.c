@@ -23,7 +23,6 @@
 #define FULL_PERCENT      80
 #define CHARS_PER_TOKEN   4
 #define TAIL_LOOK         20 /* messages, among which the last answer is looked for */
-#define SUMMARY_TOKENS    1024
 #define SUMMARY_BYTES_MAX 32768
 #define PROMPT                                                                                     \
     "Summarise the conversation below for somebody who will continue it. Keep names, numbers, "    \
@@ -132,11 +131,6 @@ static bool choose(const struct summaries *s, const struct conversation *c,
     return out->to > out->from;
 }
 
-static str cut(str text, size_t bytes_max) {
-    str begin = str_slice(text, 0, bytes_max < text.len ? bytes_max : text.len);
-    return str_slice(begin, 0, str_utf8_prefix(begin));
-}
-
 static void add_lines(struct buf *b, str who, str text) {
     buf_str(b, who);
     buf_str(b, STR(": "));
@@ -156,33 +150,10 @@ static str transcript(const struct summaries *s, const struct message_list *list
         str type = json_str(json_get(list->items[i], "type"));
         yyjson_val *content = json_get(list->items[i], "content");
         str text = yyjson_is_str(content) ? json_str(content) : json_text(a, content);
-        add_lines(&b, type, cut(text, most));
+        add_lines(&b, type, text_model_cut(text, most));
     }
     str all = arena_take(a, &b);
-    return cut(all, most);
-}
-
-static int ask(const struct summaries *s, str text, struct arena *a, str *out, struct err *err) {
-    struct message m;
-    struct llm_response response;
-    message_make_human(a, STR_NULL, text, &m);
-    struct llm_request request = {.provider = s->o.provider,
-                                  .model = s->o.model,
-                                  .base_url = s->o.base_url,
-                                  .api_key = s->o.api_key,
-                                  .max_tokens = SUMMARY_TOKENS,
-                                  .system_prompt = STR(PROMPT),
-                                  .messages = &m,
-                                  .message_count = 1,
-                                  .connect_timeout_us = s->o.connect_timeout_us,
-                                  .head_timeout_us = s->o.head_timeout_us,
-                                  .idle_timeout_us = s->o.idle_timeout_us,
-                                  .retries_max = s->o.retries_max};
-    int rc = llm_chat(s->llm, &request, NULL, NULL, a, &response, err);
-    if (rc < 0)
-        return rc;
-    *out = cut(response.content, SUMMARY_BYTES_MAX);
-    return str_trim(*out).len ? 0 : err_set(err, ERR_CONFLICT, "the model wrote no summary");
+    return text_model_cut(all, most);
 }
 
 static int sum_up(const struct summaries *s, struct id id, struct arena *a, bool *again,
@@ -207,7 +178,8 @@ static int sum_up(const struct summaries *s, struct id id, struct arena *a, bool
     rc = conversation_messages_all(s->store, &at, a, &list, err);
     if (rc < 0 || !choose(s, &c, &list, a, &p))
         return rc;
-    rc = ask(s, transcript(s, &list, &p, a), a, &summary, err);
+    rc = text_model_ask(s->llm, &s->o.model, STR(PROMPT), transcript(s, &list, &p, a),
+                        SUMMARY_BYTES_MAX, a, &summary, err);
     if (rc < 0)
         return rc;
     *again = p.more;

@@ -7,7 +7,7 @@
 #ifndef HF_ENGINE_SUMMARIES_H
 #define HF_ENGINE_SUMMARIES_H
 
-#include "llm/port.h"
+#include "engine/text_model.h"
 #include "store/store.h"
 
 struct engine;
@@ -15,10 +15,8 @@ struct engine;
 void engine_ended_set(struct engine *e, void (*ended)(void *ctx, struct id thread_id), void *ctx);
 
 struct summaries_options {
-    str provider, model, base_url, api_key;
+    struct text_model model;
     int64_t window_tokens; /* of the conversations' models */
-    int64_t connect_timeout_us, head_timeout_us, idle_timeout_us;
-    int retries_max;
 };
 struct summaries;
 struct summaries *summaries_new(struct rt *rt, struct store *store, struct llm *llm,

@@ -132,16 +132,21 @@ int agent_log_delete(struct store *s, const struct principal *who, struct id id,
 
 int agent_log_delete_session(struct store *s, const struct principal *who, struct id session_id,
                              int64_t limit, struct arena *a, int64_t *out_deleted,
-                             struct err *err) {
+                             bool *out_more, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_AGENT_LOG_DELETE_SESSION,
                  DB_PARAMS(DB_T(principal_owner(who)), DB_UUID(session_id), DB_I(limit)),
                  DB_EXPECT_COUNT);
+    db_batch_add(&b, SQL_AGENT_INSIGHT_DELETE_SESSION,
+                 DB_PARAMS(DB_T(principal_owner(who)), DB_UUID(session_id), DB_I(limit)),
+                 DB_EXPECT_COUNT);
     int rc = db_commit(s->db, &b, err);
-    if (rc == 0)
-        *out_deleted = b.ops[0].changed;
-    return rc;
+    if (rc < 0)
+        return rc;
+    *out_deleted = b.ops[0].changed;
+    *out_more = b.ops[0].changed == limit || b.ops[1].changed == limit;
+    return 0;
 }
 
 int agent_log_counts(struct store *s, const struct principal *who, struct arena *a,
@@ -169,16 +174,21 @@ int agent_log_age(struct store *s, int64_t now_us, int64_t limit, struct arena *
     if (o->hot_us > 0)
         db_batch_add(
             &b, SQL_AGENT_LOG_MOVE,
-            DB_PARAMS(DB_T(STR("hot")), DB_T(STR("warm")), DB_I(now_us - o->hot_us), DB_I(limit)),
+            DB_PARAMS(DB_T(STR("hot")), DB_T(STR("warm")), DB_I(now_us - o->hot_us), DB_I(limit),
+                      DB_I(o->insights)),
             DB_EXPECT_COUNT);
     if (o->warm_us > 0)
         db_batch_add(
             &b, SQL_AGENT_LOG_MOVE,
-            DB_PARAMS(DB_T(STR("warm")), DB_T(STR("cold")), DB_I(now_us - o->warm_us), DB_I(limit)),
+            DB_PARAMS(DB_T(STR("warm")), DB_T(STR("cold")), DB_I(now_us - o->warm_us), DB_I(limit),
+                      DB_I(false)),
             DB_EXPECT_COUNT);
     if (o->cold_us > 0)
         db_batch_add(&b, SQL_AGENT_LOG_PURGE, DB_PARAMS(DB_I(now_us - o->cold_us), DB_I(limit)),
                      DB_EXPECT_COUNT);
+    if (o->insights_us > 0)
+        db_batch_add(&b, SQL_AGENT_INSIGHT_PURGE,
+                     DB_PARAMS(DB_I(now_us - o->insights_us), DB_I(limit)), DB_EXPECT_COUNT);
     int rc = b.count ? db_commit(s->db, &b, err) : 0;
     *out_moved = 0;
     *out_more = false;

@@ -51,10 +51,10 @@ MUST_CHECK int agent_log_get(struct store *s, const struct principal *who, struc
                              struct arena *a, struct agent_log *out, struct err *err);
 MUST_CHECK int agent_log_delete(struct store *s, const struct principal *who, struct id id,
                                 struct arena *a, struct err *err); /* ERR_NOT_FOUND */
-/* Of a session, at most `limit`. */
+/* Of a session, at most `limit`, and as many of its insights. *out_more: others may be left. */
 MUST_CHECK int agent_log_delete_session(struct store *s, const struct principal *who,
                                         struct id session_id, int64_t limit, struct arena *a,
-                                        int64_t *out_deleted, struct err *err);
+                                        int64_t *out_deleted, bool *out_more, struct err *err);
 
 struct agent_log_counts {
     int64_t rows[3], bytes[3]; /* by tier; bytes of messages and data */
@@ -62,7 +62,8 @@ struct agent_log_counts {
 MUST_CHECK int agent_log_counts(struct store *s, const struct principal *who, struct arena *a,
                                 struct agent_log_counts *out, struct err *err);
 
-/* Moves on what is older than the store's options say, at most `limit` of each tier, in one batch.
+/* Moves on what is older than the store's options say, at most `limit` of each tier, in one batch,
+ * and deletes as many insights that are past their age.
  * *out_more: others wait. */
 MUST_CHECK int agent_log_age(struct store *s, int64_t now_us, int64_t limit, struct arena *a,
                              int64_t *out_moved, bool *out_more, struct err *err);

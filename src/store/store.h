@@ -37,6 +37,8 @@ struct preference_options {
 /* Ages at which logs of agents leave a tier; 0: they stay. */
 struct agent_log_options {
     int64_t hot_us, warm_us, cold_us;
+    bool insights;       /* what leaves hot waits for one */
+    int64_t insights_us; /* the age at which those go; 0: never */
 };
 
 /* When a thread ends: so long after its last use. */

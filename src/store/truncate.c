@@ -87,8 +87,11 @@ int truncate_inbox(struct store *s, struct err *err) {
     return clear_all(s, stmts, ARRAY_COUNT(stmts), err);
 }
 
+/* Logs first: what has none makes no insight. */
 int truncate_agent_logs(struct store *s, struct err *err) {
-    return clear(s, SQL_TRUNCATE_ALL_AGENT_LOGS, err);
+    static const enum db_stmt stmts[] = {SQL_TRUNCATE_ALL_AGENT_LOGS,
+                                         SQL_TRUNCATE_ALL_AGENT_INSIGHTS};
+    return clear_all(s, stmts, ARRAY_COUNT(stmts), err);
 }
 
 int truncate_plan_templates(struct store *s, struct err *err) {

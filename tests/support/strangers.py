@@ -101,7 +101,7 @@ def her_plan(world, ask):
     conversation = world.made("/conversations", {"title": "hers"})
     world.made(f"/conversations/{conversation['conversation_id']}/messages",
                {"content": "hers", "id": "hers", "assistant_id": "agent"})
-    return {"log_id": logs["ids"][0], "job": "store.items",
+    return {"log_id": logs["ids"][0], "insight_id": str(uuid.uuid4()), "job": "store.items",
             "session_id": session["session_id"], "account_id": str(uuid.uuid4()),
             "session": "hers", "her_checkpoint": kept["checkpoint_id"],
             "consumer": "her-consumer", "project_id": project["id"], "key": "hers",
@@ -275,6 +275,10 @@ PLANS = {
     "log_delete_session": lambda w, ids: [
         (f"?session_id={uuid.UUID(int=77)}", None, lambda v: v["deleted"] < 2)],
     "log_tiers": lambda w, ids: [("", None, lambda v: sum(t["rows"] for t in v["tiers"]) < 2)],
+    "log_insight_list": lambda w, ids: [  # run-agent-logs has those of two owners
+        (q, None, lambda v: v == {"insights": [], "next": None})
+        for q in ("", f"?session_id={uuid.UUID(int=77)}", "?category=general", "?q=hers")],
+    "log_insight_get": _unknown, "log_insight_delete": _unknown,
     "log_get": _unknown, "log_delete": _unknown,
     **dict.fromkeys(("job_list", "job_get", "job_run"), lambda w, ids: [("", None, "403")]),
     "perf": lambda w, ids: [

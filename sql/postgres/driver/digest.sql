@@ -1,8 +1,12 @@
 -- The rows of each table as SQLite holds them: its columns in its order, ids as 32 digits, times in
 -- microseconds. For digests, by which the databases are compared.
 
+-- name: digest_agent_insights
+SELECT id, session_id, user_id, category, content, logs, first_at, last_at, model, created_at
+FROM holdfast.agent_insights;
+
 -- name: digest_agent_logs
-SELECT id, session_id, user_id, level, category, content, tier, created_at, data, bytes
+SELECT id, session_id, user_id, level, category, content, tier, created_at, data, bytes, pending
 FROM holdfast.agent_logs;
 -- name: digest_accounts
 SELECT id, user_id, provider_id, account_id, profile, created_at, updated_at FROM holdfast.accounts;

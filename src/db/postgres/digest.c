@@ -16,6 +16,7 @@ static const struct {
     enum db_postgres_own scan;
 } tables[] = {
     {"accounts", PGDB_DIGEST_ACCOUNTS},
+    {"agent_insights", PGDB_DIGEST_AGENT_INSIGHTS},
     {"agent_logs", PGDB_DIGEST_AGENT_LOGS},
     {"assistant_versions", PGDB_DIGEST_ASSISTANT_VERSIONS},
     {"assistants", PGDB_DIGEST_ASSISTANTS},

@@ -40,10 +40,10 @@ static void test_models(void **state) {
         int rc = summary_settings(&config, &o, &err);
         assert_int_equal(rc, rows[i].provider ? 0 : ERR_INVALID);
         if (rc == 0) {
-            assert_true(str_eq(o.provider, str_of(rows[i].provider)));
-            assert_true(str_eq(o.model, str_of(rows[i].model)));
-            assert_true(str_eq(o.api_key, str_of(rows[i].key)));
-            assert_true(o.base_url.len > 0 && o.window_tokens == 1000);
+            assert_true(str_eq(o.model.provider, str_of(rows[i].provider)));
+            assert_true(str_eq(o.model.model, str_of(rows[i].model)));
+            assert_true(str_eq(o.model.api_key, str_of(rows[i].key)));
+            assert_true(o.model.base_url.len > 0 && o.window_tokens == 1000);
         }
         config_deinit(&config);
     }
