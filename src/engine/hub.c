@@ -18,8 +18,8 @@
 
 #define SEGMENT_BYTES_MAX 4096
 #define SEGMENT_AGE_US    30000
-/* A commit whose answer was lost: how long, how often and how far back the log is asked. */
 #define HELD_WAIT_US      1000
+/* A commit whose answer was lost: how long, how often and how far back the log is asked. */
 #define DOUBT_PATIENCE_US 5000000
 #define DOUBT_WAIT_US     10000
 #define DOUBT_WAIT_US_MAX 500000

@@ -22,6 +22,7 @@
 #define ADOPT_US       INT64_C(180000000) /* then somebody else goes on with it */
 #define TIDY_US        (INT64_C(86400) * 1000000)
 #define ROUND_MAX      100
+#define COLLECTING     "blobs.loose" /* the job */
 
 struct artifacts {
     struct rt *rt;
@@ -52,8 +53,6 @@ static int check(const struct artifacts *a, const struct artifact *it, str data,
                        data.len, a->o.bytes_max);
     return 0;
 }
-
-#define COLLECTING "blobs.loose"
 
 /* Who could not remove bytes comes again ever later, and somebody waits for them now. */
 static void collect_soon(struct artifacts *a, struct arena *arena) {

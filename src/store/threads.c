@@ -105,14 +105,9 @@ int thread_create(struct store *s, const struct principal *who, struct id id, st
 int thread_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
                struct thread *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(
-        s->db, SQL_THREAD_GET,
-        DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))), a,
-        &rows, err);
+    int rc = store_get_owned(s, SQL_THREAD_GET, who, id, "not found", a, &rows, err);
     if (rc < 0)
-        return rc;
-    if (rows.row_count == 0)
-        return not_found(id, err);
+        return rc == ERR_NOT_FOUND ? not_found(id, err) : rc;
     thread_from_row(&rows, 0, 0, out);
     return 0;
 }
