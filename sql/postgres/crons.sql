@@ -67,6 +67,7 @@ f AS (
 DELETE FROM holdfast.cron_states WHERE cron_id IN (SELECT id FROM c)
 
 -- name: cron_delete_of_thread
+-- only: postgres
 WITH c AS (
   DELETE FROM langgraph_server.crons c
   WHERE c.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
@@ -81,6 +82,7 @@ WITH c AS (
 ), @cron_rows_go;
 
 -- name: cron_delete_of_assistant
+-- only: postgres
 WITH c AS (
   DELETE FROM langgraph_server.crons c
   WHERE c.assistant_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))

@@ -65,6 +65,13 @@ FROM json_each($2) p
 CROSS JOIN checkpoint_lists l ON l.thread_id = $1 AND l.list_id = json_extract(p.value, '$[0]')
                              AND l.start = json_extract(p.value, '$[1]');
 
+-- name: checkpoint_delete_run_writes
+-- only: sqlite
+DELETE FROM checkpoint_writes
+WHERE thread_id = $1
+  AND (checkpoint_ns, checkpoint_id) IN (SELECT checkpoint_ns, checkpoint_id FROM checkpoints
+                                         WHERE thread_id = $1 AND run_id = $2);
+
 -- name: checkpoint_delete_run
 DELETE FROM checkpoints WHERE thread_id = $1 AND run_id = $2;
 

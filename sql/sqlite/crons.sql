@@ -28,11 +28,7 @@ WHERE id = $1 AND owner BETWEEN $2 AND $3 AND updated_at = $4 AND next_run_at IS
 -- $1 id, $2 and $3 bounds of the owner
 DELETE FROM crons WHERE id = $1 AND owner BETWEEN $2 AND $3;
 
--- name: cron_delete_of_thread
-DELETE FROM crons WHERE thread_id = $1;
-
--- name: cron_delete_of_assistant
-DELETE FROM crons WHERE assistant_id = $1;
+-- Those of a thread or an assistant go with it, by triggers.
 
 -- name: cron_search
 -- vary: sort = created:created_at updated:updated_at id assistant:assistant_id thread:thread_id next:next_run_at end:end_time

@@ -103,6 +103,15 @@ LIMIT $4;
 -- $1 thread, $2 run
 DELETE FROM saved_runs WHERE thread_id = $1 AND run = $2;
 
+-- name: saved_run_delete_writes
+-- only: sqlite
+-- $1 thread, $2 run
+DELETE FROM checkpoint_writes
+WHERE thread_id = $1
+  AND (checkpoint_ns, checkpoint_id)
+      IN (SELECT checkpoint_ns, checkpoint_id FROM checkpoints
+          WHERE thread_id = $1 AND saved IS NOT NULL AND json_extract(metadata, '$.run_id') = $2);
+
 -- name: saved_run_delete
 -- What savers wrote for a run. $1 thread, $2 run
 DELETE FROM checkpoints

@@ -159,6 +159,15 @@ WHERE thread_id = $1
                     AND s.parent_checkpoint_id IS checkpoints.parent_checkpoint_id
                     AND s.channels = checkpoints.channels);
 
+-- name: thread_copy_loose_writes
+-- only: sqlite
+-- Of the copy's checkpoints that went. $1 the copy's id
+DELETE FROM checkpoint_writes
+WHERE thread_id = $1
+  AND NOT EXISTS (SELECT 1 FROM checkpoints c
+                  WHERE c.thread_id = $1 AND c.checkpoint_ns = checkpoint_writes.checkpoint_ns
+                    AND c.checkpoint_id = checkpoint_writes.checkpoint_id);
+
 -- name: thread_copy_gone_values
 -- $1 the copy's id, $2 source
 DELETE FROM checkpoint_values

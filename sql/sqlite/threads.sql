@@ -37,6 +37,10 @@ DELETE FROM events WHERE thread_id = $1;
 -- name: thread_delete_checkpoints
 DELETE FROM checkpoints WHERE thread_id = $1;
 
+-- name: thread_delete_writes
+-- only: sqlite
+DELETE FROM checkpoint_writes WHERE thread_id = $1;
+
 -- name: thread_delete_values
 DELETE FROM checkpoint_values WHERE thread_id = $1;
 

@@ -315,7 +315,7 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
     if (run->row.status == RUN_PENDING)
         run_still_waiting_add(&b, run->row.id, run->row.attempt);
     if (action == CANCEL_ROLLBACK)
-        run_rollback_add(&b, run->row.thread_id, run->row.id);
+        run_rollback_add(run->engine->store, &b, run->row.thread_id, run->row.id);
     else
         run_finish_add(&b, run->row.id, run->row.attempt, RUN_INTERRUPTED, STR_NULL, reason, now);
     bool told = live_run_ended_add(run, &b);

@@ -52,7 +52,7 @@ bool live_run_ended_add(struct live_run *run, struct db_batch *b) {
 static bool finish_add(struct live_run *run, struct db_batch *b) {
     bool told = live_run_ended_add(run, b);
     if (rolls_back(run))
-        run_rollback_add(b, run->row.thread_id, run->row.id);
+        run_rollback_add(run->engine->store, b, run->row.thread_id, run->row.id);
     else
         run_finish_add(b, run->row.id, run->row.attempt, run->status, run->error,
                        run->cancel_reason, rt_now_us(run->engine->rt));
@@ -177,7 +177,8 @@ static struct hub_entry untold_entry(const struct live_run *run, str data) {
 static int commit_gone(struct live_run *run, struct hub_append *append, struct err *err) {
     struct run_hold hold = live_run_hold(run);
     (void)thread_hold_add(append->batch, &hold); /* fails the batch when it lost the thread */
-    thread_delete_add(append->batch, &(struct principal){.all = true}, run->row.thread_id);
+    thread_delete_add(run->engine->store, append->batch, &(struct principal){.all = true},
+                      run->row.thread_id);
     return hub_commit_gone(run->engine->hub, append, run->row.id, err);
 }
 

@@ -181,7 +181,7 @@ static int delete_threads_of(struct store *s, const struct principal *who, struc
         struct db_batch b;
         db_batch_init(&b, a);
         for (size_t i = 0; i < count; i++)
-            thread_delete_add(&b, who, ids[i]);
+            thread_delete_add(s, &b, who, ids[i]);
         rc = db_commit(s->db, &b, err);
         if (rc < 0 && rc != ERR_NOT_FOUND)
             return rc;
@@ -210,7 +210,7 @@ int assistant_delete(struct store *s, const struct principal *who, struct id id,
     db_batch_add(&b, SQL_ASSISTANT_DELETE, DB_PARAMS(DB_UUID(id), low, high),
                  DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     db_batch_add(&b, SQL_ASSISTANT_DELETE_VERSIONS, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
-    db_batch_add(&b, SQL_CRON_DELETE_OF_ASSISTANT, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+    store_add_known(s, &b, SQL_CRON_DELETE_OF_ASSISTANT, DB_PARAMS(DB_UUID(id)));
     rc = db_commit(s->db, &b, err);
     return rc == ERR_NOT_FOUND ? not_found(err) : rc;
 }

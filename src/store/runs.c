@@ -282,7 +282,10 @@ void run_delete_add(struct db_batch *b, struct id thread_id, struct id run_id) {
                  DB_EXPECT_NONE);
 }
 
-void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id) {
+void run_rollback_add(const struct store *s, struct db_batch *b, struct id thread_id,
+                      struct id run_id) {
+    store_add_known(s, b, SQL_CHECKPOINT_DELETE_RUN_WRITES,
+                    DB_PARAMS(DB_UUID(thread_id), DB_UUID(run_id)));
     db_batch_add(b, SQL_CHECKPOINT_DELETE_RUN, DB_PARAMS(DB_UUID(thread_id), DB_UUID(run_id)),
                  DB_EXPECT_NONE);
     db_batch_add(b, SQL_THREAD_CHECKPOINT_RESET, DB_PARAMS(DB_UUID(thread_id)), DB_EXPECT_NONE);

@@ -119,7 +119,8 @@ static inline int64_t run_next_attempt(int64_t attempt) {
 void run_delete_add(struct db_batch *b, struct id thread_id, struct id run_id);
 /* Removes the run with its events and checkpoints; the thread goes back to the newest that is left.
  */
-void run_rollback_add(struct db_batch *b, struct id thread_id, struct id run_id);
+void run_rollback_add(const struct store *s, struct db_batch *b, struct id thread_id,
+                      struct id run_id);
 /* Thread side of a run's start and end. The status is derived: busy while live runs remain. Each
  * also moves the thread's log counter on by log_count and returns the operation that gives it
  * (history/log.h, struct log_counter). */

@@ -390,6 +390,7 @@ static int delete_in(struct store *s, struct id thread_id, str run, struct arena
     struct db_batch b;
     db_batch_init(&b, a);
     thread_hold_idle_add(&b, thread_id, INT64_MAX);
+    store_add_known(s, &b, SQL_SAVED_RUN_DELETE_WRITES, DB_PARAMS(DB_UUID(thread_id), DB_T(run)));
     db_batch_add(&b, SQL_SAVED_RUN_DELETE, DB_PARAMS(DB_UUID(thread_id), DB_T(run)),
                  DB_EXPECT_NONE);
     db_batch_add(&b, SQL_SAVED_RUN_FORGET, DB_PARAMS(DB_UUID(thread_id), DB_T(run)),

@@ -62,6 +62,13 @@ static inline void store_ride(const struct store *s, struct db_batch *b, int64_t
         s->with->add(s->with->ctx, b, now_us);
 }
 
+/* What one database does by itself, and the other by a statement: adds it where there is one. */
+static inline void store_add_known(const struct store *s, struct db_batch *b, enum db_stmt stmt,
+                                   const struct db_value *params, size_t param_count) {
+    if (db_knows(s->db, stmt))
+        db_batch_add(b, stmt, params, param_count, DB_EXPECT_NONE);
+}
+
 enum sort_order { SORT_DESC, SORT_ASC };
 
 struct page {

@@ -129,6 +129,8 @@ static int finish(const struct copy *c, bool parts, struct arena *a, struct err 
         if (parts)
             db_batch_add(&b, t->gone, DB_PARAMS(DB_UUID(c->id), DB_UUID(c->source)),
                          DB_EXPECT_NONE);
+        if (parts && t->gone == SQL_THREAD_COPY_GONE_CHECKPOINTS)
+            store_add_known(c->s, &b, SQL_THREAD_COPY_LOOSE_WRITES, DB_PARAMS(DB_UUID(c->id)));
         table_add(c, t, ALL_ROWS, DB_EXPECT_NONE, &b);
     }
     if (c->s->shared)
@@ -147,7 +149,7 @@ static void drop_parts(const struct copy *c, struct arena *a) {
     struct db_batch b;
     struct err err = {0};
     db_batch_init(&b, a);
-    thread_delete_rest_add(&b, c->id);
+    thread_delete_rest_add(c->s, &b, c->id);
     db_batch_add(&b, SQL_THREAD_UNDOOM, DB_PARAMS(DB_UUID(c->id)), DB_EXPECT_NONE);
     if (db_commit(c->s->db, &b, &err) < 0)
         log_plain(LOG_WARN, "thread.copy.left", err.message);

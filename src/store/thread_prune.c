@@ -115,12 +115,15 @@ static int batch_commit(struct prune *p, struct err *err) {
 }
 
 static void remove_add(struct prune *p, const struct space *n, int64_t limit) {
-    static const enum db_stmt stmts[] = {SQL_PRUNE_EVENTS, SQL_PRUNE_CHECKPOINTS};
-    for (size_t i = 0; i < ARRAY_COUNT(stmts); i++)
+    static const enum db_stmt stmts[] = {SQL_PRUNE_EVENTS, SQL_PRUNE_WRITES, SQL_PRUNE_CHECKPOINTS};
+    for (size_t i = 0; i < ARRAY_COUNT(stmts); i++) {
+        if (!db_knows(p->s->db, stmts[i]))
+            continue;
         db_batch_add(&p->b, stmts[i],
                      DB_PARAMS(DB_UUID(p->thread_id), DB_T(n->name), DB_UUID(n->floor),
                                DB_T(n->kept), DB_I(limit)),
                      DB_EXPECT_COUNT);
+    }
     p->in_batch += limit;
 }
 
@@ -183,6 +186,6 @@ int thread_delete_idle(struct store *s, const struct thread *t, struct arena *a,
     struct db_batch b;
     db_batch_init(&b, a);
     thread_hold_idle_add(&b, t->id, t->updated_at);
-    thread_delete_add(&b, &server, t->id);
+    thread_delete_add(s, &b, &server, t->id);
     return db_commit(s->db, &b, err);
 }

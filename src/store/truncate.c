@@ -28,13 +28,14 @@ int truncate_walk(struct store *s, struct arena *a, struct truncate_page *page, 
 
 int truncate_states(struct store *s, struct id thread_id, struct arena *a, struct err *err) {
     static const enum db_stmt rest[] = {SQL_THREAD_DELETE_EVENTS, SQL_THREAD_DELETE_CHECKPOINTS,
-                                        SQL_THREAD_DELETE_VALUES, SQL_THREAD_DELETE_LISTS};
+                                        SQL_THREAD_DELETE_WRITES, SQL_THREAD_DELETE_VALUES,
+                                        SQL_THREAD_DELETE_LISTS};
     struct db_batch b;
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_TRUNCATE_STATE, DB_PARAMS(DB_UUID(thread_id)),
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
     for (size_t i = 0; i < ARRAY_COUNT(rest); i++)
-        db_batch_add(&b, rest[i], DB_PARAMS(DB_UUID(thread_id)), DB_EXPECT_NONE);
+        store_add_known(s, &b, rest[i], DB_PARAMS(DB_UUID(thread_id)));
     return db_commit(s->db, &b, err);
 }
 

@@ -481,7 +481,7 @@ static void ends(struct history *h) {
     begin(h, 51, 0);
     struct db_batch b;
     db_batch_init(&b, h->a);
-    run_rollback_add(&b, id_at(10), id_at(52));
+    run_rollback_add(&h->store, &b, id_at(10), id_at(52));
     CALL("rollback", db_commit(h->store.db, &b, &h->err));
     CALL("list", run_list(&h->store, &ANNA, id_at(10), NULL, &page, h->a, &list, &count, &h->err));
     for (size_t i = 0; i < count; i++)
