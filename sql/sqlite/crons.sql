@@ -29,9 +29,11 @@ WHERE id = $1 AND owner BETWEEN $2 AND $3 AND updated_at = $4 AND next_run_at IS
 DELETE FROM crons WHERE id = $1 AND owner BETWEEN $2 AND $3;
 
 -- name: cron_delete_of_thread
+-- only: sqlite
 DELETE FROM crons WHERE thread_id = $1;
 
 -- name: cron_delete_of_assistant
+-- only: sqlite
 DELETE FROM crons WHERE assistant_id = $1;
 
 -- name: cron_search

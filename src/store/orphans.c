@@ -17,7 +17,7 @@ static int delete_thread(struct store *s, struct id id, struct arena *a, struct 
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_ORPHAN_THREAD_DELETE, DB_PARAMS(DB_UUID(id)),
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
-    thread_delete_rest_add(&b, id);
+    thread_delete_rest_add(s, &b, id);
     return db_commit(s->db, &b, err);
 }
 

@@ -183,6 +183,6 @@ int thread_delete_idle(struct store *s, const struct thread *t, struct arena *a,
     struct db_batch b;
     db_batch_init(&b, a);
     thread_hold_idle_add(&b, t->id, t->updated_at);
-    thread_delete_add(&b, &server, t->id);
+    thread_delete_add(s, &b, &server, t->id);
     return db_commit(s->db, &b, err);
 }

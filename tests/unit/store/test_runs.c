@@ -137,7 +137,7 @@ static int write_with(struct actor *a, int kind, const struct run_hold *hold) {
         break;
     default:
         thread_hold_add(&b, hold);
-        thread_delete_add(&b, &SERVER, hold->thread_id);
+        thread_delete_add(&a->f->store, &b, &SERVER, hold->thread_id);
         break;
     }
     return db_commit(a->f->store.db, &b, &a->f->err);
