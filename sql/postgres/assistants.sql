@@ -1,21 +1,33 @@
 -- Assistants and their versions. The server's own (owner '', metadata.created_by system) are
 -- readable by everybody, and so are those that other runtimes give to the owner "system".
 
--- name: assistant_insert
+-- name: assistant_make
+-- only: postgres
+-- An assistant and its first version.
 -- $1 id, $2 owner, $3 graph, $4 name, $5 description, $6 config, $7 context, $8 metadata, $9 now
-INSERT INTO langgraph_server.assistants (id, graph_id, name, description, config, context, metadata,
-                                         version, created_at, updated_at)
-SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.assistants
-                         WHERE id = replace($1::uuid::text, '-', ''))
-       THEN holdfast.other_spelling() ELSE $1::uuid::text END,
-       $3, $4, $5, $6::jsonb, $7::jsonb,
-       CASE WHEN $2::text = '' THEN $8::jsonb - 'owner'
-       ELSE $8::jsonb || jsonb_build_object('owner', $2::text) END,
-       1, $9, $9
-RETURNING id, $2::text, graph_id, name, description, config, context, metadata - 'owner', version,
-          created_at, updated_at;
+WITH made AS (
+  INSERT INTO langgraph_server.assistants (id, graph_id, name, description, config, context,
+                                           metadata, version, created_at, updated_at)
+  SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.assistants
+                           WHERE id = replace($1::uuid::text, '-', ''))
+         THEN holdfast.other_spelling() ELSE $1::uuid::text END,
+         $3, $4, $5, $6::jsonb, $7::jsonb,
+         CASE WHEN $2::text = '' THEN $8::jsonb - 'owner'
+         ELSE $8::jsonb || jsonb_build_object('owner', $2::text) END,
+         1, $9, $9
+  RETURNING id, graph_id, name, description, config, context, metadata - 'owner' AS metadata,
+            version, created_at, updated_at
+), kept AS (
+  INSERT INTO holdfast.assistant_versions (assistant_id, version, graph_id, name, description,
+                                           config, context, metadata, created_at)
+  SELECT $1, version, graph_id, name, description, config, context, metadata, updated_at FROM made
+  ON CONFLICT (assistant_id, version) DO NOTHING
+)
+SELECT id, $2::text, graph_id, name, description, config, context, metadata, version, created_at,
+       updated_at
+FROM made;
 
--- arrays: assistant_insert
+-- arrays: assistant_make
 WITH args AS (
   SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[],
                        $7::jsonb[], $8::jsonb[], $9::timestamptz[]) WITH ORDINALITY
@@ -33,13 +45,20 @@ WITH args AS (
   FROM args a
   RETURNING id, graph_id, name, description, config, context, metadata - 'owner' AS metadata,
             version, created_at, updated_at
+), kept AS (
+  INSERT INTO holdfast.assistant_versions (assistant_id, version, graph_id, name, description,
+                                           config, context, metadata, created_at)
+  SELECT m.id::uuid, m.version, m.graph_id, m.name, m.description, m.config, m.context, m.metadata,
+         m.updated_at
+  FROM made m
+  ON CONFLICT (assistant_id, version) DO NOTHING
 )
 SELECT a.number, m.id, a.owner, m.graph_id, m.name, m.description, m.config, m.context, m.metadata,
        m.version, m.created_at, m.updated_at
 FROM args a JOIN made m ON m.id = a.assistant::text;
 
 -- name: assistant_insert_missing
--- Parameters as assistant_insert; changes nothing when the id exists.
+-- Parameters as assistant_make; changes nothing when the id exists.
 INSERT INTO langgraph_server.assistants (id, graph_id, name, description, config, context, metadata,
                                          version, created_at, updated_at)
 SELECT $1::uuid::text, $3, $4, $5, $6::jsonb, $7::jsonb,
@@ -76,16 +95,6 @@ INSERT INTO holdfast.assistant_versions (assistant_id, version, graph_id, name, 
                                          context, metadata, created_at)
 SELECT $1, version, graph_id, name, description, config, context, metadata - 'owner', updated_at
 FROM langgraph_server.assistants WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-ON CONFLICT (assistant_id, version) DO NOTHING;
-
--- arrays: assistant_version_keep
-INSERT INTO holdfast.assistant_versions (assistant_id, version, graph_id, name, description, config,
-                                         context, metadata, created_at)
-SELECT a.assistant, s.version, s.graph_id, s.name, s.description, s.config, s.context,
-       s.metadata - 'owner', s.updated_at
-FROM unnest($1::uuid[]) AS a(assistant)
-JOIN langgraph_server.assistants s
-  ON s.id IN (a.assistant::text, replace(a.assistant::text, '-', ''))
 ON CONFLICT (assistant_id, version) DO NOTHING;
 
 -- name: assistant_get
@@ -161,8 +170,22 @@ WHERE s.id IN (a.assistant::text, replace(a.assistant::text, '-', ''))
   AND (coalesce(s.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN a.low AND a.high
 RETURNING a.number;
 
--- name: assistant_delete_versions
--- many
+-- name: assistant_delete_rest
+-- only: postgres
+-- What is an assistant's, behind the statement that has locked its row.
+WITH c AS (
+  DELETE FROM langgraph_server.crons c
+  WHERE c.assistant_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  RETURNING holdfast.to_uuid(c.id) AS id
+), @cron_rows
+DELETE FROM holdfast.assistant_versions WHERE assistant_id = $1;
+
+-- arrays: assistant_delete_rest
+WITH c AS (
+  DELETE FROM langgraph_server.crons c
+  WHERE c.assistant_id = ANY (@spellings_of_1)
+  RETURNING holdfast.to_uuid(c.id) AS id
+), @cron_rows
 DELETE FROM holdfast.assistant_versions WHERE assistant_id = ANY ($1::uuid[]);
 
 -- name: assistant_owned

@@ -60,41 +60,13 @@ WITH c AS (
 )
 SELECT id FROM c;
 
--- shared: cron_rows_go
+-- shared: cron_rows
+-- Of the crons in `c`.
 f AS (
-  DELETE FROM holdfast.cron_firings WHERE cron_id IN (SELECT id FROM c)
+  DELETE FROM holdfast.cron_firings WHERE cron_id = ANY (ARRAY(SELECT id FROM c))
+), cs AS (
+  DELETE FROM holdfast.cron_states WHERE cron_id = ANY (ARRAY(SELECT id FROM c))
 )
-DELETE FROM holdfast.cron_states WHERE cron_id IN (SELECT id FROM c)
-
--- name: cron_delete_of_thread
--- only: postgres
-WITH c AS (
-  DELETE FROM langgraph_server.crons c
-  WHERE c.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  RETURNING holdfast.to_uuid(c.id) AS id
-), @cron_rows_go;
-
--- arrays: cron_delete_of_thread
-WITH c AS (
-  DELETE FROM langgraph_server.crons c
-  WHERE c.thread_id = ANY (@spellings_of_1)
-  RETURNING holdfast.to_uuid(c.id) AS id
-), @cron_rows_go;
-
--- name: cron_delete_of_assistant
--- only: postgres
-WITH c AS (
-  DELETE FROM langgraph_server.crons c
-  WHERE c.assistant_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-  RETURNING holdfast.to_uuid(c.id) AS id
-), @cron_rows_go;
-
--- arrays: cron_delete_of_assistant
-WITH c AS (
-  DELETE FROM langgraph_server.crons c
-  WHERE c.assistant_id = ANY (@spellings_of_1)
-  RETURNING holdfast.to_uuid(c.id) AS id
-), @cron_rows_go;
 
 -- name: cron_search
 -- vary: sort = created:c.created_at updated:c.updated_at id:c.id assistant:c.assistant_id thread:c.thread_id next:c.next_run_date end:c.end_time

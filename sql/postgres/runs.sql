@@ -328,6 +328,97 @@ FROM head h JOIN args a ON a.thread = h.thread_id
 WHERE t.id IN (a.thread::text, replace(a.thread::text, '-', ''))
 RETURNING a.number, h.seq;
 
+-- name: run_begin
+-- only: postgres
+-- A new run takes its thread at once: run_insert and thread_begin in one, under the same conditions.
+-- $1 thread, $2 now, $3 checkpoint, $4 entries, $5 config, $6 under and $7 over the metadata, $8 run,
+-- $9 attempt, $10 worker, $11 time of the run, $12 the checkpoint from which it begins,
+-- $13 assistant, $14 metadata of the run, $15 kwargs, $16 strategy
+WITH head AS (
+  INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, run_id, attempt, worker,
+                                          state_updated_at)
+  SELECT $1, $4, $3, $8, $9, $10, $2
+  WHERE NOT EXISTS (SELECT 1 FROM holdfast.run_states r
+                    WHERE r.thread_id = $1 AND r.live AND (r.created_at, r.run_id) < ($11, $8))
+  ON CONFLICT (thread_id) DO UPDATE SET
+    @head_taken
+    AND h.checkpoint_id IS NOT DISTINCT FROM $12::uuid
+  RETURNING seq
+), thread AS (
+  UPDATE langgraph_server.threads t SET
+    status = 'busy', config = coalesce($5::jsonb, t.config), updated_at = $2,
+    metadata = coalesce($6::jsonb - 'owner', '{}') || t.metadata
+               || coalesce($7::jsonb - 'owner', '{}')
+  FROM head
+  WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  RETURNING t.id, t.metadata -> 'owner' AS owner, head.seq
+), state AS (
+  INSERT INTO holdfast.run_states (run_id, thread_id, created_at, status, live, attempt, first_seq,
+                                   worker)
+  SELECT $8, $1, $11, 'running', true, $9, t.seq - $4, $10 FROM thread t
+), run AS (
+  INSERT INTO langgraph_server.runs (id, thread_id, assistant_id, status, metadata, kwargs,
+                                     multitask_strategy, created_at, updated_at)
+  SELECT $8::uuid::text, t.id,
+         coalesce((SELECT a.id FROM langgraph_server.assistants a
+                   WHERE a.id IN ($13::uuid::text, replace($13::uuid::text, '-', ''))),
+                  $13::uuid::text),
+         'running',
+         CASE WHEN t.owner IS NULL THEN $14::jsonb - 'owner'
+         ELSE $14::jsonb || jsonb_build_object('owner', t.owner) END,
+         $15::jsonb, $16, $11, $11
+  FROM thread t
+)
+SELECT seq FROM thread;
+
+-- arrays: run_begin 1 8
+WITH args AS (
+  SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::int8[], $5::jsonb[],
+                       $6::jsonb[], $7::jsonb[], $8::uuid[], $9::int8[], $10::uuid[],
+                       $11::timestamptz[], $12::uuid[], $13::uuid[], $14::jsonb[], $15::jsonb[],
+                       $16::text[]) WITH ORDINALITY
+    AS a(thread, now, checkpoint, entries, config, under, over, run, attempt, worker, at, origin,
+         assistant, metadata, kwargs, strategy, number)
+), head AS (
+  INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, run_id, attempt, worker,
+                                          state_updated_at)
+  SELECT a.thread, a.entries, a.checkpoint, a.run, a.attempt, a.worker, a.now
+  FROM args a
+  WHERE NOT EXISTS (SELECT 1 FROM holdfast.run_states r
+                    WHERE r.thread_id = a.thread AND r.live
+                      AND (r.created_at, r.run_id) < (a.at, a.run))
+  ON CONFLICT (thread_id) DO UPDATE SET
+    @head_taken
+    AND h.checkpoint_id IS NOT DISTINCT FROM
+        (SELECT a.origin FROM args a WHERE a.thread = excluded.thread_id)
+  RETURNING thread_id, seq
+), thread AS (
+  UPDATE langgraph_server.threads t SET
+    status = 'busy', config = coalesce(a.config, t.config), updated_at = a.now,
+    metadata = coalesce(a.under - 'owner', '{}') || t.metadata || coalesce(a.over - 'owner', '{}')
+  FROM head h JOIN args a ON a.thread = h.thread_id
+  WHERE t.id IN (a.thread::text, replace(a.thread::text, '-', ''))
+  RETURNING a.number, t.id, t.metadata -> 'owner' AS owner, h.seq
+), state AS (
+  INSERT INTO holdfast.run_states (run_id, thread_id, created_at, status, live, attempt, first_seq,
+                                   worker)
+  SELECT a.run, a.thread, a.at, 'running', true, a.attempt, t.seq - a.entries, a.worker
+  FROM thread t JOIN args a ON a.number = t.number
+), run AS (
+  INSERT INTO langgraph_server.runs (id, thread_id, assistant_id, status, metadata, kwargs,
+                                     multitask_strategy, created_at, updated_at)
+  SELECT a.run::text, t.id,
+         coalesce((SELECT s.id FROM langgraph_server.assistants s
+                   WHERE s.id IN (a.assistant::text, replace(a.assistant::text, '-', ''))),
+                  a.assistant::text),
+         'running',
+         CASE WHEN t.owner IS NULL THEN a.metadata - 'owner'
+         ELSE a.metadata || jsonb_build_object('owner', t.owner) END,
+         a.kwargs, a.strategy, a.at, a.at
+  FROM thread t JOIN args a ON a.number = t.number
+)
+SELECT number, seq FROM thread;
+
 -- name: thread_queue
 -- unused: 2 3
 -- A run waits for the thread. $4 now, $5 entries, $6 config, $7 under, $8 over the metadata
@@ -382,6 +473,74 @@ WITH head AS (
     interrupts = h.interrupts, updated_at = h.now
   FROM head h
   WHERE t.id IN (h.thread::text, replace(h.thread::text, '-', ''))
+)
+SELECT number, seq FROM head;
+
+-- name: run_settle
+-- only: postgres
+-- A run ends and leaves its thread: run_finish and thread_settle in one. $1 to $10 as the latter's,
+-- $11 status of the run, $12 its error, $13 reason. The head waits for the state, the thread for the
+-- head: the function sees the run that is over.
+WITH state AS (
+  UPDATE holdfast.run_states SET
+    status = $11, live = false, error = $12, cancel_reason = coalesce($13, cancel_reason),
+    cancel_action = NULL
+  WHERE run_id = $8 AND attempt = $9 AND live
+  RETURNING 1
+), head AS (
+  UPDATE holdfast.thread_heads h SET
+    error = $4, checkpoint_id = coalesce($5, h.checkpoint_id), seq = h.seq + $7,
+    state_updated_at = CASE WHEN $5::uuid IS NULL THEN h.state_updated_at ELSE $6 END,
+    run_id = NULL, attempt = NULL, worker = NULL
+  FROM state
+  WHERE h.thread_id = $1 AND h.run_id = $8 AND h.attempt = $9 AND h.worker = $10
+  RETURNING h.seq
+), thread AS (
+  UPDATE langgraph_server.threads t SET
+    status = CASE WHEN holdfast.thread_has_live_runs($1) THEN 'busy' ELSE $2 END,
+    interrupts = $3::jsonb, updated_at = $6
+  FROM head
+  WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+), mirror AS (
+  UPDATE langgraph_server.runs r SET status = $11, updated_at = $6 FROM head
+  WHERE r.id IN ($8::uuid::text, replace($8::uuid::text, '-', ''))
+)
+SELECT seq FROM head;
+
+-- arrays: run_settle 1 8
+WITH args AS (
+  SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::text[], $5::uuid[],
+                       $6::timestamptz[], $7::int8[], $8::uuid[], $9::int8[], $10::uuid[],
+                       $11::text[], $12::text[], $13::text[]) WITH ORDINALITY
+    AS a(thread, otherwise, interrupts, error, checkpoint, now, entries, run, attempt, worker,
+         status, run_error, reason, number)
+), state AS (
+  UPDATE holdfast.run_states s SET
+    status = a.status, live = false, error = a.run_error,
+    cancel_reason = coalesce(a.reason, s.cancel_reason), cancel_action = NULL
+  FROM args a
+  WHERE s.run_id = ANY (ARRAY[a.run]) AND s.attempt = a.attempt AND coalesce(s.live, false)
+  RETURNING a.number
+), head AS (
+  UPDATE holdfast.thread_heads h SET
+    error = a.error, checkpoint_id = coalesce(a.checkpoint, h.checkpoint_id),
+    seq = h.seq + a.entries,
+    state_updated_at = CASE WHEN a.checkpoint IS NULL THEN h.state_updated_at ELSE a.now END,
+    run_id = NULL, attempt = NULL, worker = NULL
+  FROM state s JOIN args a ON a.number = s.number
+  WHERE h.thread_id = ANY (ARRAY[a.thread]) AND h.run_id = a.run
+    AND h.attempt = a.attempt AND h.worker = a.worker
+  RETURNING a.number, h.seq
+), thread AS (
+  UPDATE langgraph_server.threads t SET
+    status = CASE WHEN holdfast.thread_has_live_runs(a.thread) THEN 'busy' ELSE a.otherwise END,
+    interrupts = a.interrupts, updated_at = a.now
+  FROM head h JOIN args a ON a.number = h.number
+  WHERE t.id IN (a.thread::text, replace(a.thread::text, '-', ''))
+), mirror AS (
+  UPDATE langgraph_server.runs r SET status = a.status, updated_at = a.now
+  FROM head h JOIN args a ON a.number = h.number
+  WHERE r.id IN (a.run::text, replace(a.run::text, '-', ''))
 )
 SELECT number, seq FROM head;
 

@@ -93,13 +93,14 @@ WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
 RETURNING @thread_columns;
 
 -- name: thread_delete
--- $1 id, $2 and $3 bounds of the owner. Heads are locked before threads, everywhere.
+-- $1 id, $2 and $3 bounds of the owner, $4 a status that it must not have ('': any). Heads are locked
+-- before threads, everywhere.
 WITH head AS (SELECT 1 FROM holdfast.thread_heads WHERE thread_id = $1 FOR UPDATE),
 gone AS (
   DELETE FROM langgraph_server.threads
   WHERE id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
     AND (coalesce(metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $2 AND $3
-    AND (SELECT count(*) FROM head) >= 0
+    AND status IS DISTINCT FROM $4 AND (SELECT count(*) FROM head) >= 0
   RETURNING 1
 ), headless AS (
   DELETE FROM holdfast.thread_heads WHERE thread_id = $1 AND EXISTS (SELECT 1 FROM gone)
@@ -111,15 +112,15 @@ SELECT 1 FROM gone;
 
 -- arrays: thread_delete
 WITH args AS (
-  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY
-    AS a(thread, low, high, number)
+  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY
+    AS a(thread, low, high, unless, number)
 ), head AS (
   SELECT 1 FROM holdfast.thread_heads WHERE thread_id = ANY ($1) ORDER BY thread_id FOR UPDATE
 ), gone AS (
   DELETE FROM langgraph_server.threads t USING args a
   WHERE t.id IN (a.thread::text, replace(a.thread::text, '-', ''))
     AND (coalesce(t.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN a.low AND a.high
-    AND (SELECT count(*) FROM head) >= 0
+    AND t.status IS DISTINCT FROM a.unless AND (SELECT count(*) FROM head) >= 0
   RETURNING a.number, a.thread
 ), headless AS (
   DELETE FROM holdfast.thread_heads WHERE thread_id = ANY (ARRAY(SELECT thread FROM gone))
@@ -129,33 +130,82 @@ WITH args AS (
 )
 SELECT DISTINCT number FROM gone;
 
--- name: thread_delete_runs
--- And what is the conversation's: behind the thread's row, whose lock a new title holds.
-WITH states AS (
-  DELETE FROM holdfast.run_states s
-  WHERE s.run_id = ANY (ARRAY(
-    SELECT holdfast.to_uuid(r.id) FROM langgraph_server.runs r
-    WHERE r.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))))
+-- name: thread_delete_rest
+-- only: postgres
+-- All of a thread but its row and head, behind the statement that has locked these: what others have
+-- committed until then is seen here, and goes. The statement proper is done first: states go before
+-- runs. (What is the conversation's: a new title holds the lock of the thread's row.)
+WITH runs AS (
+  DELETE FROM langgraph_server.runs
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
 ), conversation AS (
   DELETE FROM holdfast.thread_conversations WHERE thread_id = $1
-)
-DELETE FROM langgraph_server.runs
-WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''));
+), events AS (
+  DELETE FROM holdfast.events WHERE thread_id = $1
+), lg AS (
+  DELETE FROM lg_checkpoints.checkpoints
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+), blobs AS (
+  DELETE FROM lg_checkpoints.checkpoint_blobs
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+), writes AS (
+  DELETE FROM lg_checkpoints.checkpoint_writes
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+), native AS (
+  DELETE FROM holdfast.checkpoints WHERE thread_id = $1
+), parts AS (
+  DELETE FROM holdfast.checkpoint_values WHERE thread_id = $1
+), lists AS (
+  DELETE FROM holdfast.checkpoint_lists WHERE thread_id = $1
+), doom AS (
+  DELETE FROM holdfast.doomed_threads WHERE thread_id = $1
+), c AS (
+  DELETE FROM langgraph_server.crons c
+  WHERE c.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  RETURNING holdfast.to_uuid(c.id) AS id
+), @cron_rows
+DELETE FROM holdfast.run_states s
+WHERE s.run_id = ANY (ARRAY(
+  SELECT holdfast.to_uuid(r.id) FROM langgraph_server.runs r
+  WHERE r.thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))));
 
--- arrays: thread_delete_runs
-WITH states AS (
-  DELETE FROM holdfast.run_states s
-  WHERE s.run_id = ANY (ARRAY(
-    SELECT holdfast.to_uuid(r.id) FROM langgraph_server.runs r
-    WHERE r.thread_id = ANY (@spellings_of_1)))
+-- arrays: thread_delete_rest
+WITH spelled AS MATERIALIZED (
+  SELECT @spellings_of_1 AS ids
+), runs AS (
+  DELETE FROM langgraph_server.runs WHERE thread_id = ANY ((SELECT ids FROM spelled)::text[])
 ), conversation AS (
   DELETE FROM holdfast.thread_conversations WHERE thread_id = ANY ($1)
-)
-DELETE FROM langgraph_server.runs WHERE thread_id = ANY (@spellings_of_1);
+), events AS (
+  DELETE FROM holdfast.events WHERE thread_id = ANY ($1)
+), lg AS (
+  DELETE FROM lg_checkpoints.checkpoints WHERE thread_id = ANY ((SELECT ids FROM spelled)::text[])
+), blobs AS (
+  DELETE FROM lg_checkpoints.checkpoint_blobs
+  WHERE thread_id = ANY ((SELECT ids FROM spelled)::text[])
+), writes AS (
+  DELETE FROM lg_checkpoints.checkpoint_writes
+  WHERE thread_id = ANY ((SELECT ids FROM spelled)::text[])
+), native AS (
+  DELETE FROM holdfast.checkpoints WHERE thread_id = ANY ($1)
+), parts AS (
+  DELETE FROM holdfast.checkpoint_values WHERE thread_id = ANY ($1)
+), lists AS (
+  DELETE FROM holdfast.checkpoint_lists WHERE thread_id = ANY ($1)
+), doom AS (
+  DELETE FROM holdfast.doomed_threads WHERE thread_id = ANY ($1)
+), c AS (
+  DELETE FROM langgraph_server.crons c
+  WHERE c.thread_id = ANY ((SELECT ids FROM spelled)::text[])
+  RETURNING holdfast.to_uuid(c.id) AS id
+), @cron_rows
+DELETE FROM holdfast.run_states s
+WHERE s.run_id = ANY (ARRAY(
+  SELECT holdfast.to_uuid(r.id) FROM langgraph_server.runs r
+  WHERE r.thread_id = ANY ((SELECT ids FROM spelled)::text[])));
 
 -- name: thread_delete_events
--- many
-DELETE FROM holdfast.events WHERE thread_id = ANY ($1::uuid[]);
+DELETE FROM holdfast.events WHERE thread_id = $1;
 
 -- name: thread_delete_checkpoints
 WITH lg AS (
@@ -170,27 +220,11 @@ WITH lg AS (
 )
 DELETE FROM holdfast.checkpoints WHERE thread_id = $1;
 
--- arrays: thread_delete_checkpoints
-WITH spelled AS MATERIALIZED (
-  SELECT @spellings_of_1 AS ids
-), lg AS (
-  DELETE FROM lg_checkpoints.checkpoints WHERE thread_id = ANY ((SELECT ids FROM spelled)::text[])
-), blobs AS (
-  DELETE FROM lg_checkpoints.checkpoint_blobs
-  WHERE thread_id = ANY ((SELECT ids FROM spelled)::text[])
-), writes AS (
-  DELETE FROM lg_checkpoints.checkpoint_writes
-  WHERE thread_id = ANY ((SELECT ids FROM spelled)::text[])
-)
-DELETE FROM holdfast.checkpoints WHERE thread_id = ANY ($1);
-
 -- name: thread_delete_values
--- many
-DELETE FROM holdfast.checkpoint_values WHERE thread_id = ANY ($1::uuid[]);
+DELETE FROM holdfast.checkpoint_values WHERE thread_id = $1;
 
 -- name: thread_delete_lists
--- many
-DELETE FROM holdfast.checkpoint_lists WHERE thread_id = ANY ($1::uuid[]);
+DELETE FROM holdfast.checkpoint_lists WHERE thread_id = $1;
 
 -- name: thread_search
 -- vary: sort = updated_at created_at
@@ -295,8 +329,7 @@ ON CONFLICT (thread_id) DO NOTHING;
 SELECT thread_id FROM holdfast.doomed_threads WHERE due_at <= $1 ORDER BY due_at LIMIT $2;
 
 -- name: thread_undoom
--- many
-DELETE FROM holdfast.doomed_threads WHERE thread_id = ANY ($1::uuid[]);
+DELETE FROM holdfast.doomed_threads WHERE thread_id = $1;
 
 -- name: thread_walk
 -- Of threads that ran here. $1 after this id, $2 limit

@@ -2,6 +2,7 @@
 -- readable by everybody, so a list of one owner joins two ranges, each in the order of its index.
 
 -- name: assistant_insert
+-- only: sqlite
 -- $1 id, $2 owner, $3 graph, $4 name, $5 description, $6 config, $7 context, $8 metadata, $9 now
 INSERT INTO assistants (id, owner, graph_id, name, description, config, context, metadata, version,
                         created_at, updated_at)
@@ -87,6 +88,7 @@ RETURNING id, owner, graph_id, name, description, config, context, metadata, ver
 DELETE FROM assistants WHERE id = $1 AND owner BETWEEN $2 AND $3;
 
 -- name: assistant_delete_versions
+-- only: sqlite
 DELETE FROM assistant_versions WHERE assistant_id = $1;
 
 -- name: assistant_owned

@@ -25,10 +25,11 @@ RETURNING id, owner, status, metadata, config, interrupts, error, seq, checkpoin
           created_at, updated_at, state_updated_at;
 
 -- name: thread_delete
--- $1 id, $2 and $3 bounds of the owner
-DELETE FROM threads WHERE id = $1 AND owner BETWEEN $2 AND $3;
+-- $1 id, $2 and $3 bounds of the owner, $4 a status that it must not have ('': any)
+DELETE FROM threads WHERE id = $1 AND owner BETWEEN $2 AND $3 AND status <> $4;
 
 -- name: thread_delete_runs
+-- only: sqlite
 DELETE FROM runs WHERE thread_id = $1;
 
 -- name: thread_delete_events

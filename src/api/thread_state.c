@@ -187,17 +187,51 @@ static int view_of(struct api_request *r, struct thread *t, struct state_view *v
     return select_read(r, view, err);
 }
 
+/* The newest state, asked for together with the thread: what it is does not depend on that. Whether
+ * it may be shown does. */
+struct head_ahead {
+    struct api_request *r;
+    struct fiber_group group;
+    struct id id;
+    struct checkpoint c;
+    struct err err;
+    int rc;
+    bool asked;
+};
+
+static void read_head(void *arg) {
+    struct head_ahead *h = arg;
+    h->rc = checkpoint_head(h->r->store, h->id, ID_NIL, h->r->arena, &h->c, &h->err);
+}
+
+static void ask_ahead(struct head_ahead *h, struct api_request *r) {
+    *h = (struct head_ahead){.r = r};
+    fiber_group_init(&h->group);
+    h->asked = r->store->layout == CHECKPOINTS_LANGGRAPH &&
+               api_param_thread_id(r, &h->id, &h->err) == 0 &&
+               fiber_group_spawn(&h->group, fiber_rt(), "state", read_head, h, &h->err) == 0;
+}
+
 int api_thread_state(struct api_request *r, struct err *err) {
     struct thread t;
     struct checkpoint c;
     struct state_view view;
+    struct head_ahead ahead;
+    ask_ahead(&ahead, r);
     int rc = view_of(r, &t, &view, err);
+    fiber_group_wait(&ahead.group);
     if (rc < 0)
         return rc;
     view.live = true;
     rc = ERR_NOT_FOUND;
-    if (!id_is_nil(t.checkpoint_id) || r->store->layout == CHECKPOINTS_LANGGRAPH)
+    if (ahead.asked) {
+        rc = ahead.rc;
+        c = ahead.c;
+        if (rc < 0)
+            *err = ahead.err;
+    } else if (!id_is_nil(t.checkpoint_id) || r->store->layout == CHECKPOINTS_LANGGRAPH) {
         rc = checkpoint_head(r->store, t.id, t.checkpoint_id, r->arena, &c, err);
+    }
     if (rc == ERR_NOT_FOUND) {
         struct json_writer w = api_json(r);
         err_reset(err);

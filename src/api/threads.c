@@ -187,11 +187,29 @@ int api_thread_remove(struct api_request *r, struct id id, bool busy, struct err
     return rc;
 }
 
-int api_thread_delete(struct api_request *r, struct err *err) {
-    struct thread t;
-    int rc = api_param_thread(r, &t, err);
+/* One that nobody is known to use goes without being read before. */
+static int delete_unused(struct api_request *r, struct id id, struct err *err) {
+    if (engine_has_thread(r->engine, id))
+        return ERR_NOT_FOUND;
+    int rc = thread_delete_unless_busy(r->store, &r->who, id, r->arena, err);
     if (rc == 0)
-        rc = api_thread_remove(r, t.id, t.status == THREAD_BUSY, err);
+        hub_thread_gone(engine_hub(r->engine), id);
+    return rc;
+}
+
+int api_thread_delete(struct api_request *r, struct err *err) {
+    struct id id;
+    struct thread t;
+    int rc = api_param_thread_id(r, &id, err);
+    if (rc < 0)
+        return rc;
+    rc = delete_unused(r, id, err);
+    if (rc == ERR_NOT_FOUND) { /* or it is busy: then its runs are stopped first */
+        err_reset(err);
+        rc = thread_get(r->store, &r->who, id, r->arena, &t, err);
+        if (rc == 0)
+            rc = api_thread_remove(r, id, t.status == THREAD_BUSY, err);
+    }
     return rc < 0 ? rc : api_reply_empty(r, 204);
 }
 

@@ -157,6 +157,8 @@ MUST_CHECK MAY_SUSPEND int engine_cancel(struct engine *e, const struct principa
 /* Before a thread is deleted: cancels its runs and waits for their end. busy: what its row says,
  * or true: one that is not has no runs but those that this process is just accepting. */
 MAY_SUSPEND void engine_stop_thread(struct engine *e, struct id thread_id, bool busy);
+/* Has this process live runs of it, or is it accepting one? */
+bool engine_has_thread(struct engine *e, struct id thread_id);
 
 struct engine_stats {
     size_t running, pending, delayed, readers, slots, blocked;

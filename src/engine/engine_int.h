@@ -321,6 +321,7 @@ struct begin_row {
     const struct thread_merge *merge; /* NULL: the thread was told when the run was accepted */
     struct id head;                   /* as the run's context was read */
     struct id checkpoint_id;
+    bool fresh; /* the run's own rows are not in the batch: this makes them, too */
 };
 size_t begin_counter(void *begin_row, struct db_batch *b, int64_t count);
 bool live_run_may_start_early(const struct live_run *run);

@@ -49,11 +49,16 @@ bool live_run_ended_add(struct live_run *run, struct db_batch *b) {
     return true;
 }
 
+/* The end of the run stands in the statement about its thread, which comes last. */
+static bool ends_whole(const struct live_run *run) {
+    return !rolls_back(run) && run_begins_whole(run->engine->store);
+}
+
 static bool finish_add(struct live_run *run, struct db_batch *b) {
     bool told = live_run_ended_add(run, b);
     if (rolls_back(run))
         run_rollback_add(run->engine->store, b, run->row.thread_id, run->row.id);
-    else
+    else if (!ends_whole(run))
         run_finish_add(b, run->row.id, run->row.attempt, run->status, run->error,
                        run->cancel_reason, rt_now_us(run->engine->rt));
     return told;
@@ -67,11 +72,16 @@ static size_t settle_counter(void *ctx, struct db_batch *b, int64_t count) {
                                 : run->interrupted ? THREAD_INTERRUPTED
                                                    : THREAD_IDLE;
     bool back = rolls_back(run);
+    str interrupts = run->interrupts.p && !back ? run->interrupts : STR("{}");
+    str error = back || !failed ? STR_NULL : run->error;
     struct run_hold hold = live_run_hold(run);
-    return thread_settle_add(b, &hold, back ? THREAD_IDLE : status,
-                             run->interrupts.p && !back ? run->interrupts : STR("{}"),
-                             back || !failed ? STR_NULL : run->error,
-                             back ? ID_NIL : run->made_id, count, rt_now_us(run->engine->rt));
+    struct run_end end = {run->status, run->error, run->cancel_reason};
+    int64_t now_us = rt_now_us(run->engine->rt);
+    if (ends_whole(run))
+        return run_settle_add(b, &hold, &end, status, interrupts, error, run->made_id, count,
+                              now_us);
+    return thread_settle_add(b, &hold, back ? THREAD_IDLE : status, interrupts, error,
+                             back ? ID_NIL : run->made_id, count, now_us);
 }
 
 static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
@@ -83,8 +93,12 @@ static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
 size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct begin_row *row = ctx;
     struct run_hold hold = live_run_hold(row->run);
+    int64_t now_us = rt_now_us(row->run->engine->rt);
+    if (row->fresh)
+        return run_begin_add(b, &row->run->row, &hold, row->head, row->merge, row->checkpoint_id,
+                             count, now_us);
     return thread_begin_add(b, &hold, row->run->row.created_at, row->head, row->merge,
-                            row->checkpoint_id, count, rt_now_us(row->run->engine->rt));
+                            row->checkpoint_id, count, now_us);
 }
 
 bool live_run_is_passing(int rc) {
@@ -188,8 +202,11 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
     struct db_batch b;
     db_batch_init(&b, a);
     struct hub_entry *entries = ARENA_ARRAY(&run->arena, struct hub_entry, s->task_count + 3);
+    bool goes = s->end && run->temporary && !run->kept && !read_from_log(run);
     str untold = s->end && run->status != RUN_SUCCESS ? live_run_untold(run) : STR_NULL;
     size_t count = step_entries(s, &b, entries);
+    if (goes)
+        b.count = 0; /* all of it is the thread's, which is deleted here */
     if (untold.p && !rolls_back(run)) { /* before the end */
         entries[count] = entries[count - 1];
         entries[count++ - 1] = untold_entry(run, untold);
@@ -211,7 +228,7 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
     if (s->end)
         outbox_run_end_add(run, &b, rolls_back(run) ? CANCEL_ROLLBACK : CANCEL_INTERRUPT,
                            run->cancel_reason);
-    if (s->end && run->temporary && !run->kept && !read_from_log(run)) {
+    if (goes) {
         append.counter = NULL;
         rc = commit_gone(run, &append, err);
     } else {
@@ -511,7 +528,7 @@ static int claim_build(struct live_run *run, const struct run_context *ctx, int6
 
 static int claim_commit(struct live_run *run, struct db_batch *b, const struct begin *begin,
                         struct id head, struct id checkpoint_id, struct err *err) {
-    struct begin_row row = {run, NULL, head, checkpoint_id};
+    struct begin_row row = {.run = run, .head = head, .checkpoint_id = checkpoint_id};
     struct log_counter counter = {begin_counter, &row};
     struct hub_append append = {.thread_id = run->row.thread_id,
                                 .batch = b,

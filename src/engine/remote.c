@@ -267,6 +267,10 @@ static int stop_one(struct engine *e, struct id thread_id, bool *found, struct e
     return rc;
 }
 
+bool engine_has_thread(struct engine *e, struct id thread_id) {
+    return slot_of(e, thread_id) != NULL;
+}
+
 void engine_stop_thread(struct engine *e, struct id thread_id, bool busy) {
     bool found = busy;
     while (found || slot_of(e, thread_id)) {

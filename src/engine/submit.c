@@ -355,7 +355,8 @@ int run_accept_rows(struct live_run *run, const struct run_submit *s, const stru
     int rc = live_run_read_kwargs(run, err);
     if (rc < 0)
         return rc;
-    run_insert_add(b, &run->row, run->worker);
+    if (!direct || !run_begins_whole(e->store)) /* else its row is made when it takes the thread */
+        run_insert_add(b, &run->row, run->worker);
     (void)preference_override_renew_add(e->store, s->who, run->row.thread_id, ctx,
                                         run->row.created_at, b);
     run->row.status = RUN_PENDING; /* what the client is told: it was just created */
@@ -417,7 +418,11 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
         return rc;
     add_steps(run, s, &begin);
     struct thread_merge merge = run_thread_merge(ctx, m);
-    struct begin_row row = {run, &merge, ctx->head, run->made_id};
+    struct begin_row row = {.run = run,
+                            .merge = &merge,
+                            .head = ctx->head,
+                            .checkpoint_id = run->made_id,
+                            .fresh = run_begins_whole(e->store)};
     struct queue_row queued = {run, &merge};
     struct log_counter counter = {queue_counter, &queued};
     struct run_hold hold = live_run_hold(run);

@@ -56,14 +56,28 @@ static struct db_value any_or(str s, const char *any) { return DB_T(s.p ? s : st
 
 static int not_found(struct err *err) { return err_set(err, ERR_NOT_FOUND, "Assistant not found"); }
 
-static void insert_add(struct db_batch *b, enum db_stmt stmt, str owner, const struct assistant *in,
-                       int64_t now_us) {
+static void row_add(struct db_batch *b, enum db_stmt stmt, str owner, const struct assistant *in,
+                    int64_t now_us) {
     db_batch_add(b, stmt,
                  DB_PARAMS(DB_UUID(in->id), DB_T(owner), DB_T(in->graph_id), DB_T(in->name),
                            DB_T(in->description), DB_T(in->config), DB_T(in->context),
                            DB_T(store_metadata(b->arena, in->metadata)), DB_I(now_us)),
                  DB_EXPECT_NONE);
-    db_batch_add(b, SQL_ASSISTANT_VERSION_KEEP, DB_PARAMS(DB_UUID(in->id)), DB_EXPECT_NONE);
+}
+
+static void version_keep_add(struct db_batch *b, struct id id) {
+    db_batch_add(b, SQL_ASSISTANT_VERSION_KEEP, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+}
+
+/* Row and first version. */
+static void insert_add(const struct store *s, struct db_batch *b, str owner,
+                       const struct assistant *in, int64_t now_us) {
+    if (db_knows(s->db, SQL_ASSISTANT_MAKE)) {
+        row_add(b, SQL_ASSISTANT_MAKE, owner, in, now_us);
+        return;
+    }
+    row_add(b, SQL_ASSISTANT_INSERT, owner, in, now_us);
+    version_keep_add(b, in->id);
 }
 
 int assistant_create(struct store *s, const struct principal *who, const struct assistant *in,
@@ -71,7 +85,7 @@ int assistant_create(struct store *s, const struct principal *who, const struct 
     struct db_batch b;
     int64_t now = clock_wall_us();
     db_batch_init(&b, a);
-    insert_add(&b, SQL_ASSISTANT_INSERT, who->owner, in, now);
+    insert_add(s, &b, who->owner, in, now);
     store_ride(s, &b, now);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0) {
@@ -108,7 +122,7 @@ int assistant_update(struct store *s, const struct principal *who, struct id id,
     struct db_batch b;
     db_batch_init(&b, a);
     /* Another program may have made it, or changed it: that is a version as well. */
-    db_batch_add(&b, SQL_ASSISTANT_VERSION_KEEP, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+    version_keep_add(&b, id);
     size_t update = db_batch_add(
         &b, SQL_ASSISTANT_UPDATE,
         DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who)),
@@ -116,7 +130,7 @@ int assistant_update(struct store *s, const struct principal *who, struct id id,
                   DB_T(patch->config), DB_T(patch->context),
                   DB_T(store_metadata(a, patch->metadata)), DB_I(clock_wall_us())),
         DB_EXPECT_CHANGE(ERR_NOT_FOUND));
-    db_batch_add(&b, SQL_ASSISTANT_VERSION_KEEP, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+    version_keep_add(&b, id);
     int rc = db_commit(s->db, &b, err);
     if (rc == ERR_NOT_FOUND)
         return not_found(err);
@@ -153,7 +167,7 @@ int assistant_set_latest(struct store *s, const struct principal *who, struct id
         return not_found(err);
     struct db_batch b;
     db_batch_init(&b, a);
-    db_batch_add(&b, SQL_ASSISTANT_VERSION_KEEP, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+    version_keep_add(&b, id);
     size_t set =
         db_batch_add(&b, SQL_ASSISTANT_SET_LATEST,
                      DB_PARAMS(DB_UUID(id), low, high, DB_I(version), DB_I(clock_wall_us())),
@@ -209,8 +223,11 @@ int assistant_delete(struct store *s, const struct principal *who, struct id id,
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_ASSISTANT_DELETE, DB_PARAMS(DB_UUID(id), low, high),
                  DB_EXPECT_CHANGE(ERR_NOT_FOUND));
-    db_batch_add(&b, SQL_ASSISTANT_DELETE_VERSIONS, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
-    store_add_known(s, &b, SQL_CRON_DELETE_OF_ASSISTANT, DB_PARAMS(DB_UUID(id)));
+    if (db_knows(s->db, SQL_ASSISTANT_DELETE_REST)) {
+        db_batch_add(&b, SQL_ASSISTANT_DELETE_REST, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+    } else {
+        db_batch_add(&b, SQL_ASSISTANT_DELETE_VERSIONS, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+    }
     rc = db_commit(s->db, &b, err);
     return rc == ERR_NOT_FOUND ? not_found(err) : rc;
 }
@@ -273,7 +290,8 @@ int assistant_seed_configured(struct store *s, const struct assistant_default *d
             .context = object_or_empty(defaults[i].context),
             .metadata = STR("{\"created_by\":\"system\"}"),
         };
-        insert_add(&b, SQL_ASSISTANT_INSERT_MISSING, STR(""), &in, now_us);
+        row_add(&b, SQL_ASSISTANT_INSERT_MISSING, STR(""), &in, now_us);
+        version_keep_add(&b, in.id);
         db_batch_add(&b, SQL_ASSISTANT_DEFAULT_REFRESH,
                      DB_PARAMS(DB_UUID(in.id), DB_T(in.config), DB_T(in.context), DB_I(now_us)),
                      DB_EXPECT_NONE);

@@ -306,6 +306,21 @@ size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t
                         DB_EXPECT_CHANGE(ERR_CONFLICT));
 }
 
+bool run_begins_whole(const struct store *s) { return db_knows(s->db, SQL_RUN_BEGIN); }
+
+size_t run_begin_add(struct db_batch *b, const struct run *run, const struct run_hold *hold,
+                     struct id head, const struct thread_merge *m, struct id checkpoint_id,
+                     int64_t log_count, int64_t now_us) {
+    return db_batch_add(
+        b, SQL_RUN_BEGIN,
+        DB_PARAMS(DB_UUID(hold->thread_id), DB_I(now_us), db_uuid_or_null(checkpoint_id),
+                  DB_I(log_count), DB_T(m->config), DB_T(m->under), DB_T(m->over),
+                  HOLD_PARAMS(hold), DB_I(run->created_at), db_uuid_or_null(head),
+                  DB_UUID(run->assistant_id), DB_T(run->metadata), DB_T(run->kwargs),
+                  DB_T(run->multitask_strategy)),
+        DB_EXPECT_CHANGE(ERR_CONFLICT));
+}
+
 size_t thread_queue_add(struct db_batch *b, struct id thread_id, const struct thread_merge *m,
                         int64_t log_count, int64_t now_us) {
     return db_batch_add(b, SQL_THREAD_QUEUE,
@@ -322,6 +337,18 @@ size_t thread_settle_add(struct db_batch *b, const struct run_hold *hold,
                         DB_PARAMS(DB_UUID(hold->thread_id), DB_T(thread_status_name(otherwise)),
                                   DB_T(interrupts), DB_T(error), db_uuid_or_null(checkpoint_id),
                                   DB_I(now_us), DB_I(log_count), HOLD_PARAMS(hold)),
+                        DB_EXPECT_CHANGE(ERR_FENCED));
+}
+
+size_t run_settle_add(struct db_batch *b, const struct run_hold *hold, const struct run_end *end,
+                      enum thread_status otherwise, str interrupts, str error,
+                      struct id checkpoint_id, int64_t log_count, int64_t now_us) {
+    return db_batch_add(b, SQL_RUN_SETTLE,
+                        DB_PARAMS(DB_UUID(hold->thread_id), DB_T(thread_status_name(otherwise)),
+                                  DB_T(interrupts), DB_T(error), db_uuid_or_null(checkpoint_id),
+                                  DB_I(now_us), DB_I(log_count), HOLD_PARAMS(hold),
+                                  DB_T(run_status_name(end->status)), DB_T(end->error),
+                                  DB_T(end->cancel_reason)),
                         DB_EXPECT_CHANGE(ERR_FENCED));
 }
 

@@ -136,6 +136,13 @@ size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t
                         const struct thread_merge *merge /* NULL: leaves metadata and config */,
                         struct id checkpoint_id /* nil: keep */, int64_t log_count,
                         int64_t now_us);
+/* On PostgreSQL run_insert_add and thread_begin_add of a run that is new are one statement, and so
+ * are run_finish_add and thread_settle_add: run_begins_whole says whether they are here. */
+bool run_begins_whole(const struct store *s);
+/* The run's row, running, and its thread in one: conditions and errors as thread_begin_add. */
+size_t run_begin_add(struct db_batch *b, const struct run *run, const struct run_hold *hold,
+                     struct id head, const struct thread_merge *merge,
+                     struct id checkpoint_id /* nil: keep */, int64_t log_count, int64_t now_us);
 /* A run will wait for the thread. ERR_NOT_FOUND. */
 size_t thread_queue_add(struct db_batch *b, struct id thread_id, const struct thread_merge *merge,
                         int64_t log_count, int64_t now_us);
@@ -144,6 +151,14 @@ size_t thread_settle_add(struct db_batch *b, const struct run_hold *hold,
                          enum thread_status otherwise, str interrupts, str error,
                          struct id checkpoint_id /* nil: keep */, int64_t log_count,
                          int64_t now_us);
+/* The run ends as run_finish_add says, and leaves the thread: ERR_FENCED. */
+struct run_end {
+    enum run_status status;
+    str error, cancel_reason; /* may be absent */
+};
+size_t run_settle_add(struct db_batch *b, const struct run_hold *hold, const struct run_end *end,
+                      enum thread_status otherwise, str interrupts, str error,
+                      struct id checkpoint_id /* nil: keep */, int64_t log_count, int64_t now_us);
 /* A newer state in the middle of a run. */
 size_t thread_checkpoint_add(struct db_batch *b, const struct run_hold *hold,
                              struct id checkpoint_id, int64_t log_count, int64_t now_us);

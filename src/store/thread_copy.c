@@ -150,7 +150,6 @@ static void drop_parts(const struct copy *c, struct arena *a) {
     struct err err = {0};
     db_batch_init(&b, a);
     thread_delete_rest_add(c->s, &b, c->id);
-    db_batch_add(&b, SQL_THREAD_UNDOOM, DB_PARAMS(DB_UUID(c->id)), DB_EXPECT_NONE);
     if (db_commit(c->s->db, &b, &err) < 0)
         log_plain(LOG_WARN, "thread.copy.left", err.message);
 }

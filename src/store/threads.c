@@ -134,31 +134,49 @@ int thread_patch(struct store *s, const struct principal *who, struct id id, str
 }
 
 void thread_delete_rest_add(const struct store *s, struct db_batch *b, struct id id) {
-    static const enum db_stmt rest[] = {SQL_THREAD_DELETE_RUNS, SQL_THREAD_DELETE_EVENTS,
+    static const enum db_stmt rest[] = {SQL_THREAD_DELETE_RUNS,        SQL_THREAD_DELETE_EVENTS,
                                         SQL_THREAD_DELETE_CHECKPOINTS, SQL_THREAD_DELETE_WRITES,
-                                        SQL_THREAD_DELETE_VALUES, SQL_THREAD_DELETE_LISTS,
-                                        SQL_CRON_DELETE_OF_THREAD};
+                                        SQL_THREAD_DELETE_VALUES,      SQL_THREAD_DELETE_LISTS,
+                                        SQL_THREAD_UNDOOM};
+    if (db_knows(s->db, SQL_THREAD_DELETE_REST)) {
+        db_batch_add(b, SQL_THREAD_DELETE_REST, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(rest); i++)
-        store_add_known(s, b, rest[i], DB_PARAMS(DB_UUID(id)));
+        db_batch_add(b, rest[i], DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
+}
+
+static void delete_add(const struct store *s, struct db_batch *b, const struct principal *who,
+                       struct id id, str unless) {
+    db_batch_add(b, SQL_THREAD_DELETE,
+                 DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)),
+                           DB_T(principal_owner_high(who)), DB_T(unless)),
+                 DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    thread_delete_rest_add(s, b, id);
 }
 
 void thread_delete_add(const struct store *s, struct db_batch *b, const struct principal *who,
                        struct id id) {
-    db_batch_add(
-        b, SQL_THREAD_DELETE,
-        DB_PARAMS(DB_UUID(id), DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
-        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
-    thread_delete_rest_add(s, b, id);
+    delete_add(s, b, who, id, STR(""));
+}
+
+static int delete_now(struct store *s, const struct principal *who, struct id id, str unless,
+                      struct arena *a, struct err *err) {
+    struct db_batch b;
+    db_batch_init(&b, a);
+    delete_add(s, &b, who, id, unless);
+    int rc = db_commit(s->db, &b, err);
+    return rc == ERR_NOT_FOUND ? not_found(id, err) : rc;
 }
 
 int thread_delete(struct store *s, const struct principal *who, struct id id, struct arena *a,
                   struct err *err) {
-    struct db_batch b;
-    db_batch_init(&b, a);
-    thread_delete_add(s, &b, who, id);
-    db_batch_add(&b, SQL_THREAD_UNDOOM, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
-    int rc = db_commit(s->db, &b, err);
-    return rc == ERR_NOT_FOUND ? not_found(id, err) : rc;
+    return delete_now(s, who, id, STR(""), a, err);
+}
+
+int thread_delete_unless_busy(struct store *s, const struct principal *who, struct id id,
+                              struct arena *a, struct err *err) {
+    return delete_now(s, who, id, thread_status_name(THREAD_BUSY), a, err);
 }
 
 void thread_doom_add(struct db_batch *b, struct id id, int64_t due_us) {
@@ -177,7 +195,6 @@ int thread_delete_doomed(struct store *s, int64_t now_us, int64_t limit, struct 
         db_batch_init(&b, a);
         thread_delete_add(s, &b, &server, id);
         b.ops[0].expect = DB_EXPECT_NONE; /* somebody may have deleted it */
-        db_batch_add(&b, SQL_THREAD_UNDOOM, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
         rc = db_commit(s->db, &b, err);
         *out_deleted += rc == 0;
     }

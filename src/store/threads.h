@@ -58,9 +58,12 @@ MUST_CHECK int thread_patch(struct store *s, const struct principal *who, struct
 /* Removes the thread with its runs, events, checkpoints, values and lists. */
 MUST_CHECK int thread_delete(struct store *s, const struct principal *who, struct id id,
                              struct arena *a, struct err *err);
+/* The same; ERR_NOT_FOUND also when it is busy: runs of it may be live. */
+MUST_CHECK int thread_delete_unless_busy(struct store *s, const struct principal *who, struct id id,
+                                         struct arena *a, struct err *err);
 void thread_delete_add(const struct store *s, struct db_batch *b, const struct principal *who,
                        struct id id); /* same, ERR_NOT_FOUND */
-/* All but its row. */
+/* All but its row and head; behind the statement that deletes these. */
 void thread_delete_rest_add(const struct store *s, struct db_batch *b, struct id id);
 /* The thread goes some time after due_us, with the periodic work. */
 void thread_doom_add(struct db_batch *b, struct id id, int64_t due_us);

@@ -490,6 +490,130 @@ static void ends(struct history *h) {
     write_thread(h, &thread);
 }
 
+/* --- runs that take their thread as they are made, and leave it with their end --- */
+
+struct whole {
+    struct history *h;
+    int run, thread;
+    int64_t attempt; /* 0: it begins, as the first one; else that attempt ends */
+    struct id head;
+    int code;
+    int64_t seq;
+};
+
+static size_t whole_begin_add(struct whole *w, struct db_batch *b, const struct run_hold *hold) {
+    const struct thread_merge merge = {.read = STR("{}"),
+                                       .metadata = STR("{\"u\":1,\"o\":2}"),
+                                       .under = STR("{\"u\":1}"),
+                                       .over = STR("{\"o\":2}"),
+                                       .config = STR("{\"tags\":[1]}")};
+    struct run run = {.id = hold->run_id,
+                      .thread_id = hold->thread_id,
+                      .assistant_id = id_at(1),
+                      .status = RUN_RUNNING,
+                      .metadata = STR("{\"x\":1}"),
+                      .kwargs = STR("{\"input\":null}"),
+                      .multitask_strategy = STR("reject"),
+                      .attempt = 1,
+                      .created_at = clock_wall_us() + w->run};
+    if (run_begins_whole(&w->h->store))
+        return run_begin_add(b, &run, hold, w->head, &merge, id_at(300), 2, run.created_at);
+    run_insert_add(b, &run, hold->worker);
+    return thread_begin_add(b, hold, run.created_at, w->head, &merge, id_at(300), 2,
+                            run.created_at);
+}
+
+static size_t whole_end_add(struct whole *w, struct db_batch *b, const struct run_hold *hold) {
+    struct run_end end = {RUN_ERROR, STR("{\"e\":1}"), STR("late")};
+    str interrupts = STR("{\"i\":[]}");
+    int64_t now_us = clock_wall_us();
+    if (run_begins_whole(&w->h->store))
+        return run_settle_add(b, hold, &end, THREAD_ERROR, interrupts, end.error, id_at(301), 3,
+                              now_us);
+    run_finish_add(b, hold->run_id, hold->attempt, end.status, end.error, end.cancel_reason,
+                   now_us);
+    return thread_settle_add(b, hold, THREAD_ERROR, interrupts, end.error, id_at(301), 3, now_us);
+}
+
+static void whole_commit(void *arg) {
+    struct whole *w = arg;
+    struct run_hold hold = {id_at(w->thread), id_at(w->run), w->attempt ? w->attempt : 1,
+                            id_at(900)};
+    struct db_batch b;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    db_batch_init(&b, &a);
+    size_t op = w->attempt ? whole_end_add(w, &b, &hold) : whole_begin_add(w, &b, &hold);
+    w->code = db_commit(w->h->store.db, &b, NULL);
+    w->seq = w->code == 0 ? db_int(&b.ops[op].rows, 0, 0) : 0;
+    arena_deinit(&a);
+}
+
+static void whole_show(struct history *h, const struct whole *list, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        struct thread thread = {0};
+        struct run run = {0};
+        line(h, "run %d: %s, seq %lld", list[i].run, err_name(list[i].code),
+             (long long)list[i].seq);
+        CALL("run", run_get(&h->store, &ANNA, ID_NIL, id_at(list[i].run), h->a, &run, &h->err));
+        write_run(h, &run);
+        CALL("thread", thread_get(&h->store, &ANNA, id_at(list[i].thread), h->a, &thread, &h->err));
+        write_thread(h, &thread);
+    }
+}
+
+static void whole_runs(struct history *h, struct rt *rt) {
+    struct whole alone[] = {
+        {.run = 60, .thread = 20},
+        {.run = 61, .thread = 20},               /* the thread is taken */
+        {.run = 60, .thread = 20, .attempt = 2}, /* not that attempt */
+        {.run = 60, .thread = 20, .attempt = 1}, /* another one waits then */
+        {.run = 63, .thread = 20},               /* … before this one */
+        {.run = 65, .thread = 21, .head = id_at(5)},
+    };
+    struct whole begins[] = {{.run = 70, .thread = 20},
+                             {.run = 71, .thread = 21},
+                             {.run = 72, .thread = 22},
+                             {.run = 73, .thread = 23}};
+    struct whole ends[] = {{.run = 71, .thread = 21, .attempt = 1},
+                           {.run = 72, .thread = 22, .attempt = 9},
+                           {.run = 73, .thread = 23, .attempt = 1}};
+    struct whole *groups[] = {begins, ends};
+    struct thread made;
+    for (int t = 20; t < 24; t++)
+        CALL("thread", thread_create(&h->store, &ANNA, id_at(t), STR("{\"t\":1,\"u\":2}"),
+                                     STR("{}"), false, h->a, &made, &h->err));
+    for (size_t i = 0; i < ARRAY_COUNT(alone); i++) {
+        struct run waits = {.id = id_at(62),
+                            .thread_id = id_at(20),
+                            .assistant_id = id_at(1),
+                            .metadata = STR("{}"),
+                            .kwargs = STR("{}"),
+                            .multitask_strategy = STR("enqueue"),
+                            .created_at = clock_wall_us()};
+        struct db_batch b;
+        db_batch_init(&b, h->a);
+        run_insert_add(&b, &waits, id_at(900));
+        if (i == 3)
+            CALL("insert", db_commit(h->store.db, &b, &h->err));
+        alone[i].h = h;
+        whole_commit(&alone[i]);
+        whole_show(h, &alone[i], 1);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(groups); i++) {
+        size_t count = i ? ARRAY_COUNT(ends) : ARRAY_COUNT(begins);
+        struct fiber_group g;
+        fiber_group_init(&g);
+        for (size_t k = 0; k < count; k++) {
+            groups[i][k].h = h;
+            if (fiber_group_spawn(&g, rt, "run", whole_commit, &groups[i][k], &h->err) < 0)
+                fixture_fail(h->f, "spawn: %s", h->err.message);
+        }
+        fiber_group_wait(&g);
+        whole_show(h, groups[i], count);
+    }
+}
+
 static void log_and_states(struct history *h) {
     struct log_entry *entries;
     struct checkpoint c = {0}, *list;
@@ -799,6 +923,7 @@ static void same_history(struct fixture *f) {
     runs(&h);
     log_and_states(&h);
     ends(&h);
+    whole_runs(&h, f->rt);
     items(&h);
     item_filters(&h);
     item_texts(&h);
