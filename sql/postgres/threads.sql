@@ -130,6 +130,41 @@ WITH args AS (
 )
 SELECT DISTINCT number FROM gone;
 
+-- name: thread_delete_held
+-- only: postgres
+-- The thread goes with the run that has it: thread_hold and thread_delete in one.
+-- $1 thread, $2 run, $3 attempt, $4 worker
+WITH head AS (
+  DELETE FROM holdfast.thread_heads
+  WHERE thread_id = $1 AND run_id = $2 AND attempt = $3 AND worker = $4
+  RETURNING 1
+), gone AS (
+  DELETE FROM langgraph_server.threads t USING head
+  WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+  RETURNING 1
+), preferences AS (
+  DELETE FROM holdfast.preference_overrides o USING gone WHERE o.thread_id = $1
+)
+SELECT 1 FROM gone;
+
+-- arrays: thread_delete_held 1 2
+WITH head AS (
+  DELETE FROM holdfast.thread_heads h
+  USING unnest($1::uuid[], $2::uuid[], $3::int8[], $4::uuid[]) WITH ORDINALITY
+    AS a(thread, run, attempt, worker, number)
+  WHERE h.thread_id = ANY (ARRAY[a.thread]) AND h.run_id = a.run AND h.attempt = a.attempt
+    AND h.worker = a.worker
+  RETURNING a.number, a.thread
+), gone AS (
+  DELETE FROM langgraph_server.threads t USING head h
+  WHERE t.id IN (h.thread::text, replace(h.thread::text, '-', ''))
+  RETURNING h.number, h.thread
+), preferences AS (
+  DELETE FROM holdfast.preference_overrides
+  WHERE thread_id = ANY (ARRAY(SELECT thread FROM gone))
+)
+SELECT DISTINCT number FROM gone;
+
 -- name: thread_delete_rest
 -- only: postgres
 -- All of a thread but its row and head, behind the statement that has locked these: what others have

@@ -271,6 +271,8 @@ str values_with_interrupts(struct arena *a, str values, str list /* JSON; absent
 /* outbox.c: the run's webhook, by the batch of its end; grew: after the commit. */
 void outbox_run_end_add(struct live_run *run, struct db_batch *b, enum cancel_action action,
                         str reason);
+/* May somebody be told of its end who asks for that meanwhile? */
+bool outbox_has_push(const struct live_run *run);
 /* Who is to be told of a task of A2A, behind what says that the run is over. */
 void outbox_push_add(struct live_run *run, struct db_batch *b);
 void outbox_grew(const struct live_run *run);

@@ -49,16 +49,29 @@ bool live_run_ended_add(struct live_run *run, struct db_batch *b) {
     return true;
 }
 
-/* The end of the run stands in the statement about its thread, which comes last. */
+/* The end of the run stands in the statement about its thread, which comes last. Not where somebody
+ * may ask to be told of it meanwhile: such a wish holds the run's state, so the end must wait for
+ * it before it looks for whom to tell. */
 static bool ends_whole(const struct live_run *run) {
-    return !rolls_back(run) && run_begins_whole(run->engine->store);
+    return !rolls_back(run) && !outbox_has_push(run) && run_begins_whole(run->engine->store);
 }
 
-static bool finish_add(struct live_run *run, struct db_batch *b) {
+/* The thread's side of a run's end. whole: the run's own is in the same statement. What is asked of
+ * the run after finish_add, while its entries wait for their turn, changes neither. */
+struct settling {
+    struct live_run *run;
+    bool whole;
+    struct run_end end;
+};
+
+static bool finish_add(struct settling *s, struct db_batch *b) {
+    struct live_run *run = s->run;
     bool told = live_run_ended_add(run, b);
+    s->whole = ends_whole(run);
+    s->end = (struct run_end){run->status, run->error, run->cancel_reason};
     if (rolls_back(run))
         run_rollback_add(run->engine->store, b, run->row.thread_id, run->row.id);
-    else if (!ends_whole(run))
+    else if (!s->whole)
         run_finish_add(b, run->row.id, run->row.attempt, run->status, run->error,
                        run->cancel_reason, rt_now_us(run->engine->rt));
     return told;
@@ -66,22 +79,22 @@ static bool finish_add(struct live_run *run, struct db_batch *b) {
 
 /* The thread's row of a run's end; after finish_add, whose outcome its status is derived from. */
 static size_t settle_counter(void *ctx, struct db_batch *b, int64_t count) {
-    const struct live_run *run = ctx;
+    const struct settling *s = ctx;
+    const struct live_run *run = s->run;
     bool failed = (run->status == RUN_ERROR || run->status == RUN_TIMEOUT) && !run->refusal.p;
-    enum thread_status status = failed             ? THREAD_ERROR
+    bool back = rolls_back(run);
+    enum thread_status status = back               ? THREAD_IDLE
+                                : failed           ? THREAD_ERROR
                                 : run->interrupted ? THREAD_INTERRUPTED
                                                    : THREAD_IDLE;
-    bool back = rolls_back(run);
     str interrupts = run->interrupts.p && !back ? run->interrupts : STR("{}");
     str error = back || !failed ? STR_NULL : run->error;
+    struct id made = back ? ID_NIL : run->made_id;
     struct run_hold hold = live_run_hold(run);
-    struct run_end end = {run->status, run->error, run->cancel_reason};
     int64_t now_us = rt_now_us(run->engine->rt);
-    if (ends_whole(run))
-        return run_settle_add(b, &hold, &end, status, interrupts, error, run->made_id, count,
-                              now_us);
-    return thread_settle_add(b, &hold, back ? THREAD_IDLE : status, interrupts, error,
-                             back ? ID_NIL : run->made_id, count, now_us);
+    if (s->whole)
+        return run_settle_add(b, &hold, &s->end, status, interrupts, error, made, count, now_us);
+    return thread_settle_add(b, &hold, status, interrupts, error, made, count, now_us);
 }
 
 static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
@@ -190,9 +203,7 @@ static struct hub_entry untold_entry(const struct live_run *run, str data) {
 /* The batch that deletes a temporary run's thread with its end. */
 static int commit_gone(struct live_run *run, struct hub_append *append, struct err *err) {
     struct run_hold hold = live_run_hold(run);
-    (void)thread_hold_add(append->batch, &hold); /* fails the batch when it lost the thread */
-    thread_delete_add(run->engine->store, append->batch, &(struct principal){.all = true},
-                      run->row.thread_id);
+    thread_delete_held_add(run->engine->store, append->batch, &hold);
     return hub_commit_gone(run->engine->hub, append, run->row.id, err);
 }
 
@@ -215,7 +226,8 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
                     : FAILPOINT("engine.step.before_commit");
     if (rc < 0)
         return err_set(err, rc, "failpoint before the commit of a step");
-    struct log_counter settle = {settle_counter, run}, newer = {checkpoint_counter, run};
+    struct settling settling = {.run = run};
+    struct log_counter settle = {settle_counter, &settling}, newer = {checkpoint_counter, run};
     bool stored = s->state_changed && !s->frame->unsaved && !s->frame->parent;
     struct hub_append append = {.thread_id = run->row.thread_id,
                                 .batch = &b,
@@ -235,7 +247,7 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
         if (s->end && rolls_back(run))
             hub_topic_drop(run->topic, run->row.id); /* its entries go, too */
         if (s->end) {
-            append.told = finish_add(run, &b);
+            append.told = finish_add(&settling, &b);
             outbox_push_add(run, &b);
         }
         if (s->end && run->temporary)

@@ -109,11 +109,14 @@ void outbox_run_end_add(struct live_run *run, struct db_batch *b, enum cancel_ac
     run->told = true;
 }
 
-void outbox_push_add(struct live_run *run, struct db_batch *b) {
+bool outbox_has_push(const struct live_run *run) {
     /* One that ended before it began is not read for it: a look in vain costs little. */
-    bool task = run->kwargs ? yyjson_is_true(json_get(run->kwargs, "a2a"))
-                            : str_find(run->row.kwargs, STR("\"a2a\"")) >= 0;
-    if (!task)
+    return run->kwargs ? yyjson_is_true(json_get(run->kwargs, "a2a"))
+                       : str_find(run->row.kwargs, STR("\"a2a\"")) >= 0;
+}
+
+void outbox_push_add(struct live_run *run, struct db_batch *b) {
+    if (!outbox_has_push(run))
         return;
     push_told_add(b, run->row.id, rt_now_us(run->engine->rt));
     run->told = true;

@@ -343,6 +343,12 @@ static void begin_is_over(struct live_run *run, int rc) {
         fiber_unpark(LIST_ENTRY(n, struct begin_waiter, node)->fiber);
 }
 
+/* Its row is made as it takes the thread. What others put into the batch may refer to the row,
+ * which then stands before that. */
+static bool begins_whole(const struct live_run *run, const struct run_submit *s) {
+    return !s->join_batch && run_begins_whole(run->engine->store);
+}
+
 int run_accept_rows(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
                     const struct run_merged *m, bool direct, struct db_batch *b, struct err *err) {
     struct engine *e = run->engine;
@@ -355,7 +361,7 @@ int run_accept_rows(struct live_run *run, const struct run_submit *s, const stru
     int rc = live_run_read_kwargs(run, err);
     if (rc < 0)
         return rc;
-    if (!direct || !run_begins_whole(e->store)) /* else its row is made when it takes the thread */
+    if (!direct || !begins_whole(run, s))
         run_insert_add(b, &run->row, run->worker);
     (void)preference_override_renew_add(e->store, s->who, run->row.thread_id, ctx,
                                         run->row.created_at, b);
@@ -422,7 +428,7 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
                             .merge = &merge,
                             .head = ctx->head,
                             .checkpoint_id = run->made_id,
-                            .fresh = run_begins_whole(e->store)};
+                            .fresh = begins_whole(run, s)};
     struct queue_row queued = {run, &merge};
     struct log_counter counter = {queue_counter, &queued};
     struct run_hold hold = live_run_hold(run);

@@ -311,14 +311,14 @@ bool run_begins_whole(const struct store *s) { return db_knows(s->db, SQL_RUN_BE
 size_t run_begin_add(struct db_batch *b, const struct run *run, const struct run_hold *hold,
                      struct id head, const struct thread_merge *m, struct id checkpoint_id,
                      int64_t log_count, int64_t now_us) {
-    return db_batch_add(
-        b, SQL_RUN_BEGIN,
-        DB_PARAMS(DB_UUID(hold->thread_id), DB_I(now_us), db_uuid_or_null(checkpoint_id),
-                  DB_I(log_count), DB_T(m->config), DB_T(m->under), DB_T(m->over),
-                  HOLD_PARAMS(hold), DB_I(run->created_at), db_uuid_or_null(head),
-                  DB_UUID(run->assistant_id), DB_T(run->metadata), DB_T(run->kwargs),
-                  DB_T(run->multitask_strategy)),
-        DB_EXPECT_CHANGE(ERR_CONFLICT));
+    return db_batch_add(b, SQL_RUN_BEGIN,
+                        DB_PARAMS(DB_UUID(hold->thread_id), DB_I(now_us),
+                                  db_uuid_or_null(checkpoint_id), DB_I(log_count), DB_T(m->config),
+                                  DB_T(m->under), DB_T(m->over), HOLD_PARAMS(hold),
+                                  DB_I(run->created_at), db_uuid_or_null(head),
+                                  DB_UUID(run->assistant_id), DB_T(run->metadata),
+                                  DB_T(run->kwargs), DB_T(run->multitask_strategy)),
+                        DB_EXPECT_CHANGE(ERR_CONFLICT));
 }
 
 size_t thread_queue_add(struct db_batch *b, struct id thread_id, const struct thread_merge *m,
@@ -378,6 +378,20 @@ size_t thread_log_add(struct db_batch *b, const struct run_hold *hold, int64_t l
 size_t thread_hold_add(struct db_batch *b, const struct run_hold *hold) {
     return db_batch_add(b, SQL_THREAD_HOLD, DB_PARAMS(DB_UUID(hold->thread_id), HOLD_PARAMS(hold)),
                         DB_EXPECT_CHANGE(ERR_FENCED));
+}
+
+void thread_delete_held_add(const struct store *s, struct db_batch *b,
+                            const struct run_hold *hold) {
+    static const struct principal server = {.all = true};
+    if (db_knows(s->db, SQL_THREAD_DELETE_HELD)) {
+        db_batch_add(b, SQL_THREAD_DELETE_HELD,
+                     DB_PARAMS(DB_UUID(hold->thread_id), HOLD_PARAMS(hold)),
+                     DB_EXPECT_CHANGE(ERR_FENCED));
+        thread_delete_rest_add(s, b, hold->thread_id);
+        return;
+    }
+    (void)thread_hold_add(b, hold);
+    thread_delete_add(s, b, &server, hold->thread_id);
 }
 
 size_t thread_leave_add(struct db_batch *b, struct id thread_id, struct id run_id,

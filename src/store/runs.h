@@ -170,6 +170,8 @@ void thread_update_add(struct db_batch *b, struct id thread_id, struct id head, 
 size_t thread_log_add(struct db_batch *b, const struct run_hold *hold, int64_t log_count);
 /* Only the question whether the run has the thread. */
 size_t thread_hold_add(struct db_batch *b, const struct run_hold *hold);
+/* The thread goes with the run that has it, and all of it. ERR_FENCED. */
+void thread_delete_held_add(const struct store *s, struct db_batch *b, const struct run_hold *hold);
 /* A run that waited leaves. ERR_NOT_FOUND. */
 size_t thread_leave_add(struct db_batch *b, struct id thread_id, struct id run_id,
                         int64_t log_count, int64_t now_us);

@@ -497,6 +497,7 @@ struct whole {
     int run, thread;
     int64_t attempt; /* 0: it begins, as the first one; else that attempt ends */
     struct id head;
+    bool gone; /* with its thread */
     int code;
     int64_t seq;
 };
@@ -543,9 +544,13 @@ static void whole_commit(void *arg) {
     struct arena a;
     arena_init(&a, 1 << 20);
     db_batch_init(&b, &a);
-    size_t op = w->attempt ? whole_end_add(w, &b, &hold) : whole_begin_add(w, &b, &hold);
+    size_t op = 0;
+    if (w->gone)
+        thread_delete_held_add(&w->h->store, &b, &hold);
+    else
+        op = w->attempt ? whole_end_add(w, &b, &hold) : whole_begin_add(w, &b, &hold);
     w->code = db_commit(w->h->store.db, &b, NULL);
-    w->seq = w->code == 0 ? db_int(&b.ops[op].rows, 0, 0) : 0;
+    w->seq = w->code == 0 && !w->gone ? db_int(&b.ops[op].rows, 0, 0) : 0;
     arena_deinit(&a);
 }
 
@@ -571,6 +576,7 @@ static void whole_runs(struct history *h, struct rt *rt) {
         {.run = 63, .thread = 20},               /* … before this one */
         {.run = 65, .thread = 21, .head = id_at(5)},
     };
+    struct id newest = id_at(301); /* after an end */
     struct whole begins[] = {{.run = 70, .thread = 20},
                              {.run = 71, .thread = 21},
                              {.run = 72, .thread = 22},
@@ -578,7 +584,15 @@ static void whole_runs(struct history *h, struct rt *rt) {
     struct whole ends[] = {{.run = 71, .thread = 21, .attempt = 1},
                            {.run = 72, .thread = 22, .attempt = 9},
                            {.run = 73, .thread = 23, .attempt = 1}};
-    struct whole *groups[] = {begins, ends};
+    struct whole more[] = {{.run = 80, .thread = 21, .head = newest},
+                           {.run = 81, .thread = 23, .head = newest}};
+    struct whole gone[] = {{.run = 72, .thread = 22, .attempt = 9, .gone = true},
+                           {.run = 80, .thread = 21, .attempt = 1, .gone = true},
+                           {.run = 81, .thread = 23, .attempt = 1, .gone = true},
+                           {.run = 60, .thread = 20, .attempt = 1, .gone = true}};
+    struct whole *groups[] = {begins, ends, more, gone};
+    size_t counts[] = {ARRAY_COUNT(begins), ARRAY_COUNT(ends), ARRAY_COUNT(more),
+                       ARRAY_COUNT(gone)};
     struct thread made;
     for (int t = 20; t < 24; t++)
         CALL("thread", thread_create(&h->store, &ANNA, id_at(t), STR("{\"t\":1,\"u\":2}"),
@@ -601,7 +615,7 @@ static void whole_runs(struct history *h, struct rt *rt) {
         whole_show(h, &alone[i], 1);
     }
     for (size_t i = 0; i < ARRAY_COUNT(groups); i++) {
-        size_t count = i ? ARRAY_COUNT(ends) : ARRAY_COUNT(begins);
+        size_t count = counts[i];
         struct fiber_group g;
         fiber_group_init(&g);
         for (size_t k = 0; k < count; k++) {

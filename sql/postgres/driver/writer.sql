@@ -13,8 +13,8 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
        set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false);
 
 -- name: writer_register
--- Takes old rows away, those of processes that ended without a word: a living one that is met gets
--- another with its next group.
+-- Takes old rows away, those of processes that ended without a word: that of a living one comes back
+-- with its next group.
 -- $1 id
 WITH gone AS (
   DELETE FROM holdfast.writers WHERE id IN (
@@ -23,9 +23,13 @@ WITH gone AS (
 INSERT INTO holdfast.writers (id, epoch, group_no) VALUES ($1, 1, 0);
 
 -- name: writer_advance
--- The witness of a group of batches: fails (22012) when the row is in another epoch.
+-- The witness of a group of batches: fails (22012) when the row is in another epoch. A row that is
+-- gone is there again. It stands before the group's first statement, where that can carry it
+-- (src/db/postgres/texts.c), else by itself.
 -- $1 id, $2 number of the group, $3 epoch
-UPDATE holdfast.writers SET group_no = $2 / CASE WHEN epoch = $3 THEN 1 ELSE 0 END WHERE id = $1;
+INSERT INTO holdfast.writers AS w (id, epoch, group_no) VALUES ($1, $3, $2)
+ON CONFLICT (id) DO UPDATE SET
+  group_no = excluded.group_no / CASE WHEN w.epoch = excluded.epoch THEN 1 ELSE 0 END;
 
 -- name: group_setup
 -- As session_setup does, for a transaction: where the session is not ours alone.

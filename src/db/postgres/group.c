@@ -2,7 +2,7 @@
 /* group.c - the statements of many batches as one unit of work, and their results back.
  *
  *   waiting tasks ── bind by type ──▶ ops: (task, operation), in order
- *   ops ── group_plan.c ──▶ calls: the witness, then each an execution of one or more operations
+ *   ops ── group_plan.c ──▶ calls, each an execution of one or more operations; with the witness
  *
  * Operations with the same statement, when its text takes arrays (`-- many`), become one call whose
  * parameters are arrays with an element for each: the server parses, plans and locks once for all
@@ -12,7 +12,8 @@
  * server, whose error names the elements that failed (pgdb_group_failed).
  *
  * The witness moves the number of the writer's row on; see writer.c. It fails the unit as a whole
- * when another incarnation has taken the row. Behind a pooler the planner's settings follow it.
+ * when another incarnation has taken the row. It is a part of the first call, or a call before it
+ * where that cannot carry it (texts.c), and behind a pooler: there the planner's settings follow.
  *
  * A group is bounded by tasks, statements and bytes. A task that is marked `alone` is a group. */
 #include "base/failpoint.h"
@@ -134,16 +135,41 @@ static struct pg_param *arrays_of(struct pgdb_group *g, const struct pgdb_text *
     return out;
 }
 
+static const struct pg_param *witness_params(struct pgdb_writer *w, const struct pg_param *own,
+                                             size_t count) {
+    struct pg_param *out =
+        ARENA_ARRAY(&w->unit.arena, struct pg_param, count + PGDB_WITNESS_PARAMS);
+    if (count)
+        memcpy(out, own, count * sizeof(*out));
+    out[count] = pg_uuid(w->id);
+    out[count + 1] = pg_int8(w->group_no);
+    out[count + 2] = pg_int8(w->epoch);
+    return out;
+}
+
+static void carry_witness(struct pgdb_writer *w, struct pg_call *call, const char *sql) {
+    call->sql = sql;
+    call->params = witness_params(w, call->params, call->param_count);
+    call->param_count += PGDB_WITNESS_PARAMS;
+}
+
+static struct pgdb_text *text_of_call(struct pgdb_writer *w, const struct pgdb_planned_call *call) {
+    const struct db_op *op = pgdb_op_of(&call->first->ref);
+    const struct db_statement *s = &db_catalogue[op->stmt];
+    bool beside = takes_arrays(s, call->count) && !pgdb_only_many(s);
+    enum pgdb_form form = !beside                         ? pgdb_form_of(op)
+                          : op->expect.kind == DB_CHANGES ? PGDB_ARRAYS_CHANGES
+                                                          : PGDB_ARRAYS;
+    return &w->driver->texts.of[op->stmt][form];
+}
+
 static void add_call(struct pgdb_writer *w, const struct pgdb_planned_call *call,
                      size_t *ref_count) {
     struct pgdb_group *g = &w->unit;
     const struct db_op *op = pgdb_op_of(&call->first->ref);
     const struct db_statement *s = &db_catalogue[op->stmt];
-    const struct pgdb_text *text = text_of(w, op);
+    const struct pgdb_text *text = text_of_call(w, call);
     bool arrays = takes_arrays(s, call->count);
-    if (arrays && !pgdb_only_many(s))
-        text = &w->driver->texts.of[op->stmt][op->expect.kind == DB_CHANGES ? PGDB_ARRAYS_CHANGES
-                                                                            : PGDB_ARRAYS];
     g->spans[g->call_count] = (struct pgdb_call_span){*ref_count, call->count};
     for (const struct pgdb_bound_op *o = call->first; o; o = o->next)
         g->refs[(*ref_count)++] = o->ref;
@@ -154,14 +180,6 @@ static void add_call(struct pgdb_writer *w, const struct pgdb_planned_call *call
         .param_count = op->param_count};
 }
 
-static void add_calls(struct pgdb_writer *w, struct pgdb_bound_op *ops, size_t count) {
-    const struct pgdb_planned_call *calls;
-    size_t ref_count = 0, call_count = pgdb_group_plan(&w->unit.arena, ops, count, &calls);
-    for (size_t i = 0; i < call_count; i++)
-        add_call(w, &calls[i], &ref_count);
-    ASSERT(ref_count == count);
-}
-
 static void add_own(struct pgdb_group *g, const char *name, enum db_postgres_own own,
                     const struct pg_param *params, size_t param_count) {
     g->spans[g->call_count] = (struct pgdb_call_span){0, 0};
@@ -169,18 +187,34 @@ static void add_own(struct pgdb_group *g, const char *name, enum db_postgres_own
         .name = name, .sql = db_postgres_own[own], .params = params, .param_count = param_count};
 }
 
-static void add_witness(struct pgdb_writer *w) {
-    struct pgdb_group *g = &w->unit;
-    struct pg_param *params = ARENA_ARRAY(&g->arena, struct pg_param, 3);
+/* The statement that carries the witness; NULL: it is a call of its own. first NULL: there is no
+ * other call. */
+static const char *add_witness(struct pgdb_writer *w, const struct pgdb_planned_call *first) {
     struct pg_stats s;
+    const char *carried = NULL;
     pg_pool_stats(w->driver->pool, &s);
-    params[0] = pg_uuid(w->id);
-    params[1] = pg_int8(w->group_no);
-    params[2] = pg_int8(w->epoch);
-    g->call_count = 0;
-    add_own(g, "writer_advance", PGDB_WRITER_ADVANCE, params, 3);
+    if (first && !s.unnamed)
+        carried = pgdb_text_witnessed(&w->driver->texts, text_of_call(w, first),
+                                      pgdb_op_of(&first->first->ref)->param_count);
+    if (!carried)
+        add_own(&w->unit, "writer_advance", PGDB_WRITER_ADVANCE, witness_params(w, NULL, 0),
+                PGDB_WITNESS_PARAMS);
     if (s.unnamed)
-        add_own(g, "group_setup", PGDB_GROUP_SETUP, NULL, 0);
+        add_own(&w->unit, "group_setup", PGDB_GROUP_SETUP, NULL, 0);
+    return carried;
+}
+
+static void add_calls(struct pgdb_writer *w, struct pgdb_bound_op *ops, size_t count) {
+    struct pgdb_group *g = &w->unit;
+    const struct pgdb_planned_call *calls;
+    size_t ref_count = 0, call_count = pgdb_group_plan(&g->arena, ops, count, &calls);
+    g->call_count = 0;
+    const char *carried = add_witness(w, call_count ? &calls[0] : NULL);
+    for (size_t i = 0; i < call_count; i++)
+        add_call(w, &calls[i], &ref_count);
+    if (carried)
+        carry_witness(w, &g->calls[0], carried);
+    ASSERT(ref_count == count);
 }
 
 bool pgdb_group_build(struct pgdb_writer *w, struct list *refused) {
@@ -205,7 +239,6 @@ bool pgdb_group_build(struct pgdb_writer *w, struct list *refused) {
         }
     }
     g->statement_count = count;
-    add_witness(w);
     add_calls(w, ops, count);
     return g->task_count > 0;
 }

@@ -14,6 +14,7 @@ struct pgdb_text {
     const char *sql; /* NULL: there is none */
     const uint32_t *param_oids;
     size_t column_count;
+    const char *witnessed; /* it with the group's witness; NULL: not asked for, or it cannot */
 };
 
 enum pgdb_form {
@@ -74,7 +75,7 @@ struct pgdb_planned_call {
 };
 struct pgdb_group {
     struct arena arena;
-    struct pg_call *calls;        /* [0] is the witness */
+    struct pg_call *calls;        /* [0] is the witness, or carries it */
     struct pgdb_call_span *spans; /* of calls; those of the driver's own are empty */
     struct pgdb_op_ref *refs;
     size_t call_count, task_count, statement_count;
@@ -98,7 +99,6 @@ struct pgdb_writer {
     struct id id;        /* of the row in holdfast.writers */
     int64_t epoch, group_no;
     bool resolve;              /* before the next group: a connection was lost */
-    bool witnessed;            /* the group under way has met the writer's row */
     void (*closed)(void *ctx); /* set: it closes when nothing is under way */
     void *closed_ctx;
     struct pgdb_group unit;
@@ -134,6 +134,9 @@ struct pgdb {
 /* texts.c */
 MUST_CHECK MAY_SUSPEND int pgdb_texts_open(struct pgdb *d, struct err *err);
 void pgdb_texts_close(struct pgdb_texts *t);
+#define PGDB_WITNESS_PARAMS 3 /* behind the text's own: id, number, epoch */
+/* The text with the group's witness; NULL: this one cannot carry it. */
+const char *pgdb_text_witnessed(struct pgdb_texts *t, struct pgdb_text *text, size_t param_count);
 
 /* group.c */
 void pgdb_group_init(struct pgdb_group *g);

@@ -7,8 +7,13 @@
  * describes every one of them at the start: a wrong statement stops the start by its name, and
  * values are bound by the types that it says.
  *
+ * A text can carry the group's witness (writer.c), as a part of its WITH list that nothing else
+ * looks at: one execution less for each group. Its parameters follow the text's own. Which of the
+ * two parts runs first does not matter: both are done, or neither.
+ *
  * LangGraph's checkpoint tables stand in a schema of the operator's choice: statements write
  * `lg_checkpoints.`, which is replaced by the quoted name. */
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/postgres/migrate.h"
@@ -97,6 +102,37 @@ int pgdb_texts_open(struct pgdb *d, struct err *err) {
         log_event(LOG_DEBUG, "db.statements", "all statements are known to the server",
                   LOG_INT("count", (int64_t)count), LOG_INT("us", clock_mono_us() - start_us));
     return code;
+}
+
+/* The witness with its parameters moved behind `own` others. */
+static void write_witness(struct buf *b, size_t own) {
+    for (const char *p = db_postgres_own[PGDB_WRITER_ADVANCE]; *p; p++) {
+        if (*p != '$') {
+            buf_char(b, *p);
+            continue;
+        }
+        p++; /* it has less than ten */
+        buf_printf(b, "$%zu", own + (size_t)(*p - '0'));
+    }
+}
+
+/* One that divides could fail as the witness does. */
+static bool can_carry(const char *sql) {
+    return !strpbrk(sql, "/%") && !str_starts(str_of(sql), STR("WITH RECURSIVE"));
+}
+
+const char *pgdb_text_witnessed(struct pgdb_texts *t, struct pgdb_text *text, size_t param_count) {
+    if (!text->witnessed && can_carry(text->sql)) {
+        bool list = str_starts(str_of(text->sql), STR("WITH "));
+        struct buf b;
+        buf_init(&b, TEXTS_BYTES_MAX);
+        buf_z(&b, "WITH hf_witness AS (");
+        write_witness(&b, param_count);
+        buf_z(&b, list ? "), " : ") ");
+        buf_z(&b, list ? text->sql + strlen("WITH ") : text->sql);
+        text->witnessed = arena_take(&t->arena, &b).p;
+    }
+    return text->witnessed;
 }
 
 void pgdb_texts_close(struct pgdb_texts *t) { arena_deinit(&t->arena); }

@@ -19,13 +19,15 @@
  * groups, in that order, so the failing batch fails on its own and the order is kept. Serialisation
  * failures and deadlocks run the group again, then its tasks alone.
  *
- * In doubt. Each process has a row (id, epoch, group_no) in holdfast.writers. The first
- * statement of each group, the witness, writes the group's number, or fails the unit if the row
- * is in another epoch than the writer's. When the connection is lost after a unit was sent, the
- * next connection moves the epoch on and reads the number: that waits for a transaction that is
- * still under way, and one that comes later meets the new epoch and fails. So the number tells
- * exactly whether the group was committed. A connection that neither ends nor goes on (a host
- * that vanished) is ended by the server on request, found by the transaction that holds the row.
+ * In doubt. Each process has a row (id, epoch, group_no) in holdfast.writers. The witness, which is
+ * the first statement of each group or a part of it, writes the group's number, or fails the unit
+ * if the row is in another epoch than the writer's. When the connection is lost after a unit was
+ * sent, the next connection moves the epoch on and reads the number: that waits for a transaction
+ * that is still under way, and one that comes later meets the new epoch and fails. So the number
+ * tells exactly whether the group was committed. (A row that somebody has removed is made again by
+ * the next group; when a connection is lost before that, its group stays in doubt.) A connection
+ * that neither ends nor goes on (a host that vanished) is ended by the server on request, found by
+ * the transaction that holds the row.
  *
  * A group that was committed while its results were lost is answered as far as the results are not
  * wanted; a batch that needs returned rows gets ERR_UNAVAILABLE with `committed` set.
@@ -117,7 +119,6 @@ static void group_committed(struct pgdb_writer *w) {
     struct err err = {0};
     w->commits++;
     w->pause_us = 0;
-    w->resolve |= !w->witnessed; /* somebody has removed the row: the next group wants one */
     metric_add(w->driver->db.metrics.commits, 1);
     int code = FAILPOINT("db.commit.after");
     if (code < 0)
@@ -278,11 +279,7 @@ static void on_group_done(struct pg_work *work) {
 static int on_group_result(struct pg_work *work, size_t index, const struct pg_result *r,
                            struct err *err) {
     (void)err; /* what fails here is a task's own matter */
-    struct pgdb_writer *w = writer_of(work);
-    if (index == 0)
-        w->witnessed = pg_changed(r) > 0;
-    else
-        pgdb_group_result(&w->unit, index, r);
+    pgdb_group_result(&writer_of(work)->unit, index, r);
     return 0;
 }
 

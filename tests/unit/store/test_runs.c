@@ -136,8 +136,7 @@ static int write_with(struct actor *a, int kind, const struct run_hold *hold) {
         thread_settle_add(&b, hold, THREAD_IDLE, STR("{}"), STR_NULL, ID_NIL, 1, a->now);
         break;
     default:
-        thread_hold_add(&b, hold);
-        thread_delete_add(&a->f->store, &b, &SERVER, hold->thread_id);
+        thread_delete_held_add(&a->f->store, &b, hold);
         break;
     }
     return db_commit(a->f->store.db, &b, &a->f->err);
