@@ -205,7 +205,7 @@ void hfile_unload(struct hfile *h) {
         hfile_frames_free(h->frames.p[i]);
     vec_deinit(&h->frames);
     hfile_frames_free(h->stage.frames);
-    mem_free(h->filter.words);
+    hfile_filter_deinit(&h->filter);
     vec_deinit(&h->stage.list);
     vec_deinit(&h->stage.policies);
     vec_deinit(&h->stage.ids);

@@ -38,11 +38,13 @@ uint64_t hfile_ids_next(const struct hfile_ids *ids, uint64_t hash, size_t *step
 void hfile_ids_deinit(struct hfile_ids *ids);
 
 struct hfile_filter { /* which hashes cannot be in any segment; never forgets */
-    uint64_t *words;
+    uint64_t *first, *rest;
+    size_t first_count;
     bool ready;
 };
 void hfile_filter_add(struct hfile_filter *f, uint64_t hash);
 bool hfile_filter_has(const struct hfile_filter *f, uint64_t hash);
+void hfile_filter_deinit(struct hfile_filter *f);
 
 struct hfile_log {
     uint32_t number;
