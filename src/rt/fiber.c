@@ -65,7 +65,7 @@
 #define FIBERS_MAX_DEFAULT 16384
 #define POOL_MAX 256
 #define TRIM_AFTER_US (5 * 1000000LL)
-#define TURN_LONG_US 500
+#define TURN_LONG_US 250
 #define LATE_TURNS_MAX 16
 
 struct fiber_stack {
