@@ -51,6 +51,7 @@ CROSS JOIN history_events e ON e.session = @history_session AND e.id = j.value;
 SELECT s.last_seq FROM history_sessions s WHERE s.key = $1;
 
 -- name: history_by_seq_up
+-- page: 7
 -- vary: what = heads:NULL full:e.payload
 -- $2 from, $3 to, $4 occurred from, $5 before, $6 now, $7 limit, $8 of how many bytes; the last
 -- column is the largest payload of the session
@@ -62,6 +63,7 @@ ORDER BY e.at
 LIMIT (SELECT max(1, min($7, $8 / max(coalesce(@history_largest, 1), 1))));
 
 -- name: history_by_seq_down
+-- page: 7
 -- vary: what = heads:NULL full:e.payload
 -- As history_by_seq_up.
 SELECT @history_columns, @what, @history_largest
@@ -72,6 +74,7 @@ ORDER BY e.at DESC
 LIMIT (SELECT max(1, min($7, $8 / max(coalesce(@history_largest, 1), 1))));
 
 -- name: history_by_time_up
+-- page: 8
 -- vary: what = heads:NULL full:e.payload
 -- $2 $3 behind this time and number, $4 occurred before, $5 number from, $6 to, $7 now, $8 limit,
 -- $9 of how many bytes
@@ -85,6 +88,7 @@ ORDER BY e.occurred_at, e.at
 LIMIT (SELECT max(1, min($8, $9 / max(coalesce(@history_largest, 1), 1))));
 
 -- name: history_by_time_down
+-- page: 8
 -- vary: what = heads:NULL full:e.payload
 -- $2 $3 before this time and number, $4 occurred from, $5 number from, $6 to, $7 now, $8 limit,
 -- $9 of how many bytes

@@ -6,8 +6,11 @@
  * comes as a page of JSON, as lines, or as server-sent events, by the Accept header. */
 #include "api/history_int.h"
 #include "base/clock.h"
+#include "rt/worker.h"
 
-#define LIMIT_USUAL 100
+#define LIMIT_USUAL  100
+#define LONG_BYTES   ((size_t)256 << 10)
+#define SLICE_EVENTS 16
 
 /* --- put --- */
 
@@ -61,16 +64,39 @@ int api_history_store(struct api_request *r, struct history *h, const struct his
     return history_append(h, &a, err);
 }
 
+struct reading {
+    struct history_incoming *in;
+    str body;
+    bool lines;
+    int rc;
+    struct err *err;
+};
+
+static void read_body(void *arg) {
+    struct reading *j = arg;
+    j->rc = j->lines ? history_incoming_lines(j->in, j->body, j->err)
+                     : history_incoming_json(j->in, j->body, j->err);
+}
+
+/* A long text is parsed on another thread; a short one here, when the turn is not long yet. */
+static int read_events(struct api_request *r, struct history_incoming *in, struct err *err) {
+    struct reading j = {.in = in, .body = r->http->body, .err = err};
+    j.lines = is_lines(http_header(r->http, STR("content-type")));
+    if (j.body.len >= LONG_BYTES && rt_offload(fiber_rt(), read_body, &j) == 0)
+        return j.rc;
+    fiber_yield_when_late();
+    read_body(&j);
+    return j.rc;
+}
+
 int api_history_append(struct api_request *r, struct err *err) {
     struct history *h;
     struct history_key key;
     struct history_result *results;
     int rc = api_history_of(r, &h, &key, err);
     struct history_incoming in = api_history_incoming(r, key.session);
-    bool lines = is_lines(http_header(r->http, STR("content-type")));
     if (rc == 0)
-        rc = lines ? history_incoming_lines(&in, r->http->body, err)
-                   : history_incoming_json(&in, r->http->body, err);
+        rc = read_events(r, &in, err);
     if (rc == 0)
         rc = api_history_store(r, h, &key, &in, &results, err);
     if (rc < 0)
@@ -129,8 +155,11 @@ void api_history_write_page(struct json_writer *w, struct arena *a, str session,
     jw_object(w);
     jw_key(w, "events");
     jw_array(w);
-    for (size_t i = 0; i < page->count; i++)
+    for (size_t i = 0; i < page->count; i++) {
+        if (i % SLICE_EVENTS == 0)
+            fiber_yield_when_late();
         history_event_write(w, &page->events[i], session);
+    }
     jw_array_end(w);
     jw_key(w, "next");
     if (page->more && page->count > 0) {

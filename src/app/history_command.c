@@ -340,16 +340,18 @@ static int open_legacy(struct command *c) {
                : history_legacy_wrap(c->from.h, &o, &c->from.h, &c->err);
 }
 
+static enum library_use use_of(bool reads) { return reads ? LIBRARY_READS : LIBRARY_ONE; }
+
 static void main_fiber(void *arg) {
     struct command *c = arg;
     bool takes = c->args.legacy.p && c->verb->fn != do_stats;
     /* A folder that another process writes to can be read; of others nothing is kept open. */
     c->from.compress = c->to.compress = c->args.compress;
-    c->rc = library_source_start(c->rt, c->verb->reads && !takes, &c->from, &c->err);
+    c->rc = library_source_start(c->rt, use_of(c->verb->reads && !takes), &c->from, &c->err);
     if (c->rc == 0 && c->args.legacy.p)
         c->rc = open_legacy(c);
     if (c->rc == 0 && c->args.to.p)
-        c->rc = library_source_start(c->rt, false, &c->to, &c->err);
+        c->rc = library_source_start(c->rt, LIBRARY_ONE, &c->to, &c->err);
     if (c->rc == 0)
         c->rc = c->verb->fn(c);
     rt_stop(c->rt);
@@ -364,9 +366,9 @@ static int run(struct command *c) {
     int rc = rt_open(&c->rt, &c->err);
     if (rc < 0)
         return rc;
-    rc = library_source_open(c->rt, c->args.store, c->verb->reads, &c->from, &c->err);
+    rc = library_source_open(c->rt, c->args.store, use_of(c->verb->reads), &c->from, &c->err);
     if (rc == 0 && c->args.to.p)
-        rc = library_source_open(c->rt, c->args.to, false, &c->to, &c->err);
+        rc = library_source_open(c->rt, c->args.to, LIBRARY_ONE, &c->to, &c->err);
     if (rc == 0 && !fiber_spawn(c->rt, "history", main_fiber, c, &c->err))
         rc = ERR_LIMIT;
     if (rc == 0) {

@@ -35,7 +35,7 @@ int history_settings_prepare(const struct config *c, struct rt *rt, struct libra
     if (c->workers > 1)
         return err_set(err, ERR_INVALID,
                        "--history: a folder or a file is written to by one process");
-    int rc = library_source_open(rt, c->history, false, out, err);
+    int rc = library_source_open(rt, c->history, LIBRARY_MANY, out, err);
     out->compress = c->history_compress == CONFIG_HISTORY_ZSTD;
     if (rc < 0)
         (void)err_context(err, "--history");
@@ -44,7 +44,7 @@ int history_settings_prepare(const struct config *c, struct rt *rt, struct libra
 
 static int start_own(struct rt *rt, struct library_source *s, struct history **out,
                      struct err *err) {
-    int rc = library_source_start(rt, false, s, err);
+    int rc = library_source_start(rt, LIBRARY_MANY, s, err);
     if (rc < 0)
         return (void)err_context(err, "--history"), rc;
     *out = s->h;

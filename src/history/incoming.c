@@ -5,7 +5,10 @@
  * HISTORY_APPEND_COUNT_MAX events, so they stay small. */
 #include "history/incoming.h"
 
-#define COUNT_FIRST 16
+#include "rt/fiber.h"
+
+#define COUNT_FIRST  16
+#define SLICE_EVENTS 8
 
 static void grow(struct history_incoming *in) {
     size_t cap = in->cap ? 2 * in->cap : COUNT_FIRST;
@@ -39,6 +42,12 @@ int history_incoming_take(struct history_incoming *in, yyjson_val *envelope, str
     return 0;
 }
 
+/* On a loop, others have their turns meanwhile. */
+static void breathe(size_t event) {
+    if (event % SLICE_EVENTS == 0)
+        fiber_yield_when_late();
+}
+
 int history_incoming_json(struct history_incoming *in, str text, struct err *err) {
     yyjson_val *root, *item;
     size_t i, count;
@@ -48,6 +57,7 @@ int history_incoming_json(struct history_incoming *in, str text, struct err *err
     if (!yyjson_is_arr(root))
         return history_incoming_take(in, root, err);
     yyjson_arr_foreach(root, i, count, item) {
+        breathe(i);
         rc = history_incoming_take(in, item, err);
         if (rc < 0)
             return err_context(err, "event %zu", i);
@@ -64,6 +74,7 @@ int history_incoming_lines(struct history_incoming *in, str text, struct err *er
         line = str_trim(line);
         if (line.len == 0)
             continue;
+        breathe(number);
         int rc = json_parse(in->arena, line, &root, err);
         if (rc == 0)
             rc = history_incoming_take(in, root, err);

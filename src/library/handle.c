@@ -58,16 +58,20 @@ static void write_line(void *ctx, enum log_level level, const char *event, const
 
 /* --- on the host --- */
 
+static enum library_use use_of(const struct hf_history *h) {
+    return h->o.read_only ? LIBRARY_READS : LIBRARY_MANY;
+}
+
 static int host_open(void *ctx, struct rt *rt, struct err *err) {
     struct hf_history *h = ctx;
     h->rt = rt;
-    return library_source_open(rt, str_of(h->url), h->o.read_only, &h->source, err);
+    return library_source_open(rt, str_of(h->url), use_of(h), &h->source, err);
 }
 
 static int host_start(void *ctx, struct rt *rt, struct err *err) {
     struct hf_history *h = ctx;
     struct history_pipeline_options o;
-    int rc = library_source_start(rt, h->o.read_only, &h->source, err);
+    int rc = library_source_start(rt, use_of(h), &h->source, err);
     if (rc < 0)
         return rc;
     history_pipeline_options_default(&o);

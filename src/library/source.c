@@ -11,9 +11,13 @@
 #include "history/file/file.h"
 #include "history/sql/sql.h"
 
-#define PAGE_BYTES       16384
-#define SEGMENT_EVENTS   16384 /* it stays small */
-#define READ_CACHE_BYTES (INT64_C(1) << 20)
+#define PAGE_BYTES     16384
+#define SEGMENT_EVENTS 16384 /* it stays small */
+
+/* Of each connection; what is read once, from end to end, needs none. */
+static const int64_t cache_bytes[] = {[LIBRARY_MANY] = INT64_C(8) << 20,
+                                      [LIBRARY_ONE] = INT64_C(2) << 20,
+                                      [LIBRARY_READS] = INT64_C(1) << 20};
 
 static str behind(str address, const char *scheme) {
     str s = str_of(scheme);
@@ -26,8 +30,8 @@ bool library_source_is_postgres(str address) {
     return str_starts(address, STR("postgres://")) || str_starts(address, STR("postgresql://"));
 }
 
-int library_source_open(struct rt *rt, str address, bool read_only, struct library_source *out,
-                        struct err *err) {
+int library_source_open(struct rt *rt, str address, enum library_use use,
+                        struct library_source *out, struct err *err) {
     str path = behind(address, "sqlite:");
     *out = (struct library_source){.address = address};
     if (path.len > 0) {
@@ -36,10 +40,8 @@ int library_source_open(struct rt *rt, str address, bool read_only, struct libra
         o.path = path.p;
         o.page_bytes = PAGE_BYTES;
         o.erases = true;
-        if (read_only) { /* by one fiber, from one end to the other */
-            o.readers = 1;
-            o.cache_bytes = READ_CACHE_BYTES;
-        }
+        o.readers = use == LIBRARY_MANY ? o.readers : 1;
+        o.cache_bytes = cache_bytes[use];
         return db_sqlite_open(rt, &o, &out->db, err);
     }
     if (library_source_folder(address).len > 0 || library_source_is_postgres(address))
@@ -59,12 +61,13 @@ static int connect(struct rt *rt, struct library_source *s, struct err *err) {
     return db_postgres_open(rt, &o, &s->db, err);
 }
 
-int library_source_start(struct rt *rt, bool read_only, struct library_source *s, struct err *err) {
+int library_source_start(struct rt *rt, enum library_use use, struct library_source *s,
+                         struct err *err) {
     str folder = library_source_folder(s->address);
     if (folder.len > 0) {
         struct history_file_options o = {.dir = folder.p,
                                          .segment_events = SEGMENT_EVENTS,
-                                         .read_only = read_only,
+                                         .read_only = use == LIBRARY_READS,
                                          .compress = s->compress};
         return history_file_open(rt, &o, &s->h, err);
     }

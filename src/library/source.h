@@ -19,11 +19,16 @@ struct library_source {
     struct history *h;
     bool compress; /* of a folder, before it is started: what is written is compressed */
 };
-/* Before the loop runs. read_only: nothing will be appended; it takes less memory. */
-MUST_CHECK int library_source_open(struct rt *rt, str address, bool read_only,
+enum library_use {
+    LIBRARY_MANY, /* calls of many, at once */
+    LIBRARY_ONE,  /* one call after the other: it takes less memory */
+    LIBRARY_READS /* the same, and nothing will be appended */
+};
+/* Before the loop runs. */
+MUST_CHECK int library_source_open(struct rt *rt, str address, enum library_use use,
                                    struct library_source *out, struct err *err);
 /* Then h is there. */
-MUST_CHECK MAY_SUSPEND int library_source_start(struct rt *rt, bool read_only,
+MUST_CHECK MAY_SUSPEND int library_source_start(struct rt *rt, enum library_use use,
                                                 struct library_source *s, struct err *err);
 /* After the loop has run; also of one that was not opened. */
 void library_source_close(struct library_source *s);

@@ -33,6 +33,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "rt/rt_int.h"
@@ -64,6 +65,8 @@
 #define FIBERS_MAX_DEFAULT 16384
 #define POOL_MAX 256
 #define TRIM_AFTER_US (5 * 1000000LL)
+#define TURN_LONG_US 250
+#define LATE_TURNS_MAX 16
 
 struct fiber_stack {
     struct list node;       /* rt_fibers.stacks while idle */
@@ -527,6 +530,17 @@ void fiber_yield(void)
     ASSERT(f != NULL);
     list_push_back(&f->rt->fibers.yielded, &f->node);
     fiber_suspend(f, FIBER_YIELDED);
+}
+
+/* Who yielded may find the next turn late as well, as others had work, too; but not for ever. */
+void fiber_yield_when_late(void)
+{
+    const struct fiber *f = fiber_self();
+    for (int i = 0; f && i < LATE_TURNS_MAX; i++) {
+        if (clock_mono_us() - rt_mono_us(f->rt) <= TURN_LONG_US)
+            break;
+        fiber_yield();
+    }
 }
 
 void fiber_cancel(struct fiber *f)

@@ -39,6 +39,9 @@ void fiber_unpark(struct fiber *f);
 MAY_SUSPEND int fiber_sleep_us(int64_t us);
 MAY_SUSPEND void fiber_sleep_shielded_us(int64_t us);
 MAY_SUSPEND void fiber_yield(void);  /* lets other runnable fibers and I/O run */
+/* The same when this turn has lasted for long already: between the pieces of long work. Nothing
+ * outside of fibers. */
+MAY_SUSPEND void fiber_yield_when_late(void);
 
 /* Marks the fiber cancelled and wakes it if it waits unshielded. Idempotent. */
 void fiber_cancel(struct fiber *f);

@@ -4,7 +4,9 @@
  * Goal: an append whose answer was lost is told apart when it comes again; processes that append
  * the same events at the same time store each of them once, without gaps; who waits hears of what
  * others append; a large session that was deleted is gone at once, its rows by sweeps, and its name
- * begins anew meanwhile. Method: two adapters on one database, as two processes would have them. */
+ * begins anew meanwhile; small pages are read on the loop, where the database can do that, and
+ * large ones are not tried there for long. Method: two adapters on one database, as two processes
+ * would have them. */
 #include "fixture.h"
 
 #include <stdio.h>
@@ -12,8 +14,11 @@
 #include "base/clock.h"
 #include "history/sql/sql.h"
 
-#define EVENTS 60
-#define LARGE  2500
+#define EVENTS      60
+#define LARGE       2500
+#define PAGES       24 /* reads of one */
+#define PAGE        100
+#define LARGE_BYTES 8000
 
 static const struct history_key KEY = {{"ann", 3}, {"talk", 4}};
 
@@ -138,6 +143,60 @@ static void large_sessions_go_by_sweeps(struct fixture *f, struct history *h) {
     CHECK_INT(session.last_seq, 1);
 }
 
+/* Of so many pages of events from anywhere: the reads on the loop, and those that were tried there
+ * in vain. A turn of the loop that is long already takes none, hence a new turn for each. */
+static void read_pages(struct fixture *f, struct history *h, const struct history_range *range,
+                       size_t count, struct db_stats *out) {
+    struct history_page page;
+    struct db_stats before, after;
+    struct err err = {0};
+    db_stats(f->db, &before);
+    for (int i = 0; i < PAGES; i++) {
+        struct arena a;
+        arena_init(&a, 64u << 20);
+        fiber_yield();
+        int rc = history_read(h, range, &a, &page, &err);
+        size_t got = rc == 0 ? page.count : 0;
+        arena_deinit(&a);
+        CHECK_CODE(rc, 0);
+        CHECK_INT(got, count);
+    }
+    db_stats(f->db, &after);
+    *out = (struct db_stats){.reads_inline = after.reads_inline - before.reads_inline,
+                             .read_fallbacks = after.read_fallbacks - before.read_fallbacks};
+}
+
+static void small_pages_need_no_thread(struct fixture *f, struct history *h) {
+    struct history_range range = HISTORY_RANGE_ALL(KEY);
+    struct history_result r[PAGE];
+    struct history_event *large = ARENA_ARRAY(&f->arena, struct history_event, PAGE);
+    char *payload = arena_alloc(&f->arena, LARGE_BYTES);
+    struct db_stats reads;
+    struct err err = {0};
+    bool on_loop = !f->in_memory && !f->postgres;
+    memset(payload, '1', LARGE_BYTES);
+    range.limit = 10;
+    read_pages(f, h, &range, 10, &reads);
+    CHECK_THAT(on_loop ? reads.reads_inline > 0 : reads.reads_inline == 0, "%d of %d on the loop",
+               (int)reads.reads_inline, PAGES);
+    CHECK_INT(reads.read_fallbacks, 0);
+    range.limit = HISTORY_PAGE_MAX;
+    read_pages(f, h, &range, EVENTS + 1, &reads);
+    CHECK_INT(reads.reads_inline + reads.read_fallbacks, 0);
+    for (int i = 0; i < PAGE; i++) {
+        large[i] = event(&f->arena, LARGE + i);
+        large[i].payload = str_n(payload, LARGE_BYTES);
+    }
+    struct history_append append = {.key = KEY, .events = large, .count = PAGE, .results = r};
+    CHECK_CODE(history_append(h, &append, &err), 0);
+    range.limit = PAGE;
+    range.seq_min = EVENTS + 2;
+    read_pages(f, h, &range, PAGE, &reads);
+    CHECK_INT(reads.reads_inline, 0);
+    CHECK_THAT(reads.read_fallbacks <= PAGES / 4, "%d of %d were tried", (int)reads.read_fallbacks,
+               PAGES);
+}
+
 static void history(struct fixture *f) {
     struct history_sql_options o = {.shared = true};
     struct history *h = history_sql_open(f->db, &o), *other = history_sql_open(f->db, &o);
@@ -146,6 +205,8 @@ static void history(struct fixture *f) {
         same_events_from_two(f, h, other);
     if (!f->failure[0])
         others_are_heard_of(f, h, other);
+    if (!f->failure[0])
+        small_pages_need_no_thread(f, h);
     if (!f->failure[0])
         large_sessions_go_by_sweeps(f, h);
     history_close(other);

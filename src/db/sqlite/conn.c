@@ -95,6 +95,13 @@ int lite_error(sqlite3 *db, const char *what, struct err *err) {
     return err_set_system(err, lite_error_code(rc), rc, "%s: %s", what, sqlite3_errmsg(db));
 }
 
+/* Behind the size of pages: SQLite takes it for a number of pages of the size that they have then,
+ * so the cache of a file that was made with larger ones was four times as large. */
+static int set_cache(struct lite_conn *c, int64_t bytes, struct err *err) {
+    int64_t kib = bytes / 1024;
+    return lite_conn_pragma(c, LITE_SET_CACHE_KIB, kib > 0 ? kib : 1, NULL, err);
+}
+
 static int set_up(struct lite_conn *c, const struct lite_conn_options *o, struct err *err) {
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_timeout(c->db, o->never_wait ? 0 : LITE_BUSY_TIMEOUT_MS);
@@ -105,10 +112,7 @@ static int set_up(struct lite_conn *c, const struct lite_conn_options *o, struct
         rc = db_sqlite_functions_register(c->db);
     if (rc != SQLITE_OK)
         return lite_error(c->db, "connection", err);
-    int64_t kib = o->cache_bytes / 1024;
-    int code = lite_conn_pragma(c, LITE_SET_CACHE_KIB, kib > 0 ? kib : 1, NULL, err);
-    if (code == 0)
-        code = lite_conn_own(c, LITE_SET_TEMP_MEMORY, err);
+    int code = lite_conn_own(c, LITE_SET_TEMP_MEMORY, err);
     if (code == 0)
         code = lite_conn_own(c, LITE_SET_UNTRUSTED_SCHEMA, err);
     if (code == 0 && o->mmap_bytes > 0)
@@ -122,7 +126,7 @@ static int set_up(struct lite_conn *c, const struct lite_conn_options *o, struct
     if (code == 0 && !o->read_only)
         code = lite_conn_own(c, o->synchronous_normal ? LITE_SET_SYNC_NORMAL : LITE_SET_SYNC_FULL,
                              err);
-    return code;
+    return code == 0 ? set_cache(c, o->cache_bytes, err) : code;
 }
 
 int lite_conn_open(struct lite_conn *c, const struct lite_conn_options *o, struct err *err) {

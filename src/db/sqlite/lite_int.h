@@ -68,6 +68,7 @@ struct lite_inline {
     struct lite_nowait layer;
     struct lite_conn conn;
     bool layer_open, on;
+    unsigned pages_pause, pages_left; /* pages that are not tried, after one that was in vain */
     uint64_t reads, fallbacks;
     struct metric *read_count, *fallback_count;
 };
@@ -107,8 +108,8 @@ void lite_reads_run(struct lite_conn *c, struct lite_reader *counts, struct rt_w
 void lite_inline_open(struct lite_inline *n, const struct lite_conn_options *o); /* or stays off */
 void lite_inline_close(struct lite_inline *n);
 void lite_inline_close_files(struct lite_inline *n); /* after all connections to the file */
-/* False when a reading thread must do it. */
-MUST_CHECK bool lite_inline_read(struct lite_inline *n, const struct lite_call *call,
+/* False when a reading thread must do it. busy: reads of pages are better done there. */
+MUST_CHECK bool lite_inline_read(struct lite_inline *n, const struct lite_call *call, bool busy,
                                  struct db_rows *out);
 
 /* digest.c */

@@ -19,11 +19,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "db/sqlite/lite_int.h"
 #include "db/sqlite/migrate.h"
 
-#define READERS_MAX 64
+#define READERS_MAX  64
+#define TURN_LONG_US 1000 /* then pages are read by the threads */
 
 void db_sqlite_options_default(struct db_sqlite_options *o) {
     *o = (struct db_sqlite_options){
@@ -87,6 +89,14 @@ static int read_task(struct lite *l, struct lite_task *t, struct err *err) {
     return task_run(l, t, r->worker, &r->waiting, err);
 }
 
+/* A reading thread is at work, or the loop has worked for long without a look at its clients. */
+static bool is_busy(const struct lite *l) {
+    for (size_t i = 0; i < l->reader_count; i++)
+        if (l->readers[i].waiting > 0)
+            return true;
+    return clock_mono_us() - rt_mono_us(l->rt) > TURN_LONG_US;
+}
+
 static int lite_read(struct db *db, enum db_stmt stmt, const struct db_value *params,
                      size_t param_count, struct arena *a, struct db_rows *out, struct err *err) {
     struct lite *l = lite_of(db);
@@ -94,7 +104,7 @@ static int lite_read(struct db *db, enum db_stmt stmt, const struct db_value *pa
     t.kind = LITE_READ;
     t.call =
         (struct lite_call){.stmt = stmt, .params = params, .param_count = param_count, .arena = a};
-    if (lite_inline_read(&l->inline_reads, &t.call, out))
+    if (lite_inline_read(&l->inline_reads, &t.call, db_catalogue[stmt].page && is_busy(l), out))
         return 0;
     int code = read_task(l, &t, err);
     if (code == 0)

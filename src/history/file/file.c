@@ -205,7 +205,7 @@ void hfile_unload(struct hfile *h) {
         hfile_frames_free(h->frames.p[i]);
     vec_deinit(&h->frames);
     hfile_frames_free(h->stage.frames);
-    mem_free(h->filter.words);
+    hfile_filter_deinit(&h->filter);
     vec_deinit(&h->stage.list);
     vec_deinit(&h->stage.policies);
     vec_deinit(&h->stage.ids);
@@ -216,8 +216,10 @@ static void file_close(struct history *base) {
     struct hfile *h = hfile_of(base);
     if (list_linked(&h->start.node))
         list_remove(&h->start.node);
+    struct rt_worker *sealer = h->sealer;
     rt_worker_close(h->writer);
-    rt_worker_close(h->sealer);
+    h->sealer = NULL; /* what it hands back now is closed here */
+    rt_worker_close(sealer);
     if (h->writer)
         mark_closed(h);
     hfile_job_free(h->job);
@@ -305,7 +307,10 @@ static void sealer_handle(struct rt_worker *w, struct list *batch, void *ctx) {
     struct hfile *h = ctx;
     LIST_EACH (batch, node) {
         struct rt_msg *m = LIST_ENTRY(node, struct rt_msg, node);
-        hfile_job_run(h->io, CONTAINER_OF(m, struct hfile_job, msg));
+        if (hfile_is_log(m))
+            hfile_log_close(h->io, CONTAINER_OF(m, struct hfile_log, msg));
+        else
+            hfile_job_run(h->io, CONTAINER_OF(m, struct hfile_job, msg));
     }
     rt_worker_reply(w, batch);
 }
@@ -314,7 +319,7 @@ static int workers_open(struct hfile *h, struct err *err) {
     struct rt_worker_options writer = {
         .name = "history-write", .inbox_count_max = 4, .handle = hfile_group_handle, .ctx = h};
     struct rt_worker_options sealer = {
-        .name = "history-seal", .inbox_count_max = 4, .handle = sealer_handle, .ctx = h};
+        .name = "history-seal", .inbox_count_max = 16, .handle = sealer_handle, .ctx = h};
     int rc = rt_worker_open(h->rt, &sealer, &h->sealer, err);
     return rc < 0 ? rc : rt_worker_open(h->rt, &writer, &h->writer, err);
 }

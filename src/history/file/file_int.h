@@ -4,7 +4,7 @@
  *   loop     struct hfile: the index, the queue of operations; changes the index between groups
  *   writer   runs one group of operations at a time. Meanwhile nobody changes the index, so that
  *            it and the loop's readers may both look at it. Owns the logs' ids, the filter, failed
- *   sealer   makes segments from a plan that the writer drew up; looks at files only
+ *   sealer   makes segments from a plan that the writer drew up; looks at files only. Closes logs
  *   pool     reads pages from a view and with frames that the loop took for it
  *
  * What a message hands over is its receiver's. Views, logs and segments are counted on the loop.
@@ -38,13 +38,16 @@ uint64_t hfile_ids_next(const struct hfile_ids *ids, uint64_t hash, size_t *step
 void hfile_ids_deinit(struct hfile_ids *ids);
 
 struct hfile_filter { /* which hashes cannot be in any segment; never forgets */
-    uint64_t *words;
+    uint64_t *first, *rest;
+    size_t first_count;
     bool ready;
 };
 void hfile_filter_add(struct hfile_filter *f, uint64_t hash);
 bool hfile_filter_has(const struct hfile_filter *f, uint64_t hash);
+void hfile_filter_deinit(struct hfile_filter *f);
 
 struct hfile_log {
+    struct rt_msg msg; /* to the sealer, at its end */
     uint32_t number;
     int fd;
     size_t refs;
@@ -200,6 +203,7 @@ MUST_CHECK int hfile_log_open(struct hfile_io *io, uint32_t number, const struct
 /* The log anew with what is whole, and nothing else; as new bytes, so that the disk has them. */
 MUST_CHECK int hfile_log_rewrite(struct hfile_io *io, struct hfile_log *log, struct err *err);
 void hfile_log_unref(struct hfile_io *io, struct hfile_log *log);
+void hfile_log_close(struct hfile_io *io, struct hfile_log *log); /* what is large of it */
 void hfile_log_name(uint32_t number, char out[HFILE_NAME_BYTES]);
 
 /* --- segments --- */
@@ -444,6 +448,8 @@ MUST_CHECK int hfile_plan_segments(struct hfile *h, const struct hfile_op *op,
 void hfile_publish(struct hfile *h);
 void hfile_install(struct hfile *h, struct hfile_job *job);
 void hfile_job_post(struct hfile *h, struct hfile_job *job);
+/* Whether the message is a log that is to be closed; else it is a job. */
+bool hfile_is_log(const struct rt_msg *m);
 struct hfile_view *hfile_view_new(size_t count);
 void hfile_view_ref(struct hfile_view *v);
 struct hfile_segment *hfile_view_find(const struct hfile_view *v, uint32_t number); /* or NULL */

@@ -21,13 +21,31 @@ struct hfile_view *hfile_view_new(size_t count) {
 
 void hfile_view_ref(struct hfile_view *v) { v->refs++; }
 
+static void on_log_closed(struct rt_msg *m) {
+    hfile_log_unref(NULL, CONTAINER_OF(m, struct hfile_log, msg)); /* of its file nothing is left */
+}
+
+bool hfile_is_log(const struct rt_msg *m) { return m->done == on_log_closed; }
+
+/* The last reference to a file without a name gives its bytes back to the file system, which takes
+ * milliseconds of a log: the sealer does that. */
+static void log_unref(struct hfile *h, struct hfile_log *log) {
+    if (!log || log->refs > 1 || !h->sealer) {
+        hfile_log_unref(h->io, log);
+        return;
+    }
+    log->msg.done = on_log_closed;
+    if (rt_worker_post(h->sealer, &log->msg) < 0)
+        hfile_log_unref(h->io, log);
+}
+
 void hfile_view_unref(struct hfile *h, struct hfile_view *v) {
     if (!v || --v->refs > 0)
         return;
     for (size_t i = 0; i < v->count; i++)
         hfile_segment_unref(v->segments[i]);
-    hfile_log_unref(h->io, v->logs[0]);
-    hfile_log_unref(h->io, v->logs[1]);
+    log_unref(h, v->logs[0]);
+    log_unref(h, v->logs[1]);
     mem_free(v);
 }
 
@@ -331,7 +349,7 @@ void hfile_group_start(struct hfile *h) {
         return;
     if (h->job_done)
         hfile_install(h, h->job);
-    if (h->job_again_at && clock_mono_us() >= h->job_again_at)
+    if (h->job_again_at && h->sealer && clock_mono_us() >= h->job_again_at)
         hfile_job_post(h, h->job);
     if (list_empty(&h->waiting) || is_ahead(h))
         return;

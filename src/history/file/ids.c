@@ -2,13 +2,17 @@
 /* ids.c - which ids are there: exactly for what is in a log, roughly for what is sealed.
  *
  * A log's table says where a record with such a hash may be; the record itself decides, so hashes
- * that collide cost a look, no more. The filter is of one size for any number of events: with 8 MB
- * and ten million ids in it one look in twenty-five goes to the segments in vain, which is a read
- * or two in each. It is filled from the segments before the first append. */
+ * that collide cost a look, no more. The filter is filled from the segments before the first
+ * append. It has two layers, as hashes cannot be taken out of one to be put into a larger one: 1 MB
+ * for the first million ids, since most folders hold no more and all of its pages are touched soon,
+ * and 8 MB for all others. With ten million ids one look in twenty-five goes to the segments in
+ * vain, which is a read or two in each. */
 #include "history/file/file_int.h"
 
-#define FILTER_WORDS ((size_t)1 << 20)
 #define FILTER_BITS  4
+#define FIRST_WORDS  ((size_t)1 << 17) /* of 64 bits */
+#define FIRST_HASHES ((size_t)1 << 20)
+#define REST_WORDS   ((size_t)1 << 20)
 
 static void ids_grow(struct hfile_ids *ids) {
     struct hfile_ids bigger = {.cap = ids->cap ? 2 * ids->cap : 64};
@@ -62,25 +66,44 @@ void hfile_ids_deinit(struct hfile_ids *ids) {
     *ids = (struct hfile_ids){0};
 }
 
-static uint64_t filter_bit(uint64_t hash, int i) {
+static uint64_t filter_bit(uint64_t hash, int i, size_t words) {
     uint64_t step = hash >> 32 | 1;
-    return (hash + (uint64_t)i * step * 0x9e3779b97f4a7c15u) % (FILTER_WORDS * 64);
+    return (hash + (uint64_t)i * step * 0x9e3779b97f4a7c15u) % (words * 64);
+}
+
+static void layer_add(uint64_t **layer, size_t words, uint64_t hash) {
+    if (!*layer)
+        *layer = mem_calloc(words, sizeof **layer);
+    for (int i = 0; i < FILTER_BITS; i++) {
+        uint64_t bit = filter_bit(hash, i, words);
+        (*layer)[bit / 64] |= (uint64_t)1 << bit % 64;
+    }
+}
+
+static bool layer_has(const uint64_t *layer, size_t words, uint64_t hash) {
+    bool has = layer != NULL;
+    for (int i = 0; has && i < FILTER_BITS; i++) {
+        uint64_t bit = filter_bit(hash, i, words);
+        has = layer[bit / 64] >> bit % 64 & 1;
+    }
+    return has;
 }
 
 void hfile_filter_add(struct hfile_filter *f, uint64_t hash) {
-    if (!f->words)
-        f->words = mem_calloc(FILTER_WORDS, sizeof *f->words);
-    for (int i = 0; i < FILTER_BITS; i++) {
-        uint64_t bit = filter_bit(hash, i);
-        f->words[bit / 64] |= (uint64_t)1 << bit % 64;
+    if (f->first_count < FIRST_HASHES) {
+        f->first_count++;
+        layer_add(&f->first, FIRST_WORDS, hash);
+    } else {
+        layer_add(&f->rest, REST_WORDS, hash);
     }
 }
 
 bool hfile_filter_has(const struct hfile_filter *f, uint64_t hash) {
-    bool has = f->words != NULL;
-    for (int i = 0; has && i < FILTER_BITS; i++) {
-        uint64_t bit = filter_bit(hash, i);
-        has = f->words[bit / 64] >> bit % 64 & 1;
-    }
-    return has;
+    return layer_has(f->first, FIRST_WORDS, hash) || layer_has(f->rest, REST_WORDS, hash);
+}
+
+void hfile_filter_deinit(struct hfile_filter *f) {
+    mem_free(f->first);
+    mem_free(f->rest);
+    *f = (struct hfile_filter){0};
 }

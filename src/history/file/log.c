@@ -36,12 +36,17 @@ static struct hfile_log *log_new(uint32_t number, int fd) {
     return log;
 }
 
+void hfile_log_close(struct hfile_io *io, struct hfile_log *log) {
+    if (log->fd >= 0)
+        io->close_file(io, log->fd);
+    log->fd = -1;
+    hfile_ids_deinit(&log->ids);
+}
+
 void hfile_log_unref(struct hfile_io *io, struct hfile_log *log) {
     if (!log || --log->refs > 0)
         return;
-    if (log->fd >= 0)
-        io->close_file(io, log->fd);
-    hfile_ids_deinit(&log->ids);
+    hfile_log_close(io, log);
     vec_deinit(&log->touched);
     vec_deinit(&log->dead);
     mem_free(log);

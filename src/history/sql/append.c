@@ -20,6 +20,7 @@
 #include "history/sql/sql_int.h"
 
 #define GROUP_ARENA_MAX ((size_t)1 << 30)
+#define SLICE_EVENTS    16
 
 /* A session of the group. */
 struct part {
@@ -73,6 +74,12 @@ static void group_deinit(struct group *g) {
     vec_deinit(&g->known);
     arena_deinit(&g->arena);
     arena_deinit(&g->lasting);
+}
+
+/* A group may hold thousands of events: others have their turns meanwhile. */
+static void breathe(size_t event) {
+    if (event % SLICE_EVENTS == 0)
+        fiber_yield_when_late();
 }
 
 /* --- placing --- */
@@ -132,6 +139,7 @@ static void place_append(struct group *g, size_t n) {
     a->rc = 0;
     for (size_t i = 0; a->rc == 0 && i < a->count; i++) {
         struct history_key key = history_key_of(a, i);
+        breathe(i);
         if (place_event(g, &key, &a->events[i], &g->slots[n][i]) < 0)
             a->rc = err_set(&a->err, ERR_CONFLICT,
                             "event %zu: its id is there with another content", i);
@@ -205,8 +213,10 @@ static int commit(struct group *g, struct db_batch *b, struct err *err) {
     }
     for (size_t i = 0; i < g->parts.count; i++) {
         size_t behind = g->parts.p[i]->count;
-        for (struct entry *e = g->parts.p[i]->first; e; e = e->next)
+        for (struct entry *e = g->parts.p[i]->first; e; e = e->next) {
+            breathe(behind);
             add_event(b, e, --behind, now_us);
+        }
     }
     int rc = db_commit(g->s->db, b, err);
     if (rc < 0)

@@ -8,6 +8,7 @@
  * largest), and the page goes on with the next. */
 #include "history/sql/sql_int.h"
 
+#define COLUMN_BYTES    10
 #define COLUMN_PAYLOAD  11
 #define COLUMN_LARGEST  12
 #define STATEMENT_BYTES ((int64_t)HISTORY_PAYLOAD_BYTES_MAX)
@@ -82,6 +83,12 @@ static int read_by_time(struct reader *r, size_t limit, int64_t bytes, struct db
                    r->arena, out, err);
 }
 
+/* Its length is not said when it follows from the payload. */
+static size_t payload_bytes(const struct db_rows *rows, size_t i) {
+    return db_is_null(rows, i, COLUMN_BYTES) ? db_str(rows, i, COLUMN_PAYLOAD).len
+                                             : (size_t)db_int(rows, i, COLUMN_BYTES);
+}
+
 static struct history_event event_of(const struct db_rows *rows, size_t i) {
     return (struct history_event){
         .seq = db_int(rows, i, 0),
@@ -94,12 +101,12 @@ static struct history_event event_of(const struct db_rows *rows, size_t i) {
         .ttl_ms = db_int(rows, i, 7),
         .headers = db_str(rows, i, 8),
         .payload_kind = (enum history_payload)db_int(rows, i, 9),
-        .payload_bytes = (size_t)db_int(rows, i, 10),
+        .payload_bytes = payload_bytes(rows, i),
         .payload = db_str(rows, i, COLUMN_PAYLOAD),
     };
 }
 
-/* How many the statement gives at most. */
+/* How many the statement gives at most: its last column is absent when nothing bounds it. */
 static size_t statement_limit(const struct db_rows *rows, size_t limit, int64_t bytes) {
     int64_t largest = rows->row_count > 0 ? db_int(rows, 0, COLUMN_LARGEST) : 0;
     int64_t most = bytes / (largest > 1 ? largest : 1);

@@ -224,6 +224,31 @@ static void test_a_yield_lets_the_loop_poll(void **state)
     expect_log(s, "y");
 }
 
+/* Works on until the turn is long; the clock decides, so that no machine is too slow or too fast. */
+static void work_long(void *arg)
+{
+    struct scene *s = arg;
+    int64_t begun = rt_mono_us(s->rt);
+    note(s, 'a');
+    while (clock_mono_us() < begun + 2000) {}
+    fiber_yield_when_late();
+    note(s, 'c');
+}
+
+static void work_beside(void *arg)
+{
+    note(arg, 'b');
+}
+
+static void test_long_work_lets_others_run(void **state)
+{
+    struct scene *s = *state;
+    fiber_yield_when_late(); /* not on a fiber: nothing */
+    spawn(s, work_long);
+    spawn(s, work_beside);
+    expect_log(s, "abc");
+}
+
 struct pair {
     struct scene *s;
     struct fiber *fibers[2];
@@ -579,6 +604,7 @@ int main(void)
         FIBER_TEST(test_cancellation_ends_waits_except_shielded_ones),
         FIBER_TEST(test_a_fiber_cancelled_before_it_starts_sees_it),
         FIBER_TEST(test_a_yield_lets_the_loop_poll),
+        FIBER_TEST(test_long_work_lets_others_run),
         FIBER_TEST(test_fibers_that_wake_each_other_do_not_starve_timers),
         FIBER_TEST(test_an_event_wakes_in_order_of_waiting),
         FIBER_TEST(test_a_wake_up_is_not_lost_to_a_cancelled_waiter),
