@@ -100,6 +100,9 @@ struct run_submit {
     /* Adds to the batch that makes the run durable; may be NULL. A failed expectation of what it
      * adds must be a code that the engine does not use for its own: ERR_FENCED, ERR_REPEATED. */
     void (*join_batch)(void *ctx, const struct live_run *run, struct db_batch *b);
+    /* What the first task finds in its context, if the run begins at once; behind join_batch. In the
+     * arena, which lives as long as the run. May be NULL, and give NULL. */
+    const void *(*give)(void *ctx, struct arena *a);
     str steps; /* one more entry of the log, of kind LOG_STEPS; absent: none */
     bool kept; /* a temporary run's thread stays as long as answers do (store/idempotency.h) */
     /* Where the request belongs to: kept with the run, for whoever executes it. NULL or unknown:

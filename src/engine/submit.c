@@ -409,6 +409,8 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
         return rc;
     if (s->join_batch)
         s->join_batch(s->ctx, run, &b);
+    if (direct && s->give)
+        run->given = s->give(s->ctx, &run->arena);
     if (direct)
         rc = live_run_begin(run, &ctx->thread, &b, &begin, err);
     else

@@ -28,6 +28,7 @@
 #define UNSAVED_MAX    8192 /* moves */
 #define YIELD_EVERY    128  /* steps of one executor */
 #define SPAWN_RETRY_US 50000
+#define KEEP_AFTER_US  500000
 #define OUTPUT_BYTES_MAX ((size_t)1 << 20)
 #define CALL_BYTES_MAX   ((size_t)64 << 20)
 
@@ -464,6 +465,8 @@ static int64_t next_due(const struct coordinator *c, bool spawned) {
         due = c->work_quiet_us;
     if (c->plans->o.look_us && c->look_due_us < due)
         due = c->look_due_us;
+    if (c->keep_due_us && c->keep_due_us < due)
+        due = c->keep_due_us;
     if (!spawned && rt_mono_us(c->plans->rt) + SPAWN_RETRY_US < due)
         due = rt_mono_us(c->plans->rt) + SPAWN_RETRY_US;
     return due;
@@ -485,6 +488,15 @@ static int flush_blocked(struct coordinator *c, struct err *err) {
     return rc;
 }
 
+/* Its thread shows the state of a plan that lasts; most are over before. */
+static int keep_state(struct coordinator *c, struct err *err) {
+    int rc = node_keep_state(c->ctx, err);
+    c->keep_due_us = rc == 0 ? 0 : rt_mono_us(c->plans->rt) + KEEP_AFTER_US;
+    if (rc < 0 && rc != ERR_FENCED)
+        err_reset(err);
+    return rc == ERR_FENCED ? rc : 0;
+}
+
 static int coordinate(struct coordinator *c, struct err *err) {
     int rc = 0;
     while (!fiber_cancelled()) {
@@ -493,7 +505,9 @@ static int coordinate(struct coordinator *c, struct err *err) {
             fiber_yield(); /* what takes no time is over before the batch is made */
         bool looks = c->look || (c->plans->o.look_us &&
                                  rt_mono_us(c->plans->rt) >= c->look_due_us);
-        if (c->dirty.count || c->offers.count || !c->told)
+        if (c->keep_due_us && rt_mono_us(c->plans->rt) >= c->keep_due_us)
+            rc = keep_state(c, err);
+        else if (c->dirty.count || c->offers.count || !c->told)
             rc = flush(c, err);
         else if (all_final(c) && c->executing == 0)
             return 0;
@@ -575,6 +589,7 @@ static int run_plan(struct coordinator *c, struct err *err) {
     c->careful = c->careful || c->ctx->run_attempt > 1;
     c->told = c->row.status == RUN_STATE_RUNNING && id_eq(c->row.run_id, c->ctx->run_id);
     c->look_due_us = rt_mono_us(p->rt) + p->o.look_us;
+    c->keep_due_us = rt_mono_us(p->rt) + KEEP_AFTER_US;
     for (uint32_t i = 0; i < c->count; i++)
         if (c->steps[i].wished)
             cancel_step(c, i);

@@ -272,6 +272,8 @@ str plan_run_body(struct arena *a, const struct plan_run_asked *asked) {
             jw_raw(&w, asked->resume);
         jw_object_end(&w);
     }
+    jw_key(&w, "durability"); /* the rows of the plan say how far it has come */
+    jw_z(&w, "exit");
     jw_key(&w, "stream_mode");
     jw_raw(&w, STR("[\"values\",\"updates\",\"custom\"]"));
     jw_key(&w, "multitask_strategy");
@@ -303,6 +305,14 @@ int plan_submit(struct plans *p, struct run_submit *s, str body, struct arena *a
     return 0;
 }
 
+/* What a coordinator would read again at once; more than that it reads. */
+#define GIVEN_BYTES_MAX ((size_t)256 << 10)
+
+static const void *give_new(void *ctx, struct arena *a) {
+    const struct plan_batch *m = ctx;
+    return plan_rows_copy(a, &m->rows, GIVEN_BYTES_MAX);
+}
+
 static void join_new(void *ctx, const struct live_run *run, struct db_batch *b) {
     struct plan_batch *m = ctx;
     const struct run *row = live_run_row(run);
@@ -311,7 +321,8 @@ static void join_new(void *ctx, const struct live_run *run, struct db_batch *b) 
                                .run_id = row->id,
                                .rerun_of = m->c->rerun_of,
                                .owner = m->c->who->owner};
-    plan_insert_add(b, &place, m->c->plan, rt_now_us(m->plans->rt));
+    plan_rows_make(b->arena, &place, m->c->plan, rt_now_us(m->plans->rt), &m->rows);
+    plan_rows_add(b, &m->rows);
     plan_batch_prepared(m, row->id);
     if (m->c->join_batch)
         m->c->join_batch(m->c->ctx, row->id, row->thread_id, b);
@@ -338,6 +349,7 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
                            .bearer = c->bearer,
                            .accepted = on_durable,
                            .join_batch = join_new,
+                           .give = give_new,
                            .steps = plan_created_entry(a, c->plan),
                            .trace = &m.span.at.context,
                            .ctx = &m};

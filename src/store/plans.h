@@ -42,8 +42,19 @@ struct plan_place {
     str owner;
     struct id rerun_of; /* nil: none */
 };
-/* The plan and all of its steps, queued; those with a fault failed, those with an output succeeded.
- * Two statements. */
+/* A new plan as its rows say it: all of its steps queued; those with a fault failed, those with an
+ * output succeeded. */
+struct plan_rows {
+    struct plan_row row;
+    struct plan_step_row *steps; /* row.step_count */
+};
+/* Texts are those of the plan and the place, but for keys and specs, which are made in the arena. */
+void plan_rows_make(struct arena *a, const struct plan_place *place, const struct plan_spec *plan,
+                    int64_t now_us, struct plan_rows *out);
+/* With all that it names in the arena; NULL: that would be more than bytes_max. */
+struct plan_rows *plan_rows_copy(struct arena *a, const struct plan_rows *rows, size_t bytes_max);
+void plan_rows_add(struct db_batch *b, const struct plan_rows *rows);
+/* Both in one. */
 void plan_insert_add(struct db_batch *b, const struct plan_place *place,
                      const struct plan_spec *plan, int64_t now_us);
 
