@@ -92,6 +92,8 @@ struct run_submit {
     str assistant_name;      /* as the client said it, for error texts */
     struct id thread_id;     /* nil: stateless, a thread is made */
     yyjson_val *body;        /* RunCreate, an object */
+    /* What run_context_read would give of a thread that is not there yet. NULL: it is read. */
+    const struct run_context *context;
     str header_configurable; /* JSON object text of x-* headers; absent: {} */
     str bearer;              /* of the request: kept in memory while the run lives here. Empty: the
                                 x-supabase-access-token of the configuration, which is taken out */

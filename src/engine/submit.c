@@ -557,7 +557,11 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
     } else {
         slot->arriving++;
     }
-    int rc = run_context_read(e->store, s->who, &key, &run->arena, &ctx, err);
+    int rc = 0;
+    if (s->context)
+        run_context_copy(&run->arena, s->context, &ctx);
+    else
+        rc = run_context_read(e->store, s->who, &key, &run->arena, &ctx, err);
     if (rc == 0)
         rc = run_context_check(s, q, run, &ctx, err);
     if (rc == 0 && busy && !ctx.has_thread && slot_is_foreign(slot, s->who))

@@ -232,6 +232,8 @@ void plans_free(struct plans *p) {
     mem_free(p);
 }
 
+struct id plans_assistant(void) { return assistant_id_of_graph(STR(PLAN_GRAPH)); }
+
 const char *plans_tool_check(str tool) { return plan_tool_check(tool); }
 
 int plans_prepare(struct plans *p, const struct principal *who, struct plan_spec *plan,
@@ -294,7 +296,7 @@ int plan_submit(struct plans *p, struct run_submit *s, str body, struct arena *a
                 struct err *err) {
     struct live_run *live;
     s->assistant_name = STR(PLAN_GRAPH);
-    s->assistant_id = assistant_id_of_graph(s->assistant_name);
+    s->assistant_id = plans_assistant();
     int rc = json_parse(a, body, &s->body, err);
     if (rc == 0)
         rc = engine_submit(p->engine, s, &live, err);
@@ -350,6 +352,7 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
                            .accepted = on_durable,
                            .join_batch = join_new,
                            .give = give_new,
+                           .context = c->context,
                            .steps = plan_created_entry(a, c->plan),
                            .trace = &m.span.at.context,
                            .ctx = &m};

@@ -234,6 +234,17 @@ int run_context_read(struct store *s, const struct principal *who,
     return 0;
 }
 
+void run_context_copy(struct arena *a, const struct run_context *from, struct run_context *out) {
+    ASSERT(!from->has_thread);
+    struct run_context to = *from;
+    struct assistant *s = &to.assistant;
+    str *texts[] = {&s->owner,   &s->graph_id, &s->name,         &s->description, &s->config,
+                    &s->context, &s->metadata, &to.preferences, &to.overrides};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
+        *texts[i] = arena_dup(a, *texts[i]);
+    *out = to;
+}
+
 void run_insert_add(struct db_batch *b, const struct run *run, struct id worker) {
     db_batch_add(b, SQL_RUN_INSERT,
                  DB_PARAMS(DB_UUID(run->id), DB_UUID(run->thread_id), DB_UUID(run->assistant_id),

@@ -92,6 +92,9 @@ MUST_CHECK int run_context_read(struct store *s, const struct principal *who,
                                 const struct run_context_key *key, struct arena *a,
                                 struct run_context *out, struct err *err);
 
+/* Of one without a thread: with its texts in the arena. */
+void run_context_copy(struct arena *a, const struct run_context *from, struct run_context *out);
+
 /* The right to write for a run: the thread's row names all three. */
 struct run_hold {
     struct id thread_id, run_id;
