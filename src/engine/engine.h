@@ -106,6 +106,9 @@ struct run_submit {
      * arena, which lives as long as the run. May be NULL, and give NULL. */
     const void *(*give)(void *ctx, struct arena *a);
     str steps; /* one more entry of the log, of kind LOG_STEPS; absent: none */
+    /* Instead of what tells subscribers of that entry: as hub_append.tell, the batch's last. May be
+     * NULL. */
+    size_t (*tell)(void *ctx, struct db_batch *b, int64_t log_count);
     bool kept; /* a temporary run's thread stays as long as answers do (store/idempotency.h) */
     /* Where the request belongs to: kept with the run, for whoever executes it. NULL or unknown:
      * the run begins a trace. */

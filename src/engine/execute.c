@@ -82,9 +82,12 @@ static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
 
 size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct begin_row *row = ctx;
+    const struct engine *e = row->run->engine;
     struct run_hold hold = live_run_hold(row->run);
+    if (row->first)
+        return run_first_add(e->store, b, row->first, count, rt_now_us(e->rt));
     return thread_begin_add(b, &hold, row->run->row.created_at, row->head, row->merge,
-                            row->checkpoint_id, count, rt_now_us(row->run->engine->rt));
+                            row->checkpoint_id, count, rt_now_us(e->rt));
 }
 
 bool live_run_is_passing(int rc) {
@@ -562,7 +565,7 @@ static int claim_build(struct live_run *run, const struct run_context *ctx, int6
 
 static int claim_commit(struct live_run *run, struct db_batch *b, const struct begin *begin,
                         struct id head, struct id checkpoint_id, struct err *err) {
-    struct begin_row row = {run, NULL, head, checkpoint_id};
+    struct begin_row row = {.run = run, .head = head, .checkpoint_id = checkpoint_id};
     struct log_counter counter = {begin_counter, &row};
     struct hub_append append = {.thread_id = run->row.thread_id,
                                 .batch = b,

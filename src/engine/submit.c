@@ -313,6 +313,11 @@ static void on_durable(void *ctx) {
         a->submit->accepted(a->submit->ctx, a->run);
 }
 
+static size_t tell(void *ctx, struct db_batch *b, int64_t log_count) {
+    const struct accept *a = ctx;
+    return a->submit->tell(a->submit->ctx, b, log_count);
+}
+
 /* The first tasks only ask a model: they need not wait for the disk. */
 static void start_early(struct live_run *run) {
     if (!live_run_may_start_early(run))
@@ -343,11 +348,17 @@ static void begin_is_over(struct live_run *run, int rc) {
         fiber_unpark(LIST_ENTRY(n, struct begin_waiter, node)->fiber);
 }
 
+static struct thread_new thread_of_run(const struct live_run *run, const struct run_merged *m) {
+    return (struct thread_new){run->row.thread_id, m->metadata, m->config,
+                               run->engine->store->thread_ttl};
+}
+
 int run_accept_rows(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
                     const struct run_merged *m, bool direct, struct db_batch *b, struct err *err) {
     struct engine *e = run->engine;
-    if (!ctx->has_thread) {
-        struct thread_new n = {run->row.thread_id, m->metadata, m->config, e->store->thread_ttl};
+    bool first = direct && !ctx->has_thread; /* both come with the run's begin */
+    if (!ctx->has_thread && !first) {
+        struct thread_new n = thread_of_run(run, m);
         thread_insert_add(b, s->who, &n, rt_now_us(e->rt));
     }
     run->row.status = direct ? RUN_RUNNING : RUN_PENDING;
@@ -355,7 +366,8 @@ int run_accept_rows(struct live_run *run, const struct run_submit *s, const stru
     int rc = live_run_read_kwargs(run, err);
     if (rc < 0)
         return rc;
-    run_insert_add(b, &run->row, run->worker);
+    if (!first)
+        run_insert_add(b, &run->row, run->worker);
     (void)preference_override_renew_add(e->store, s->who, run->row.thread_id, ctx,
                                         run->row.created_at, b);
     run->row.status = RUN_PENDING; /* what the client is told: it was just created */
@@ -419,7 +431,13 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
         return rc;
     add_steps(run, s, &begin);
     struct thread_merge merge = run_thread_merge(ctx, m);
-    struct begin_row row = {run, &merge, ctx->head, run->made_id};
+    struct thread_new thread = thread_of_run(run, m);
+    struct run_first first = {s->who, &thread, &run->row, run->worker, run->made_id};
+    struct begin_row row = {.run = run,
+                            .merge = &merge,
+                            .first = ctx->has_thread ? NULL : &first,
+                            .head = ctx->head,
+                            .checkpoint_id = run->made_id};
     struct queue_row queued = {run, &merge};
     struct log_counter counter = {queue_counter, &queued};
     struct run_hold hold = live_run_hold(run);
@@ -435,6 +453,7 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
                                 .count = begin.entry_count,
                                 .counter = &counter,
                                 .held = direct,
+                                .tell = s->tell ? tell : NULL,
                                 .after_commit = on_durable,
                                 .ctx = &accept};
     rc = FAILPOINT("engine.begin.before_commit");

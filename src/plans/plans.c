@@ -324,10 +324,14 @@ static void join_new(void *ctx, const struct live_run *run, struct db_batch *b) 
                                .rerun_of = m->c->rerun_of,
                                .owner = m->c->who->owner};
     plan_rows_make(b->arena, &place, m->c->plan, rt_now_us(m->plans->rt), &m->rows);
-    plan_rows_add(b, &m->rows);
     plan_batch_prepared(m, row->id);
     if (m->c->join_batch)
         m->c->join_batch(m->c->ctx, row->id, row->thread_id, b);
+}
+
+static size_t tell_new(void *ctx, struct db_batch *b, int64_t log_count) {
+    const struct plan_batch *m = ctx;
+    return plan_rows_add(m->plans->store, b, &m->rows, log_count, LOG_STEPS);
 }
 
 static void on_durable(void *ctx, struct live_run *run) {
@@ -352,6 +356,7 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
                            .accepted = on_durable,
                            .join_batch = join_new,
                            .give = give_new,
+                           .tell = tell_new,
                            .context = c->context,
                            .steps = plan_created_entry(a, c->plan),
                            .trace = &m.span.at.context,

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plans.c - plans and their steps.
  *
- * Creating a plan is two statements and changing many of its steps is two, whatever their number:
- * the rows go as one JSON text that the database takes apart. Lists are read by keyset: ids are
+ * Creating a plan is one statement (three, where the database cannot do them in one) and changing
+ * many of its steps is two, whatever their number: the rows go as one JSON text that the database
+ * takes apart. Lists are read by keyset: ids are
  * ordered by time, so a page begins before the last id of the one before. */
 #include "store/plans.h"
 
 #include "store/gates.h"
 #include "store/plan_work.h"
+#include "store/webhooks.h"
 
 #define PLAN_COLUMNS 24
 static enum run_state state_of(str word) {
@@ -182,25 +184,26 @@ static str insert_rows(struct arena *a, const struct plan_rows *rows) {
     return arena_take(a, &b);
 }
 
-void plan_rows_add(struct db_batch *b, const struct plan_rows *rows) {
-    const struct plan_row *r = &rows->row;
-    db_batch_add(b, SQL_PLAN_INSERT,
-                 DB_PARAMS(DB_UUID(r->id), DB_UUID(r->thread_id), DB_UUID(r->run_id),
-                           DB_T(r->owner), DB_T(r->project), DB_T(r->goal), DB_T(r->hash),
-                           DB_T(r->metadata), DB_I(r->concurrency), DB_I(r->step_count),
-                           DB_I(r->fault_count), DB_I(r->created_at),
-                           db_uuid_or_null(r->rerun_of), DB_I(r->succeeded)),
-                 DB_EXPECT_NONE);
-    db_batch_add(b, SQL_PLAN_STEPS_INSERT,
-                 DB_PARAMS(DB_UUID(r->id), DB_I(r->created_at), DB_T(insert_rows(b->arena, rows))),
-                 DB_EXPECT_NONE);
-}
+#define NEW_PARAMS(r)                                                                       \
+    DB_UUID((r)->id), DB_UUID((r)->thread_id), DB_UUID((r)->run_id), DB_T((r)->owner),             \
+        DB_T((r)->project), DB_T((r)->goal), DB_T((r)->hash), DB_T((r)->metadata),                 \
+        DB_I((r)->concurrency), DB_I((r)->step_count), DB_I((r)->fault_count),                     \
+        DB_I((r)->created_at), db_uuid_or_null((r)->rerun_of), DB_I((r)->succeeded)
 
-void plan_insert_add(struct db_batch *b, const struct plan_place *place,
-                     const struct plan_spec *plan, int64_t now_us) {
-    struct plan_rows rows;
-    plan_rows_make(b->arena, place, plan, now_us, &rows);
-    plan_rows_add(b, &rows);
+size_t plan_rows_add(struct store *s, struct db_batch *b, const struct plan_rows *rows,
+                     int64_t log_count, int64_t kind) {
+    const struct plan_row *r = &rows->row;
+    str steps = insert_rows(b->arena, rows);
+    if (db_knows(s->db, SQL_PLAN_NEW))
+        return db_batch_add(b, SQL_PLAN_NEW,
+                            DB_PARAMS(NEW_PARAMS(r), DB_T(steps), DB_I(log_count), DB_I(kind),
+                                      DB_I(r->created_at / 1000)),
+                            DB_EXPECT_NONE);
+    db_batch_add(b, SQL_PLAN_INSERT, DB_PARAMS(NEW_PARAMS(r)), DB_EXPECT_NONE);
+    db_batch_add(b, SQL_PLAN_STEPS_INSERT,
+                 DB_PARAMS(DB_UUID(r->id), DB_I(r->created_at), DB_T(steps)), DB_EXPECT_NONE);
+    return webhook_outbox_add(b, r->thread_id, log_count, (const int64_t[]){kind, kind},
+                              r->created_at);
 }
 
 static void write_ago(struct json_writer *w, const char *key, int64_t at, int64_t now_us) {
