@@ -510,7 +510,7 @@ static void firsts(struct history *h) {
         CALL("run", run_get(&h->store, &ALL, id_at(i), id_at(i + 10), h->a, &run, &h->err));
         if (i < 235)
             write_run(h, &run);
-        CALL("context", run_context_read(&h->store, &ANNA, &key, h->a, &ctx, &h->err));
+        CALL("context", run_context_read(&h->store, &ALL, &key, h->a, &ctx, &h->err));
         line(h, "  %.*s %.*s %d", ID(ctx.slot_run), ID(ctx.head), ctx.has_thread);
     }
 }
