@@ -59,7 +59,10 @@ SELECT a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, 
        a.description, a.config, a.context, a.metadata - 'owner', a.version, a.created_at,
        a.updated_at,
        (SELECT jsonb_object_agg(f.key, f.value) FROM holdfast.preferences f WHERE f.user_id = $4),
-       d.concurrency, d.webhook, d.project, p.settings
+       d.concurrency, d.webhook, d.project,
+       (SELECT p.settings FROM holdfast.projects p
+        WHERE p.owner = $1
+          AND p.name = coalesce($2::text, nullif(d.project::json #>> '{}', ''), 'default'))
 FROM (SELECT max(CASE s.key WHEN 'plan.concurrency' THEN s.value END) AS concurrency,
              max(CASE s.key WHEN 'plan.webhook' THEN s.value END) AS webhook,
              max(CASE s.key WHEN 'plan.project_id' THEN s.value END) AS project
@@ -70,7 +73,4 @@ LEFT JOIN langgraph_server.assistants a
   ON a.id IN ($3::uuid::text, replace($3::uuid::text, '-', ''))
   AND ((coalesce(a.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $4 AND $5
        OR (coalesce(a.metadata ->> 'owner', '') = '' AND a.metadata @> '{"created_by":"system"}')
-       OR a.metadata ->> 'owner' = 'system')
-LEFT JOIN holdfast.projects p
-  ON p.owner = $1
-  AND p.name = coalesce($2::text, nullif(d.project::json #>> '{}', ''), 'default');
+       OR a.metadata ->> 'owner' = 'system');

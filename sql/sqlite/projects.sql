@@ -58,7 +58,9 @@ DELETE FROM settings WHERE owner = $1 AND key = $2;
 SELECT a.id, a.owner, a.graph_id, a.name, a.description, a.config, a.context, a.metadata, a.version,
        a.created_at, a.updated_at,
        (SELECT json_group_object(f.key, json(f.value)) FROM preferences f WHERE f.user_id = $4),
-       d.concurrency, d.webhook, d.project, p.settings
+       d.concurrency, d.webhook, d.project,
+       (SELECT p.settings FROM projects p
+        WHERE p.owner = $1 AND p.name = coalesce($2, nullif(d.project ->> '$', ''), 'default'))
 FROM (SELECT max(CASE s.key WHEN 'plan.concurrency' THEN s.value END) AS concurrency,
              max(CASE s.key WHEN 'plan.webhook' THEN s.value END) AS webhook,
              max(CASE s.key WHEN 'plan.project_id' THEN s.value END) AS project
@@ -67,6 +69,4 @@ FROM (SELECT max(CASE s.key WHEN 'plan.concurrency' THEN s.value END) AS concurr
         AND s.key IN ('plan.concurrency', 'plan.project_id', 'plan.webhook')) d
 LEFT JOIN assistants a ON a.id = $3
   AND (a.owner BETWEEN $4 AND $5
-       OR (a.owner = '' AND hf_contains(a.metadata, '{"created_by":"system"}')))
-LEFT JOIN projects p
-  ON p.owner = $1 AND p.name = coalesce($2, nullif(d.project ->> '$', ''), 'default');
+       OR (a.owner = '' AND hf_contains(a.metadata, '{"created_by":"system"}')));
