@@ -477,24 +477,28 @@ static bool gate_is_due(const struct coordinator *c) {
     return first && first->rank <= now_us(c);
 }
 
+/* Its thread shows the state of a plan that lasts; most are over before. */
+static int keep_state(struct coordinator *c, struct err *err) {
+    int rc = node_keep_state(c->ctx, err);
+    bool later = rc < 0 && err_retryable(rc); /* a passing trouble of the database */
+    c->keep_due_us = later ? rt_mono_us(c->plans->rt) + KEEP_AFTER_US : 0;
+    if (later)
+        err_reset(err);
+    return later ? 0 : rc;
+}
+
 /* Nobody works for the plan while it waits for others: its run ends, asking, once that is stored.
  * Who decided something before that was stored makes the batch fail, and is seen. */
 static int flush_blocked(struct coordinator *c, struct err *err) {
+    int rc = c->keep_due_us ? keep_state(c, err) : 0;
+    if (rc < 0 || c->keep_due_us) /* the run that goes on begins with it */
+        return rc < 0 ? rc : fiber_event_wait(&c->wake, c->keep_due_us);
     c->block = true;
-    int rc = flush(c, err);
+    rc = flush(c, err);
     c->block = false;
     if (rc == 0 && (c->dirty.count || !coordinator_waits_outside(c)))
         c->told = false; /* it goes on after all */
     return rc;
-}
-
-/* Its thread shows the state of a plan that lasts; most are over before. */
-static int keep_state(struct coordinator *c, struct err *err) {
-    int rc = node_keep_state(c->ctx, err);
-    c->keep_due_us = rc == 0 ? 0 : rt_mono_us(c->plans->rt) + KEEP_AFTER_US;
-    if (rc < 0 && rc != ERR_FENCED)
-        err_reset(err);
-    return rc == ERR_FENCED ? rc : 0;
 }
 
 static int coordinate(struct coordinator *c, struct err *err) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plans.c - the graph "plan", and what is asked of plans from outside.
  *
- * Making a plan is one batch with the run that executes it: thread, run, input checkpoint, plan,
- * steps and the log's entries. The plan has the id of its first run. A step that is tried again is
+ * Making a plan is one batch with the run that executes it: thread, run, plan, steps and the log's
+ * entries. What it was made of is left to that run. The plan has the id of its first run. A step that is tried again is
  * put back in the batch of another run of the same thread, under the version that was read.
  *
  * A run can come to its end without its coordinator: cancelled before it began, given up after too
