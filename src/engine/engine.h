@@ -102,8 +102,8 @@ struct run_submit {
     /* Adds to the batch that makes the run durable; may be NULL. A failed expectation of what it
      * adds must be a code that the engine does not use for its own: ERR_FENCED, ERR_REPEATED. */
     void (*join_batch)(void *ctx, const struct live_run *run, struct db_batch *b);
-    /* What the first task finds in its context, if the run begins at once; behind join_batch. In the
-     * arena, which lives as long as the run. May be NULL, and give NULL. */
+    /* What the first task finds in its context, if the run begins at once; after join_batch. In
+     * the arena, which lives as long as the run. May be NULL, and give NULL. */
     const void *(*give)(void *ctx, struct arena *a);
     str steps; /* one more entry of the log, of kind LOG_STEPS; absent: none */
     /* Instead of what tells subscribers of that entry: as hub_append.tell, the batch's last. May be

@@ -322,7 +322,7 @@ int live_run_recursed(int64_t limit, struct err *err);
 struct begin_row {
     const struct live_run *run;
     const struct thread_merge *merge; /* NULL: the thread was told when the run was accepted */
-    const struct run_first *first;    /* the thread is made, and the run's row; NULL: they are there */
+    const struct run_first *first; /* makes the thread and the run's row; NULL: they are there */
     struct id head;                   /* as the run's context was read */
     struct id checkpoint_id;
 };

@@ -2,8 +2,9 @@
 /* plans.c - the graph "plan", and what is asked of plans from outside.
  *
  * Making a plan is one batch with the run that executes it: thread, run, plan, steps and the log's
- * entries. What it was made of is left to that run. The plan has the id of its first run. A step that is tried again is
- * put back in the batch of another run of the same thread, under the version that was read.
+ * entries. What it was made of is left to that run. The plan has the id of its first run. A step
+ * that is tried again is put back in the batch of another run of the same thread, under the version
+ * that was read.
  *
  * A run can come to its end without its coordinator: cancelled before it began, given up after too
  * many attempts. The graph's hook then ends the plan in the same batch. */
