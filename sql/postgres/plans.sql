@@ -13,25 +13,81 @@ p.id, p.thread_id, p.run_id, p.owner, p.project_id, p.goal, p.hash, p.metadata, 
 s.position, s.name, s.tool, s.inputs, s.spec, s.key, s.status, s.attempt, s.wish, s.output,
        s.error, s.started_at, s.ended_at, s.losses, s.spent
 
--- name: plan_insert
--- $1 id, $2 thread, $3 run, $4 owner, $5 project, $6 goal, $7 hash, $8 metadata, $9 concurrency,
--- $10 steps, $11 with a fault, $12 now, $13 made from, $14 steps that are done already
-INSERT INTO holdfast.plans (id, thread_id, run_id, owner, project_id, goal, hash, metadata,
-  concurrency, status, version, step_count, fault_count, succeeded, failed, cancelled,
-  timed_out, created_at, updated_at, rerun_of)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 1, $10, $11, $14, $11, 0, 0, $12, $12, $13);
+-- shared: plan_new_columns
+(id, thread_id, run_id, owner, project_id, goal, hash, metadata, concurrency, status, version,
+   step_count, fault_count, succeeded, failed, cancelled, timed_out, created_at, updated_at, rerun_of)
 
--- name: plan_steps_insert
--- $1 plan, $2 now, $3 [{"p": position, "n": name, "t": tool, "i": inputs, "s": spec, "k": key,
--- "x": fault, "o": output}]. One that has an output is done already.
-INSERT INTO holdfast.plan_steps (plan_id, position, name, tool, inputs, spec, key, status,
-  attempt, output, error, ended_at)
-SELECT $1, r.p, r.n, r.t, r.i::text, r.s::text, r.k,
-       CASE WHEN r.x IS NOT NULL THEN 'failed' WHEN r.o IS NOT NULL THEN 'succeeded' ELSE 'queued' END,
-       0, r.o::text, r.x,
-       CASE WHEN r.x IS NULL AND r.o IS NULL THEN NULL ELSE $2::timestamptz END
-FROM json_to_recordset($3::json) AS r(p integer, n text, t text, i json, s json, k text, x text,
-  o json);
+-- shared: plan_step_new_columns
+(plan_id, position, name, tool, inputs, spec, key, status, attempt, output, error, ended_at)
+
+-- A step r of a plan p, at p.now. One that has an output is done already.
+-- shared: plan_step_new
+p.id, r.p, r.n, r.t, r.i::text, r.s::text, r.k,
+         CASE WHEN r.x IS NOT NULL THEN 'failed' WHEN r.o IS NOT NULL THEN 'succeeded'
+         ELSE 'queued' END,
+         0, r.o::text, r.x, CASE WHEN r.x IS NULL AND r.o IS NULL THEN NULL ELSE p.now END
+
+-- shared: plan_step_record
+r(p integer, n text, t text, i json, s json, k text, x text, o json)
+
+-- name: plan_new
+-- only: postgres
+-- The plan, its steps, and what is told of the entries that its batch has appended to the thread's log.
+-- $1 id, $2 thread, $3 run, $4 owner, $5 project, $6 goal, $7 hash, $8 metadata, $9 concurrency,
+-- $10 steps, $11 with a fault, $12 now, $13 made from, $14 steps that are done already,
+-- $15 [{"p": position, "n": name, "t": tool, "i": inputs, "s": spec, "k": key, "x": fault,
+-- "o": output}], $16 entries, $17 their kind, $18 now in ms
+WITH plan AS (
+  INSERT INTO holdfast.plans @plan_new_columns
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 1, $10, $11, $14, $11, 0, 0, $12, $12, $13)
+), steps AS (
+  INSERT INTO holdfast.plan_steps @plan_step_new_columns
+  SELECT @plan_step_new
+  FROM (SELECT $1::uuid AS id, $12::timestamptz AS now) p
+  CROSS JOIN json_to_recordset($15::text::json) AS @plan_step_record
+)
+INSERT INTO holdfast.deliveries @outbox_columns
+SELECT @outbox_row || ',"data":' || e.data || '}', p.now, p.now, p.now
+FROM (SELECT $1::uuid AS id, $2::uuid AS thread_id, $5::text AS project_id,
+             $12::timestamptz AS now) p
+CROSS JOIN (SELECT $18::bigint AS ms) o
+JOIN holdfast.webhooks w ON w.owner = $4 AND w.status = 'active'
+ AND w.project_id IN ('', p.project_id)
+JOIN holdfast.events e ON e.thread_id = $2 AND e.kind = $17
+ AND e.seq > (SELECT h.seq FROM holdfast.thread_heads h WHERE h.thread_id = $2) - $16
+WHERE @outbox_wanted;
+
+-- arrays: plan_new 1 2
+WITH args AS (
+  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[],
+                       $7::text[], $8::text[], $9::int4[], $10::int4[], $11::int4[],
+                       $12::timestamptz[], $13::uuid[], $14::int4[], $15::text[], $16::int8[],
+                       $17::int2[], $18::int8[]) WITH ORDINALITY
+    AS a(id, thread_id, run_id, owner, project_id, goal, hash, metadata, concurrency, count, faults,
+         now, origin, done, steps, entries, kind, ms, number)
+), plan AS (
+  INSERT INTO holdfast.plans @plan_new_columns
+  SELECT p.id, p.thread_id, p.run_id, p.owner, p.project_id, p.goal, p.hash, p.metadata,
+         p.concurrency, 'queued', 1, p.count, p.faults, p.done, p.faults, 0, 0, p.now, p.now,
+         p.origin
+  FROM args p
+), steps AS (
+  INSERT INTO holdfast.plan_steps @plan_step_new_columns
+  SELECT @plan_step_new
+  FROM args p CROSS JOIN LATERAL json_to_recordset(p.steps::json) AS @plan_step_record
+), told AS (
+  INSERT INTO holdfast.deliveries @outbox_columns
+  SELECT @outbox_row || ',"data":' || e.data || '}', p.now, p.now, p.now
+  FROM args p CROSS JOIN LATERAL (SELECT p.ms AS ms) o
+  JOIN holdfast.webhooks w ON w.owner = ANY (ARRAY[p.owner]) AND w.status = 'active'
+   AND w.project_id IN ('', p.project_id)
+  JOIN holdfast.events e ON e.thread_id = ANY (ARRAY[p.thread_id]) AND e.kind = p.kind
+   AND e.seq > (SELECT h.seq FROM holdfast.thread_heads h WHERE h.thread_id = p.thread_id)
+               - p.entries
+  WHERE @outbox_wanted
+  RETURNING order_key
+)
+SELECT DISTINCT a.number FROM told t JOIN args a ON a.thread_id::text = split_part(t.order_key, '/', 2);
 
 -- name: plan_steps_update
 -- $1 plan, $2 now, $3 [{"p": position, "s": status, "a": attempt, "b": us since it began,

@@ -50,9 +50,27 @@ ON CONFLICT (owner, key) DO UPDATE SET value = excluded.value, updated_at = excl
 -- $1 owner, $2 key
 DELETE FROM holdfast.settings WHERE owner = $1 AND key = $2;
 
--- name: plan_defaults
--- What a plan takes from its owner and from its project (key ''). $1 owner, $2 project
-SELECT s.key, s.value FROM holdfast.settings s
-WHERE s.owner = $1 AND s.key IN ('plan.concurrency', 'plan.project_id', 'plan.webhook')
-UNION ALL
-SELECT '', p.settings FROM holdfast.projects p WHERE p.owner = $1 AND p.name = $2;
+-- name: plan_context
+-- together: text text uuid text text
+-- What the first run of a new plan begins with, in one read: as run_context for a thread that is not
+-- there yet, and what the plan takes from its owner and its project. $1 owner, $2 project (NULL: as the
+-- owner's settings say), $3 assistant, $4 and $5 bounds of the owner
+SELECT a.id, coalesce(a.metadata ->> 'owner', ''), a.graph_id, coalesce(a.name, a.graph_id),
+       a.description, a.config, a.context, a.metadata - 'owner', a.version, a.created_at,
+       a.updated_at,
+       (SELECT jsonb_object_agg(f.key, f.value) FROM holdfast.preferences f WHERE f.user_id = $4),
+       d.concurrency, d.webhook, d.project,
+       (SELECT p.settings FROM holdfast.projects p
+        WHERE p.owner = $1
+          AND p.name = coalesce($2::text, nullif(d.project::json #>> '{}', ''), 'default'))
+FROM (SELECT max(CASE s.key WHEN 'plan.concurrency' THEN s.value END) AS concurrency,
+             max(CASE s.key WHEN 'plan.webhook' THEN s.value END) AS webhook,
+             max(CASE s.key WHEN 'plan.project_id' THEN s.value END) AS project
+      FROM holdfast.settings s
+      WHERE s.owner = $1
+        AND s.key IN ('plan.concurrency', 'plan.project_id', 'plan.webhook')) d
+LEFT JOIN langgraph_server.assistants a
+  ON a.id IN ($3::uuid::text, replace($3::uuid::text, '-', ''))
+  AND ((coalesce(a.metadata ->> 'owner', '') || '') COLLATE "C" BETWEEN $4 AND $5
+       OR (coalesce(a.metadata ->> 'owner', '') = '' AND a.metadata @> '{"created_by":"system"}')
+       OR a.metadata ->> 'owner' = 'system');

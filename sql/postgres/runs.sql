@@ -116,6 +116,90 @@ FROM args a
 CROSS JOIN LATERAL (SELECT id, metadata FROM langgraph_server.threads
                     WHERE id IN (a.thread::text, replace(a.thread::text, '-', '')) LIMIT 2) t;
 
+-- name: run_first
+-- only: postgres
+-- A new thread and its first run, which begins at once: what thread_insert, run_insert and thread_begin
+-- leave, each row written once. The head is the first, for it clears what another runtime has left of
+-- such a thread. $1 thread, $2 owner, $3 metadata, $4 config, $5 now, $6 and $7 what ends it, and when,
+-- $8 run, $9 assistant, $10 its metadata, $11 kwargs, $12 strategy, $13 attempt, $14 its time,
+-- $15 worker, $16 entries, $17 checkpoint
+WITH state AS (
+  INSERT INTO holdfast.run_states (run_id, thread_id, created_at, status, live, attempt, first_seq,
+                                   worker)
+  VALUES ($8, $1, $14, 'running', true, $13, 0, $15)
+), thread AS (
+  INSERT INTO langgraph_server.threads (id, metadata, config, status, interrupts, created_at,
+                                        updated_at)
+  SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads
+                           WHERE id = replace($1::uuid::text, '-', ''))
+         THEN holdfast.other_spelling() ELSE $1::uuid::text END,
+         CASE WHEN $2::text = '' THEN $3::jsonb - 'owner'
+         ELSE $3::jsonb || jsonb_build_object('owner', $2::text) END,
+         $4::jsonb, 'busy', '{}', $5, $5
+), run AS (
+  INSERT INTO langgraph_server.runs (id, thread_id, assistant_id, status, metadata, kwargs,
+                                     multitask_strategy, created_at, updated_at)
+  SELECT $8::uuid::text, $1::uuid::text,
+         coalesce((SELECT a.id FROM langgraph_server.assistants a
+                   WHERE a.id IN ($9::uuid::text, replace($9::uuid::text, '-', ''))),
+                  $9::uuid::text),
+         'running', CASE WHEN $2::text = '' THEN $10::jsonb - 'owner'
+                    ELSE $10::jsonb || jsonb_build_object('owner', $2::text) END,
+         $11::jsonb, $12, $14, $14
+)
+INSERT INTO holdfast.thread_heads (thread_id, seq, checkpoint_id, run_id, attempt, worker,
+                                   state_updated_at, ttl_strategy, ttl_us, ttl_check_at)
+SELECT $1, $16, $17, $8, $13, $15, $5, $6::text, $7::int8,
+       $5::timestamptz + $7::int8 * interval '1 microsecond'
+WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads WHERE thread_id = $1)
+      THEN holdfast.thread_clear($1) ELSE true END
+RETURNING seq;
+
+-- arrays: run_first 1 8
+WITH args AS (
+  SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::jsonb[], $5::timestamptz[],
+                       $6::text[], $7::int8[], $8::uuid[], $9::uuid[], $10::jsonb[], $11::jsonb[],
+                       $12::text[], $13::int8[], $14::timestamptz[], $15::uuid[], $16::int8[],
+                       $17::uuid[]) WITH ORDINALITY
+    AS a(thread, owner, metadata, config, now, ends, ttl, run, assistant, run_metadata, kwargs,
+         strategy, attempt, at, worker, entries, checkpoint, number)
+), head AS (
+  INSERT INTO holdfast.thread_heads (thread_id, seq, checkpoint_id, run_id, attempt, worker,
+                                     state_updated_at, ttl_strategy, ttl_us, ttl_check_at)
+  SELECT a.thread, a.entries, a.checkpoint, a.run, a.attempt, a.worker, a.now, a.ends, a.ttl,
+         a.now + a.ttl * interval '1 microsecond'
+  FROM args a
+  WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads h WHERE h.thread_id = a.thread)
+        THEN holdfast.thread_clear(a.thread) ELSE true END
+  RETURNING thread_id, seq
+), state AS (
+  INSERT INTO holdfast.run_states (run_id, thread_id, created_at, status, live, attempt, first_seq,
+                                   worker)
+  SELECT a.run, a.thread, a.at, 'running', true, a.attempt, 0, a.worker FROM args a
+), thread AS (
+  INSERT INTO langgraph_server.threads (id, metadata, config, status, interrupts, created_at,
+                                        updated_at)
+  SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads t
+                           WHERE t.id = replace(a.thread::text, '-', ''))
+         THEN holdfast.other_spelling() ELSE a.thread::text END,
+         CASE WHEN a.owner = '' THEN a.metadata - 'owner'
+         ELSE a.metadata || jsonb_build_object('owner', a.owner) END,
+         a.config, 'busy', '{}', a.now, a.now
+  FROM args a
+), run AS (
+  INSERT INTO langgraph_server.runs (id, thread_id, assistant_id, status, metadata, kwargs,
+                                     multitask_strategy, created_at, updated_at)
+  SELECT a.run::text, a.thread::text,
+         coalesce((SELECT s.id FROM langgraph_server.assistants s
+                   WHERE s.id IN (a.assistant::text, replace(a.assistant::text, '-', ''))),
+                  a.assistant::text),
+         'running', CASE WHEN a.owner = '' THEN a.run_metadata - 'owner'
+                    ELSE a.run_metadata || jsonb_build_object('owner', a.owner) END,
+         a.kwargs, a.strategy, a.at, a.at
+  FROM args a
+)
+SELECT a.number, h.seq FROM args a JOIN head h ON h.thread_id = a.thread;
+
 -- name: run_claim
 -- $1 id, $2 attempt, $3 the attempt that begins, $4 now, $5 worker
 -- A running run is claimed when its worker died: it was given to this one meanwhile.

@@ -43,11 +43,10 @@ WHERE webhook_id = $1 AND status = 'pending';
 -- shared: outbox_columns
 (id, owner, kind, order_key, webhook_id, order_seq, target, payload, due_at, created_at, updated_at)
 
--- A row of an entry e in the log of plan p for webhook w, up to the payload's last members. $5 now,
--- $6 the same in ms
+-- A row of an entry e in the log of plan p for webhook w, up to the payload's last members, at o.ms
 -- shared: outbox_row
 overlay(replace(gen_random_uuid()::text, '-', '')
-               placing lpad(to_hex($6::bigint), 12, '0') || '7' from 1 for 13)::uuid,
+               placing lpad(to_hex(o.ms), 12, '0') || '7' from 1 for 13)::uuid,
        w.owner, 'events', w.id::text || '/' || p.thread_id::text, w.id, e.seq, w.url,
        '{"webhook":"' || w.id::text || '","plan":"' || p.id::text
          || '","thread":"' || p.thread_id::text
@@ -56,18 +55,21 @@ overlay(replace(gen_random_uuid()::text, '-', '')
          || ',"kind":' || e.kind::text
          || ',"at":' || (extract(epoch FROM e.at) * 1000000)::bigint::text
 
+-- shared: outbox_wanted
+(w.steps OR position('"status":' in e.data) > 0 OR position('"began":' in e.data) > 0)
+
 -- name: outbox_add
 -- The last $2 entries of a thread's log, of kinds $3 and $4, to everybody who wants them. $1 thread,
 -- $5 now, $6 the same in ms
 INSERT INTO holdfast.deliveries @outbox_columns
 SELECT @outbox_row || ',"data":' || e.data || '}', $5::timestamptz, $5::timestamptz, $5::timestamptz
-FROM holdfast.plans p
+FROM (SELECT $6::bigint AS ms) o
+CROSS JOIN holdfast.plans p
 JOIN holdfast.webhooks w ON w.owner = p.owner AND w.status = 'active'
  AND w.project_id IN ('', p.project_id)
 JOIN holdfast.events e ON e.thread_id = p.thread_id AND e.kind IN ($3, $4)
  AND e.seq > (SELECT h.seq FROM holdfast.thread_heads h WHERE h.thread_id = $1) - $2
-WHERE p.thread_id = $1 AND (w.steps OR position('"status":' in e.data) > 0
-                            OR position('"began":' in e.data) > 0);
+WHERE p.thread_id = $1 AND @outbox_wanted;
 
 -- name: outbox_replay
 -- The log of a plan once more, to one webhook. $1 webhook, $2 plan, $3 kind, $4 after this number,
@@ -75,7 +77,8 @@ WHERE p.thread_id = $1 AND (w.steps OR position('"status":' in e.data) > 0
 INSERT INTO holdfast.deliveries @outbox_columns
 SELECT @outbox_row || ',"only":' || $7::bigint::text || ',"data":' || e.data || '}',
        $5::timestamptz, $5::timestamptz, $5::timestamptz
-FROM holdfast.plans p
+FROM (SELECT $6::bigint AS ms) o
+CROSS JOIN holdfast.plans p
 JOIN holdfast.webhooks w ON w.id = $1
 JOIN holdfast.events e ON e.thread_id = p.thread_id
 WHERE p.id = $2 AND e.kind = $3 AND e.seq > $4 AND e.seq <= $8

@@ -14,6 +14,7 @@ s.position, s.name, s.tool, s.inputs, s.spec, s.key, s.status, s.attempt, s.wish
        s.error, s.started_at, s.ended_at, s.losses, s.spent
 
 -- name: plan_insert
+-- only: sqlite
 -- $1 id, $2 thread, $3 run, $4 owner, $5 project, $6 goal, $7 hash, $8 metadata, $9 concurrency,
 -- $10 steps, $11 with a fault, $12 now, $13 made from, $14 steps that are done already
 INSERT INTO plans (id, thread_id, run_id, owner, project_id, goal, hash, metadata,
@@ -22,6 +23,7 @@ INSERT INTO plans (id, thread_id, run_id, owner, project_id, goal, hash, metadat
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 1, $10, $11, $14, $11, 0, 0, $12, $12, $13);
 
 -- name: plan_steps_insert
+-- only: sqlite
 -- $1 plan, $2 now, $3 [{"p": position, "n": name, "t": tool, "i": inputs, "s": spec, "k": key,
 -- "x": fault, "o": output}]. One that has an output is done already.
 INSERT INTO plan_steps (plan_id, position, name, tool, inputs, spec, key, status, attempt, output,

@@ -50,9 +50,23 @@ ON CONFLICT (owner, key) DO UPDATE SET value = excluded.value, updated_at = excl
 -- $1 owner, $2 key
 DELETE FROM settings WHERE owner = $1 AND key = $2;
 
--- name: plan_defaults
--- What a plan takes from its owner and from its project (key ''). $1 owner, $2 project
-SELECT s.key, s.value FROM settings s
-WHERE s.owner = $1 AND s.key IN ('plan.concurrency', 'plan.project_id', 'plan.webhook')
-UNION ALL
-SELECT '', p.settings FROM projects p WHERE p.owner = $1 AND p.name = $2;
+-- name: plan_context
+-- point
+-- What the first run of a new plan begins with, in one read: as run_context for a thread that is not
+-- there yet, and what the plan takes from its owner and its project. $1 owner, $2 project (NULL: as the
+-- owner's settings say), $3 assistant, $4 and $5 bounds of the owner
+SELECT a.id, a.owner, a.graph_id, a.name, a.description, a.config, a.context, a.metadata, a.version,
+       a.created_at, a.updated_at,
+       (SELECT json_group_object(f.key, json(f.value)) FROM preferences f WHERE f.user_id = $4),
+       d.concurrency, d.webhook, d.project,
+       (SELECT p.settings FROM projects p
+        WHERE p.owner = $1 AND p.name = coalesce($2, nullif(d.project ->> '$', ''), 'default'))
+FROM (SELECT max(CASE s.key WHEN 'plan.concurrency' THEN s.value END) AS concurrency,
+             max(CASE s.key WHEN 'plan.webhook' THEN s.value END) AS webhook,
+             max(CASE s.key WHEN 'plan.project_id' THEN s.value END) AS project
+      FROM settings s
+      WHERE s.owner = $1
+        AND s.key IN ('plan.concurrency', 'plan.project_id', 'plan.webhook')) d
+LEFT JOIN assistants a ON a.id = $3
+  AND (a.owner BETWEEN $4 AND $5
+       OR (a.owner = '' AND hf_contains(a.metadata, '{"created_by":"system"}')));

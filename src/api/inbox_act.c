@@ -197,6 +197,7 @@ static int start_plan(struct acting *x, yyjson_val *filled, struct err *err) {
     struct plans_create c = {.who = &owner,
                              .plan = &asked.plan,
                              .webhook = asked.webhook,
+                             .context = &asked.context,
                              .header_configurable = STR("{}"),
                              .join_batch = join_plan,
                              .ctx = x};

@@ -246,6 +246,7 @@ int api_plan_create(struct api_request *r, struct err *err) {
     struct plans_create c = {.who = &r->who,
                              .plan = &asked.plan,
                              .webhook = asked.webhook,
+                             .context = &asked.context,
                              .header_configurable = STR("{}"),
                              .trace = &r->span.at,
                              .received_us = r->http->received_us,

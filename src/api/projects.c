@@ -8,6 +8,7 @@
  * new one and writes it if nobody was faster. */
 #include "store/projects.h"
 #include "api/plans_int.h"
+#include "plans/plans.h"
 #include "api/runs_int.h"
 
 #define NAME_BYTES_MAX        PLAN_NAME_BYTES_MAX
@@ -60,34 +61,27 @@ static int check_setting(struct api_request *r, str key, yyjson_val *v, bool of_
     return str_starts(key, STR("plan.")) ? wrong(key, "there is no such setting of plans", err) : 0;
 }
 
-static yyjson_val *among(struct arena *a, const struct setting *list, size_t count,
-                         const char *key) {
+static yyjson_val *read_value(struct arena *a, str text) {
     yyjson_val *v;
-    for (size_t i = 0; i < count; i++)
-        if (str_eq(list[i].key, str_of(key)) && json_parse(a, list[i].value, &v, NULL) == 0)
-            return v;
-    return NULL;
+    return text.p && json_parse(a, text, &v, NULL) == 0 ? v : NULL;
 }
 
 int api_plan_defaults(struct api_request *r, const struct principal *who, struct plan_asked *asked,
                       struct err *err) {
     struct plan_spec *plan = &asked->plan;
-    struct setting *list;
-    size_t count;
-    str project = plan->project.p ? plan->project : STR("default");
-    int rc = setting_of_plans(r->store, who, project, r->arena, &list, &count, err);
-    str usual =
-        rc == 0 && !plan->project.p ? json_str(among(r->arena, list, count, PROJECT)) : STR_NULL;
-    if (usual.len) {
-        plan->project = usual;
-        rc = setting_of_plans(r->store, who, usual, r->arena, &list, &count, err);
-    }
+    struct plan_context ctx;
+    struct arena *a = r->arena;
+    int rc = plan_context_read(r->store, who, plan->project, plans_assistant(), a, &ctx, err);
     if (rc < 0)
         return rc;
-    yyjson_val *own = among(r->arena, list, count, "");
+    asked->context = ctx.run;
+    str usual = plan->project.p ? STR_NULL : json_str(read_value(a, ctx.project));
+    if (usual.len)
+        plan->project = usual;
+    yyjson_val *own = read_value(a, ctx.of_project);
     yyjson_val *n = json_get(own, CONCURRENCY), *webhook = json_get(own, WEBHOOK);
-    n = n ? n : among(r->arena, list, count, CONCURRENCY);
-    webhook = webhook ? webhook : among(r->arena, list, count, WEBHOOK);
+    n = n ? n : read_value(a, ctx.concurrency);
+    webhook = webhook ? webhook : read_value(a, ctx.webhook);
     if (!plan->concurrency && n)
         plan->concurrency = (int)yyjson_get_sint(n);
     if (!json_get(asked->body, "webhook"))

@@ -92,6 +92,8 @@ struct run_submit {
     str assistant_name;      /* as the client said it, for error texts */
     struct id thread_id;     /* nil: stateless, a thread is made */
     yyjson_val *body;        /* RunCreate, an object */
+    /* What run_context_read would give of a thread that is not there yet. NULL: it is read. */
+    const struct run_context *context;
     str header_configurable; /* JSON object text of x-* headers; absent: {} */
     str bearer;              /* of the request: kept in memory while the run lives here. Empty: the
                                 x-supabase-access-token of the configuration, which is taken out */
@@ -100,7 +102,13 @@ struct run_submit {
     /* Adds to the batch that makes the run durable; may be NULL. A failed expectation of what it
      * adds must be a code that the engine does not use for its own: ERR_FENCED, ERR_REPEATED. */
     void (*join_batch)(void *ctx, const struct live_run *run, struct db_batch *b);
+    /* What the first task finds in its context, if the run begins at once; after join_batch. In
+     * the arena, which lives as long as the run. May be NULL, and give NULL. */
+    const void *(*give)(void *ctx, struct arena *a);
     str steps; /* one more entry of the log, of kind LOG_STEPS; absent: none */
+    /* Instead of what tells subscribers of that entry: as hub_append.tell, the batch's last. May be
+     * NULL. */
+    size_t (*tell)(void *ctx, struct db_batch *b, int64_t log_count);
     bool kept; /* a temporary run's thread stays as long as answers do (store/idempotency.h) */
     /* Where the request belongs to: kept with the run, for whoever executes it. NULL or unknown:
      * the run begins a trace. */

@@ -80,6 +80,7 @@ struct live_run {
     struct compiled_graph *compiled;
     struct hub_topic *topic;
     struct frame root; /* since it has begun */
+    const void *given; /* to its first task; NULL: nothing, or it was taken */
     bool subgraphs;    /* their frames are shown, too */
     bool exit_only;    /* of the steps only the last one is stored (durability exit) */
     yyjson_val *resume_one, *resume_map; /* answers of its command; one: until it is given */
@@ -302,6 +303,8 @@ MUST_CHECK MAY_SUSPEND int live_run_commit_step(struct step_commit *s);
 /* A batch of a node's own, with entries of kind LOG_STEPS. */
 MUST_CHECK MAY_SUSPEND int live_run_commit_own(struct live_run *run, struct db_batch *b,
                                                const str *entries, size_t count, struct err *err);
+/* The root's checkpoint, when it was not stored yet; a batch of its own. */
+MUST_CHECK MAY_SUSPEND int live_run_keep_state(struct frame *f, struct err *err);
 /* What the graph adds to the batch with the run's end. */
 /* Also of a run that has not begun here; NULL: it is none that is built in. */
 const struct graph_def *live_run_graph(struct live_run *run);
@@ -321,6 +324,7 @@ int live_run_recursed(int64_t limit, struct err *err);
 struct begin_row {
     const struct live_run *run;
     const struct thread_merge *merge; /* NULL: the thread was told when the run was accepted */
+    const struct run_first *first; /* makes the thread and the run's row; NULL: they are there */
     struct id head;                   /* as the run's context was read */
     struct id checkpoint_id;
     bool fresh; /* the run's own rows are not in the batch: this makes them, too */

@@ -105,8 +105,11 @@ static size_t checkpoint_counter(void *ctx, struct db_batch *b, int64_t count) {
 
 size_t begin_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct begin_row *row = ctx;
+    const struct engine *e = row->run->engine;
     struct run_hold hold = live_run_hold(row->run);
-    int64_t now_us = rt_now_us(row->run->engine->rt);
+    int64_t now_us = rt_now_us(e->rt);
+    if (row->first)
+        return run_first_add(e->store, b, row->first, count, now_us);
     if (row->fresh)
         return run_begin_add(b, &row->run->row, &hold, row->head, row->merge, row->checkpoint_id,
                              count, now_us);
@@ -270,11 +273,25 @@ struct before {
     bool unsaved;
 };
 
+static struct before before_of(const struct frame *f) {
+    return (struct before){f->step, f->checkpoint_id, f->stored_id, f->run->made_id, f->unsaved};
+}
+
+static void go_back(struct frame *f, const struct before *to) {
+    f->step = to->step;
+    f->checkpoint_id = to->checkpoint_id;
+    f->stored_id = to->stored_id;
+    f->unsaved = to->unsaved;
+    f->run->made_id = to->made_id;
+    if (f->view.channels)
+        state_unstage(&f->view);
+}
+
 int live_run_commit_step(struct step_commit *s) {
     struct frame *f = s->frame;
     struct live_run *run = f->run;
     struct engine *e = run->engine;
-    struct before old = {f->step, f->checkpoint_id, f->stored_id, run->made_id, f->unsaved};
+    const struct before old = before_of(f);
     for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = live_run_next_wait_us(wait_us)) {
         struct err err = {0};
         struct arena own; /* of a frame beside which others go on */
@@ -292,13 +309,7 @@ int live_run_commit_step(struct step_commit *s) {
                   LOG_STR("run_id", id_dashed(&run->arena, run->row.id)));
         if (!live_run_may_retry(run, rc))
             return rc;
-        f->step = old.step;
-        f->checkpoint_id = old.checkpoint_id;
-        f->stored_id = old.stored_id;
-        f->unsaved = old.unsaved;
-        run->made_id = old.made_id;
-        if (f->view.channels)
-            state_unstage(&f->view);
+        go_back(f, &old);
         fiber_sleep_shielded_us(wait_us);
     }
 }
@@ -332,6 +343,50 @@ int live_run_commit_own(struct live_run *run, struct db_batch *b, const str *ent
         log_event(LOG_WARN, "run.commit.failed", why.message, LOG_Z("code", err_name(rc)));
         fiber_sleep_shielded_us(wait_us);
     }
+}
+
+/* A batch without an entry that a lost answer could be looked up by: it goes again, and is refused
+ * for its rows are there when the first one was stored. */
+static int commit_again(struct live_run *run, struct db_batch *b, struct err *err) {
+    size_t own = b->count;
+    bool doubt = false;
+    for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = live_run_next_wait_us(wait_us)) {
+        struct err why = {0};
+        struct hub_append append = {
+            .thread_id = run->row.thread_id, .batch = b, .held = true, .ctx = run};
+        b->count = own; /* what the log added goes again */
+        int rc = hub_commit(run->engine->hub, &append, &why);
+        if (rc == 0 || b->committed || (doubt && rc == ERR_EXISTS))
+            return 0;
+        doubt = doubt || b->in_doubt;
+        if (!doubt || !live_run_may_retry(run, rc)) {
+            if (err)
+                *err = why;
+            return rc;
+        }
+        fiber_sleep_shielded_us(wait_us);
+    }
+}
+
+int live_run_keep_state(struct frame *f, struct err *err) {
+    struct live_run *run = f->run;
+    struct db_batch b;
+    struct arena own;
+    if (f->parent || !f->unsaved || run->temporary || run->hand_back)
+        return 0;
+    const struct before old = before_of(f);
+    struct run_hold hold = live_run_hold(run);
+    arena_init(&own, RUN_ARENA_BYTES_MAX);
+    db_batch_init(&b, &own);
+    checkpoint_save(f, &b);
+    (void)thread_checkpoint_add(&b, &hold, run->made_id, 0, rt_now_us(run->engine->rt));
+    int rc = commit_again(run, &b, err);
+    if (rc == 0)
+        state_mark_stored(&f->view);
+    else
+        go_back(f, &old);
+    arena_deinit(&own);
+    return rc;
 }
 
 /* --- the steps --- */

@@ -197,6 +197,8 @@ struct node_ctx {
     int64_t run_attempt;       /* of the run, from 1; more: it was cut off before */
     const struct trace *trace; /* the node's own span, or the run's context; never NULL */
     void *task;                /* private to the engine */
+    const void *given; /* to its first task, by who made the run here (run_submit.give); or NULL.
+                        * The node takes it: it is set back, for the node may run again */
 };
 /* A write to a channel: JSON text (not CHANNEL_MESSAGES) or messages. Copied. */
 void node_write_value(struct node_ctx *ctx, const char *channel, str json);
@@ -227,6 +229,9 @@ MUST_CHECK int node_commit(struct node_ctx *ctx, struct db_batch *b, const str *
  * is to be tried again; some time has passed, more than before. False: rc is what it came to, or
  * the run is not to go on here. Deaf to cancellation, as node_commit is. *wait_us: 0 at first. */
 MUST_CHECK MAY_SUSPEND bool node_try_again(struct node_ctx *ctx, int rc, int64_t *wait_us);
+/* Stores the state that the node began with, when the run leaves that to its end (durability exit)
+ * and nobody has yet: who looks at the thread sees it. ERR_FENCED; else it may be tried again. */
+MUST_CHECK MAY_SUSPEND int node_keep_state(struct node_ctx *ctx, struct err *err);
 /* A token of a message being written: at once to live readers, coalesced into the log. */
 struct node_chunk {
     str message_id, content; /* content absent: none */

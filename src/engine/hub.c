@@ -356,7 +356,9 @@ static void log_part_add(struct hub_topic *t, const struct hub_append *append,
     else if (segments && t->held_by_run && !append->held)
         out->hold = thread_hold_add(b, &t->hold);
     out->op = log_append_add(b, append->thread_id, log, all, counter);
-    if (is_told(append))
+    if (append->tell)
+        out->outbox = append->tell(append->ctx, b, (int64_t)all);
+    else if (is_told(append))
         out->outbox = webhook_outbox_add(b, append->thread_id, (int64_t)all, TOLD_KINDS,
                                          rt_now_us(t->hub->rt));
 }

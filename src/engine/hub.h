@@ -76,6 +76,9 @@ struct hub_append {
     const struct log_counter *counter; /* NULL: a statement of its own */
     bool held; /* the batch is of the run that the topic is held by, and asks for that itself */
     bool told; /* whoever subscribed to the thread's plan wants the run's end, too */
+    /* Adds what tells them of the entries, of which there are `count`, by other means; returns the
+     * operation, which changed something when somebody is told. May be NULL. */
+    size_t (*tell)(void *ctx, struct db_batch *b, int64_t count);
     /* May be NULL. While it is not known whether the batch was stored: go on asking? NULL: for some
      * seconds. After it said no the answer is ERR_UNAVAILABLE and batch->in_doubt. */
     bool (*patient)(void *ctx);

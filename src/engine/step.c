@@ -46,7 +46,9 @@ static void task_init(struct frame *f, const struct planned *planned, struct tas
         .trace = &t->span.at,
         .run_attempt = run->row.attempt,
         .task = t,
+        .given = run->given,
     };
+    run->given = NULL;
     if (f->pending.count)
         pending_restore(&f->pending, t, !f->replayed);
     if (run->resume_map && !t->restored) {

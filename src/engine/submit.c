@@ -313,6 +313,11 @@ static void on_durable(void *ctx) {
         a->submit->accepted(a->submit->ctx, a->run);
 }
 
+static size_t tell(void *ctx, struct db_batch *b, int64_t log_count) {
+    const struct accept *a = ctx;
+    return a->submit->tell(a->submit->ctx, b, log_count);
+}
+
 /* The first tasks only ask a model: they need not wait for the disk. */
 static void start_early(struct live_run *run) {
     if (!live_run_may_start_early(run))
@@ -349,11 +354,17 @@ static bool begins_whole(const struct live_run *run, const struct run_submit *s)
     return !s->join_batch && run_begins_whole(run->engine->store);
 }
 
+static struct thread_new thread_of_run(const struct live_run *run, const struct run_merged *m) {
+    return (struct thread_new){run->row.thread_id, m->metadata, m->config,
+                               run->engine->store->thread_ttl};
+}
+
 int run_accept_rows(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
                     const struct run_merged *m, bool direct, struct db_batch *b, struct err *err) {
     struct engine *e = run->engine;
-    if (!ctx->has_thread) {
-        struct thread_new n = {run->row.thread_id, m->metadata, m->config, e->store->thread_ttl};
+    bool first = direct && !ctx->has_thread; /* both come with the run's begin */
+    if (!ctx->has_thread && !first) {
+        struct thread_new n = thread_of_run(run, m);
         thread_insert_add(b, s->who, &n, rt_now_us(e->rt));
     }
     run->row.status = direct ? RUN_RUNNING : RUN_PENDING;
@@ -361,7 +372,7 @@ int run_accept_rows(struct live_run *run, const struct run_submit *s, const stru
     int rc = live_run_read_kwargs(run, err);
     if (rc < 0)
         return rc;
-    if (!direct || !begins_whole(run, s))
+    if (!first && !(direct && begins_whole(run, s)))
         run_insert_add(b, &run->row, run->worker);
     (void)preference_override_renew_add(e->store, s->who, run->row.thread_id, ctx,
                                         run->row.created_at, b);
@@ -416,6 +427,8 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
         return rc;
     if (s->join_batch)
         s->join_batch(s->ctx, run, &b);
+    if (direct && s->give)
+        run->given = s->give(s->ctx, &run->arena);
     if (direct)
         rc = live_run_begin(run, &ctx->thread, &b, &begin, err);
     else
@@ -424,8 +437,11 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
         return rc;
     add_steps(run, s, &begin);
     struct thread_merge merge = run_thread_merge(ctx, m);
+    struct thread_new thread = thread_of_run(run, m);
+    struct run_first first = {s->who, &thread, &run->row, run->worker, run->made_id};
     struct begin_row row = {.run = run,
                             .merge = &merge,
+                            .first = ctx->has_thread ? NULL : &first,
                             .head = ctx->head,
                             .checkpoint_id = run->made_id,
                             .fresh = begins_whole(run, s)};
@@ -444,6 +460,7 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
                                 .count = begin.entry_count,
                                 .counter = &counter,
                                 .held = direct,
+                                .tell = s->tell ? tell : NULL,
                                 .after_commit = on_durable,
                                 .ctx = &accept};
     rc = FAILPOINT("engine.begin.before_commit");
@@ -566,7 +583,11 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
     } else {
         slot->arriving++;
     }
-    int rc = run_context_read(e->store, s->who, &key, &run->arena, &ctx, err);
+    int rc = 0;
+    if (s->context)
+        run_context_copy(&run->arena, s->context, &ctx);
+    else
+        rc = run_context_read(e->store, s->who, &key, &run->arena, &ctx, err);
     if (rc == 0)
         rc = run_context_check(s, q, run, &ctx, err);
     if (rc == 0 && busy && !ctx.has_thread && slot_is_foreign(slot, s->who))

@@ -49,7 +49,8 @@ MUST_CHECK int run_context_check(const struct run_submit *s, const struct run_re
 /* Fills the row. */
 void run_prepare(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
                  struct run_merged *out);
-/* The rows of a new run: the thread's, when there is none, and its own. */
+/* The rows of a new run: the thread's, when there is none, and its own. direct: the one of a thread
+ * that is new comes with its begin. */
 MUST_CHECK int run_accept_rows(struct live_run *run, const struct run_submit *s,
                                const struct run_context *ctx, const struct run_merged *m,
                                bool direct, struct db_batch *b, struct err *err);

@@ -98,6 +98,11 @@ int node_commit(struct node_ctx *ctx, struct db_batch *b, const str *entries, si
     return live_run_commit_own(((struct task *)ctx->task)->run, b, entries, count, err);
 }
 
+int node_keep_state(struct node_ctx *ctx, struct err *err) {
+    struct task *t = ctx->task;
+    return live_run_keep_state(t->frame, err);
+}
+
 /* Also while this process drains: a failure would end the run, being handed back does not. */
 bool node_try_again(struct node_ctx *ctx, int rc, int64_t *wait_us) {
     const struct live_run *run = ((const struct task *)ctx->task)->run;

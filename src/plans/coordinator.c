@@ -28,6 +28,7 @@
 #define UNSAVED_MAX    8192 /* moves */
 #define YIELD_EVERY    128  /* steps of one executor */
 #define SPAWN_RETRY_US 50000
+#define KEEP_AFTER_US  500000
 #define OUTPUT_BYTES_MAX ((size_t)1 << 20)
 #define CALL_BYTES_MAX   ((size_t)64 << 20)
 
@@ -464,6 +465,8 @@ static int64_t next_due(const struct coordinator *c, bool spawned) {
         due = c->work_quiet_us;
     if (c->plans->o.look_us && c->look_due_us < due)
         due = c->look_due_us;
+    if (c->keep_due_us && c->keep_due_us < due)
+        due = c->keep_due_us;
     if (!spawned && rt_mono_us(c->plans->rt) + SPAWN_RETRY_US < due)
         due = rt_mono_us(c->plans->rt) + SPAWN_RETRY_US;
     return due;
@@ -474,11 +477,24 @@ static bool gate_is_due(const struct coordinator *c) {
     return first && first->rank <= now_us(c);
 }
 
+/* Its thread shows the state of a plan that lasts; most are over before. */
+static int keep_state(struct coordinator *c, struct err *err) {
+    int rc = node_keep_state(c->ctx, err);
+    bool later = rc < 0 && err_retryable(rc); /* a passing trouble of the database */
+    c->keep_due_us = later ? rt_mono_us(c->plans->rt) + KEEP_AFTER_US : 0;
+    if (later)
+        err_reset(err);
+    return later ? 0 : rc;
+}
+
 /* Nobody works for the plan while it waits for others: its run ends, asking, once that is stored.
  * Who decided something before that was stored makes the batch fail, and is seen. */
 static int flush_blocked(struct coordinator *c, struct err *err) {
+    int rc = c->keep_due_us ? keep_state(c, err) : 0;
+    if (rc < 0 || c->keep_due_us) /* the run that goes on begins with it */
+        return rc < 0 ? rc : fiber_event_wait(&c->wake, c->keep_due_us);
     c->block = true;
-    int rc = flush(c, err);
+    rc = flush(c, err);
     c->block = false;
     if (rc == 0 && (c->dirty.count || !coordinator_waits_outside(c)))
         c->told = false; /* it goes on after all */
@@ -493,7 +509,9 @@ static int coordinate(struct coordinator *c, struct err *err) {
             fiber_yield(); /* what takes no time is over before the batch is made */
         bool looks = c->look || (c->plans->o.look_us &&
                                  rt_mono_us(c->plans->rt) >= c->look_due_us);
-        if (c->dirty.count || c->offers.count || !c->told)
+        if (c->keep_due_us && rt_mono_us(c->plans->rt) >= c->keep_due_us)
+            rc = keep_state(c, err);
+        else if (c->dirty.count || c->offers.count || !c->told)
             rc = flush(c, err);
         else if (all_final(c) && c->executing == 0)
             return 0;
@@ -575,6 +593,7 @@ static int run_plan(struct coordinator *c, struct err *err) {
     c->careful = c->careful || c->ctx->run_attempt > 1;
     c->told = c->row.status == RUN_STATE_RUNNING && id_eq(c->row.run_id, c->ctx->run_id);
     c->look_due_us = rt_mono_us(p->rt) + p->o.look_us;
+    c->keep_due_us = rt_mono_us(p->rt) + KEEP_AFTER_US;
     for (uint32_t i = 0; i < c->count; i++)
         if (c->steps[i].wished)
             cancel_step(c, i);

@@ -57,7 +57,7 @@ static struct gate_state *gate_at(struct coordinator *c, const struct gate_row *
 
 int coordinator_gates_load(struct coordinator *c, struct err *err) {
     struct gate_row *rows;
-    size_t count, at = 0;
+    size_t count = 0, at = 0;
     for (size_t i = 0; i < c->count; i++)
         c->gate_count += c->specs[i].gate_count;
     if (!c->gate_count)
@@ -71,7 +71,7 @@ int coordinator_gates_load(struct coordinator *c, struct err *err) {
                 .position = i, .number = (int)k, .spec = &c->specs[i].gates[k]};
     }
     c->gate_at[c->count] = (uint32_t)at;
-    int rc = read_rows(c, c->a, &rows, &count, err);
+    int rc = c->fresh ? 0 : read_rows(c, c->a, &rows, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct gate_state *g = gate_at(c, &rows[i]);
         if (!g)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plans.c - the graph "plan", and what is asked of plans from outside.
  *
- * Making a plan is one batch with the run that executes it: thread, run, input checkpoint, plan,
- * steps and the log's entries. The plan has the id of its first run. A step that is tried again is
- * put back in the batch of another run of the same thread, under the version that was read.
+ * Making a plan is one batch with the run that executes it: thread, run, plan, steps and the log's
+ * entries. What it was made of is left to that run. The plan has the id of its first run. A step
+ * that is tried again is put back in the batch of another run of the same thread, under the version
+ * that was read.
  *
  * A run can come to its end without its coordinator: cancelled before it began, given up after too
  * many attempts. The graph's hook then ends the plan in the same batch. */
@@ -232,6 +233,8 @@ void plans_free(struct plans *p) {
     mem_free(p);
 }
 
+struct id plans_assistant(void) { return assistant_id_of_graph(STR(PLAN_GRAPH)); }
+
 const char *plans_tool_check(str tool) { return plan_tool_check(tool); }
 
 int plans_prepare(struct plans *p, const struct principal *who, struct plan_spec *plan,
@@ -272,6 +275,8 @@ str plan_run_body(struct arena *a, const struct plan_run_asked *asked) {
             jw_raw(&w, asked->resume);
         jw_object_end(&w);
     }
+    jw_key(&w, "durability"); /* the rows of the plan say how far it has come */
+    jw_z(&w, "exit");
     jw_key(&w, "stream_mode");
     jw_raw(&w, STR("[\"values\",\"updates\",\"custom\"]"));
     jw_key(&w, "multitask_strategy");
@@ -292,7 +297,7 @@ int plan_submit(struct plans *p, struct run_submit *s, str body, struct arena *a
                 struct err *err) {
     struct live_run *live;
     s->assistant_name = STR(PLAN_GRAPH);
-    s->assistant_id = assistant_id_of_graph(s->assistant_name);
+    s->assistant_id = plans_assistant();
     int rc = json_parse(a, body, &s->body, err);
     if (rc == 0)
         rc = engine_submit(p->engine, s, &live, err);
@@ -303,6 +308,14 @@ int plan_submit(struct plans *p, struct run_submit *s, str body, struct arena *a
     return 0;
 }
 
+/* What a coordinator would read again at once; more than that it reads. */
+#define GIVEN_BYTES_MAX ((size_t)256 << 10)
+
+static const void *give_new(void *ctx, struct arena *a) {
+    const struct plan_batch *m = ctx;
+    return plan_rows_copy(a, &m->rows, GIVEN_BYTES_MAX);
+}
+
 static void join_new(void *ctx, const struct live_run *run, struct db_batch *b) {
     struct plan_batch *m = ctx;
     const struct run *row = live_run_row(run);
@@ -311,10 +324,15 @@ static void join_new(void *ctx, const struct live_run *run, struct db_batch *b) 
                                .run_id = row->id,
                                .rerun_of = m->c->rerun_of,
                                .owner = m->c->who->owner};
-    plan_insert_add(b, &place, m->c->plan, rt_now_us(m->plans->rt));
+    plan_rows_make(b->arena, &place, m->c->plan, rt_now_us(m->plans->rt), &m->rows);
     plan_batch_prepared(m, row->id);
     if (m->c->join_batch)
         m->c->join_batch(m->c->ctx, row->id, row->thread_id, b);
+}
+
+static size_t tell_new(void *ctx, struct db_batch *b, int64_t log_count) {
+    const struct plan_batch *m = ctx;
+    return plan_rows_add(m->plans->store, b, &m->rows, log_count, LOG_STEPS);
 }
 
 static void on_durable(void *ctx, struct live_run *run) {
@@ -338,6 +356,9 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
                            .bearer = c->bearer,
                            .accepted = on_durable,
                            .join_batch = join_new,
+                           .give = give_new,
+                           .tell = tell_new,
+                           .context = c->context,
                            .steps = plan_created_entry(a, c->plan),
                            .trace = &m.span.at.context,
                            .ctx = &m};

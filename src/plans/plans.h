@@ -55,6 +55,8 @@ void plans_set_artifacts(struct plans *p, struct artifacts *a);
 void plans_set_engine(struct plans *p, struct engine *e);
 void plans_free(struct plans *p); /* after the engine */
 
+/* Of the graph that executes plans. */
+struct id plans_assistant(void);
 /* Of plan_parse: may a step use this tool? */
 const char *plans_tool_check(str tool);
 
@@ -68,6 +70,7 @@ struct plans_create {
     const struct plan_spec *plan;
     struct id rerun_of;      /* the plan that it is made from; nil: none */
     yyjson_val *webhook;     /* of the run; NULL: none */
+    const struct run_context *context; /* of the run, read already; NULL: it is read */
     str header_configurable; /* as of run_submit */
     str bearer;
     const struct trace *trace; /* where the request belongs to; NULL: nowhere */

@@ -76,6 +76,7 @@ struct plan_batch {
     const struct plans_create *c;
     struct span span; /* of making the plan */
     struct id run_id;
+    struct plan_rows rows; /* in the batch's arena */
     int64_t joined_us, durable_us; /* monotonic: its rows were made, were committed */
 };
 void plan_batch_begin(struct plan_batch *b, struct plans *p, const struct plans_create *c);
@@ -187,12 +188,14 @@ struct coordinator {
     struct fiber_group group;
     struct fiber_event wake;  /* of the coordinator */
     struct fiber_event saved; /* a batch is durable, or all is over */
+    bool fresh;               /* it was made just now: there is nothing of gates and workers */
     bool stop;                /* executes nothing any more */
     bool look;                /* somebody may have asked for something */
     bool told;                /* the present status of the plan is stored */
     bool careful;             /* the run was cut off: what begins is durable before it does */
     VEC(uint32_t) held;       /* ready, but to be executed alone among their like */
     int64_t look_due_us;
+    int64_t keep_due_us; /* when the run's state is stored; 0: it is, or was not to be */
 };
 
 /* load.c: all of a plan from its rows. */

@@ -75,7 +75,7 @@ int coordinator_work_load(struct coordinator *c, struct err *err) {
         any = coordinator_is_work(c, i);
     if (!any)
         return 0;
-    int rc = read_rows(c, c->a, &rows, &count, err);
+    int rc = c->fresh ? 0 : read_rows(c, c->a, &rows, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct step *s = step_of(c, &rows[i]);
         if (!s)

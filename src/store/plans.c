@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plans.c - plans and their steps.
  *
- * Creating a plan is two statements and changing many of its steps is two, whatever their number:
- * the rows go as one JSON text that the database takes apart. Lists are read by keyset: ids are
+ * Creating a plan is one statement (three, where the database cannot do them in one) and changing
+ * many of its steps is two, whatever their number: the rows go as one JSON text that the database
+ * takes apart. Lists are read by keyset: ids are
  * ordered by time, so a page begins before the last id of the one before. */
 #include "store/plans.h"
 
 #include "store/gates.h"
 #include "store/plan_work.h"
+#include "store/webhooks.h"
 
 #define PLAN_COLUMNS 24
 static enum run_state state_of(str word) {
@@ -66,18 +68,99 @@ static struct plan_step_row step_from_row(const struct db_rows *r, size_t row, s
 
 /* --- writing --- */
 
-static str insert_rows(struct arena *a, struct id plan_id, const struct plan_spec *plan) {
+static struct plan_step_row new_step(struct arena *a, struct id plan_id, size_t i,
+                                     const struct plan_step *s, int64_t now_us) {
+    char key[PLAN_KEY_LEN];
+    plan_step_key(plan_id, i, s->name, s->inputs, key);
+    bool over = s->fault.p || s->output.p;
+    return (struct plan_step_row){.position = (int64_t)i,
+                                  .name = s->name,
+                                  .tool = s->tool,
+                                  .inputs = s->inputs,
+                                  .spec = plan_step_spec(a, s),
+                                  .key = arena_dup(a, str_n(key, sizeof(key))),
+                                  .status = s->fault.p    ? RUN_STATE_FAILED
+                                            : s->output.p ? RUN_STATE_SUCCEEDED
+                                                          : RUN_STATE_QUEUED,
+                                  .output = s->fault.p ? STR_NULL : s->output,
+                                  .error = s->fault,
+                                  .ended_at = over ? now_us : 0};
+}
+
+void plan_rows_make(struct arena *a, const struct plan_place *place, const struct plan_spec *plan,
+                    int64_t now_us, struct plan_rows *out) {
+    struct plan_step_row *steps = ARENA_ARRAY(a, struct plan_step_row, plan->step_count + 1);
+    int64_t done = 0;
+    for (size_t i = 0; i < plan->step_count; i++) {
+        steps[i] = new_step(a, place->id, i, &plan->steps[i], now_us);
+        done += steps[i].status == RUN_STATE_SUCCEEDED;
+    }
+    *out = (struct plan_rows){
+        .row = {.id = place->id,
+                .thread_id = place->thread_id,
+                .run_id = place->run_id,
+                .owner = place->owner.p ? place->owner : STR(""),
+                .project = plan->project.p ? plan->project : STR("default"),
+                .goal = plan->goal,
+                .hash = plan->hash,
+                .metadata = plan->metadata,
+                .concurrency = plan->concurrency,
+                .status = RUN_STATE_QUEUED,
+                .version = 1,
+                .step_count = (int64_t)plan->step_count,
+                .fault_count = (int64_t)plan->fault_count,
+                .succeeded = done,
+                .failed = (int64_t)plan->fault_count,
+                .created_at = now_us,
+                .updated_at = now_us,
+                .rerun_of = place->rerun_of},
+        .steps = steps};
+}
+
+static size_t step_bytes(const struct plan_step_row *s) {
+    return sizeof(*s) + s->name.len + s->tool.len + s->inputs.len + s->spec.len + s->key.len +
+           s->output.len + s->error.len;
+}
+
+struct plan_rows *plan_rows_copy(struct arena *a, const struct plan_rows *rows, size_t bytes_max) {
+    size_t count = (size_t)rows->row.step_count, bytes = 0;
+    for (size_t i = 0; i < count && bytes <= bytes_max; i++)
+        bytes += step_bytes(&rows->steps[i]);
+    if (bytes > bytes_max)
+        return NULL;
+    struct plan_rows *out = ARENA_NEW(a, struct plan_rows);
+    struct plan_row *row = &out->row;
+    *row = rows->row;
+    row->owner = arena_dup(a, row->owner);
+    row->project = arena_dup(a, row->project);
+    row->goal = arena_dup(a, row->goal);
+    row->hash = arena_dup(a, row->hash);
+    row->metadata = arena_dup(a, row->metadata);
+    out->steps = ARENA_ARRAY(a, struct plan_step_row, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        struct plan_step_row *s = &out->steps[i];
+        *s = rows->steps[i];
+        s->name = arena_dup(a, s->name);
+        s->tool = arena_dup(a, s->tool);
+        s->inputs = arena_dup(a, s->inputs);
+        s->spec = arena_dup(a, s->spec);
+        s->key = arena_dup(a, s->key);
+        s->output = arena_dup(a, s->output);
+        s->error = arena_dup(a, s->error);
+    }
+    return out;
+}
+
+static str insert_rows(struct arena *a, const struct plan_rows *rows) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
     jw_array(&w);
-    for (size_t i = 0; i < plan->step_count; i++) {
-        const struct plan_step *s = &plan->steps[i];
-        char key[PLAN_KEY_LEN];
-        plan_step_key(plan_id, i, s->name, s->inputs, key);
+    for (int64_t i = 0; i < rows->row.step_count; i++) {
+        const struct plan_step_row *s = &rows->steps[i];
         jw_object(&w);
         jw_key(&w, "p");
-        jw_i64(&w, (int64_t)i);
+        jw_i64(&w, s->position);
         jw_key(&w, "n");
         jw_str(&w, s->name);
         jw_key(&w, "t");
@@ -85,12 +168,12 @@ static str insert_rows(struct arena *a, struct id plan_id, const struct plan_spe
         jw_key(&w, "i");
         jw_raw(&w, s->inputs);
         jw_key(&w, "s");
-        jw_raw(&w, plan_step_spec(a, s));
+        jw_raw(&w, s->spec);
         jw_key(&w, "k");
-        jw_str(&w, str_n(key, sizeof(key)));
-        if (s->fault.p) {
+        jw_str(&w, s->key);
+        if (s->error.p) {
             jw_key(&w, "x");
-            jw_str(&w, s->fault);
+            jw_str(&w, s->error);
         } else if (s->output.p) {
             jw_key(&w, "o");
             jw_raw(&w, s->output);
@@ -101,24 +184,26 @@ static str insert_rows(struct arena *a, struct id plan_id, const struct plan_spe
     return arena_take(a, &b);
 }
 
-void plan_insert_add(struct db_batch *b, const struct plan_place *place,
-                     const struct plan_spec *plan, int64_t now_us) {
-    int64_t done = 0;
-    for (size_t i = 0; i < plan->step_count; i++)
-        done += plan->steps[i].output.p && !plan->steps[i].fault.p;
-    db_batch_add(b, SQL_PLAN_INSERT,
-                 DB_PARAMS(DB_UUID(place->id), DB_UUID(place->thread_id), DB_UUID(place->run_id),
-                           DB_T(place->owner.p ? place->owner : STR("")),
-                           DB_T(plan->project.p ? plan->project : STR("default")), DB_T(plan->goal),
-                           DB_T(plan->hash), DB_T(plan->metadata), DB_I(plan->concurrency),
-                           DB_I((int64_t)plan->step_count), DB_I((int64_t)plan->fault_count),
-                           DB_I(now_us),
-                           id_is_nil(place->rerun_of) ? DB_T(STR_NULL) : DB_UUID(place->rerun_of),
-                           DB_I(done)),
-                 DB_EXPECT_NONE);
-    str rows = insert_rows(b->arena, place->id, plan);
+#define NEW_PARAMS(r)                                                                       \
+    DB_UUID((r)->id), DB_UUID((r)->thread_id), DB_UUID((r)->run_id), DB_T((r)->owner),             \
+        DB_T((r)->project), DB_T((r)->goal), DB_T((r)->hash), DB_T((r)->metadata),                 \
+        DB_I((r)->concurrency), DB_I((r)->step_count), DB_I((r)->fault_count),                     \
+        DB_I((r)->created_at), db_uuid_or_null((r)->rerun_of), DB_I((r)->succeeded)
+
+size_t plan_rows_add(struct store *s, struct db_batch *b, const struct plan_rows *rows,
+                     int64_t log_count, int64_t kind) {
+    const struct plan_row *r = &rows->row;
+    str steps = insert_rows(b->arena, rows);
+    if (db_knows(s->db, SQL_PLAN_NEW))
+        return db_batch_add(b, SQL_PLAN_NEW,
+                            DB_PARAMS(NEW_PARAMS(r), DB_T(steps), DB_I(log_count), DB_I(kind),
+                                      DB_I(r->created_at / 1000)),
+                            DB_EXPECT_NONE);
+    db_batch_add(b, SQL_PLAN_INSERT, DB_PARAMS(NEW_PARAMS(r)), DB_EXPECT_NONE);
     db_batch_add(b, SQL_PLAN_STEPS_INSERT,
-                 DB_PARAMS(DB_UUID(place->id), DB_I(now_us), DB_T(rows)), DB_EXPECT_NONE);
+                 DB_PARAMS(DB_UUID(r->id), DB_I(r->created_at), DB_T(steps)), DB_EXPECT_NONE);
+    return webhook_outbox_add(b, r->thread_id, log_count, (const int64_t[]){kind, kind},
+                              r->created_at);
 }
 
 static void write_ago(struct json_writer *w, const char *key, int64_t at, int64_t now_us) {

@@ -42,10 +42,21 @@ struct plan_place {
     str owner;
     struct id rerun_of; /* nil: none */
 };
-/* The plan and all of its steps, queued; those with a fault failed, those with an output succeeded.
- * Two statements. */
-void plan_insert_add(struct db_batch *b, const struct plan_place *place,
-                     const struct plan_spec *plan, int64_t now_us);
+/* A new plan as its rows say it: all of its steps queued; those with a fault failed, those with an
+ * output succeeded. */
+struct plan_rows {
+    struct plan_row row;
+    struct plan_step_row *steps; /* row.step_count */
+};
+/* Texts are those of the plan and the place, but for keys and specs, which the arena has. */
+void plan_rows_make(struct arena *a, const struct plan_place *place, const struct plan_spec *plan,
+                    int64_t now_us, struct plan_rows *out);
+/* With all that it names in the arena; NULL: that would be more than bytes_max. */
+struct plan_rows *plan_rows_copy(struct arena *a, const struct plan_rows *rows, size_t bytes_max);
+/* After what appends to the thread's log, whose last `log_count` entries are told of, if they are
+ * of the kind: as webhook_outbox_add, whose operation it returns. */
+size_t plan_rows_add(struct store *s, struct db_batch *b, const struct plan_rows *rows,
+                     int64_t log_count, int64_t kind);
 
 /* What a step has come to. */
 struct plan_step_change {

@@ -142,12 +142,24 @@ int setting_change(struct store *s, const struct principal *who, const struct se
     return rc;
 }
 
-int setting_of_plans(struct store *s, const struct principal *who, str project, struct arena *a,
-                     struct setting **out, size_t *out_count, struct err *err) {
+int plan_context_read(struct store *s, const struct principal *who, str project,
+                      struct id assistant_id, struct arena *a, struct plan_context *out,
+                      struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_PLAN_DEFAULTS,
-                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(project)), a, &rows, err);
-    if (rc == 0)
-        settings_of(&rows, a, out, out_count);
-    return rc;
+    int rc = db_read(s->db, SQL_PLAN_CONTEXT,
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(project), DB_UUID(assistant_id),
+                               DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
+                     a, &rows, err);
+    if (rc < 0)
+        return rc;
+    size_t rest = ASSISTANT_COLUMN_COUNT;
+    *out = (struct plan_context){.run = {.has_assistant = !db_is_null(&rows, 0, 0),
+                                         .preferences = db_str(&rows, 0, rest)},
+                                 .concurrency = db_str(&rows, 0, rest + 1),
+                                 .webhook = db_str(&rows, 0, rest + 2),
+                                 .project = db_str(&rows, 0, rest + 3),
+                                 .of_project = db_str(&rows, 0, rest + 4)};
+    if (out->run.has_assistant)
+        assistant_from_row(&rows, 0, 0, &out->run.assistant);
+    return 0;
 }

@@ -8,7 +8,7 @@
 #ifndef HF_STORE_PROJECTS_H
 #define HF_STORE_PROJECTS_H
 
-#include "store/store.h"
+#include "store/runs.h"
 
 #define PROJECT_COUNT_MAX 1000 /* of one owner */
 #define SETTING_COUNT_MAX 200  /* of one owner */
@@ -49,10 +49,15 @@ MUST_CHECK int setting_change(struct store *s, const struct principal *who,
                               const struct setting *list, size_t count, int gone_is, int64_t now_us,
                               struct arena *a, struct err *err);
 
-/* Settings that plans of this project begin with, its own (key "": all of them, an object) among
- * those of the owner. */
-MUST_CHECK int setting_of_plans(struct store *s, const struct principal *who, str project,
-                                struct arena *a, struct setting **out, size_t *out_count,
-                                struct err *err);
+/* What a new plan and its first run begin with. Settings are JSON; absent: there is none. */
+struct plan_context {
+    struct run_context run; /* of a thread that is not there yet */
+    str concurrency, webhook, project; /* of the owner */
+    str of_project; /* all of its project's, an object */
+};
+/* project: the one that the plan names; absent: that of the owner's setting. */
+MUST_CHECK int plan_context_read(struct store *s, const struct principal *who, str project,
+                                 struct id assistant_id, struct arena *a, struct plan_context *out,
+                                 struct err *err);
 
 #endif

@@ -234,6 +234,17 @@ int run_context_read(struct store *s, const struct principal *who,
     return 0;
 }
 
+void run_context_copy(struct arena *a, const struct run_context *from, struct run_context *out) {
+    ASSERT(!from->has_thread);
+    struct run_context to = *from;
+    struct assistant *s = &to.assistant;
+    str *texts[] = {&s->owner,   &s->graph_id, &s->name,         &s->description, &s->config,
+                    &s->context, &s->metadata, &to.preferences, &to.overrides};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
+        *texts[i] = arena_dup(a, *texts[i]);
+    *out = to;
+}
+
 void run_insert_add(struct db_batch *b, const struct run *run, struct id worker) {
     db_batch_add(b, SQL_RUN_INSERT,
                  DB_PARAMS(DB_UUID(run->id), DB_UUID(run->thread_id), DB_UUID(run->assistant_id),
@@ -241,6 +252,38 @@ void run_insert_add(struct db_batch *b, const struct run *run, struct id worker)
                            DB_T(run->kwargs), DB_T(run->multitask_strategy), DB_I(run->attempt),
                            DB_I(run->created_at), DB_UUID(worker)),
                  DB_EXPECT_NONE);
+}
+
+/* Where there is no statement for all of it, rows are made and changed one after the other. */
+static size_t first_in_parts(struct db_batch *b, const struct run_first *f, int64_t log_count,
+                             int64_t now_us) {
+    struct run run = *f->run;
+    struct run_hold hold = {run.thread_id, run.id, run.attempt, f->worker};
+    run.status = RUN_RUNNING;
+    thread_insert_add(b, f->who, f->thread, now_us);
+    run_insert_add(b, &run, f->worker);
+    return thread_begin_add(b, &hold, run.created_at, ID_NIL, NULL, f->checkpoint_id, log_count,
+                            now_us);
+}
+
+size_t run_first_add(struct store *s, struct db_batch *b, const struct run_first *f,
+                     int64_t log_count, int64_t now_us) {
+    const struct thread_new *t = f->thread;
+    const struct run *run = f->run;
+    bool ends = t->ttl.us > 0;
+    ASSERT(id_eq(t->id, run->thread_id));
+    if (!db_knows(s->db, SQL_RUN_FIRST))
+        return first_in_parts(b, f, log_count, now_us);
+    return db_batch_add(
+        b, SQL_RUN_FIRST,
+        DB_PARAMS(DB_UUID(t->id), DB_T(f->who->owner), DB_T(store_metadata(b->arena, t->metadata)),
+                  DB_T(t->config), DB_I(now_us),
+                  ends ? DB_T(prune_strategy_name(t->ttl.strategy)) : DB_NIL,
+                  ends ? DB_I(t->ttl.us) : DB_NIL, DB_UUID(run->id), DB_UUID(run->assistant_id),
+                  DB_T(run->metadata), DB_T(run->kwargs), DB_T(run->multitask_strategy),
+                  DB_I(run->attempt), DB_I(run->created_at), DB_UUID(f->worker), DB_I(log_count),
+                  db_uuid_or_null(f->checkpoint_id)),
+        DB_EXPECT_NONE);
 }
 
 void run_claim_add(struct db_batch *b, const struct run_hold *hold, int64_t attempt,

@@ -92,6 +92,9 @@ MUST_CHECK int run_context_read(struct store *s, const struct principal *who,
                                 const struct run_context_key *key, struct arena *a,
                                 struct run_context *out, struct err *err);
 
+/* Of one without a thread: with its texts in the arena. */
+void run_context_copy(struct arena *a, const struct run_context *from, struct run_context *out);
+
 /* The right to write for a run: the thread's row names all three. */
 struct run_hold {
     struct id thread_id, run_id;
@@ -100,6 +103,17 @@ struct run_hold {
 };
 
 void run_insert_add(struct db_batch *b, const struct run *run, struct id worker);
+/* A thread that is made with its first run, which begins at once. */
+struct run_first {
+    const struct principal *who;
+    const struct thread_new *thread;
+    const struct run *run; /* attempt: the one that begins; its status is not looked at */
+    struct id worker;
+    struct id checkpoint_id; /* the state that it has made; nil: none is stored yet */
+};
+/* As thread_begin_add: the statement whose row holds the log's last number. ERR_EXISTS. */
+size_t run_first_add(struct store *s, struct db_batch *b, const struct run_first *f,
+                     int64_t log_count, int64_t now_us);
 /* pending (or running, of a worker that died) → running with the hold's attempt, only from
  * `attempt` and for the worker that the run was given to; fails the batch with ERR_FENCED. */
 void run_claim_add(struct db_batch *b, const struct run_hold *hold, int64_t attempt,

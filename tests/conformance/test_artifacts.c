@@ -28,6 +28,7 @@ static str sha_at(struct arena *a, int n) { return arena_printf(a, "%064d", n); 
 
 static int make_plan(struct store *s, int n, struct arena *a, struct err *err) {
     struct db_batch b;
+    struct plan_rows rows;
     struct plan_spec plan = {0};
     yyjson_val *v;
     struct thread_new t = {.id = id_at(1000 + n), .metadata = STR("{}"), .config = STR("{}")};
@@ -39,7 +40,8 @@ static int make_plan(struct store *s, int n, struct arena *a, struct err *err) {
     ASSERT(plan_parse(a, v, NULL, &plan, NULL) == 0);
     db_batch_init(&b, a);
     thread_insert_add(&b, &ANNA, &t, NOW);
-    plan_insert_add(&b, &place, &plan, NOW);
+    plan_rows_make(a, &place, &plan, NOW, &rows);
+    plan_rows_add(s, &b, &rows, 0, 0);
     return db_commit(s->db, &b, err);
 }
 

@@ -155,6 +155,45 @@ static void templates(struct fixture *f, struct store *s, struct arena *a) {
     CHECK_CODE(plan_template_delete(s, &ANNA, id_at(20), a, &err), 0);
 }
 
+/* A plan that names no project is of the one that its owner's setting names, else of "default"; a
+ * stranger sees neither settings nor the project, and the run sees no thread. */
+static void plan_contexts(struct fixture *f, struct store *s, struct arena *a, str settings) {
+    struct setting usual = {STR("plan.project_id"), STR("\"p\"")}, none = {usual.key, STR_NULL};
+    struct setting hook = {STR("plan.webhook"), STR("\"https://hooks.example\"")};
+    struct assistant plain = {.id = id_at(31),
+                              .owner = ANNA.owner,
+                              .graph_id = STR("plan"),
+                              .name = STR("n"),
+                              .config = STR("{\"k\":1}"),
+                              .context = STR("{}"),
+                              .metadata = STR("{}"),
+                              .created_at = NOW,
+                              .updated_at = NOW},
+                     made;
+    struct plan_context ctx;
+    struct err err = {0};
+    CHECK_CODE(assistant_create(s, &ANNA, &plain, false, a, &made, &err), 0);
+    CHECK_CODE(plan_context_read(s, &ANNA, STR("p"), plain.id, a, &ctx, &err), 0);
+    CHECK(str_eq(ctx.of_project, settings) && str_eq(ctx.concurrency, STR("2")));
+    CHECK(!ctx.webhook.p && !ctx.project.p);
+    CHECK(ctx.run.has_assistant && str_find(ctx.run.assistant.config, STR("\"k\"")) == 1);
+    CHECK(!ctx.run.has_thread && id_is_nil(ctx.run.slot_run) && id_is_nil(ctx.run.head));
+    CHECK_CODE(plan_context_read(s, &ANNA, STR_NULL, plain.id, a, &ctx, &err), 0);
+    CHECK(!ctx.of_project.p);
+    CHECK_CODE(setting_change(s, &ANNA, &usual, 1, 0, NOW, a, &err), 0);
+    CHECK_CODE(setting_change(s, &ANNA, &hook, 1, 0, NOW, a, &err), 0);
+    CHECK_CODE(plan_context_read(s, &ANNA, STR_NULL, plain.id, a, &ctx, &err), 0);
+    CHECK(str_eq(ctx.of_project, settings) && str_eq(ctx.project, usual.value));
+    CHECK(str_eq(ctx.webhook, hook.value));
+    CHECK_CODE(plan_context_read(s, &ANNA, STR("other"), plain.id, a, &ctx, &err), 0);
+    CHECK(!ctx.of_project.p);
+    CHECK_CODE(plan_context_read(s, &BERT, STR("p"), plain.id, a, &ctx, &err), 0);
+    CHECK(!ctx.of_project.p && !ctx.concurrency.p && !ctx.run.has_assistant);
+    hook.value = STR_NULL;
+    CHECK_CODE(setting_change(s, &ANNA, &none, 1, 0, NOW, a, &err), 0);
+    CHECK_CODE(setting_change(s, &ANNA, &hook, 1, 0, NOW, a, &err), 0);
+}
+
 static void settings(struct fixture *f, struct store *s, struct arena *a) {
     struct err err = {0};
     struct project p = {.id = id_at(30), .owner = ANNA.owner, .name = STR("p"),
@@ -168,10 +207,7 @@ static void settings(struct fixture *f, struct store *s, struct arena *a) {
     CHECK_CODE(setting_change(s, &ANNA, mixed, 2, ERR_NOT_FOUND, NOW, a, &err), ERR_NOT_FOUND);
     CHECK_CODE(setting_list(s, &ANNA, a, &list, &count, &err), 0);
     CHECK(count == 2 && str_eq(list[1].value, STR("null")));
-    CHECK_CODE(setting_of_plans(s, &ANNA, STR("p"), a, &list, &count, &err), 0);
-    CHECK(count == 2 && str_eq(list[list[0].key.len ? 1 : 0].value, p.settings));
-    CHECK_CODE(setting_of_plans(s, &BERT, STR("p"), a, &list, &count, &err), 0);
-    CHECK(count == 0);
+    plan_contexts(f, s, a, p.settings);
     CHECK_CODE(project_update(s, &ANNA, &p, a, &err), 0);
     p.version--;
     CHECK_CODE(project_update(s, &ANNA, &p, a, &err), ERR_CONFLICT);

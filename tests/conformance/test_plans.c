@@ -49,13 +49,15 @@ static struct plan_spec make_plan(struct arena *a, size_t count, const char *pro
 static int insert(struct store *s, const struct principal *who, int n, size_t count,
                   const char *project, size_t *out_statements, struct arena *a, struct err *err) {
     struct db_batch b;
+    struct plan_rows rows;
     struct plan_spec plan = make_plan(a, count, project);
     struct thread_new t = {.id = id_at(1000 + n), .metadata = STR("{}"), .config = STR("{}")};
     struct plan_place place = {id_at(n), id_at(1000 + n), id_at(2000 + n), who->owner};
     db_batch_init(&b, a);
     thread_insert_add(&b, who, &t, NOW);
     size_t before = b.count;
-    plan_insert_add(&b, &place, &plan, NOW + n);
+    plan_rows_make(a, &place, &plan, NOW + n, &rows);
+    plan_rows_add(s, &b, &rows, 0, 0);
     *out_statements = b.count - before;
     return db_commit(s->db, &b, err);
 }
@@ -92,8 +94,8 @@ static void creation(struct fixture *f, struct store *s) {
     CHECK_CODE(insert(s, &ANNA, 2, 3, "p2", &few, a, &err), 0);
     CHECK_CODE(insert(s, &BERT, 3, 3, "p1", &few, a, &err), 0);
     CHECK_CODE(insert(s, &ANNA, 4, 4, "p1", &few, a, &err), 0);
-    CHECK_INT(few, 2);
-    CHECK_INT(many, 2);
+    CHECK_INT(few, db_knows(s->db, SQL_PLAN_NEW) ? 1 : 3);
+    CHECK_INT(many, few);
     CHECK_CODE(plan_get(s, &BERT, id_at(1), 10, a, &p, &steps, &count, &err), ERR_NOT_FOUND);
     CHECK_CODE(plan_get(s, &ANNA, id_at(1), 10, a, &p, &steps, &count, &err), 0);
     CHECK(str_eq(p.goal, STR("ship \"it\" \xc3\xa4")) && str_eq(p.project, STR("p1")));

@@ -464,6 +464,57 @@ static void runs(struct history *h) {
     CALL("delete, live", run_delete(&h->store, &ANNA, id_at(10), id_at(50), h->a, &h->err));
 }
 
+/* Threads that are made with the run that has them, several by one batch: as if the thread had been
+ * made, then the run, then the run had begun. */
+static int first_some(struct history *h, const struct principal *who, int from, int count,
+                      struct id checkpoint) {
+    struct db_batch b;
+    size_t ops[4];
+    db_batch_init(&b, h->a);
+    for (int i = 0; i < count; i++) {
+        struct thread_new t = {.id = id_at(from + i),
+                               .metadata = STR("{\"owner\":\"carl\",\"a\":[1]}"),
+                               .config = STR("{\"configurable\":{\"k\":1}}"),
+                               .ttl = {i == 1 ? INT64_C(3600000000) : 0, PRUNE_DELETE}};
+        struct run run = {.id = id_at(from + 10 + i),
+                          .thread_id = t.id,
+                          .assistant_id = id_at(i == 2 ? 999 : 1),
+                          .metadata = STR("{\"x\":1}"),
+                          .kwargs = STR("{\"input\":{\"messages\":[ ]}}"),
+                          .multitask_strategy = STR("reject"),
+                          .attempt = 1,
+                          .created_at = clock_wall_us()};
+        struct run_first f = {who, &t, &run, id_at(900), checkpoint};
+        ops[i] = run_first_add(&h->store, &b, &f, 2 + i, clock_wall_us());
+    }
+    int rc = db_commit(h->store.db, &b, &h->err);
+    for (int i = 0; rc == 0 && i < count; i++)
+        line(h, "  last %lld", (long long)db_int(&b.ops[ops[i]].rows, 0, 0));
+    return rc;
+}
+
+static void firsts(struct history *h) {
+    struct run_context ctx;
+    struct thread thread;
+    struct run run;
+    CALL("first", first_some(h, &ANNA, 230, 1, ID_NIL));
+    CALL("first, nobody's", first_some(h, &NOBODY, 231, 1, id_at(77)));
+    CALL("firsts", first_some(h, &ANNA, 232, 3, ID_NIL));
+    CALL("first, taken", first_some(h, &BERT, 230, 1, ID_NIL));
+    CALL("firsts, one taken", first_some(h, &BERT, 234, 3, ID_NIL));
+    for (int i = 230; i < 237; i++) {
+        struct run_context_key key = {id_at(1), id_at(i), id_at(i + 10), clock_wall_us()};
+        CALL("thread", thread_get(&h->store, &ALL, id_at(i), h->a, &thread, &h->err));
+        if (i < 235)
+            write_thread(h, &thread);
+        CALL("run", run_get(&h->store, &ALL, id_at(i), id_at(i + 10), h->a, &run, &h->err));
+        if (i < 235)
+            write_run(h, &run);
+        CALL("context", run_context_read(&h->store, &ALL, &key, h->a, &ctx, &h->err));
+        line(h, "  %.*s %.*s %d", ID(ctx.slot_run), ID(ctx.head), ctx.has_thread);
+    }
+}
+
 /* The end of a run, of one that is fenced, and of one that goes away with all it left. */
 static void ends(struct history *h) {
     struct thread thread;
@@ -935,6 +986,7 @@ static void same_history(struct fixture *f) {
     crons(&h);
     threads(&h);
     runs(&h);
+    firsts(&h);
     log_and_states(&h);
     ends(&h);
     whole_runs(&h, f->rt);

@@ -41,6 +41,7 @@ static int subscribe(struct store *s, const struct principal *who, int n, const 
 
 static int make_plan(struct store *s, struct arena *a, struct err *err) {
     struct db_batch b;
+    struct plan_rows rows;
     struct plan_spec plan = {0};
     yyjson_val *v;
     struct thread_new t = {.id = id_at(100), .metadata = STR("{}"), .config = STR("{}")};
@@ -52,7 +53,8 @@ static int make_plan(struct store *s, struct arena *a, struct err *err) {
     ASSERT(plan_parse(a, v, NULL, &plan, NULL) == 0);
     db_batch_init(&b, a);
     thread_insert_add(&b, &ANNA, &t, NOW);
-    plan_insert_add(&b, &place, &plan, NOW);
+    plan_rows_make(a, &place, &plan, NOW, &rows);
+    plan_rows_add(s, &b, &rows, 0, 0);
     return db_commit(s->db, &b, err);
 }
 
@@ -109,6 +111,67 @@ static int take_all(struct store *s, struct arena *a, size_t *out_count, struct 
     return count == SIZE_MAX ? ERR_INTERNAL : 0;
 }
 
+/* Plans of ids from n on, by one batch; each with two entries, the last of which is told. */
+static int make_told(struct store *s, int n, int count, int64_t *out_changed, struct arena *a,
+                     struct err *err) {
+    struct db_batch b;
+    size_t ops[4];
+    struct plan_rows rows;
+    struct plan_step step = {
+        .name = STR("a"), .tool = STR("t"), .inputs = STR("{}"), .fault = STR("none")};
+    struct plan_spec plan = {.goal = STR("g"),
+                             .project = STR("p"),
+                             .hash = STR("h"),
+                             .metadata = STR("{}"),
+                             .steps = &step,
+                             .step_count = 1,
+                             .fault_count = 1};
+    db_batch_init(&b, a);
+    for (int i = 0; i < count; i++) {
+        struct thread_new t = {
+            .id = id_at(n + 10 + i), .metadata = STR("{}"), .config = STR("{}")};
+        struct plan_place place = {id_at(n + i), t.id, id_at(n + i), ANNA.owner};
+        struct log_entry e[] = {
+            {.run_id = place.run_id, .kind = LOG_TASK, .at = NOW, .data = STR("{\"n\":1}")},
+            {.run_id = place.run_id, .kind = LOG_STEPS, .at = NOW, .data = STR("{\"status\":1}")}};
+        thread_insert_add(&b, &ANNA, &t, NOW);
+        (void)log_append_add(&b, t.id, e, ARRAY_COUNT(e), NULL);
+        plan_rows_make(a, &place, &plan, NOW, &rows);
+        ops[i] = plan_rows_add(s, &b, &rows, ARRAY_COUNT(e), LOG_STEPS);
+    }
+    int rc = db_commit(s->db, &b, err);
+    *out_changed = 0;
+    for (int i = 0; rc == 0 && i < count; i++)
+        *out_changed += b.ops[ops[i]].changed > 0;
+    return rc;
+}
+
+/* A new plan is told of by the statement that makes it, whether one is made or several. */
+static void new_plans(struct fixture *f, struct store *s, struct arena *a) {
+    struct delivery *due;
+    struct err err = {0};
+    struct plan_row row;
+    struct plan_step_row *steps;
+    size_t count;
+    int64_t changed;
+    CHECK_CODE(make_told(s, 120, 1, &changed, a, &err), 0);
+    CHECK(changed == 1);
+    CHECK_CODE(make_told(s, 121, 3, &changed, a, &err), 0);
+    CHECK(changed == 3);
+    CHECK_CODE(plan_get(s, &ANNA, id_at(123), 10, a, &row, &steps, &count, &err), 0);
+    CHECK(count == 1 && row.failed == 1 && str_eq(steps[0].error, STR("none")));
+    size_t told = 0;
+    for (size_t n; (n = claim(s, &due, a, &err)) > 0; told += n)
+        for (size_t i = 0; i < n; i++) {
+            bool more;
+            struct delivery next;
+            CHECK(seq_of(a, &due[i]) == 2);
+            CHECK_CODE(delivery_done_next(s, &due[i], NOW, 1000000, a, &next, &more, &err), 0);
+            CHECK(!more);
+        }
+    CHECK(told == 4); /* the webhook of the project, once of each plan */
+}
+
 static void outbox(struct fixture *f) {
     struct store store = {.db = f->db}, *s = &store;
     struct arena *a = &f->arena;
@@ -149,6 +212,8 @@ static void outbox(struct fixture *f) {
     CHECK_CODE(webhook_enable(s, &ANNA, id_at(2), NOW, a, &err), 0);
     CHECK_CODE(append(s, false, &changed, a, &err), 0);
     CHECK(changed == 2);
+    CHECK_CODE(take_all(s, a, &count, &err), 0);
+    new_plans(f, s, a);
 }
 
 int main(void) { return fixture_main("webhooks", outbox); }
