@@ -83,10 +83,9 @@ int conversation_search(struct store *s, const struct principal *who, str text, 
     *out_count = 0;
     if (count == 0)
         return 0;
-    int rc = db_read(
-        s->db, SQL_CONVERSATION_SEARCH,
-        DB_PARAMS(DB_T(owner), DB_T(terms_owner(a, owner)), DB_T(words), DB_I(limit)), a, &rows,
-        err);
+    int rc = db_read(s->db, SQL_CONVERSATION_SEARCH,
+                     DB_PARAMS(DB_T(owner), DB_T(terms_owner(a, owner)), DB_T(words), DB_I(limit)),
+                     a, &rows, err);
     if (rc == 0)
         from_rows(&rows, a, out, out_count);
     return rc;
@@ -143,13 +142,13 @@ int conversation_change(struct store *s, const struct principal *who, const stru
     struct db_batch b;
     db_batch_init(&b, a);
     if (change->metadata.p || change->opened)
-        db_batch_add(&b, SQL_CONVERSATION_SET,
-                     DB_PARAMS(DB_UUID(c->id), DB_T(principal_owner_low(who)),
-                               DB_T(principal_owner_high(who)),
-                               DB_T(change->metadata.p ? store_metadata(a, change->metadata)
-                                                 : STR("{}")),
-                               DB_T(change->opened ? STR(CONVERSATION_ARCHIVED) : STR(""))),
-                     DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+        db_batch_add(
+            &b, SQL_CONVERSATION_SET,
+            DB_PARAMS(DB_UUID(c->id), DB_T(principal_owner_low(who)),
+                      DB_T(principal_owner_high(who)),
+                      DB_T(change->metadata.p ? store_metadata(a, change->metadata) : STR("{}")),
+                      DB_T(change->opened ? STR(CONVERSATION_ARCHIVED) : STR(""))),
+            DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     if (change->titled) {
         db_batch_add(&b, SQL_CONVERSATION_HOLD, DB_PARAMS(DB_UUID(c->id), DB_T(c->owner)),
                      DB_EXPECT_CHANGE(ERR_NOT_FOUND));

@@ -144,9 +144,9 @@ static void listed(struct fixture *f, struct store *s, struct arena *a) {
     }
     q = (struct agent_log_query){
         .session_id = ONE, .category = STR("tool"), .below_us = NOW + DAY, .limit = 10};
-    CHECK_CODE(agent_insight_list(s, &ANNA, &q, a, &list, &count, &more, &q.below_us, &q.below_id,
-                                  &err),
-               0);
+    CHECK_CODE(
+        agent_insight_list(s, &ANNA, &q, a, &list, &count, &more, &q.below_us, &q.below_id, &err),
+        0);
     CHECK(count == 1 && !more && list->created_at == NOW);
     s->agent_logs = (struct agent_log_options){.insights_us = DAY};
     CHECK_CODE(agent_log_age(s, NOW + DAY + 1, 1000, a, &moved, &more, &err), 0);
