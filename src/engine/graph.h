@@ -230,6 +230,7 @@ MUST_CHECK MAY_SUSPEND bool node_try_again(struct node_ctx *ctx, int rc, int64_t
 /* A token of a message being written: at once to live readers, coalesced into the log. */
 struct node_chunk {
     str message_id, content; /* content absent: none */
+    str thinking;            /* what the model thinks, in place of content; absent: none */
     bool has_tool_call;
     int tool_index;
     str tool_id, tool_name, tool_arguments;

@@ -35,7 +35,9 @@ void node_write_message(struct node_ctx *ctx, const char *channel, const struct 
 
 void node_routed(struct node_ctx *ctx) { ((struct task *)ctx->task)->routed = true; }
 
-struct id node_task_id(const struct node_ctx *ctx) { return ((const struct task *)ctx->task)->id; }
+struct id node_task_id(const struct node_ctx *ctx) {
+    return ((const struct task *)ctx->task)->id;
+}
 
 str node_name_space(const struct node_ctx *ctx) {
     const struct task *t = ctx->task;
@@ -50,8 +52,7 @@ void node_send(struct node_ctx *ctx, int node, str json) {
     route_send(&((struct task *)ctx->task)->next, node, json);
 }
 
-int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume,
-                   struct err *err) {
+int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume, struct err *err) {
     struct task *t = ctx->task;
     struct live_run *run = t->run;
     size_t index = t->asked++;
@@ -136,9 +137,14 @@ void node_emit_chunk(struct node_ctx *ctx, const struct node_chunk *c) {
     write_task_id(&w, t);
     jw_key(&w, "m");
     jw_str(&w, c->message_id);
-    if (c->content.p) {
+    bool thinks = c->thinking.len > 0;
+    if (thinks) {
+        jw_key(&w, "r");
+        jw_bool(&w, true);
+    }
+    if (thinks || c->content.p) {
         jw_key(&w, "c");
-        jw_str(&w, c->content);
+        jw_str(&w, thinks ? c->thinking : c->content);
     }
     if (c->has_tool_call) {
         jw_key(&w, "tc");

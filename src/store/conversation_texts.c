@@ -15,9 +15,9 @@
  * they are not, the texts of the thread are made anew.
  *
  * Texts of many threads share a batch. Each stands behind a lock on its thread (PostgreSQL), so
- * that none is left of one that goes, and behind its mark, which must be as it was read: of two that
- * do the same one is refused, does its page again thread by thread, and passes over what the other
- * does. */
+ * that none is left of one that goes, and behind its mark, which must be as it was read: of two
+ * that do the same one is refused, does its page again thread by thread, and passes over what the
+ * other does. */
 #include "store/conversation_texts.h"
 
 #include "base/clock.h"
