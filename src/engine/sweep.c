@@ -210,7 +210,7 @@ static const struct {
 } JOBS[] = {
     {{JOB_NAME("conversations.texts"),
       .what = "messages that a search has not seen, of who searched", .rows_max = TEXTS_BATCH,
-      .local = true, .slice = texts},
+      .local = true, .awaited = true, .slice = texts},
      NULL},
     {{JOB_NAME("graphs.deleted"), .what = "versions of graphs that were deleted a day ago",
       .rows_max = SWEEP_BATCH, .slice = graphs},

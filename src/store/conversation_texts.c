@@ -300,8 +300,8 @@ int conversation_walk_begin(struct store *s, str owner, struct conversation_walk
 }
 
 /* Behind what others may still commit; not worth a commit for less than the overlap. */
-static int walk_end(struct store *s, const struct conversation_walk *w, struct arena *a,
-                    struct err *err) {
+static int walk_note(struct store *s, const struct conversation_walk *w, struct arena *a,
+                     struct err *err) {
     struct db_batch b;
     int64_t upto = w->began_us - OVERLAP_US;
     if (w->at < upto)
@@ -341,7 +341,7 @@ static int walk_step(struct gather *g, struct conversation_walk *w, int64_t limi
         w->at = db_int(&rows, rows.row_count - 1, 1);
         w->id = db_id(&rows, rows.row_count - 1, 0);
     }
-    return *more ? 0 : walk_end(g->s, w, a, err);
+    return *more ? 0 : walk_note(g->s, w, a, err);
 }
 
 int conversation_walk_step(struct store *s, struct conversation_walk *w, int64_t limit,
@@ -363,12 +363,17 @@ int conversation_walk_step(struct store *s, struct conversation_walk *w, int64_t
 int conversation_texts_update(struct store *s, str owner, int64_t budget_us, bool *whole,
                               struct err *err) {
     struct conversation_walk w;
+    struct arena a;
     int64_t until_us = clock_mono_us() + budget_us, count;
     bool more = true;
     int rc = conversation_walk_begin(s, owner, &w, err);
     while (rc == 0 && more && clock_mono_us() < until_us)
         rc = conversation_walk_step(s, &w, STEP_THREADS, &count, &more, err);
     *whole = rc == 0 && !more;
+    arena_init(&a, SIZE_MAX / 2);
+    if (rc == 0 && more) /* the next one goes on from here */
+        rc = walk_note(s, &w, &a, err);
+    arena_deinit(&a);
     return rc;
 }
 
