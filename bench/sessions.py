@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sessions.py - what a session costs a request, beside a token that is verified and remembered.
+"""sessions.py - what a session costs a request, beside a token that is verified and remembered;
+and the state of the gateway with a million rows of each kind (gateway.py).
 
 The same request, one after the other on one connection, in turns: with a JWT, whose check is
 remembered; with a session that is remembered; with a session on a server that remembers none, so
@@ -10,6 +11,7 @@ import contextlib
 import http.client
 import json
 
+import gateway
 import harness as h
 from harness import Result, load, median, say
 
@@ -30,12 +32,16 @@ def begin(server):
 
 
 def bench(args, make_cluster):
-    rounds, seconds = args.rounds or 7, args.seconds or 1
+    rounds, seconds = args.rounds or 5, args.seconds or 1
     name = "sessions-postgres" if args.database else "sessions"
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(make_cluster()) if args.database else None
         result = Result(name, f"medians of {rounds} rounds of {seconds:g} s each, in turns, GET "
-                        f"{PATH} on one connection; two servers, one of which remembers no session",
+                        f"{PATH} on one connection; two servers, one of which remembers none. "
+                        "Lists: a million conversations with titles, sessions and accounts, half "
+                        "of them of the owner who asks. Jobs: a million expired sessions and a "
+                        "million logs that leave hot, four connections, windows beside the jobs "
+                        "and on an empty database; starts in turns with that one",
                         cluster)
 
         def server(folder, *options):
@@ -51,11 +57,13 @@ def bench(args, make_cluster):
             for way, (target, token) in ways.items():
                 got[way].append(load("http", target, method="GET", path=PATH, connections=1,
                                      seconds=seconds, token=token))
+        gateway.lists(result, cluster, SECRET, seconds, max(3, rounds // 2))
+        gateway.jobs(result, cluster, seconds, rounds)
     for way, results in got.items():
         result.figures[way] = {"p50_us": median(results, "latency_us", "p50"),
                                "p99_us": median(results, "latency_us", "p99"),
                                "cpu_us": median(results, "cpu", ways[way][0].name, "us_each")}
-    say(json.dumps(result.figures))
+    say(json.dumps({k: v for k, v in result.figures.items() if k != "plans"}))
     base = result.figures["token"]["p50_us"]
     for way, at_most in (("remembered", 0.02), ("read", 0.3)):
         result.target(f"a session that is {way}, over a token, p50",

@@ -47,10 +47,12 @@ SELECT @session_columns
 FROM holdfast.sessions s WHERE s.id = $1 AND s.user_id >= $2 AND s.user_id <= $3;
 
 -- name: session_list
--- Newest first. $1 owner, $2 before this id, $3 now, $4 limit
+-- Newest first, in the order of the owner's index: by ids alone it would be looked for among those of
+-- all, when somebody has many. $1 owner, $2 before this id, $3 now, $4 limit
 SELECT @session_columns
-FROM holdfast.sessions s WHERE s.user_id = $1 AND s.id < $2 AND s.expires_at > $3
-ORDER BY s.id DESC LIMIT $4;
+FROM holdfast.sessions s
+WHERE (s.user_id, s.id) < ($1, $2) AND s.user_id >= $1 AND s.expires_at > $3
+ORDER BY s.user_id DESC, s.id DESC LIMIT $4;
 
 -- name: session_touch
 -- Those that were used. Who is busy with a row has it. $1 [id], $2 now, $3 expires at
@@ -90,9 +92,10 @@ ON CONFLICT (provider_id, account_id) DO UPDATE SET
 RETURNING @account_columns;
 
 -- name: account_list
--- Newest first. $1 owner, $2 before this id, $3 limit
+-- Newest first, as sessions. $1 owner, $2 before this id, $3 limit
 SELECT @account_columns
-FROM holdfast.accounts a WHERE a.user_id = $1 AND a.id < $2 ORDER BY a.id DESC LIMIT $3;
+FROM holdfast.accounts a WHERE (a.user_id, a.id) < ($1, $2) AND a.user_id >= $1
+ORDER BY a.user_id DESC, a.id DESC LIMIT $3;
 
 -- name: account_delete
 -- $1 id, $2 and $3 bounds of the owner

@@ -122,7 +122,7 @@ SELECT i.owner, i.namespace, i.key FROM (
 WHERE (i.owner, i.namespace, i.key) > ($1, $2, $3) ORDER BY i.owner, i.namespace, i.key LIMIT $4;
 
 -- name: truncate_all
--- vary: table = agent_insights agent_logs deliveries history_checkpoints history_events history_sessions inbox inbox_sources plan_templates preference_overrides preferences projects settings webhooks
+-- vary: table = agent_insights agent_logs conversation_owners deliveries history_checkpoints history_events history_sessions inbox inbox_sources plan_templates preference_overrides preferences projects settings webhooks
 -- $1 limit
 DELETE FROM holdfast.@table
 WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM holdfast.@table t LIMIT $1));

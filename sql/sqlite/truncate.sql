@@ -45,7 +45,7 @@ SELECT owner, namespace, key FROM store_items
 WHERE (owner, namespace, key) > ($1, $2, $3) ORDER BY owner, namespace, key LIMIT $4;
 
 -- name: truncate_all
--- vary: table = agent_insights agent_logs deliveries history_checkpoints history_events history_sessions inbox inbox_sources plan_templates preference_overrides preferences projects settings webhooks
+-- vary: table = agent_insights agent_logs conversation_owners deliveries history_checkpoints history_events history_sessions inbox inbox_sources plan_templates preference_overrides preferences projects settings webhooks
 -- $1 limit
 DELETE FROM @table WHERE rowid IN (SELECT t.rowid FROM @table t LIMIT $1);
 

@@ -37,10 +37,8 @@ static void write_insight(struct json_writer *w, const struct agent_insight *n) 
 int api_log_insight_list(struct api_request *r, struct err *err) {
     struct agent_log_query q;
     struct agent_insight *list;
+    struct agent_log_next next = {.more = false};
     size_t count;
-    int64_t at = 0;
-    struct id id = ID_NIL;
-    bool more = false;
     str text = http_query_get(&r->query, "q");
     int rc = api_log_query(r, PAGE_MAX, &q, err);
     if (rc == 0 && text.len > Q_BYTES_MAX)
@@ -48,8 +46,7 @@ int api_log_insight_list(struct api_request *r, struct err *err) {
     if (rc == 0)
         rc = text.len
                  ? agent_insight_search(r->store, &r->who, text, &q, r->arena, &list, &count, err)
-                 : agent_insight_list(r->store, &r->who, &q, r->arena, &list, &count, &more, &at,
-                                      &id, err);
+                 : agent_insight_list(r->store, &r->who, &q, r->arena, &list, &count, &next, err);
     if (rc < 0)
         return rc;
     struct json_writer w = api_json(r);
@@ -59,7 +56,7 @@ int api_log_insight_list(struct api_request *r, struct err *err) {
     for (size_t i = 0; i < count; i++)
         write_insight(&w, &list[i]);
     jw_array_end(&w);
-    api_write_log_place(&w, r->arena, more, at, id);
+    api_write_log_place(&w, r->arena, &next);
     jw_object_end(&w);
     return api_reply_json(r, 200);
 }

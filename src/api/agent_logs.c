@@ -197,23 +197,22 @@ static int read_query(struct api_request *r, struct agent_log_query *q, struct e
     return rc < 0 ? rc : read_word(r, "tier", &AGENT_LOG_TIERS, &q->tier, err);
 }
 
-void api_write_log_place(struct json_writer *w, struct arena *a, bool more, int64_t at,
-                         struct id id) {
+void api_write_log_place(struct json_writer *w, struct arena *a,
+                         const struct agent_log_next *next) {
     jw_key(w, "next");
-    jw_str(w, more ? arena_printf(a, "%lld." STR_FMT, (long long)at, STR_ARG(id_hex(a, id)))
-                   : STR_NULL);
+    jw_str(w, next->more ? arena_printf(a, "%lld." STR_FMT, (long long)next->at,
+                                        STR_ARG(id_hex(a, next->id)))
+                         : STR_NULL);
 }
 
 int api_log_list(struct api_request *r, struct err *err) {
     struct agent_log_query q;
     struct agent_log *list;
+    struct agent_log_next next;
     size_t count;
-    int64_t at;
-    struct id id;
-    bool more;
     int rc = read_query(r, &q, err);
     if (rc == 0)
-        rc = agent_log_list(r->store, &r->who, &q, r->arena, &list, &count, &more, &at, &id, err);
+        rc = agent_log_list(r->store, &r->who, &q, r->arena, &list, &count, &next, err);
     if (rc < 0)
         return rc;
     struct json_writer w = api_json(r);
@@ -223,7 +222,7 @@ int api_log_list(struct api_request *r, struct err *err) {
     for (size_t i = 0; i < count; i++)
         write_log(&w, &list[i]);
     jw_array_end(&w);
-    api_write_log_place(&w, r->arena, more, at, id);
+    api_write_log_place(&w, r->arena, &next);
     jw_object_end(&w);
     return api_reply_json(r, 200);
 }

@@ -10,7 +10,6 @@
 MUST_CHECK int api_log_query(struct api_request *r, int64_t page_max, struct agent_log_query *q,
                              struct err *err);
 /* The member `next`: the place of the last row that was looked at, while there are more. */
-void api_write_log_place(struct json_writer *w, struct arena *a, bool more, int64_t at,
-                         struct id id);
+void api_write_log_place(struct json_writer *w, struct arena *a, const struct agent_log_next *next);
 
 #endif

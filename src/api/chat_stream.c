@@ -8,12 +8,10 @@
 #include "api/chat_int.h"
 #include "api/reader_stream.h"
 #include "base/mem.h"
-#include "http/sse.h"
 
 struct stream {
     struct reader_stream sse;
     struct chat_events *events;
-    struct buf *frame; /* events of the frame that is being converted */
 };
 
 static struct stream *of(void *ctx) { return CONTAINER_OF(ctx, struct stream, sse); }
@@ -24,25 +22,15 @@ static void stream_free(struct reader_stream *sse) {
 }
 
 static bool on_event(void *ctx, str type, str id, str json) {
-    struct stream *s = of(ctx);
-    sse_write(s->frame, type, json, id);
-    return s->sse.http != NULL;
+    return reader_stream_add(ctx, type, json, id);
 }
 
-/* The events of a frame go out as one: room was made for it. */
+static bool convert(struct reader_stream *s, str event, str data, str id) {
+    return chat_events_frame(of(s)->events, event, data, id);
+}
+
 static bool on_frame(void *ctx, str event, str data, str id) {
-    struct stream *s = of(ctx);
-    struct buf frame;
-    if (!s->sse.http)
-        return false;
-    buf_init(&frame, SIZE_MAX / 2);
-    s->frame = &frame;
-    bool taken = chat_events_frame(s->events, event, data, id);
-    if (frame.len > 0)
-        taken = reader_stream_send_text(&s->sse, buf_view(&frame)) && taken;
-    s->frame = NULL;
-    buf_deinit(&frame);
-    return taken;
+    return reader_stream_convert(ctx, convert, event, data, id);
 }
 
 static void on_finished(void *ctx) { reader_stream_end(ctx); }

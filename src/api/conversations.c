@@ -9,10 +9,12 @@
 #include "api/api_int.h"
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "engine/texts.h"
 
-#define LIMIT_USUAL     50
-#define QUERY_BYTES_MAX 1000
-#define MORE_BYTES_MAX  65536
+#define LIMIT_USUAL      50
+#define QUERY_BYTES_MAX  1000
+#define MORE_BYTES_MAX   65536
+#define SEARCH_BUDGET_US 200000
 
 /* --- answers --- */
 
@@ -136,22 +138,46 @@ int api_conversation_list(struct api_request *r, struct err *err) {
     return api_reply_json(r, 200);
 }
 
+/* What was added since is looked at first; of who has more than fits into a while, later. */
+static int search(struct api_request *r, str q, const struct conversation_hit *from, int64_t limit,
+                  struct conversation **list, size_t *count, bool *complete, struct err *err) {
+    str owner = principal_owner(&r->who);
+    int rc = conversation_texts_update(r->store, owner, SEARCH_BUDGET_US, complete, err);
+    if (rc == 0 && !*complete)
+        engine_texts_wanted(r->engine, owner, r->arena);
+    return rc < 0
+               ? rc
+               : conversation_search(r->store, &r->who, q, from, limit, r->arena, list, count, err);
+}
+
 int api_conversation_search(struct api_request *r, struct err *err) {
     struct body_range range = {1, CONVERSATION_PAGE_MAX, LIMIT_USUAL};
+    struct conversation_hit from = CONVERSATION_BEST;
     struct conversation *list = NULL;
     size_t count = 0;
     int64_t limit;
-    str q = http_query_get(&r->query, "q");
+    bool complete;
+    str q = http_query_get(&r->query, "q"), before = http_query_get(&r->query, "before");
     int rc = api_query_int(r, "limit", range, &limit, err);
     if (rc == 0 && (q.len == 0 || q.len > QUERY_BYTES_MAX || !str_is_utf8(q)))
         rc = err_set(err, ERR_INVALID, "q: must be words, of at most %d bytes", QUERY_BYTES_MAX);
+    if (rc == 0 && before.p && !conversation_hit_read(before, &from))
+        rc = err_set(err, ERR_INVALID, "before: must be that of a page");
     if (rc == 0)
-        rc = conversation_search(r->store, &r->who, q, limit, r->arena, &list, &count, err);
+        rc = search(r, q, &from, limit + 1, &list, &count, &complete, err);
     if (rc < 0)
         return rc;
+    bool more = count > (size_t)limit;
+    count -= more;
     struct json_writer w = api_json(r);
     jw_object(&w);
     write_list(&w, r->arena, list, count, false);
+    jw_key(&w, "before");
+    if (more)
+        from = (struct conversation_hit){list[count - 1].rank, place_of(&list[count - 1])};
+    jw_str(&w, more ? conversation_hit_write(r->arena, &from) : STR_NULL);
+    jw_key(&w, "complete");
+    jw_bool(&w, complete);
     jw_object_end(&w);
     return api_reply_json(r, 200);
 }

@@ -5,20 +5,17 @@
  *
  * Begins at the newest run, or at the run that holds `since`, and stays open over the runs that
  * follow. The run is converted from its start, for a message's events depend on those before;
- * what is at or before `since` is not sent. The events of a frame go out as one: room was made for
- * the frame, and a client that takes it takes what it became, however large. An idle stream is this
- * struct, its reader and the connection. */
+ * what is at or before `since` is not sent. An idle stream is this struct, its reader and the
+ * connection. */
 #include "api/protocol_int.h"
 #include "api/reader_stream.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "history/log.h"
-#include "http/sse.h"
 
 struct stream {
     struct reader_stream sse;
     struct protocol_events *events;
-    struct buf *frame; /* events of the frame that is being converted */
 };
 
 static struct stream *of(void *ctx) { return CONTAINER_OF(ctx, struct stream, sse); }
@@ -29,24 +26,15 @@ static void stream_free(struct reader_stream *sse) {
 }
 
 static bool on_event(void *ctx, str method, str id, str json) {
-    struct stream *s = of(ctx);
-    sse_write(s->frame, method, json, id);
-    return s->sse.http != NULL;
+    return reader_stream_add(ctx, method, json, id);
+}
+
+static bool convert(struct reader_stream *s, str event, str data, str id) {
+    return protocol_events_frame(of(s)->events, event, data, id, clock_wall_us());
 }
 
 static bool on_frame(void *ctx, str event, str data, str id) {
-    struct stream *s = of(ctx);
-    struct buf frame;
-    if (!s->sse.http)
-        return false;
-    buf_init(&frame, SIZE_MAX / 2);
-    s->frame = &frame;
-    bool taken = protocol_events_frame(s->events, event, data, id, clock_wall_us());
-    if (frame.len > 0)
-        taken = reader_stream_send_text(&s->sse, buf_view(&frame)) && taken;
-    s->frame = NULL;
-    buf_deinit(&frame);
-    return taken;
+    return reader_stream_convert(ctx, convert, event, data, id);
 }
 
 static void on_finished(void *ctx) { reader_stream_end(ctx); }

@@ -68,6 +68,26 @@ bool reader_stream_send(struct reader_stream *s, str event, str data, str id) {
     return taken;
 }
 
+bool reader_stream_add(struct reader_stream *s, str event, str data, str id) {
+    sse_write(s->events, event, data, id);
+    return s->http != NULL;
+}
+
+bool reader_stream_convert(struct reader_stream *s, reader_stream_convert_fn *convert, str event,
+                           str data, str id) {
+    struct buf events;
+    if (!s->http)
+        return false;
+    buf_init(&events, SIZE_MAX / 2);
+    s->events = &events;
+    bool taken = convert(s, event, data, id);
+    if (events.len > 0)
+        taken = reader_stream_send_text(s, buf_view(&events)) && taken;
+    s->events = NULL;
+    buf_deinit(&events);
+    return taken;
+}
+
 void reader_stream_end(struct reader_stream *s) {
     if (s->http)
         http_stream_end(s->http);

@@ -19,6 +19,7 @@ struct reader_stream {
     struct http_stream *http; /* NULL before it is opened and once it is closed */
     struct hub_reader *reader;
     struct fiber_event drained;
+    struct buf *events; /* that the frame becomes which is being converted; NULL: none is */
     int refs;
     void (*closed)(struct reader_stream *s); /* the client is gone; may be NULL */
     void (*free)(struct reader_stream *s);
@@ -33,6 +34,12 @@ void reader_stream_open(struct reader_stream *s, struct api_request *r); /* send
 bool reader_stream_send(struct reader_stream *s, str event, str data, str id);
 /* The same of frames that are written already (http/sse.h): all of them, or the client is cut. */
 bool reader_stream_send_text(struct reader_stream *s, str frames);
+/* For frames that become events of another protocol: convert hands each one to _add(), and they go
+ * out as one, however large: room was made for the frame. */
+typedef bool reader_stream_convert_fn(struct reader_stream *s, str event, str data, str id);
+bool reader_stream_convert(struct reader_stream *s, reader_stream_convert_fn *convert, str event,
+                           str data, str id);
+bool reader_stream_add(struct reader_stream *s, str event, str data, str id);
 void reader_stream_end(struct reader_stream *s);
 /* For a run whose first entry is still to come. */
 void reader_stream_live(struct reader_stream *s, struct hub *h, const struct hub_reader_options *o);

@@ -114,8 +114,9 @@ int api_asset(struct api_request *r, struct err *err) {
 }
 
 int api_docs(struct api_request *r, struct err *err) {
-    http_reply_header(r->http, STR("Content-Security-Policy"),
-                      STR("default-src 'none'; script-src 'self'; style-src 'self'; "
-                          "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"));
+    http_reply_header(
+        r->http, STR("Content-Security-Policy"),
+        STR("default-src 'none'; script-src 'self'; style-src 'self'; "
+            "img-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"));
     return reply_asset(r, STR("docs.html"), err);
 }

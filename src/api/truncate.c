@@ -91,7 +91,7 @@ static int clear(struct api_request *r, const struct kinds *k, struct err *err) 
     if (rc == 0 && (k->runs || k->threads))
         rc = truncate_runs(r->store, err);
     if (rc == 0 && k->threads)
-        rc = truncate_strange_threads(r->store, err);
+        rc = truncate_rest_of_threads(r->store, err);
     if (rc == 0 && k->states)
         rc = truncate_loose_states(r->store, err);
     if (rc == 0 && k->assistants)

@@ -8,7 +8,8 @@
  * is made for its request, with its ids in it (struct mock_frames, baked). Frames are as in
  * mock_frames.c: the opening, one a token or piece of a call, the end. What the real servers demand
  * and a client might forget is refused: the version's header, max_tokens, roles, results that do
- * not follow their calls. */
+ * not follow their calls, a budget of thoughts that leaves nothing for the answer, calls without
+ * the thoughts that led to them. */
 #include "app/mock_llm_int.h"
 #include "base/id.h"
 #include "base/json.h"
@@ -65,6 +66,8 @@ static int write_turn(struct json_writer *w, struct arena *a, yyjson_val *turn, 
         yyjson_val *response = json_get(part, "functionResponse");
         bool call = str_eq(type, STR("tool_use")) || json_has(part, "functionCall");
         bool result = str_eq(type, STR("tool_result")) || response;
+        if (str_eq(type, STR("thinking")))
+            continue;
         if (result)
             write_message(w, "tool",
                           result_text(a, google ? json_get(response, "response")
@@ -82,13 +85,55 @@ static bool has_tools(yyjson_val *root, bool google) {
     return yyjson_arr_size(tools) > 0;
 }
 
+/* How much it is to think, in the request's own words; absent: not at all. */
+static str effort_of(struct arena *a, yyjson_val *root, bool google) {
+    yyjson_val *thinking = google ? json_get(json_get(root, "generationConfig"), "thinkingConfig")
+                                  : json_get(root, "thinking");
+    yyjson_val *level = json_get(thinking, "thinkingLevel");
+    bool wanted = google ? yyjson_is_true(json_get(thinking, "includeThoughts"))
+                         : str_eq(json_str(json_get(thinking, "type")), STR("enabled"));
+    if (!wanted)
+        return STR_NULL;
+    return level ? json_str(level)
+                 : json_text(a, json_get(thinking, google ? "thinkingBudget" : "budget_tokens"));
+}
+
+/* Of the last turn of the assistant, whose calls were answered. */
+static bool calls_have_thoughts(yyjson_val *turns) {
+    size_t count = yyjson_arr_size(turns);
+    yyjson_val *last = count ? yyjson_arr_get(turns, count - 1) : NULL;
+    yyjson_val *result = yyjson_arr_get_first(json_get(last, "content"));
+    if (count < 2 || !str_eq(json_str(json_get(result, "type")), STR("tool_result")))
+        return true;
+    yyjson_val *first = yyjson_arr_get_first(json_get(yyjson_arr_get(turns, count - 2), "content"));
+    return str_eq(json_str(json_get(first, "type")), STR("thinking")) &&
+           str_eq(json_str(json_get(first, "signature")), STR("signed"));
+}
+
+static int check_thinking(yyjson_val *root, struct err *err) {
+    yyjson_val *thinking = json_get(root, "thinking");
+    int64_t budget = yyjson_get_sint(json_get(thinking, "budget_tokens"));
+    if (!thinking)
+        return 0;
+    if (budget < 1024 || budget >= yyjson_get_sint(json_get(root, "max_tokens")))
+        return malformed(err, "thinking.budget_tokens is not between 1024 and max_tokens");
+    if (json_has(root, "temperature"))
+        return malformed(err, "temperature may not be set when thinking is enabled");
+    return calls_have_thoughts(json_get(root, "messages"))
+               ? 0
+               : malformed(err, "a final assistant message must start with a thinking block");
+}
+
 static int write_request(struct json_writer *w, struct arena *a, yyjson_val *root, bool google,
                          str model, bool stream, struct err *err) {
     yyjson_val *turns = json_get(root, google ? "contents" : "messages"), *turn;
     yyjson_val *max = google ? json_get(json_get(root, "generationConfig"), "maxOutputTokens")
                              : json_get(root, "max_tokens");
     size_t i, n;
-    int rc = 0;
+    str effort = effort_of(a, root, google);
+    int rc = google ? 0 : check_thinking(root, err);
+    if (rc < 0)
+        return rc;
     if (!yyjson_is_arr(turns) || yyjson_arr_size(turns) == 0)
         return malformed(err, "there are no messages");
     if (!google && !yyjson_is_int(max))
@@ -98,6 +143,10 @@ static int write_request(struct json_writer *w, struct arena *a, yyjson_val *roo
     jw_str(w, model);
     jw_key(w, "stream");
     jw_bool(w, stream);
+    if (effort.len) {
+        jw_key(w, "reasoning_effort");
+        jw_str(w, effort);
+    }
     if (yyjson_is_int(max)) {
         jw_key(w, "max_tokens");
         jw_i64(w, yyjson_get_sint(max));
@@ -185,7 +234,8 @@ static void write_token(struct mock_frames *f, bool google, str token) {
         buf_z(b, "\"}]}}]}\n\n");
     } else {
         event_begin(f, "content_block_delta");
-        buf_z(b, ",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"");
+        buf_printf(b, ",\"index\":%zu,\"delta\":{\"type\":\"text_delta\",\"text\":\"",
+                   f->first_block);
         json_escape(b, token);
         buf_z(b, "\"}");
         event_end(f);
@@ -204,7 +254,8 @@ static size_t write_text(struct mock_frames *f, bool google, const struct mock_a
     }
     if (!google) {
         event_begin(f, "content_block_start");
-        buf_z(&f->stream, ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}");
+        buf_printf(&f->stream, ",\"index\":%zu,\"content_block\":{\"type\":\"text\",\"text\":\"\"}",
+                   f->first_block);
         event_end(f);
     }
     frame_end(f);
@@ -214,6 +265,39 @@ static size_t write_text(struct mock_frames *f, bool google, const struct mock_a
         write_token(f, google, mock_next_token(text, &at));
     buf_z(&f->whole, "\"}");
     return text.len > 0 ? count : 0;
+}
+
+/* A word at a time; of Anthropic as a block of its own, which is signed. */
+static void write_thoughts(struct mock_frames *f, bool google, str text) {
+    struct buf *b = &f->stream;
+    size_t at = 0, count = mock_count_tokens(text);
+    if (!google) {
+        event_begin(f, "content_block_start");
+        buf_z(b, ",\"index\":0,\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\"}");
+        event_end(f);
+    }
+    frame_end(f);
+    buf_z(&f->whole,
+          google ? "{\"thought\":true,\"text\":\"" : "{\"type\":\"thinking\",\"thinking\":\"");
+    json_escape(&f->whole, text);
+    buf_z(&f->whole, google ? "\"}," : "\",\"signature\":\"signed\"},");
+    for (size_t i = 0; i < count; i++) {
+        if (!google)
+            event_begin(f, "content_block_delta");
+        buf_z(b, google ? "data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{"
+                          "\"thought\":true,\"text\":\""
+                        : ",\"index\":0,\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"");
+        json_escape(b, mock_next_token(text, &at));
+        buf_z(b, google ? "\"}]}}]}\n\n" : "\"}}\n\n");
+        frame_end(f);
+    }
+    if (google)
+        return;
+    event_begin(f, "content_block_delta");
+    buf_z(b, ",\"index\":0,\"delta\":{\"type\":\"signature_delta\",\"signature\":\"signed\"}");
+    event_end(f);
+    frame_end(f);
+    f->first_block = 1;
 }
 
 static void write_google_call(struct mock_frames *f, const struct mock_tool_call *call,
@@ -240,13 +324,14 @@ static void write_google_call(struct mock_frames *f, const struct mock_tool_call
 static void write_anthropic_call(struct mock_frames *f, const struct mock_tool_call *call,
                                  size_t index) {
     char hex[ID_HEX_LEN];
+    size_t block = f->first_block + index;
     id_write_hex(id_v4(), hex);
     struct buf *b = &f->stream;
     event_begin(f, "content_block_start");
     buf_printf(b,
                ",\"index\":%zu,\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_%.24s\","
                "\"name\":\"",
-               index, hex);
+               block, hex);
     json_escape(b, call->name);
     buf_z(b, "\",\"input\":{}}");
     event_end(f);
@@ -254,7 +339,7 @@ static void write_anthropic_call(struct mock_frames *f, const struct mock_tool_c
     for (str rest = call->arguments; rest.len > 0;) {
         event_begin(f, "content_block_delta");
         buf_printf(b, ",\"index\":%zu,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"",
-                   index);
+                   block);
         json_escape(b, mock_next_piece(&rest, 12));
         buf_z(b, "\"}");
         event_end(f);
@@ -338,6 +423,8 @@ struct mock_frames *mock_dialect_frames(const struct mock_script *script,
     buf_init(&f->whole, (size_t)256 << 20);
     memcpy(f->model, model.p, model.len);
     write_opening(f, google, id, script->prompt_tokens);
+    if (answer->thinking.len)
+        write_thoughts(f, google, answer->thinking);
     if (answer->call_count > 0)
         frame_end(f);
     else

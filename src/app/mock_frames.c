@@ -62,12 +62,13 @@ static void frame_end(struct mock_frames *f, const char *finish_reason) {
     vec_push(&f->ends, (uint32_t)b->len);
 }
 
-static void add_text(struct mock_frames *f, str text, size_t count, int64_t created) {
+static void add_text(struct mock_frames *f, const char *member, str text, size_t count,
+                     int64_t created) {
     size_t at = 0;
     for (size_t i = 0; i < count && text.len > 0; i++) {
         str token = mock_next_token(text, &at);
         frame_begin(f, created);
-        buf_z(&f->stream, "\"content\":\"");
+        buf_printf(&f->stream, "\"%s\":\"", member);
         json_escape(&f->stream, token);
         buf_char(&f->stream, '"');
         frame_end(f, "null");
@@ -135,12 +136,19 @@ struct mock_frames *mock_frames_new(str model, const struct mock_answer *answer)
     buf_i64(&f->whole, created);
     buf_printf(&f->whole,
                ",\"model\":%s,\"choices\":[{\"index\":0,\"message\":"
-               "{\"role\":\"assistant\",\"content\":",
+               "{\"role\":\"assistant\",",
                f->model);
     frame_begin(f, created);
     buf_z(&f->stream, "\"role\":\"assistant\",\"content\":");
     buf_z(&f->stream, answer->call_count > 0 ? "null" : "\"\"");
     frame_end(f, "null");
+    if (answer->thinking.len) {
+        buf_z(&f->whole, "\"reasoning_content\":\"");
+        add_text(f, "reasoning_content", answer->thinking, mock_count_tokens(answer->thinking),
+                 created);
+        buf_z(&f->whole, "\",");
+    }
+    buf_z(&f->whole, "\"content\":");
     const char *reason = "\"stop\"";
     if (answer->call_count > 0) {
         reason = "\"tool_calls\"";
@@ -156,7 +164,7 @@ struct mock_frames *mock_frames_new(str model, const struct mock_answer *answer)
             reason = "\"length\"";
         }
         buf_char(&f->whole, '"');
-        add_text(f, text, count, created);
+        add_text(f, "content", text, count, created);
         buf_char(&f->whole, '"');
     }
     f->token_count = f->ends.count - 1;

@@ -29,7 +29,8 @@ struct mock_frames {
     size_t stream_id_at; /* in each frame */
     struct buf whole;    /* the answer as one object, up to the numbers of its usage */
     size_t whole_id_at;
-    bool baked; /* made for one request, ids and usage in it */
+    size_t first_block; /* of Anthropic: the number of that behind the thoughts */
+    bool baked;         /* made for one request, ids and usage in it */
 };
 enum mock_dialect { MOCK_OPENAI, MOCK_ANTHROPIC, MOCK_GOOGLE };
 
@@ -38,7 +39,8 @@ struct mock_tool_call {
 };
 
 struct mock_answer {
-    str text; /* absent: the fixed answer */
+    str text;     /* absent: the fixed answer */
+    str thinking; /* before it; absent: none */
     const struct mock_tool_call *calls;
     size_t call_count;  /* with calls the text is not sent */
     size_t token_count; /* 0: the text's own number; else cut or repeated to it */
@@ -59,6 +61,7 @@ void mock_frames_write_whole(const struct mock_frames *f, const char id[MOCK_ID_
 struct mock_script {
     str model; /* JSON text; points into the body, or a literal */
     bool stream, include_usage, has_tools;
+    str effort;           /* how much it is to think, as the request says; absent: not at all */
     size_t prompt_tokens; /* a quarter of the bytes of the messages */
     /* By marks: */
     enum mock_fail fail;

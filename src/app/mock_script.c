@@ -10,6 +10,7 @@
  *                             Only when the request carries tools and no tool has answered since
  *     [[echo:TEXT]]           answer with the text
  *     [[echo@WORDS:TEXT]]     the same, when the words stand in the system message
+ *     [[think:TEXT]]          think that, and how much was asked for, if the request wants thoughts
  *     [[tokens:N]]            answer with N tokens
  *     [[delay:MS]]            wait before the answer; [[token-delay:MS]] between tokens
  *     [[fail:KIND]]           500, 401, 429, refuse, cut, garbage, slow
@@ -105,6 +106,8 @@ static void note_member(struct mock_script *out, str key, str value, str *out_me
         out->stream = str_eq(value, STR("true"));
     else if (str_eq(key, STR("\"messages\"")))
         *out_messages = value;
+    else if (str_eq(key, STR("\"reasoning_effort\"")) && value.len > 2)
+        out->effort = str_slice(value, 1, value.len - 1);
     else if (str_eq(key, STR("\"tools\"")))
         out->has_tools = str_find_char(value, '{') >= 0;
     else if (str_eq(key, STR("\"stream_options\""))) {
@@ -198,6 +201,8 @@ static void read_plain_mark(str mark, str system, struct mock_script *out) {
                                                : str_eq(word, STR("echo"));
     if (echo)
         out->answer.text = value.p ? value : STR("");
+    else if (str_eq(word, STR("think")))
+        out->answer.thinking = value;
     else if (str_eq(word, STR("tokens")))
         out->answer.token_count = (size_t)limited_int(value, MOCK_TOKENS_MAX);
     else if (str_eq(word, STR("delay")))
@@ -236,6 +241,11 @@ static void read_marks(struct arena *a, str text, str system, bool tools_wanted,
         at += (size_t)end + 2;
     }
     out->answer.calls = calls;
+    if (out->answer.thinking.p)
+        out->answer.thinking =
+            out->effort.len ? arena_printf(a, STR_FMT " (" STR_FMT ")",
+                                           STR_ARG(out->answer.thinking), STR_ARG(out->effort))
+                            : STR_NULL;
 }
 
 static str quote_results(struct arena *a, yyjson_val *messages, size_t from) {

@@ -233,6 +233,8 @@ static bool party_fits(yyjson_val *claims, str client_id) {
 static bool has_claims(yyjson_val *claims, yyjson_val *wanted) {
     yyjson_val *key, *value;
     size_t i, n;
+    if (!wanted) /* the loop would count from a null pointer */
+        return true;
     yyjson_obj_foreach(wanted, i, n, key, value) {
         yyjson_val *got = json_get_str(claims, json_str(key));
         if (!got || !yyjson_equals(got, value))

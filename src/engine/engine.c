@@ -592,6 +592,7 @@ void engine_close(struct engine *e) {
     rt_timer_stop(e->rt, &e->w.hint_timer);
     vec_deinit(&e->w.hint_threads);
     orphans_cursor_deinit(&e->w.orphans);
+    texts_owed_deinit(&e->texts);
     crons_close(e);
     hub_free(e->hub);
     graph_library_free(e->library);

@@ -8,6 +8,7 @@
 #include "base/vec.h"
 #include "engine/engine.h"
 #include "engine/frame.h"
+#include "engine/texts.h"
 #include "store/orphans.h"
 #include "store/workers.h"
 
@@ -171,7 +172,8 @@ struct engine {
     struct fiber_event idle;
     struct engine_metrics metrics;
     struct cron_state crons;
-    struct jobs *jobs;              /* NULL: nobody asked for them */
+    struct jobs *jobs; /* NULL: nobody asked for them */
+    struct texts_owed texts;
     void (*outbox_grew)(void *ctx); /* NULL: nobody is told */
     void *outbox_ctx;
 };

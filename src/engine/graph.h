@@ -235,6 +235,7 @@ MUST_CHECK MAY_SUSPEND int node_keep_state(struct node_ctx *ctx, struct err *err
 /* A token of a message being written: at once to live readers, coalesced into the log. */
 struct node_chunk {
     str message_id, content; /* content absent: none */
+    str thinking;            /* what the model thinks, in place of content; absent: none */
     bool has_tool_call;
     int tool_index;
     str tool_id, tool_name, tool_arguments;

@@ -19,7 +19,7 @@ struct tool_chunk {
 struct render_message {
     str id;
     bool streamed, complete, told; /* told: whole, in messages-tuple */
-    struct buf content;
+    struct buf content, thinking;
     VEC(struct tool_chunk) tools;
 };
 /* A graph under way: the root, or a subgraph by its namespace. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* render_messages.c - the message modes: tokens as they come, messages as they are complete.
  *
- * A fragment is {"t": task, "m": message, "c": text, "tc": {index, id, name, args}} or
- * {"t": task, "x": custom JSON}. In mode messages the renderer keeps each message under way,
- * because every partial frame shows the whole message so far. */
+ * A fragment is {"t": task, "m": message, "c": text, "tc": {index, id, name, args}}, the same with
+ * "r" before "c" when the text is what the model thinks, or {"t": task, "x": custom JSON}. In mode
+ * messages the renderer keeps each message under way, because every partial frame shows the whole
+ * message so far. */
 #include "base/mem.h"
 #include "engine/render_int.h"
 
@@ -15,6 +16,7 @@ static void message_free(struct render_message *m) {
     }
     vec_deinit(&m->tools);
     buf_deinit(&m->content);
+    buf_deinit(&m->thinking);
     mem_free((char *)(uintptr_t)m->id.p);
     mem_free(m);
 }
@@ -36,6 +38,7 @@ static struct render_message *message_of(struct render *r, str id) {
     m = NEW(struct render_message);
     m->id = str_n(mem_dup(id.p, id.len), id.len);
     buf_init(&m->content, RENDER_FRAME_BYTES_MAX);
+    buf_init(&m->thinking, RENDER_FRAME_BYTES_MAX);
     map_put(&r->messages, m->id, m);
     return m;
 }
@@ -53,7 +56,8 @@ static struct tool_chunk *tool_of(struct render_message *m, int64_t index) {
 }
 
 static void accumulate(struct render_message *m, yyjson_val *fragment) {
-    buf_str(&m->content, json_str(json_get(fragment, "c")));
+    bool thinks = json_has(fragment, "r");
+    buf_str(thinks ? &m->thinking : &m->content, json_str(json_get(fragment, "c")));
     yyjson_val *tc = json_get(fragment, "tc");
     if (!tc)
         return;
@@ -78,11 +82,17 @@ static void write_tool_chunk(struct json_writer *w, str id, str name, str args, 
     jw_object_end(w);
 }
 
-static void write_ai_tail(struct json_writer *w, str id) {
+/* thinking: empty: none. */
+static void write_ai_tail(struct json_writer *w, str id, str thinking) {
     jw_key(w, "invalid_tool_calls");
     jw_raw(w, STR("[]"));
     jw_key(w, "additional_kwargs");
-    jw_raw(w, STR("{}"));
+    jw_object(w);
+    if (thinking.len) {
+        jw_key(w, "reasoning_content");
+        jw_str(w, thinking);
+    }
+    jw_object_end(w);
     jw_key(w, "response_metadata");
     jw_raw(w, STR("{}"));
     jw_key(w, "id");
@@ -94,7 +104,8 @@ static void write_ai_tail(struct json_writer *w, str id) {
 
 /* The chunk alone, as mode messages-tuple and mode events show it. */
 static void write_chunk(struct json_writer *w, yyjson_val *fragment) {
-    str content = json_str(json_get(fragment, "c"));
+    bool thinks = json_has(fragment, "r");
+    str text = json_str(json_get(fragment, "c")), content = thinks ? STR_NULL : text;
     yyjson_val *tc = json_get(fragment, "tc");
     jw_object(w);
     jw_key(w, "content");
@@ -107,7 +118,7 @@ static void write_chunk(struct json_writer *w, yyjson_val *fragment) {
     jw_array_end(w);
     jw_key(w, "tool_calls");
     jw_raw(w, STR("[]"));
-    write_ai_tail(w, json_str(json_get(fragment, "m")));
+    write_ai_tail(w, json_str(json_get(fragment, "m")), thinks ? text : STR_NULL);
 }
 
 /* Calls whose arguments are a whole object already; the others stand in tool_call_chunks only. */
@@ -150,7 +161,7 @@ static void write_partial(struct json_writer *w, const struct render_message *m)
     jw_array_end(w);
     jw_key(w, "tool_calls");
     write_tool_calls(w, m);
-    write_ai_tail(w, m->id);
+    write_ai_tail(w, m->id, buf_view(&m->thinking));
     jw_array_end(w);
 }
 

@@ -3,7 +3,8 @@
  *
  *   store items, temporary threads, idempotency keys, deliveries of the inbox, preferences of
  *     threads, sessions and logins whose time has come;
- *   the words of new items go into the index for full-text search (store/item_texts.c);
+ *   the words of new items and conversations go into the index for full-text search
+ *     (store/waiting_words.h), and messages become such words (texts.c);
  *   threads whose ttl is over (store/thread_ttl.c), none with a live run;
  *   logs of agents move to the next tier, or go;
  *   older states of all threads, when a policy says so: a walk over the threads by their ids that
@@ -29,6 +30,7 @@
 #define SWEEP_US        60000000
 #define SWEEP_BATCH     1000
 #define EXPIRY_BATCH    50
+#define TEXTS_BATCH     200 /* threads */
 #define WORDS_BATCH     200
 #define RETENTION_PASS  200 /* threads looked at */
 #define RETENTION_BATCH 25
@@ -85,9 +87,20 @@ static int words(void *ctx, struct job_slice *s, struct arena *a, struct err *er
     struct engine *e = ctx;
     int64_t limit = s->rows_max, done = 0;
     int rc = item_words_index(e->store, limit, a, &done, err);
-    s->rows = done;
+    if (rc == 0 && done < limit) {
+        limit -= done;
+        s->rows = done;
+        rc = conversation_words_index(e->store, limit, a, &done, err);
+    }
+    s->rows += done;
     s->more = done == limit;
     return rc;
+}
+
+static int texts(void *ctx, struct job_slice *s, struct arena *a, struct err *err) {
+    struct engine *e = ctx;
+    (void)a;
+    return texts_owed_slice(&e->texts, e->store, s, err);
 }
 
 static int logs(void *ctx, struct job_slice *s, struct arena *a, struct err *err) {
@@ -195,6 +208,10 @@ static const struct {
     struct job_spec spec;
     bool (*wanted)(const struct engine *e); /* NULL: always */
 } JOBS[] = {
+    {{JOB_NAME("conversations.texts"),
+      .what = "messages that a search has not seen, of who searched", .rows_max = TEXTS_BATCH,
+      .local = true, .awaited = true, .slice = texts},
+     NULL},
     {{JOB_NAME("graphs.deleted"), .what = "versions of graphs that were deleted a day ago",
       .rows_max = SWEEP_BATCH, .slice = graphs},
      NULL},
@@ -219,7 +236,7 @@ static const struct {
     {{JOB_NAME("store.items"), .what = "items of the store whose ttl is over",
       .rows_max = SWEEP_BATCH, .slice = items},
      NULL},
-    {{JOB_NAME("store.words"), .what = "words of items that the index has not taken yet",
+    {{JOB_NAME("store.words"), .what = "words that the index has not taken yet",
       .rows_max = WORDS_BATCH, .slice = words},
      NULL},
     {{JOB_NAME("threads.orphans"), .what = "what other runtimes left of what they deleted",

@@ -142,9 +142,14 @@ void node_emit_chunk(struct node_ctx *ctx, const struct node_chunk *c) {
     write_task_id(&w, t);
     jw_key(&w, "m");
     jw_str(&w, c->message_id);
-    if (c->content.p) {
+    bool thinks = c->thinking.len > 0;
+    if (thinks) {
+        jw_key(&w, "r");
+        jw_bool(&w, true);
+    }
+    if (thinks || c->content.p) {
         jw_key(&w, "c");
-        jw_str(&w, c->content);
+        jw_str(&w, thinks ? c->thinking : c->content);
     }
     if (c->has_tool_call) {
         jw_key(&w, "tc");

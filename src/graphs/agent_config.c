@@ -4,6 +4,8 @@
  *   model_name, model   "provider:model", or a model of the server's default provider
  *   base_url            an address in place of the provider's, that speaks the provider's dialect
  *   custom_model_name   the model's name at base_url ("custom:" in model_name needs it)
+ *   thinking            off, minimal, low, medium, high, xhigh; of a run, it stands before that of
+ *                       a document's node
  *   temperature, max_tokens, system_prompt, tools, mcp_config (mcp_config.h)
  *
  * Null and "" count as not set, since forms send every field. Temperature and max_tokens are sent
@@ -20,6 +22,7 @@
 
 #include "base/mem.h"
 #include "graphs/tools.h"
+#include "llm/thinking.h"
 
 struct agent_provider {
     const char *name;
@@ -147,6 +150,13 @@ static int read_max_tokens(struct agent_config *c, yyjson_val *from, struct err 
     return 0;
 }
 
+static int read_thinking(struct agent_config *c, yyjson_val *from, struct err *err) {
+    yyjson_val *v = json_get(from, "thinking");
+    if (is_set(v) && !llm_thinking_parse(json_str(v), &c->thinking))
+        return refuse(err, "thinking", "must be one of off, minimal, low, medium, high, xhigh");
+    return 0;
+}
+
 static int read_tools(struct agent_config *c, const struct graphs_settings *s, yyjson_val *from,
                       struct err *err) {
     yyjson_val *list = json_get(from, "tools"), *name;
@@ -257,6 +267,8 @@ static int read_all(struct agent_config *c, const struct graphs_settings *s, yyj
     if (rc == 0)
         rc = read_max_tokens(c, from, err);
     if (rc == 0)
+        rc = read_thinking(c, from, err);
+    if (rc == 0)
         rc = read_text(from, "system_prompt", AGENT_SYSTEM_PROMPT_BYTES_MAX, &prompt, err);
     if (rc == 0)
         rc = read_tools(c, s, from, err);
@@ -319,7 +331,11 @@ int agent_config_request(const struct agent_config *c, const struct graphs_setti
         return err_set(err, ERR_MODEL_AUTH,
                        "there is no API key for %s: set %s on the server or configurable.%s",
                        c->provider->name, c->provider->key_name, c->provider->key_member);
+    enum llm_thinking thinking = c->thinking;
+    (void)llm_thinking_parse(json_str(json_get(configurable, "thinking")),
+                             &thinking); /* maybe none */
     *out = (struct llm_request){
+        .thinking = thinking,
         .provider = c->wire,
         .model = c->model,
         .base_url = c->base_url,

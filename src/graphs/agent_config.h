@@ -23,6 +23,7 @@ struct agent_config {
     bool has_temperature;
     double temperature;
     int max_tokens;    /* 0: not sent */
+    enum llm_thinking thinking;
     str system_prompt; /* absent: none */
     unsigned tools;    /* set of tool indices, see tools.h */
     str tools_json;    /* for the model, of the built-in ones; absent: none */

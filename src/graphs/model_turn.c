@@ -16,7 +16,8 @@ struct turn {
 
 static void on_delta(void *arg, const struct llm_delta *d) {
     struct turn *t = arg;
-    struct node_chunk c = {.message_id = t->message_id, .content = d->content};
+    struct node_chunk c = {
+        .message_id = t->message_id, .content = d->content, .thinking = d->thinking};
     if (d->tool_call) {
         c.has_tool_call = true;
         c.tool_index = d->tool_call->index;

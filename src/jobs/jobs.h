@@ -37,6 +37,8 @@ struct job_spec {
     int64_t rows_max; /* of a slice; fewer when they take long */
     /* Each process does it, for itself; its state stands in no row. */
     bool local;
+    /* Somebody waits for what it does: it does not give way to requests. */
+    bool awaited;
     /* It waits for others than the database: it has no part in the turns of slices. */
     bool elsewhere;
     job_slice_fn *slice;

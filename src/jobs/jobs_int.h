@@ -17,6 +17,8 @@ struct job {
     int64_t due_us;     /* monotonic; looked at while it is idle */
     int64_t slice_rows; /* of the next slice */
     int64_t saved_us;   /* monotonic: when the row was last handed to the database */
+    int64_t began_us;   /* monotonic: its pass */
+    bool gives_way;     /* to others, who use the database */
     bool unsaved;       /* there is something that the row does not tell */
     struct job_row row; /* counts: since the last save; of local jobs: all */
     char error[JOB_ERROR_BYTES_MAX];
@@ -36,6 +38,9 @@ struct jobs {
     int64_t look_due_us, save_due_us; /* monotonic */
     bool failing;                     /* it could not look, and has said so */
     bool turn_taken;
+    /* When a slice ended last, and what the database had done by then. */
+    uint64_t ops_seen;
+    int64_t ended_us;
     struct fiber_event wake, turn_free;
     struct fiber_group passes;
 };

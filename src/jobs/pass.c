@@ -4,8 +4,14 @@
  * Slices of all jobs take turns: one is under way at a time, so that however many jobs are due, the
  * database has the work of one beside that of requests. (Those that wait for something else have no
  * part in that.) A slice is to take SLICE_US: when it takes more, the next one gets half of the
- * rows, when it takes less than half of it, twice as many. Behind each slice the job pauses for as
- * long as it took, so it has half of the time at most, and what has waited meanwhile goes on.
+ * rows, down to a sixteenth, since a slow disk makes any commit slow; when it takes less than half
+ * of it, twice as many. Behind each slice the job pauses for as long as it took, so it has half of
+ * the time at most, and what has waited meanwhile goes on.
+ *
+ * While others use the database, a slice gets a sixteenth of the rows and the pause is
+ * PAUSE_MAX_US: of some hundred requests one meets a slice. Others are who made the database do
+ * something outside of slices, at least once in OTHERS_US. A pass that has lasted for LATE_US has
+ * given way for long enough, since what it clears away may come faster than it goes.
  *
  * A pass that fails is tried again: after a second, then ever later, up to its interval or ten
  * minutes, whichever is longer. What it has done so far stays done. */
@@ -16,6 +22,10 @@
 #include "jobs/jobs_int.h"
 
 #define SLICE_US     INT64_C(10000)
+#define FEW_ROWS     8
+#define FEW_PART     16
+#define OTHERS_US    INT64_C(20000)
+#define LATE_US      INT64_C(600000000)
 #define PAUSE_MIN_US INT64_C(1000)
 #define PAUSE_MAX_US INT64_C(250000)
 #define AGAIN_US     INT64_C(1000000)
@@ -47,19 +57,43 @@ static void give_turn(struct job *job) {
     fiber_event_wake_one(&j->turn_free);
 }
 
+static uint64_t ops_of(const struct jobs *j) {
+    struct db_stats stats;
+    db_stats(j->store->db, &stats);
+    return stats.batches + stats.reads;
+}
+
+/* Do others use the database? Between the slice before and this one, which began at `before`. */
+static bool others_wait(struct job *job, uint64_t before, int64_t began_us) {
+    struct jobs *j = job->jobs;
+    int64_t since_us = began_us - j->ended_us;
+    bool busy =
+        before > j->ops_seen && (int64_t)(before - j->ops_seen) >= max_of(since_us / OTHERS_US, 1);
+    j->ops_seen = ops_of(j);
+    j->ended_us = clock_mono_us();
+    return busy && !job->spec.awaited && rt_mono_us(j->rt) - job->began_us < LATE_US;
+}
+
+/* The fewest rows of a slice. */
+static int64_t few(const struct job *job) {
+    return max_of(job->spec.rows_max / FEW_PART, min_of(job->spec.rows_max, FEW_ROWS));
+}
+
 /* How many rows the next one may handle. */
 static void adapt(struct job *job, int64_t took_us, int64_t rows) {
     if (took_us > SLICE_US)
-        job->slice_rows = max_of(job->slice_rows / 2, 1);
+        job->slice_rows = max_of(job->slice_rows / 2, few(job));
     else if (took_us < SLICE_US / 2 && rows >= job->slice_rows)
         job->slice_rows = min_of(job->slice_rows * 2, job->spec.rows_max);
 }
 
 static int slice(struct job *job, bool first, bool *out_more, int64_t *out_us, struct err *err) {
     struct arena a;
-    struct job_slice s = {
-        .now_us = rt_now_us(job->jobs->rt), .rows_max = job->slice_rows, .first = first};
+    struct job_slice s = {.now_us = rt_now_us(job->jobs->rt),
+                          .rows_max = job->gives_way ? few(job) : job->slice_rows,
+                          .first = first};
     int64_t began_us = clock_mono_us();
+    uint64_t before = ops_of(job->jobs);
     arena_init(&a, SIZE_MAX / 2);
     int rc = FAILPOINT("jobs.slice");
     if (rc < 0)
@@ -69,8 +103,10 @@ static int slice(struct job *job, bool first, bool *out_more, int64_t *out_us, s
     arena_deinit(&a);
     *out_us = clock_mono_us() - began_us;
     *out_more = rc == 0 && s.more;
-    if (!job->spec.elsewhere)
+    if (!job->spec.elsewhere) {
+        job->gives_way = others_wait(job, before, began_us);
         adapt(job, *out_us, s.rows);
+    }
     job->row.rows += s.rows;
     job->row.rows_last += s.rows;
     job->unsaved = job->unsaved || s.rows > 0;
@@ -80,7 +116,8 @@ static int slice(struct job *job, bool first, bool *out_more, int64_t *out_us, s
 }
 
 static void pause_after(struct job *job, int64_t took_us) {
-    int64_t us = max_of(min_of(took_us, PAUSE_MAX_US), PAUSE_MIN_US);
+    int64_t us =
+        job->gives_way ? PAUSE_MAX_US : max_of(min_of(took_us, PAUSE_MAX_US), PAUSE_MIN_US);
     if (!job->spec.local && job->unsaved && rt_mono_us(job->jobs->rt) - job->saved_us >= SAVE_US)
         jobs_save(job->jobs);
     (void)fiber_sleep_us(us);
@@ -146,7 +183,7 @@ static void begin(struct job *job) {
     job->row.rows_last = 0;
     job->row.finished_at = job->spec.local ? job->row.finished_at : 0;
     job->row.served = max_of(job->row.served, job->wanted);
-    job->saved_us = rt_mono_us(j->rt);
+    job->saved_us = job->began_us = rt_mono_us(j->rt);
 }
 
 void job_pass(void *arg) {

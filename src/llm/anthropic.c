@@ -8,7 +8,7 @@
  *   content_block_stop   {index}
  *   message_delta        {delta: {stop_reason}, usage}   totals, not increments
  *   message_stop, ping, and kinds to come, which are left out
- * Thinking is left out, as are tools that the server runs by itself.
+ * Tools that the server runs by itself are left out.
  *
  *   OPEN --stop_reason--> FINISHED --message_stop--> DONE
  *
@@ -52,6 +52,14 @@ static int read_block(struct llm_assembler *as, struct arena *scratch, int64_t i
     str type = json_str(json_get(block, "type"));
     if (str_eq(type, STR("text")))
         return llm_assembler_content(as, json_str(json_get(block, "text")), err);
+    if (str_eq(type, STR("redacted_thinking")))
+        return llm_assembler_redacted(as, index, json_str(json_get(block, "data")), err);
+    if (str_eq(type, STR("thinking"))) {
+        int rc = llm_assembler_thought(as, index, json_str(json_get(block, "thinking")), err);
+        return rc < 0 ? rc
+                      : llm_assembler_sign_thought(as, index,
+                                                   json_str(json_get(block, "signature")), err);
+    }
     if (!str_eq(type, STR("tool_use")))
         return 0;
     yyjson_val *input = json_get(block, "input");
@@ -71,6 +79,12 @@ static int read_delta(struct llm_stream *s, yyjson_val *root) {
     str type = json_str(json_get(delta, "type"));
     if (str_eq(type, STR("text_delta")))
         return llm_assembler_content(s->as, json_str(json_get(delta, "text")), s->err);
+    if (str_eq(type, STR("thinking_delta")))
+        return llm_assembler_thought(s->as, index_of(root), json_str(json_get(delta, "thinking")),
+                                     s->err);
+    if (str_eq(type, STR("signature_delta")))
+        return llm_assembler_sign_thought(s->as, index_of(root),
+                                          json_str(json_get(delta, "signature")), s->err);
     str piece = json_str(json_get(delta, "partial_json"));
     if (!str_eq(type, STR("input_json_delta")) || piece.len == 0)
         return 0;

@@ -4,8 +4,8 @@
  *   flat type   becomes
  *   system      a part of the top-level "system", after the request's own prompt
  *   human       user: its text and its blocks (image, PDF)
- *   ai          assistant: text, then a tool_use for each call; a call whose arguments were not
- *               valid has none
+ *   ai          assistant: thoughts that it must see again, when it is to think; text, then a
+ *               tool_use for each call; a call whose arguments were not valid has none
  *   tool        user: a tool_result, with is_error as the message's status says
  *   other       user: its text
  *
@@ -15,11 +15,13 @@
  * model family takes. */
 #include "llm/anthropic.h"
 #include "llm/parts.h"
+#include "llm/thinking.h"
 
 struct body {
     struct json_writer w;
     struct arena *a;
     struct llm_roles roles;
+    int64_t thinking; /* tokens; 0: none */
     struct err *err;
 };
 
@@ -99,6 +101,20 @@ static void write_id(struct body *b, const char *key, str id) {
     jw_z(&b->w, own);
 }
 
+static void write_thought(void *ctx, yyjson_val *block) {
+    struct body *b = ctx;
+    static const char *const members[] = {"type", "thinking", "signature", "data"};
+    llm_roles_open(&b->roles, &b->w, "assistant");
+    jw_object(&b->w);
+    for (size_t i = 0; i < ARRAY_COUNT(members); i++) {
+        if (!json_has(block, members[i]))
+            continue;
+        jw_key(&b->w, members[i]);
+        jw_val(&b->w, json_get(block, members[i]));
+    }
+    jw_object_end(&b->w);
+}
+
 static void write_calls(struct body *b, yyjson_val *calls) {
     size_t i, n;
     yyjson_val *call;
@@ -164,6 +180,8 @@ static int write_message(struct body *b, const struct message *m) {
     case MESSAGE_TOOL:
         return write_result(b, m);
     case MESSAGE_AI:
+        if (b->thinking > 0)
+            (void)llm_thoughts_of(m, write_thought, b); /* how many does not matter */
         write_plain(b, "assistant", m);
         write_calls(b, message_tool_calls(m));
         write_calls(b, json_get(m->root, "invalid_tool_calls"));
@@ -229,6 +247,28 @@ static int tokens_max(const struct llm_request *r) {
     return str_find(r->model, STR("claude-3-")) >= 0 ? 4096 : 32000;
 }
 
+/* The server wants to see the thoughts behind calls that are answered now. Who made them did not
+ * think, or was another model: then this answer goes without, too. */
+static bool may_think(const struct message *list, size_t count) {
+    size_t i = count;
+    while (i > 0 && (list[i - 1].type == MESSAGE_TOOL || list[i - 1].type == MESSAGE_SYSTEM))
+        i--;
+    return i == 0 || list[i - 1].type != MESSAGE_AI ||
+           llm_thoughts_of(&list[i - 1], NULL, NULL) > 0;
+}
+
+static void write_thinking(struct body *b) {
+    if (b->thinking == 0)
+        return;
+    jw_key(&b->w, "thinking");
+    jw_object(&b->w);
+    jw_key(&b->w, "type");
+    jw_z(&b->w, "enabled");
+    jw_key(&b->w, "budget_tokens");
+    jw_i64(&b->w, b->thinking);
+    jw_object_end(&b->w);
+}
+
 int llm_anthropic_write_body(struct buf *out, struct arena *scratch, const struct llm_request *r,
                              struct err *err) {
     struct body b = {.w = json_writer(out), .a = scratch, .roles = {.key = "content"}, .err = err};
@@ -240,6 +280,8 @@ int llm_anthropic_write_body(struct buf *out, struct arena *scratch, const struc
         rc = llm_tools_load(scratch, r, &tools, err);
     if (rc < 0)
         return rc;
+    if (llm_thinks(r) && may_think(list, count))
+        b.thinking = llm_thinking_tokens(r->thinking, tokens_max(r));
     jw_object(&b.w);
     jw_key(&b.w, "model");
     jw_str(&b.w, r->model.p ? r->model : STR(""));
@@ -249,7 +291,8 @@ int llm_anthropic_write_body(struct buf *out, struct arena *scratch, const struc
         jw_key(&b.w, "stream");
         jw_bool(&b.w, true);
     }
-    if (r->has_temperature) { /* this server's scale ends at 1 */
+    write_thinking(&b);
+    if (r->has_temperature && b.thinking == 0) { /* this server's scale ends at 1 */
         jw_key(&b.w, "temperature");
         jw_double(&b.w, r->temperature < 1 ? r->temperature : 1);
     }

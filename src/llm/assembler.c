@@ -21,10 +21,18 @@ void llm_assembler_init(struct llm_assembler *as, struct arena *arena, llm_delta
     buf_init(&as->content, LLM_CONTENT_BYTES_MAX);
 }
 
+static void thought_deinit(struct llm_thought_part *t) {
+    buf_deinit(&t->text);
+    buf_deinit(&t->signature);
+}
+
 void llm_assembler_deinit(struct llm_assembler *as) {
     for (size_t i = 0; i < as->calls.count; i++)
         buf_deinit(&as->calls.p[i].arguments);
     vec_deinit(&as->calls);
+    for (size_t i = 0; i < as->thoughts.count; i++)
+        thought_deinit(&as->thoughts.p[i]);
+    vec_deinit(&as->thoughts);
     buf_deinit(&as->content);
 }
 
@@ -47,14 +55,14 @@ static str fresh_id(struct arena *a, const char *prefix) {
     return arena_printf(a, "%s" STR_FMT, prefix, STR_ARG(id_hex(a, id_v7())));
 }
 
-static void emit(struct llm_assembler *as, str content, const struct llm_tool_call_delta *call) {
+static void emit(struct llm_assembler *as, struct llm_delta *delta) {
     if (!as->on_delta)
         return;
     if (as->id.len == 0)
         as->id = fresh_id(as->arena, "chatcmpl-");
-    struct llm_delta delta = {.message_id = as->id, .content = content, .tool_call = call};
+    delta->message_id = as->id;
     as->delta_count++;
-    as->on_delta(as->ctx, &delta);
+    as->on_delta(as->ctx, delta);
 }
 
 int llm_assembler_content(struct llm_assembler *as, str text, struct err *err) {
@@ -64,8 +72,64 @@ int llm_assembler_content(struct llm_assembler *as, str text, struct err *err) {
     if (!buf_ok(&as->content))
         return err_set(err, ERR_MODEL_PROTOCOL, "the model's answer is longer than %zu bytes",
                        LLM_CONTENT_BYTES_MAX);
-    emit(as, text, NULL);
+    emit(as, &(struct llm_delta){.content = text});
     return 0;
+}
+
+/* All thoughts together are bounded as an answer is. */
+static int thought_at(struct llm_assembler *as, int64_t index, size_t more,
+                      struct llm_thought_part **out, struct err *err) {
+    as->thought_bytes += more;
+    if (as->thought_bytes > LLM_CONTENT_BYTES_MAX)
+        return err_set(err, ERR_MODEL_PROTOCOL, "the model's thoughts are longer than %zu bytes",
+                       LLM_CONTENT_BYTES_MAX);
+    for (size_t i = as->thoughts.count; i-- > 0;) {
+        *out = &as->thoughts.p[i];
+        if ((*out)->key == index)
+            return 0;
+    }
+    if (as->thoughts.count >= LLM_THOUGHT_COUNT_MAX)
+        return err_set(err, ERR_MODEL_PROTOCOL, "the model has more than %d thoughts",
+                       LLM_THOUGHT_COUNT_MAX);
+    struct llm_thought_part fresh = {.key = index};
+    buf_init(&fresh.text, LLM_CONTENT_BYTES_MAX);
+    buf_init(&fresh.signature, LLM_CONTENT_BYTES_MAX);
+    vec_push(&as->thoughts, fresh);
+    *out = &as->thoughts.p[as->thoughts.count - 1];
+    return 0;
+}
+
+int llm_assembler_thought(struct llm_assembler *as, int64_t index, str text, struct err *err) {
+    struct llm_thought_part *t;
+    if (text.len == 0)
+        return 0;
+    int rc = thought_at(as, index, text.len, &t, err);
+    if (rc < 0)
+        return rc;
+    buf_str(&t->text, text);
+    emit(as, &(struct llm_delta){.thinking = text});
+    return 0;
+}
+
+int llm_assembler_sign_thought(struct llm_assembler *as, int64_t index, str signature,
+                               struct err *err) {
+    struct llm_thought_part *t;
+    if (signature.len == 0)
+        return 0;
+    int rc = thought_at(as, index, signature.len, &t, err);
+    if (rc == 0)
+        buf_str(&t->signature, signature);
+    return rc;
+}
+
+int llm_assembler_redacted(struct llm_assembler *as, int64_t index, str data, struct err *err) {
+    struct llm_thought_part *t;
+    if (data.len == 0)
+        return 0;
+    int rc = thought_at(as, index, data.len, &t, err);
+    if (rc == 0)
+        t->redacted = arena_dup(as->arena, data);
+    return rc;
 }
 
 static struct llm_tool_call_part *find_part(struct llm_assembler *as, int64_t index, str id,
@@ -110,7 +174,7 @@ int llm_assembler_tool_call(struct llm_assembler *as, int64_t index, str id, str
         .name = name.len > 0 ? name : STR_NULL,
         .arguments = arguments,
     };
-    emit(as, STR_NULL, &delta);
+    emit(as, &(struct llm_delta){.tool_call = &delta});
     return 0;
 }
 
@@ -135,8 +199,21 @@ static bool is_json_object(str text) {
     return is;
 }
 
+static void finish_thoughts(struct llm_assembler *as, struct llm_response *out) {
+    out->thought_count = as->thoughts.count;
+    out->thoughts = ARENA_ARRAY(as->arena, struct llm_thought, as->thoughts.count + 1);
+    for (size_t i = 0; i < as->thoughts.count; i++) {
+        const struct llm_thought_part *t = &as->thoughts.p[i];
+        out->thoughts[i] = (struct llm_thought){
+            .text = t->text.len ? arena_dup(as->arena, buf_view(&t->text)) : STR(""),
+            .signature = arena_dup(as->arena, buf_view(&t->signature)),
+            .redacted = t->redacted};
+    }
+}
+
 void llm_assembler_finish(struct llm_assembler *as, struct llm_response *out) {
     struct arena *a = as->arena;
+    finish_thoughts(as, out);
     out->id = as->id.len > 0 ? as->id : fresh_id(a, "chatcmpl-");
     out->model = as->model.p ? as->model : STR("");
     out->content = as->content.len > 0 ? arena_dup(a, buf_view(&as->content)) : STR("");

@@ -14,12 +14,19 @@
 #define LLM_CONTENT_BYTES_MAX   ((size_t)16 << 20)
 #define LLM_ARGUMENTS_BYTES_MAX ((size_t)4 << 20)
 #define LLM_TOOL_CALL_COUNT_MAX 256
+#define LLM_THOUGHT_COUNT_MAX   256
 
 struct llm_tool_call_part {
     int64_t key; /* the server's index; -1 when it gave none */
     str id, name;
     str signature; /* of the server, to be sent back; absent: none */
     struct buf arguments;
+};
+
+struct llm_thought_part {
+    int64_t key; /* the server's index */
+    struct buf text, signature;
+    str redacted;
 };
 
 struct llm_assembler {
@@ -29,6 +36,8 @@ struct llm_assembler {
     str id, model, finish_reason; /* absent until known */
     struct buf content;
     VEC(struct llm_tool_call_part) calls;
+    VEC(struct llm_thought_part) thoughts;
+    size_t thought_bytes;
     int64_t input_tokens, output_tokens; /* -1 unknown */
     size_t delta_count;                  /* those handed to on_delta */
 };
@@ -42,6 +51,14 @@ void llm_assembler_set_id(struct llm_assembler *as, str id);
 void llm_assembler_set_model(struct llm_assembler *as, str model);
 void llm_assembler_set_finish_reason(struct llm_assembler *as, str reason); /* the last one stays */
 MUST_CHECK int llm_assembler_content(struct llm_assembler *as, str text, struct err *err);
+/* A piece of what the model thinks, by the server's index of the thought; its signature; one that
+ * is told in cipher alone. */
+MUST_CHECK int llm_assembler_thought(struct llm_assembler *as, int64_t index, str text,
+                                     struct err *err);
+MUST_CHECK int llm_assembler_sign_thought(struct llm_assembler *as, int64_t index, str signature,
+                                          struct err *err);
+MUST_CHECK int llm_assembler_redacted(struct llm_assembler *as, int64_t index, str data,
+                                      struct err *err);
 /* One piece of a tool call. index -1: the server gave none. id, name, arguments may be absent. */
 MUST_CHECK int llm_assembler_tool_call(struct llm_assembler *as, int64_t index, str id, str name,
                                        str arguments, struct err *err);

@@ -5,7 +5,7 @@
  *   {"responseId","modelVersion","candidates":[{"content":{"parts":[…]},"finishReason"}],
  *    "usageMetadata":{"promptTokenCount","candidatesTokenCount","thoughtsTokenCount"},
  *    "promptFeedback":{"blockReason"}}
- * A part is {"text"}, {"text","thought":true} (left out), {"functionCall":{"id","name","args"}},
+ * A part is {"text"}, {"text","thought":true}, {"functionCall":{"id","name","args"}},
  * always whole; a part may carry a "thoughtSignature", which newer models want to see again with
  * the call that it came with. There is no closing event: the stream ends after finishReason.
  *
@@ -34,7 +34,7 @@ static int read_part(struct llm_assembler *as, struct arena *scratch, yyjson_val
                      struct err *err) {
     yyjson_val *call = json_get(part, "functionCall");
     if (yyjson_is_true(json_get(part, "thought")))
-        return 0;
+        return llm_assembler_thought(as, 0, json_str(json_get(part, "text")), err);
     if (!yyjson_is_obj(call))
         return llm_assembler_content(as, json_str(json_get(part, "text")), err);
     yyjson_val *args = json_get(call, "args");

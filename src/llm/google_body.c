@@ -10,13 +10,14 @@
  *
  * Neighbours of one role become one content: the server wants all responses of a turn together.
  * Calls are matched with their responses by name and order, for ids are unknown to older servers.
- * Signatures stand where LangChain keeps them, in additional_kwargs under SIGNATURES. A call that
- * has none, since another model made it, carries the word that the server knows for that. */
+ * Signatures stand where LangChain keeps them, in additional_kwargs under LLM_SIGNATURES. A call
+ * that has none, since another model made it, carries the word that the server knows for that. */
 #include "llm/google.h"
 #include "llm/parts.h"
+#include "llm/thinking.h"
 
-#define SIGNATURES   "__gemini_function_call_thought_signatures__"
-#define NO_SIGNATURE "skip_thought_signature_validator"
+#define ANSWER_TOKENS 65536 /* of an answer without a limit */
+#define NO_SIGNATURE  "skip_thought_signature_validator"
 
 struct body {
     struct json_writer w;
@@ -70,7 +71,7 @@ static void write_parts(struct body *b, yyjson_val *blocks) {
 }
 
 static void write_calls(struct body *b, const struct message *m, yyjson_val *calls) {
-    yyjson_val *signatures = json_get(json_get(m->root, "additional_kwargs"), SIGNATURES);
+    yyjson_val *signatures = json_get(json_get(m->root, "additional_kwargs"), LLM_SIGNATURES);
     size_t i, n;
     yyjson_val *call;
     if (!yyjson_is_arr(calls))
@@ -222,8 +223,45 @@ static void write_tools(struct json_writer *w, yyjson_val *tools) {
     jw_array_end(w);
 }
 
+/* From the third generation on. */
+static bool wants_signatures(str model) {
+    ptrdiff_t at = str_find(model, STR("gemini-"));
+    str rest = at < 0 ? STR_NULL : str_slice(model, (size_t)at + 7, model.len);
+    return rest.len > 0 && rest.p[0] >= '3' && rest.p[0] <= '9';
+}
+
+/* The third generation knows levels, of which all of its models have these two; the second counts
+ * tokens, and some of it can do without. */
+static void write_thinking(struct json_writer *w, const struct llm_request *r) {
+    bool thinks = llm_thinks(r);
+    if (wants_signatures(r->model)) {
+        if (!thinks)
+            return;
+        jw_key(w, "thinkingConfig");
+        jw_object(w);
+        jw_key(w, "thinkingLevel");
+        jw_z(w, r->thinking <= LLM_THINKING_LOW ? "low" : "high");
+    } else {
+        int64_t limit = r->max_tokens > 0 ? r->max_tokens : ANSWER_TOKENS;
+        int64_t tokens = thinks ? llm_thinking_tokens(r->thinking, limit) : 0;
+        if (tokens == 0 && str_find(r->model, STR("flash")) < 0)
+            return;
+        jw_key(w, "thinkingConfig");
+        jw_object(w);
+        jw_key(w, "thinkingBudget");
+        jw_i64(w, tokens);
+        thinks = tokens > 0;
+    }
+    if (thinks) {
+        jw_key(w, "includeThoughts");
+        jw_bool(w, true);
+    }
+    jw_object_end(w);
+}
+
 static void write_options(struct json_writer *w, const struct llm_request *r) {
-    if (!r->has_temperature && r->max_tokens <= 0)
+    bool said = r->thinking != LLM_THINKING_UNSAID;
+    if (!r->has_temperature && r->max_tokens <= 0 && !said)
         return;
     jw_key(w, "generationConfig");
     jw_object(w);
@@ -235,14 +273,9 @@ static void write_options(struct json_writer *w, const struct llm_request *r) {
         jw_key(w, "maxOutputTokens");
         jw_i64(w, r->max_tokens);
     }
+    if (said)
+        write_thinking(w, r);
     jw_object_end(w);
-}
-
-/* From the third generation on. */
-static bool wants_signatures(str model) {
-    ptrdiff_t at = str_find(model, STR("gemini-"));
-    str rest = at < 0 ? STR_NULL : str_slice(model, (size_t)at + 7, model.len);
-    return rest.len > 0 && rest.p[0] >= '3' && rest.p[0] <= '9';
 }
 
 int llm_google_write_body(struct buf *out, struct arena *scratch, const struct llm_request *r,
@@ -270,26 +303,4 @@ int llm_google_write_body(struct buf *out, struct arena *scratch, const struct l
     write_options(&b.w, r);
     jw_object_end(&b.w);
     return 0;
-}
-
-str llm_additional_kwargs(struct arena *a, const struct llm_response *response) {
-    struct buf b;
-    bool any = false;
-    buf_init(&b, LLM_ANSWER_BYTES_MAX);
-    struct json_writer w = json_writer(&b);
-    jw_object(&w);
-    jw_key(&w, SIGNATURES);
-    jw_object(&w);
-    for (size_t i = 0; i < response->tool_call_count; i++) {
-        if (!response->tool_calls[i].signature.len)
-            continue;
-        jw_key_str(&w, response->tool_calls[i].id);
-        jw_str(&w, response->tool_calls[i].signature);
-        any = true;
-    }
-    jw_object_end(&w);
-    jw_object_end(&w);
-    str json = any && buf_ok(&b) ? arena_dup(a, buf_view(&b)) : STR_NULL;
-    buf_deinit(&b);
-    return json;
 }

@@ -4,9 +4,9 @@
  * A stream is server-sent events; each data line is a chunk
  *   {"id","model","choices":[{"delta":{"content","tool_calls":[…]},"finish_reason"}],"usage"}
  * and the last one is [DONE]. Tolerated, since compatible servers differ: no index in tool calls,
- * all arguments in one chunk or as an object, content as parts, reasoning_content (left out),
- * usage on every chunk (the last one counts), "message" in place of "delta", no [DONE], comments as
- * keepalive.
+ * all arguments in one chunk or as an object, content as parts, thoughts as
+ * reasoning_content or reasoning, usage on every chunk (the last one counts), "message" in place of
+ * "delta", no [DONE], comments as keepalive.
  *
  *   OPEN --finish_reason--> FINISHED --[DONE]--> DONE */
 #include "llm/openai.h"
@@ -25,6 +25,14 @@ static int read_content(struct llm_assembler *as, yyjson_val *content, struct er
             return rc;
     }
     return 0;
+}
+
+/* Under one of two names, as servers differ; some say it under both. */
+static int read_thoughts(struct llm_assembler *as, yyjson_val *delta, struct err *err) {
+    str text = json_str(json_get(delta, "reasoning_content"));
+    if (!text.len)
+        text = json_str(json_get(delta, "reasoning"));
+    return llm_assembler_thought(as, 0, text, err);
 }
 
 static int read_tool_calls(struct llm_assembler *as, struct arena *scratch, yyjson_val *calls,
@@ -68,7 +76,9 @@ static int read_document(struct llm_assembler *as, struct arena *scratch, yyjson
     yyjson_val *delta = json_get(choice, "delta");
     if (!yyjson_is_obj(delta))
         delta = json_get(choice, "message");
-    int rc = read_content(as, json_get(delta, "content"), err);
+    int rc = read_thoughts(as, delta, err);
+    if (rc == 0)
+        rc = read_content(as, json_get(delta, "content"), err);
     if (rc == 0)
         rc = read_tool_calls(as, scratch, json_get(delta, "tool_calls"), err);
     if (rc < 0)

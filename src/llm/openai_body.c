@@ -15,6 +15,7 @@
  * file) and translated when parts.h does; other kinds are other providers' and are left out. */
 #include "llm/openai.h"
 #include "llm/parts.h"
+#include "llm/thinking.h"
 
 static bool part_is_native(yyjson_val *block) {
     str type = json_str(json_get(block, "type"));
@@ -275,12 +276,18 @@ static int write_body(struct json_writer *w, struct arena *a, const struct llm_r
         jw_key(w, "stream_options");
         jw_raw(w, STR("{\"include_usage\":true}"));
     }
-    if (r->has_temperature) {
+    bool thinks = llm_thinks(r);
+    if (thinks) {
+        jw_key(w, "reasoning_effort");
+        jw_z(w, llm_thinking_name(r->thinking));
+    }
+    if (r->has_temperature && !thinks) { /* models that think refuse one */
         jw_key(w, "temperature");
         jw_double(w, r->temperature);
     }
-    if (r->max_tokens > 0) {
-        jw_key(w, "max_tokens");
+    if (r->max_tokens > 0) { /* OpenAI's own have another name for it when they think */
+        bool own = thinks && str_eq(r->provider, STR("openai"));
+        jw_key(w, own ? "max_completion_tokens" : "max_tokens");
         jw_i64(w, r->max_tokens);
     }
     int rc = write_messages(w, a, r, err);

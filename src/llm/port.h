@@ -14,6 +14,17 @@
 #include "rt/fiber.h"
 #include "trace/trace.h"
 
+/* How much it is to think first. Servers have other scales: see docs/internals/models.md. */
+enum llm_thinking {
+    LLM_THINKING_UNSAID, /* the server's own */
+    LLM_THINKING_OFF,
+    LLM_THINKING_MINIMAL,
+    LLM_THINKING_LOW,
+    LLM_THINKING_MEDIUM,
+    LLM_THINKING_HIGH,
+    LLM_THINKING_XHIGH
+};
+
 struct llm_request {
     str provider; /* "openai", "custom", "anthropic", "google_genai", "google_vertexai" */
     str model;
@@ -21,7 +32,8 @@ struct llm_request {
     str api_key;  /* may be absent */
     double temperature;
     bool has_temperature;
-    int max_tokens;    /* 0: not sent */
+    int max_tokens; /* 0: not sent */
+    enum llm_thinking thinking;
     str system_prompt; /* absent: none */
     const struct message *messages;
     size_t message_count;
@@ -39,6 +51,7 @@ struct llm_tool_call_delta {
 struct llm_delta {
     str message_id;                              /* the response's id, stable within the call */
     str content;                                 /* absent: none */
+    str thinking;                                /* absent: none */
     const struct llm_tool_call_delta *tool_call; /* NULL: none */
 };
 /* On the calling fiber, in order, as bytes arrive. */
@@ -50,9 +63,16 @@ struct llm_tool_call {
     bool arguments_valid; /* it is a JSON object */
     str signature;        /* to be sent back with the call; absent: none */
 };
+struct llm_thought {
+    str text;
+    str signature; /* to be sent back with it; absent: none */
+    str redacted;  /* in place of a text; absent: none */
+};
 struct llm_response {
     str id, model;
     str content;
+    struct llm_thought *thoughts; /* as far as the server told them */
+    size_t thought_count;
     struct llm_tool_call *tool_calls;
     size_t tool_call_count;
     str finish_reason;                   /* "stop", "tool_calls", "length", "content_filter", … */
@@ -61,8 +81,8 @@ struct llm_response {
     int attempts;
 };
 
-/* What the message of this answer must keep, as LangChain does, to be sent back: a JSON object for
- * its additional_kwargs; absent: nothing. */
+/* What the message of this answer must keep, as LangChain does: what it thought, and what is to be
+ * sent back. A JSON object for its additional_kwargs; absent: nothing. */
 str llm_additional_kwargs(struct arena *a, const struct llm_response *response);
 
 struct llm;

@@ -15,6 +15,8 @@
 #define LLM_EVENT_BYTES_MAX  ((size_t)4 << 20)
 #define LLM_ANSWER_BYTES_MAX ((size_t)32 << 20)
 #define LLM_HEADERS_MAX      4
+/* Signatures of calls, by their ids, in the additional_kwargs of a message. */
+#define LLM_SIGNATURES "__gemini_function_call_thought_signatures__"
 
 struct llm_provider;
 struct llm_stream {

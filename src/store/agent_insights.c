@@ -118,8 +118,7 @@ static struct agent_insight from_row(const struct db_rows *r, size_t row) {
 
 int agent_insight_list(struct store *s, const struct principal *who,
                        const struct agent_log_query *q, struct arena *a, struct agent_insight **out,
-                       size_t *out_count, bool *out_more, int64_t *out_at, struct id *out_id,
-                       struct err *err) {
+                       size_t *out_count, struct agent_log_next *next, struct err *err) {
     struct db_rows rows;
     bool of_session = !id_is_nil(q->session_id);
     int64_t scan = q->category.p ? AGENT_LOG_SCAN_MAX : q->limit;
@@ -130,15 +129,10 @@ int agent_insight_list(struct store *s, const struct principal *who,
         a, &rows, err);
     if (rc < 0)
         return rc;
-    *out = ARENA_ARRAY(a, struct agent_insight, (size_t)q->limit + 1);
-    *out_count = 0;
-    size_t i = 0;
-    for (; i < rows.row_count && (int64_t)*out_count < q->limit; i++)
-        if (db_int(&rows, i, 8))
-            (*out)[(*out_count)++] = from_row(&rows, i);
-    *out_more = i < rows.row_count || (int64_t)rows.row_count == scan;
-    *out_at = i > 0 ? db_int(&rows, i - 1, 7) : 0;
-    *out_id = i > 0 ? db_id(&rows, i - 1, 0) : ID_NIL;
+    size_t *page = agent_log_page(&rows, q, scan, 8, 7, a, out_count, next);
+    *out = ARENA_ARRAY(a, struct agent_insight, *out_count + 1);
+    for (size_t i = 0; i < *out_count; i++)
+        (*out)[i] = from_row(&rows, page[i]);
     return 0;
 }
 

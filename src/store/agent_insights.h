@@ -57,8 +57,8 @@ MUST_CHECK int agent_insight_put(struct store *s, const struct agent_insight *n,
 /* As agent_log_list(), of session_id, category and times; level and tier are not looked at. */
 MUST_CHECK int agent_insight_list(struct store *s, const struct principal *who,
                                   const struct agent_log_query *q, struct arena *a,
-                                  struct agent_insight **out, size_t *out_count, bool *out_more,
-                                  int64_t *out_at, struct id *out_id, struct err *err);
+                                  struct agent_insight **out, size_t *out_count,
+                                  struct agent_log_next *next, struct err *err);
 /* The best q->limit of them first: by meaning with an embedder, else by words. ERR_INVALID: there
  * are too many to be compared. */
 MUST_CHECK int agent_insight_search(struct store *s, const struct principal *who, str text,

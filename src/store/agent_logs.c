@@ -89,9 +89,23 @@ static enum db_stmt lead_of(const struct agent_log_query *q, struct db_value *ou
     return SQL_AGENT_LOG_LIST_USER;
 }
 
+size_t *agent_log_page(const struct db_rows *rows, const struct agent_log_query *q, int64_t scan,
+                       size_t meets, size_t at, struct arena *a, size_t *out_count,
+                       struct agent_log_next *next) {
+    size_t *page = ARENA_ARRAY(a, size_t, (size_t)q->limit + 1), i = 0;
+    *out_count = 0;
+    for (; i < rows->row_count && (int64_t)*out_count < q->limit; i++)
+        if (db_int(rows, i, meets))
+            page[(*out_count)++] = i;
+    *next = (struct agent_log_next){.more = i < rows->row_count || (int64_t)rows->row_count == scan,
+                                    .at = i > 0 ? db_int(rows, i - 1, at) : 0,
+                                    .id = i > 0 ? db_id(rows, i - 1, 0) : ID_NIL};
+    return page;
+}
+
 int agent_log_list(struct store *s, const struct principal *who, const struct agent_log_query *q,
-                   struct arena *a, struct agent_log **out, size_t *out_count, bool *out_more,
-                   int64_t *out_at, struct id *out_id, struct err *err) {
+                   struct arena *a, struct agent_log **out, size_t *out_count,
+                   struct agent_log_next *next, struct err *err) {
     struct db_rows rows;
     struct db_value lead;
     bool left;
@@ -104,15 +118,10 @@ int agent_log_list(struct store *s, const struct principal *who, const struct ag
                      a, &rows, err);
     if (rc < 0)
         return rc;
-    *out = ARENA_ARRAY(a, struct agent_log, (size_t)q->limit + 1);
-    *out_count = 0;
-    size_t i = 0;
-    for (; i < rows.row_count && (int64_t)*out_count < q->limit; i++)
-        if (db_int(&rows, i, 6))
-            (*out)[(*out_count)++] = from_row(&rows, i);
-    *out_more = i < rows.row_count || (int64_t)rows.row_count == scan;
-    *out_at = i > 0 ? db_int(&rows, i - 1, 5) : 0;
-    *out_id = i > 0 ? db_id(&rows, i - 1, 0) : ID_NIL;
+    size_t *page = agent_log_page(&rows, q, scan, 6, 5, a, out_count, next);
+    *out = ARENA_ARRAY(a, struct agent_log, *out_count + 1);
+    for (size_t i = 0; i < *out_count; i++)
+        (*out)[i] = from_row(&rows, page[i]);
     return 0;
 }
 

@@ -41,12 +41,22 @@ struct agent_log_query {
     struct id below_id;
     int64_t limit;
 };
-/* *out_more: others may follow, below *out_at and *out_id (also when the page is not full: a list
- * looks at AGENT_LOG_SCAN_MAX rows at most). */
+/* more: others may follow, below `at` and `id` (also when the page is not full: a list looks at
+ * AGENT_LOG_SCAN_MAX rows at most). */
+struct agent_log_next {
+    bool more;
+    int64_t at;
+    struct id id;
+};
+/* Of rows that were scanned for a page, those that meet what is asked for, in the arena: their
+ * numbers. The first column is the id, `meets` and `at` are those of the answer and of the time. */
+size_t *agent_log_page(const struct db_rows *rows, const struct agent_log_query *q, int64_t scan,
+                       size_t meets, size_t at, struct arena *a, size_t *out_count,
+                       struct agent_log_next *next);
 MUST_CHECK int agent_log_list(struct store *s, const struct principal *who,
                               const struct agent_log_query *q, struct arena *a,
-                              struct agent_log **out, size_t *out_count, bool *out_more,
-                              int64_t *out_at, struct id *out_id, struct err *err);
+                              struct agent_log **out, size_t *out_count,
+                              struct agent_log_next *next, struct err *err);
 MUST_CHECK int agent_log_get(struct store *s, const struct principal *who, struct id id,
                              struct arena *a, struct agent_log *out, struct err *err);
 MUST_CHECK int agent_log_delete(struct store *s, const struct principal *who, struct id id,

@@ -103,6 +103,26 @@ static int read_segments(struct store *s, const struct checkpoint *c, const stru
     return rc < 0 ? rc : items_of(&rows, backwards, at->total, a, out, err);
 }
 
+bool conversation_messages_listed(const struct checkpoint *c, struct arena *a, int64_t *list_id,
+                                  int64_t *total) {
+    struct segments at;
+    if (!in_segments(c, a, &at))
+        return false;
+    *list_id = at.list_id;
+    *total = at.total;
+    return true;
+}
+
+int conversation_messages_part(struct store *s, const struct checkpoint *c, int64_t from,
+                               int64_t segments, struct arena *a, struct message_list *out,
+                               struct err *err) {
+    struct segments at;
+    struct message_window w = {MESSAGES_AFTER, {.number = from}, segments};
+    if (!in_segments(c, a, &at))
+        return err_set(err, ERR_CORRUPT, "the messages of a state are in no list");
+    return read_segments(s, c, &at, &w, a, out, err);
+}
+
 /* --- a list in one value --- */
 
 static int whole(struct store *s, struct checkpoint *c, struct arena *a, struct message_list *out,

@@ -42,6 +42,14 @@ MUST_CHECK int conversation_messages(struct store *s, struct checkpoint *c,
 /* All of them. */
 MUST_CHECK int conversation_messages_all(struct store *s, struct checkpoint *c, struct arena *a,
                                          struct message_list *out, struct err *err);
+/* Is the list of a state one of segments? Then states of a thread with the same list_id have the
+ * same messages, as many as both have. */
+bool conversation_messages_listed(const struct checkpoint *c, struct arena *a, int64_t *list_id,
+                                  int64_t *total);
+/* Of such a list from a number on, and maybe some before it: the messages of so many segments. */
+MUST_CHECK int conversation_messages_part(struct store *s, const struct checkpoint *c, int64_t from,
+                                          int64_t segments, struct arena *a,
+                                          struct message_list *out, struct err *err);
 /* Two states of a thread with the same version have the same messages; absent: unknown. */
 str conversation_messages_version(struct arena *a, const struct checkpoint *c);
 /* The number of the message of that id; -1: none has it. */

@@ -3,9 +3,8 @@
  *
  * Design: a list is a walk along the threads' own indexes, from a place that a client names:
  * (owner, updated_at), which every run's end moves anyway, and the same of those with an
- * archived_at, which is empty for who archives nothing. The row of a title is looked up by key, and
- * written only with the title, together with its words for the full-text index. Deleting a thread
- * takes it along.
+ * archived_at, which is empty for who archives nothing. The row of a title is looked up by key; its
+ * words for the full-text index are written with it. Deleting a thread takes both along.
  *
  * A title is put behind a lock on the thread's row (PostgreSQL), so none is left of a thread that
  * goes at the same time. */
@@ -13,6 +12,7 @@
 
 #include "base/clock.h"
 #include "model/terms.h"
+#include "store/conversation_texts.h"
 
 #define WORDS_BYTES_MAX ((size_t)CONVERSATION_TITLE_BYTES_MAX * 2)
 
@@ -34,6 +34,22 @@ bool conversation_place_read(str text, struct conversation_place *out) {
         !id_parse(str_slice(text, (size_t)colon + 1, text.len), &place.id))
         return false;
     *out = place;
+    return true;
+}
+
+str conversation_hit_write(struct arena *a, const struct conversation_hit *h) {
+    return arena_printf(a, "%lld:" STR_FMT, (long long)h->rank,
+                        STR_ARG(conversation_place_write(a, &h->at)));
+}
+
+bool conversation_hit_read(str text, struct conversation_hit *out) {
+    struct conversation_hit hit;
+    ptrdiff_t colon = text.len <= CONVERSATION_PLACE_LEN ? str_find_char(text, ':') : -1;
+    if (colon < 0 || !str_to_i64(str_slice(text, 0, (size_t)colon), &hit.rank) || hit.rank < 0 ||
+        hit.rank > CONVERSATION_RANK_MAX ||
+        !conversation_place_read(str_slice(text, (size_t)colon + 1, text.len), &hit.at))
+        return false;
+    *out = hit;
     return true;
 }
 
@@ -74,21 +90,27 @@ int conversation_list(struct store *s, const struct principal *who,
     return rc;
 }
 
-int conversation_search(struct store *s, const struct principal *who, str text, int64_t limit,
-                        struct arena *a, struct conversation **out, size_t *out_count,
-                        struct err *err) {
+int conversation_search(struct store *s, const struct principal *who, str text,
+                        const struct conversation_hit *from, int64_t limit, struct arena *a,
+                        struct conversation **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
     size_t count;
     str owner = principal_owner(who), words = terms_query(a, text, &count);
     *out_count = 0;
     if (count == 0)
         return 0;
-    int rc = db_read(s->db, SQL_CONVERSATION_SEARCH,
-                     DB_PARAMS(DB_T(owner), DB_T(terms_owner(a, owner)), DB_T(words), DB_I(limit)),
-                     a, &rows, err);
+    int rc = conversation_words_index_all(s, a, err);
     if (rc == 0)
-        from_rows(&rows, a, out, out_count);
-    return rc;
+        rc = db_read(s->db, SQL_CONVERSATION_SEARCH,
+                     DB_PARAMS(DB_T(owner), DB_T(terms_owner(a, owner)), DB_T(words), DB_I(limit),
+                               DB_I(from->rank), DB_I(from->at.updated_at), DB_UUID(from->at.id)),
+                     a, &rows, err);
+    if (rc < 0)
+        return rc;
+    from_rows(&rows, a, out, out_count);
+    for (size_t i = 0; i < rows.row_count; i++)
+        (*out)[i].rank = db_int(&rows, i, 6);
+    return 0;
 }
 
 static void title_add(struct db_batch *b, struct id id, str owner, str title) {
@@ -98,8 +120,10 @@ static void title_add(struct db_batch *b, struct id id, str owner, str title) {
     str text = arena_dup(b->arena, buf_view(&words));
     buf_deinit(&words);
     db_batch_add(b, SQL_CONVERSATION_TITLE,
-                 DB_PARAMS(DB_UUID(id), title.len ? DB_T(title) : DB_NIL, DB_I((int64_t)count),
-                           DB_T(terms_owner(b->arena, owner)), DB_T(text.p ? text : STR(""))),
+                 DB_PARAMS(DB_UUID(id), title.len ? DB_T(title) : DB_NIL), DB_EXPECT_NONE);
+    db_batch_add(b, SQL_CONVERSATION_TITLE_WORDS,
+                 DB_PARAMS(DB_UUID(id), DB_I((int64_t)count), DB_T(terms_owner(b->arena, owner)),
+                           DB_T(text.p ? text : STR(""))),
                  DB_EXPECT_NONE);
 }
 

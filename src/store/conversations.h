@@ -25,6 +25,7 @@ struct conversation {
     str owner, config;
     str summary, summary_upto; /* absent: none; the id of the last message that it is of */
     int64_t summary_at;        /* 0: none */
+    int64_t rank;              /* of one that was searched for */
 };
 
 /* A place in the list: behind this conversation, at that time. */
@@ -49,10 +50,23 @@ struct conversation_page {
 MUST_CHECK int conversation_list(struct store *s, const struct principal *who,
                                  const struct conversation_page *page, struct arena *a,
                                  struct conversation **out, size_t *out_count, struct err *err);
-/* Whose title has some of the words, best first; archived ones, too. */
+/* A place among what a search found: behind a conversation of this rank, at that time. */
+struct conversation_hit {
+    int64_t rank;
+    struct conversation_place at;
+};
+#define CONVERSATION_RANK_MAX 1000000
+#define CONVERSATION_BEST                                                                          \
+    ((struct conversation_hit){CONVERSATION_RANK_MAX + 1, CONVERSATION_NEWEST})
+/* "512500:1767225600000000:0198…", and back; false for what is none. */
+str conversation_hit_write(struct arena *a, const struct conversation_hit *h);
+bool conversation_hit_read(str text, struct conversation_hit *out);
+/* Whose title or messages have some of the words, best first, behind `from`; archived ones, too. Of
+ * messages those are searched that conversation_texts_update() has seen. */
 MUST_CHECK int conversation_search(struct store *s, const struct principal *who, str text,
-                                   int64_t limit, struct arena *a, struct conversation **out,
-                                   size_t *out_count, struct err *err);
+                                   const struct conversation_hit *from, int64_t limit,
+                                   struct arena *a, struct conversation **out, size_t *out_count,
+                                   struct err *err);
 
 /* Makes the thread, too; an absent title is none. ERR_EXISTS "Conversation already exists". */
 MUST_CHECK int conversation_create(struct store *s, const struct principal *who,

@@ -3,17 +3,14 @@
  *
  * Design: the words of an item are stored with the batch that puts it. A question finds the items
  * that have any of its words; how many of them, and how often, makes the score. The words are cut
- * here (model/terms.h), so both databases find the same.
- *
- * An index of words is dear to change by one text and cheap by many. PostgreSQL's keeps a list of
- * what it has not sorted in yet; SQLite's has none, so there the words wait in the item's row, and
- * the index takes them before a search, or with the periodic work. */
+ * here (model/terms.h), so both databases find the same. In SQLite they wait in the item's row for
+ * the index (waiting_words.h). */
 #include "base/clock.h"
 #include "model/item_path.h"
 #include "model/terms.h"
 #include "store/items_int.h"
+#include "store/waiting_words.h"
 
-#define INDEX_BATCH     200 /* texts: the writer is held for some milliseconds */
 #define WORDS_BYTES_MAX ((size_t)TERMS_COUNT_MAX * (TERM_BYTES_MAX + 1))
 
 void item_words_add(const struct principal *who, const struct item_change *c, int64_t now_us,
@@ -55,43 +52,11 @@ int item_words_read(struct item_change *c, struct arena *a, struct err *err) {
     return 0;
 }
 
-static int last_waiting(struct store *s, struct arena *a, int64_t *out, struct err *err) {
-    struct db_rows rows;
-    *out = 0;
-    if (!db_knows(s->db, SQL_ITEM_TEXTS_INDEX))
-        return 0;
-    int rc = db_read(s->db, SQL_ITEM_TEXTS_WAITING, NULL, 0, a, &rows, err);
-    if (rc == 0)
-        *out = db_int(&rows, 0, 0);
-    return rc;
-}
-
-/* Those up to `last`, so many at most. */
-static int index_some(struct store *s, int64_t last, int64_t limit, struct arena *a,
-                      int64_t *out_done, struct err *err) {
-    struct db_batch b;
-    db_batch_init(&b, a);
-    db_batch_add(&b, SQL_ITEM_TEXTS_INDEX, DB_PARAMS(DB_I(last), DB_I(limit)), DB_EXPECT_COUNT);
-    int rc = db_commit(s->db, &b, err);
-    *out_done = rc == 0 ? b.ops[0].changed : 0;
-    return rc;
-}
+static const struct waiting_words WAITING = {SQL_ITEM_TEXTS_WAITING, SQL_ITEM_TEXTS_INDEX};
 
 int item_words_index(struct store *s, int64_t limit, struct arena *a, int64_t *out_done,
                      struct err *err) {
-    int64_t last;
-    *out_done = 0;
-    int rc = last_waiting(s, a, &last, err);
-    return rc == 0 && last > 0 ? index_some(s, last, limit, a, out_done, err) : rc;
-}
-
-/* All that wait now; what comes meanwhile was not answered before the search. */
-static int index_waiting(struct store *s, struct arena *a, struct err *err) {
-    int64_t last, done = INDEX_BATCH;
-    int rc = last_waiting(s, a, &last, err);
-    while (rc == 0 && last > 0 && done == INDEX_BATCH)
-        rc = index_some(s, last, INDEX_BATCH, a, &done, err);
-    return rc;
+    return waiting_words_take(s, &WAITING, limit, a, out_done, err);
 }
 
 int item_search_text(struct store *s, const struct principal *who, const struct item_query *q,
@@ -107,7 +72,7 @@ int item_search_text(struct store *s, const struct principal *who, const struct 
         return 0;
     }
     struct db_rows rows;
-    rc = index_waiting(s, a, err);
+    rc = waiting_words_take_all(s, &WAITING, a, err);
     if (rc < 0)
         return rc;
     struct label_range range = item_label_range(a, q->prefix);

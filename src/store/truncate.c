@@ -8,6 +8,7 @@
 #include "store/truncate.h"
 
 #include "store/assistants.h"
+#include "store/conversation_texts.h"
 #include "store/items.h"
 
 #define ROWS 500
@@ -36,6 +37,7 @@ int truncate_states(struct store *s, struct id thread_id, struct arena *a, struc
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
     for (size_t i = 0; i < ARRAY_COUNT(rest); i++)
         store_add_known(s, &b, rest[i], DB_PARAMS(DB_UUID(thread_id)));
+    conversation_texts_drop_add(&b, thread_id);
     return db_commit(s->db, &b, err);
 }
 
@@ -71,8 +73,9 @@ int truncate_runs(struct store *s, struct err *err) {
     return rc == 0 && s->shared ? clear(s, SQL_TRUNCATE_RUN_STATES, err) : rc;
 }
 
-int truncate_strange_threads(struct store *s, struct err *err) {
-    return s->shared ? clear(s, SQL_TRUNCATE_STRANGE_THREADS, err) : 0;
+int truncate_rest_of_threads(struct store *s, struct err *err) {
+    int rc = clear(s, SQL_TRUNCATE_ALL_CONVERSATION_OWNERS, err);
+    return rc == 0 && s->shared ? clear(s, SQL_TRUNCATE_STRANGE_THREADS, err) : rc;
 }
 
 /* Of LangGraph's tables that which refers goes first, as its libraries write it last. */

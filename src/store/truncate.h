@@ -28,9 +28,10 @@ MUST_CHECK int truncate_walk(struct store *s, struct arena *a, struct truncate_p
 MUST_CHECK int truncate_states(struct store *s, struct id thread_id, struct arena *a,
                                struct err *err);
 /* What the kinds have beside the threads above: runs that are over, with their logs and plans;
- * threads whose name is no UUID; states of threads that have no row. */
+ * threads whose name is no UUID, and how far searches have looked through threads; states of
+ * threads that have no row. */
 MUST_CHECK int truncate_runs(struct store *s, struct err *err);
-MUST_CHECK int truncate_strange_threads(struct store *s, struct err *err);
+MUST_CHECK int truncate_rest_of_threads(struct store *s, struct err *err);
 MUST_CHECK int truncate_loose_states(struct store *s, struct err *err);
 /* With their versions and crons; those that the server made itself stay. */
 MUST_CHECK int truncate_assistants(struct store *s, struct err *err);

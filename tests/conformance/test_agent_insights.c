@@ -132,22 +132,21 @@ static void once(struct fixture *f, struct store *s, struct arena *a) {
 static void listed(struct fixture *f, struct store *s, struct arena *a) {
     struct err err = {0};
     struct agent_log_query q = {.below_us = NOW + DAY, .below_id = LAST, .limit = 1};
+    struct agent_log_next next;
     struct agent_insight *list;
     int64_t deleted, moved;
     size_t count;
     bool more = true;
     for (int i = 0; i < 2; i++) {
-        CHECK_CODE(agent_insight_list(s, &ANNA, &q, a, &list, &count, &more, &q.below_us,
-                                      &q.below_id, &err),
-                   0);
-        CHECK(count == 1 && more && list->created_at == NOW + 1 - i);
+        CHECK_CODE(agent_insight_list(s, &ANNA, &q, a, &list, &count, &next, &err), 0);
+        CHECK(count == 1 && next.more && list->created_at == NOW + 1 - i);
+        q.below_us = next.at;
+        q.below_id = next.id;
     }
     q = (struct agent_log_query){
         .session_id = ONE, .category = STR("tool"), .below_us = NOW + DAY, .limit = 10};
-    CHECK_CODE(
-        agent_insight_list(s, &ANNA, &q, a, &list, &count, &more, &q.below_us, &q.below_id, &err),
-        0);
-    CHECK(count == 1 && !more && list->created_at == NOW);
+    CHECK_CODE(agent_insight_list(s, &ANNA, &q, a, &list, &count, &next, &err), 0);
+    CHECK(count == 1 && !next.more && list->created_at == NOW);
     s->agent_logs = (struct agent_log_options){.insights_us = DAY};
     CHECK_CODE(agent_log_age(s, NOW + DAY + 1, 1000, a, &moved, &more, &err), 0);
     CHECK_INT(moved, 1); /* that of NOW */

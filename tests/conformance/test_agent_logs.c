@@ -41,14 +41,13 @@ static int put(struct store *s, const struct principal *who, const struct agent_
 static int64_t count_all(struct store *s, const struct principal *who, struct agent_log_query q,
                          struct arena *a, struct err *err) {
     int64_t all = 0, before = INT64_MAX;
-    bool more = true;
-    q.below_us = NOW + DAY;
-    q.below_id = LAST;
-    for (int pages = 0; more; pages++) {
+    struct agent_log_next next = {true, NOW + DAY, LAST};
+    for (int pages = 0; next.more; pages++) {
         struct agent_log *list;
         size_t count;
-        if (pages > 2 * COUNT ||
-            agent_log_list(s, who, &q, a, &list, &count, &more, &q.below_us, &q.below_id, err) < 0)
+        q.below_us = next.at;
+        q.below_id = next.id;
+        if (pages > 2 * COUNT || agent_log_list(s, who, &q, a, &list, &count, &next, err) < 0)
             return -1;
         for (size_t i = 0; i < count; i++) {
             bool fits = list[i].created_at < before && list[i].created_at >= q.since_us &&

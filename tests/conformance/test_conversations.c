@@ -3,13 +3,16 @@
  *
  * Goal: lists are in the order of updated_at, both ways, archived or not; titles are found by their
  * owner only and go with the thread; windows of messages are the same whatever segments the list is
- * cut into, and a place is found again when numbers have moved; the text of a place is read back.
+ * cut into, and a place is found again when numbers have moved; the text of a place is read back;
+ * messages are found by their words as the newest state has them, and go with it.
  * Method: one history on each driver. */
 #include "fixture.h"
 
 #include "base/clock.h"
 #include "store/conversation_messages.h"
+#include "store/conversation_texts.h"
 #include "store/conversations.h"
+#include "store/truncate.h"
 
 #define COUNT    9
 #define MESSAGES 21 /* 1 + 2 + … + 6 */
@@ -20,7 +23,13 @@ static struct id made(struct store *s, const struct principal *who, const char *
                       const char *metadata, struct arena *a) {
     struct err err = {0};
     struct thread_new n = {.id = id_v7(), .metadata = str_of(metadata), .config = STR("{}")};
-    return conversation_create(s, who, &n, str_of(title), a, &err) == 0 ? n.id : ID_NIL;
+    return conversation_create(s, who, &n, title ? str_of(title) : STR_NULL, a, &err) == 0 ? n.id
+                                                                                           : ID_NIL;
+}
+
+static int found(struct store *s, const struct principal *who, const char *q, struct arena *a,
+                 struct conversation **list, size_t *count, struct err *err) {
+    return conversation_search(s, who, str_of(q), &CONVERSATION_BEST, 10, a, list, count, err);
 }
 
 static void lists(struct fixture *f, struct store *s, struct arena *a) {
@@ -74,9 +83,9 @@ static void titles(struct fixture *f, struct store *s, struct arena *a) {
     size_t count;
     struct id id = made(s, &ANNA, "A rare Okapi", "{}", a);
     CHECK(!id_is_nil(made(s, &BERT, "his okapi okapi", "{}", a)));
-    CHECK_CODE(conversation_search(s, &ANNA, STR("okapi"), 10, a, &list, &count, &err), 0);
+    CHECK_CODE(found(s, &ANNA, "okapi", a, &list, &count, &err), 0);
     CHECK(count == 1 && id_eq(list[0].id, id) && str_eq(list[0].title, STR("A rare Okapi")));
-    CHECK_CODE(conversation_search(s, &ANNA, STR("..."), 10, a, &list, &count, &err), 0);
+    CHECK_CODE(found(s, &ANNA, "...", a, &list, &count, &err), 0);
     CHECK_INT(count, 0);
     CHECK_CODE(conversation_get(s, &ANNA, id, a, &c, &err), 0);
     struct conversation_change change = {.titled = true, .title = STR("zebra")};
@@ -84,9 +93,9 @@ static void titles(struct fixture *f, struct store *s, struct arena *a) {
     CHECK_CODE(conversation_change(s, &BERT, &c, &change, a, &err), ERR_NOT_FOUND);
     c.owner = STR("anna");
     CHECK_CODE(conversation_change(s, &ANNA, &c, &change, a, &err), 0);
-    CHECK_CODE(conversation_search(s, &ANNA, STR("okapi"), 10, a, &list, &count, &err), 0);
+    CHECK_CODE(found(s, &ANNA, "okapi", a, &list, &count, &err), 0);
     CHECK_INT(count, 0);
-    CHECK_CODE(conversation_search(s, &ANNA, STR("ZEBRA okapi"), 10, a, &list, &count, &err), 0);
+    CHECK_CODE(found(s, &ANNA, "ZEBRA okapi", a, &list, &count, &err), 0);
     CHECK_INT(count, 1);
     change.title = STR_NULL;
     CHECK_CODE(conversation_change(s, &ANNA, &c, &change, a, &err), 0);
@@ -95,7 +104,7 @@ static void titles(struct fixture *f, struct store *s, struct arena *a) {
     change.title = STR("gone");
     CHECK_CODE(conversation_change(s, &ANNA, &c, &change, a, &err), 0);
     CHECK_CODE(thread_delete(s, &ANNA, id, a, &err), 0);
-    CHECK_CODE(conversation_search(s, &ANNA, STR("gone"), 10, a, &list, &count, &err), 0);
+    CHECK_CODE(found(s, &ANNA, "gone", a, &list, &count, &err), 0);
     CHECK_INT(count, 0);
     CHECK_CODE(conversation_change(s, &ANNA, &c, &change, a, &err), ERR_NOT_FOUND);
     struct thread_new again = {.id = id, .metadata = STR("{}"), .config = STR("{}")};
@@ -191,6 +200,140 @@ static void windows(struct fixture *f, struct store *s, struct arena *a) {
     CHECK_INT(list.first, 1);
 }
 
+/* A state whose messages are the first `total` of the list; `items`: a segment that ends it. */
+static int state_of(struct store *s, struct id thread, int64_t list, int64_t start, int64_t total,
+                    const char *items, struct arena *a, struct err *err) {
+    struct db_batch b;
+    struct checkpoint c = {.thread_id = thread,
+                           .id = id_v6(0),
+                           .name_space = STR(""),
+                           .source = STR("loop"),
+                           .channels = arena_printf(a, "{\"messages\":{\"l\":%lld,\"n\":%lld}}",
+                                                    (long long)list, (long long)total),
+                           .next = STR("[]"),
+                           .tasks = STR("[]"),
+                           .metadata = STR("{}"),
+                           .created_at = clock_wall_us()};
+    struct thread t;
+    db_batch_init(&b, a);
+    if (items)
+        checkpoint_segment_add(&b, thread, list, start, total - start, str_of(items));
+    checkpoint_add(&b, &c);
+    int rc = db_commit(s->db, &b, err);
+    return rc < 0 ? rc : thread_patch(s, &ANNA, thread, STR("{}"), NULL, a, &t, err);
+}
+
+#define HUMAN(id, text) "{\"id\":\"" id "\",\"type\":\"human\",\"content\":\"" text "\"}"
+#define BLOCKS(id, text)                                                                           \
+    "{\"id\":\"" id "\",\"type\":\"ai\",\"content\":[{\"type\":\"text\",\"text\":\"" text          \
+    "\"},{\"type\":\"image\",\"text\":\"unseen\"},\"barely\"]}"
+#define TOOL(id, text) "{\"id\":\"" id "\",\"type\":\"tool\",\"content\":\"" text "\"}"
+
+/* How many of anna's conversations have the word, once all that was added is looked at. */
+static int64_t count_of(struct store *s, const struct principal *who, const char *q,
+                        struct arena *a) {
+    struct err err = {0};
+    struct conversation *list;
+    size_t count;
+    bool whole = false;
+    if (conversation_texts_update(s, who->owner, INT64_C(60000000), &whole, &err) < 0 || !whole ||
+        found(s, who, q, a, &list, &count, &err) < 0)
+        return -1;
+    return (int64_t)count;
+}
+
+static void messages(struct fixture *f, struct store *s, struct arena *a) {
+    struct err err = {0};
+    struct id id = made(s, &ANNA, "a title", "{}", a);
+    CHECK_CODE(
+        state_of(s, id, 5, 0, 3,
+                 HUMAN("a", "Quokkas smile") "," BLOCKS("b", "wombats dig") "," TOOL("c", "unseen"),
+                 a, &err),
+        0);
+    CHECK_INT(count_of(s, &ANNA, "quokkas", a), 1);
+    CHECK_INT(count_of(s, &ANNA, "WOMBATS", a), 1);
+    CHECK_INT(count_of(s, &ANNA, "barely", a), 1);
+    CHECK_INT(count_of(s, &ANNA, "unseen", a), 0);
+    CHECK_INT(count_of(s, &BERT, "quokkas", a), 0);
+    CHECK_INT(count_of(s, &ANNA, "title smile dig", a), 1);
+    /* More of the same list; another one instead; that one with fewer. */
+    CHECK_CODE(state_of(s, id, 5, 3, 4, HUMAN("d", "numbats"), a, &err), 0);
+    CHECK_INT(count_of(s, &ANNA, "numbats quokkas", a), 1);
+    CHECK_CODE(state_of(s, id, 6, 0, 1, HUMAN("a", "quokkas smile"), a, &err), 0);
+    CHECK_CODE(state_of(s, id, 6, 1, 2, BLOCKS("e", "dingos"), a, &err), 0);
+    CHECK_INT(count_of(s, &ANNA, "numbats wombats", a), 0);
+    CHECK_INT(count_of(s, &ANNA, "quokkas", a), 1);
+    CHECK_INT(count_of(s, &ANNA, "dingos", a), 1);
+    CHECK_CODE(state_of(s, id, 6, 0, 1, NULL, a, &err), 0);
+    CHECK_INT(count_of(s, &ANNA, "dingos", a), 0);
+    CHECK_INT(count_of(s, &ANNA, "smile", a), 1);
+    /* A title changes beside; what cannot be read keeps nobody from the others. */
+    struct conversation c;
+    struct conversation_change change = {.titled = true, .title = STR("bilbies")};
+    CHECK_CODE(conversation_get(s, &ANNA, id, a, &c, &err), 0);
+    CHECK_CODE(conversation_change(s, &ANNA, &c, &change, a, &err), 0);
+    CHECK_INT(count_of(s, &ANNA, "bilbies", a), 1);
+    CHECK_INT(count_of(s, &ANNA, "smile", a), 1);
+    struct id broken = made(s, &ANNA, NULL, "{}", a), after = made(s, &ANNA, NULL, "{}", a);
+    CHECK_CODE(state_of(s, broken, 9, 5, 6, HUMAN("x", "gap"), a, &err), 0);
+    CHECK_CODE(state_of(s, after, 9, 0, 1, HUMAN("x", "gap"), a, &err), 0);
+    CHECK_INT(count_of(s, &ANNA, "gap", a), 1);
+    /* Its states go, then the thread. */
+    CHECK_CODE(truncate_states(s, id, a, &err), 0);
+    CHECK_INT(count_of(s, &ANNA, "smile", a), 0);
+    CHECK_INT(count_of(s, &ANNA, "bilbies", a), 1);
+    CHECK_CODE(state_of(s, id, 7, 0, 1, HUMAN("a", "smile again"), a, &err), 0);
+    CHECK_INT(count_of(s, &ANNA, "smile", a), 1);
+    CHECK_CODE(thread_delete(s, &ANNA, id, a, &err), 0);
+    CHECK_INT(count_of(s, &ANNA, "smile bilbies", a), 0);
+}
+
+/* A long one, of which one part is searched after another, and pages of what was found. */
+static void pages(struct fixture *f, struct store *s, struct arena *a) {
+    struct err err = {0};
+    struct id ids[COUNT];
+    struct conversation *list, *all;
+    size_t count, total;
+    struct id longest = made(s, &ANNA, NULL, "{}", a);
+    struct buf items;
+    buf_init(&items, 1 << 20);
+    for (int i = 0; i < 450; i++)
+        buf_printf(&items, "%s{\"id\":\"m%d\",\"type\":\"human\",\"content\":\"number%d\"}",
+                   i ? "," : "", i, i);
+    CHECK_CODE(state_of(s, longest, 3, 0, 450, arena_take(a, &items).p, a, &err), 0);
+    CHECK_INT(count_of(s, &ANNA, "number0", a), 1);
+    CHECK_INT(count_of(s, &ANNA, "number201", a), 1);
+    CHECK_INT(count_of(s, &ANNA, "number449", a), 1);
+    for (int i = 0; i < COUNT; i++) {
+        ids[i] = made(s, &ANNA, i % 3 ? "emus" : "emus and others", "{}", a);
+        CHECK_CODE(state_of(s, ids[i], 4, 0, 1,
+                            i % 2 ? HUMAN("a", "emus and cassowaries") : HUMAN("a", "nothing"), a,
+                            &err),
+                   0);
+    }
+    CHECK_INT(count_of(s, &ANNA, "emus cassowaries", a), COUNT);
+    CHECK_CODE(conversation_search(s, &ANNA, STR("emus cassowaries"), &CONVERSATION_BEST, COUNT, a,
+                                   &all, &total, &err),
+               0);
+    struct conversation_hit from = CONVERSATION_BEST;
+    for (size_t at = 0; at < total; at += count) {
+        CHECK(at == 0 || all[at].rank <= all[at - 1].rank);
+        CHECK_CODE(conversation_search(s, &ANNA, STR("emus cassowaries"), &from, 2, a, &list,
+                                       &count, &err),
+                   0);
+        CHECK(count > 0);
+        for (size_t i = 0; i < count; i++)
+            CHECK(id_eq(list[i].id, all[at + i].id) && list[i].rank == all[at + i].rank);
+        struct conversation *last = &list[count - 1];
+        from = (struct conversation_hit){last->rank, {last->updated_at, last->id}};
+        str text = conversation_hit_write(a, &from);
+        CHECK(conversation_hit_read(text, &from));
+        for (size_t i = 0; i < text.len; i++)
+            CHECK(!conversation_hit_read(str_slice(text, 0, i), &from));
+    }
+    CHECK(all[0].rank > all[total - 1].rank);
+}
+
 static void places(struct fixture *f, struct arena *a) {
     struct conversation_place p = {1767225600000000, id_v7()}, got = {0};
     str text = conversation_place_write(a, &p);
@@ -221,6 +364,8 @@ static void history(struct fixture *f) {
     lists(f, &s, &f->arena);
     titles(f, &s, &f->arena);
     windows(f, &s, &f->arena);
+    messages(f, &s, &f->arena);
+    pages(f, &s, &f->arena);
 }
 
 int main(void) { return fixture_main("conversations", history); }

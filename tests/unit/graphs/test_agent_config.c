@@ -141,6 +141,19 @@ static void test_values(void **state) {
     assert_int_equal(json_parse(&a, r.tools, &tools, NULL), 0);
     assert_int_equal(yyjson_arr_size(tools), 2);
     assert_str(json_str(json_get(yyjson_arr_get_first(tools), "name")), "calculator");
+    assert_int_equal(r.thinking, LLM_THINKING_UNSAID);
+    agent_config_free(c);
+    /* Of the run before that of the configuration; a document's words for it are its own. */
+    yyjson_val *run;
+    assert_int_equal(read_with(&a, &s, "{\"thinking\":\"low\"}", &c, &config, NULL), 0);
+    assert_int_equal(agent_config_request(c, &s, config, &r, NULL), 0);
+    assert_int_equal(r.thinking, LLM_THINKING_LOW);
+    assert_int_equal(json_parse(&a, STR("{\"thinking\":\"xhigh\"}"), &run, NULL), 0);
+    assert_int_equal(agent_config_request(c, &s, run, &r, NULL), 0);
+    assert_int_equal(r.thinking, LLM_THINKING_XHIGH);
+    assert_int_equal(json_parse(&a, STR("{\"thinking\":\"mine\"}"), &run, NULL), 0);
+    assert_int_equal(agent_config_request(c, &s, run, &r, NULL), 0);
+    assert_int_equal(r.thinking, LLM_THINKING_LOW);
     agent_config_free(c);
     /* http_get is offered by itself only where it can do something. */
     assert_int_equal(read_with(&a, &s, "{}", &c, NULL, NULL), 0);
@@ -176,6 +189,12 @@ static void test_faults(void **state) {
         {"{\"max_tokens\":1e300}",
          "configurable.max_tokens: must be a whole number between 1 and 10000000", ERR_INVALID},
         {"{\"model_name\":7}", "configurable.model_name: must be a string", ERR_INVALID},
+        {"{\"thinking\":\"most\"}",
+         "configurable.thinking: must be one of off, minimal, low, medium, high, xhigh",
+         ERR_INVALID},
+        {"{\"thinking\":7}",
+         "configurable.thinking: must be one of off, minimal, low, medium, high, xhigh",
+         ERR_INVALID},
         {"{\"model_name\":\"a b\"}",
          "configurable.model_name: must hold neither blanks nor control characters", ERR_INVALID},
         {"{\"model_name\":\"mistral:big\"}",
@@ -280,7 +299,7 @@ static void test_schema(void **state) {
     assert_non_null(json_get(json_get(schema, "properties"), "messages"));
     assert_int_equal(json_parse(&a, str_of(AGENT_CONFIG_SCHEMA), &schema, NULL), 0);
     yyjson_val *properties = json_get(schema, "properties");
-    assert_int_equal(yyjson_obj_size(properties), 14);
+    assert_int_equal(yyjson_obj_size(properties), 15);
     yyjson_obj_foreach(properties, i, n, key, value) {
         /* A value of no kind that any member takes shows that the member is read. */
         str type = json_str(json_get(value, "type"));

@@ -3,9 +3,9 @@
  *
  * Goal: a pass goes on until nothing waits, a slice at a time, and its row tells how far; what
  * fails is tried again and shown; only who leads does it, from one slice to the next; what is
- * wanted is done once, behind what is under way; a stop waits for the slice alone. Method: jobs
- * with intervals of an hour, so that nothing happens but what is asked for; a heap of rows that
- * slices take from. */
+ * wanted is done once, behind what is under way; a stop waits for the slice alone; who else uses
+ * the database comes first. Method: jobs with intervals of an hour, so that nothing happens but
+ * what is asked for; a heap of rows that slices take from. */
 #include "jobs/jobs.h"
 
 #include "../store/fixture.h"
@@ -202,6 +202,23 @@ static void turns(struct fixture *f) {
     CHECK_INT(one.inside, 0);
 }
 
+/* Who uses the database meets few slices; once nobody does, the rest goes soon. */
+static void giving_way(struct fixture *f) {
+    struct jobs *j = begin_plain(f);
+    int others = 0, nobody = 0;
+    CHECK_INT(jobs_start(j, &f->err), 0);
+    one.left = 60;
+    CHECK_INT(want(f, j, "one"), 1);
+    for (; row_of(f, j, "one").passes == 0; others++)
+        CHECK_INT(fiber_sleep_us(1000), 0);
+    one.left = 60;
+    CHECK_INT(want(f, j, "one"), 2);
+    for (; one.left > 0; nobody++)
+        CHECK_INT(fiber_sleep_us(1000), 0);
+    CHECK(others > 2 * nobody);
+    end(j);
+}
+
 static void local(struct fixture *f) {
     struct jobs *j = begin(f, (struct job_spec){JOB_NAME("one"), .local = true});
     struct job_row *rows;
@@ -228,12 +245,14 @@ TEST(leading)
 TEST(wanted)
 TEST(turns)
 TEST(local)
+TEST(giving_way)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_passes),  cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_leading), cmocka_unit_test(test_wanted),
-        cmocka_unit_test(test_turns),   cmocka_unit_test(test_local),
+        cmocka_unit_test(test_passes),     cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_leading),    cmocka_unit_test(test_wanted),
+        cmocka_unit_test(test_turns),      cmocka_unit_test(test_local),
+        cmocka_unit_test(test_giving_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

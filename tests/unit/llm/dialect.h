@@ -44,7 +44,7 @@ struct parsed {
     struct llm_assembler as;
     struct llm_response out;
     struct err err;
-    struct buf shown; /* "text", "#0 id name", "#0+ arguments", one a line */
+    struct buf shown; /* "text", "~thought", "#0 id name", "#0+ arguments", one a line */
     int rc;
 };
 
@@ -52,6 +52,8 @@ static inline void parsed_delta(void *ctx, const struct llm_delta *d) {
     struct parsed *p = ctx;
     if (d->content.p)
         buf_printf(&p->shown, STR_FMT "\n", STR_ARG(d->content));
+    if (d->thinking.p)
+        buf_printf(&p->shown, "~" STR_FMT "\n", STR_ARG(d->thinking));
     if (d->tool_call && d->tool_call->name.len)
         buf_printf(&p->shown, "#%d " STR_FMT " " STR_FMT "\n", d->tool_call->index,
                    STR_ARG(d->tool_call->id), STR_ARG(d->tool_call->name));

@@ -79,6 +79,59 @@ static void test_body_of_options(void **state) {
                 "{\"model\":\"claude-3-opus\",\"max_tokens\":4096," MESSAGES "}");
 }
 
+/* Levels are tokens, which leave some for the answer; calls go back with their thoughts. */
+static void test_thinking(void **state) {
+    (void)state;
+#define TURN(kwargs)                                                                               \
+    "{\"type\":\"human\",\"id\":\"1\",\"content\":\"x\"}",                                         \
+        "{\"type\":\"ai\",\"id\":\"2\",\"content\":\"a\"," kwargs                                  \
+        "\"tool_calls\":[{\"name\":\"f\",\"args\":{},\"id\":\"c\"}]}",                             \
+        "{\"type\":\"tool\",\"id\":\"3\",\"content\":\"1\",\"tool_call_id\":\"c\"}"
+#define KEPT                                                                                       \
+    "\"additional_kwargs\":{\"reasoning_content\":\"t\",\"thinking_blocks\":[{\"type\":"           \
+    "\"thinking\",\"thinking\":\"t\",\"signature\":\"s\"},{\"type\":\"redacted_thinking\","        \
+    "\"data\":\"d\"},{\"type\":\"thinking\",\"thinking\":\"not signed\"}]},"
+#define SENT(thoughts)                                                                             \
+    "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"x\"}]},"          \
+    "{\"role\":\"assistant\",\"content\":[" thoughts                                               \
+    "{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"tool_use\",\"id\":\"c\",\"name\":\"f\","       \
+    "\"input\":{}}]},{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":"   \
+    "\"c\",\"content\":\"1\"}]}]}"
+#define THOUGHTS                                                                                   \
+    "{\"type\":\"thinking\",\"thinking\":\"t\",\"signature\":\"s\"},"                              \
+    "{\"type\":\"redacted_thinking\",\"data\":\"d\"},"
+    const char *const kept[] = {TURN(KEPT)}, *const none[] = {TURN("")};
+    struct llm_request r = {.model = STR("claude-sonnet-4-5"),
+                            .thinking = LLM_THINKING_HIGH,
+                            .has_temperature = true,
+                            .temperature = 0.5};
+    expect_body(&LLM_ANTHROPIC, &r, kept, 1,
+                HEAD "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":16384}," MESSAGES "}");
+    expect_body(&LLM_ANTHROPIC, &r, kept, 3,
+                HEAD "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":16384}," SENT(THOUGHTS));
+    expect_body(&LLM_ANTHROPIC, &r, none, 3, HEAD "\"temperature\":0.5," SENT(""));
+    r.thinking = LLM_THINKING_OFF;
+    expect_body(&LLM_ANTHROPIC, &r, kept, 3, HEAD "\"temperature\":0.5," SENT(""));
+    static const struct {
+        enum llm_thinking level;
+        int max_tokens, budget;
+    } rows[] = {{LLM_THINKING_MINIMAL, 32000, 1024}, {LLM_THINKING_LOW, 32000, 2048},
+                {LLM_THINKING_MEDIUM, 32000, 8192},  {LLM_THINKING_XHIGH, 32000, 24576},
+                {LLM_THINKING_XHIGH, 5000, 3976},    {LLM_THINKING_LOW, 2048, 1024}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char wanted[300];
+        r = (struct llm_request){
+            .model = STR("m"), .max_tokens = rows[i].max_tokens, .thinking = rows[i].level};
+        (void)snprintf(wanted, sizeof wanted,
+                       "{\"model\":\"m\",\"max_tokens\":%d,\"thinking\":{\"type\":\"enabled\","
+                       "\"budget_tokens\":%d}," MESSAGES "}",
+                       rows[i].max_tokens, rows[i].budget);
+        expect_body(&LLM_ANTHROPIC, &r, kept, 1, wanted);
+    }
+    r.max_tokens = 2047; /* no room for both */
+    expect_body(&LLM_ANTHROPIC, &r, kept, 1, "{\"model\":\"m\",\"max_tokens\":2047," MESSAGES "}");
+}
+
 static void test_body_refused(void **state) {
     (void)state;
     struct arena a;
@@ -150,11 +203,42 @@ static void test_stream_of_everything(void **state) {
         assert_str(p.out.tool_calls[0].id, "toolu_1");
         assert_str(p.out.tool_calls[0].arguments, "{\"x\":1}");
         assert_str(p.out.tool_calls[1].name, "g");
+        assert_str(llm_additional_kwargs(&p.arena, &p.out),
+                   "{\"reasoning_content\":\"hmm\",\"thinking_blocks\":[{\"type\":\"thinking\","
+                   "\"thinking\":\"hmm\",\"signature\":\"s\"}]}");
         assert_str(p.out.tool_calls[1].arguments, "{}");
-        assert_str(buf_view(&p.shown), "Hel\nlo\n#0 toolu_1 f\n#0+ {\"x\"\n#0+ :1}\n"
+        assert_str(buf_view(&p.shown), "~hmm\nHel\nlo\n#0 toolu_1 f\n#0+ {\"x\"\n#0+ :1}\n"
                                        "#1 toolu_2 g\n");
         parsed_free(&p);
     }
+}
+
+static void test_thoughts(void **state) {
+    (void)state;
+    struct parsed p;
+    parse_stream(&p, &LLM_ANTHROPIC,
+                 START BLOCK(0, "{\"type\":\"redacted_thinking\",\"data\":\"xx\"}") BLOCK_STOP(0)
+                     BLOCK(1, "{\"type\":\"thinking\",\"thinking\":\"one\",\"signature\":\"\"}")
+                         DELTA(1, "{\"type\":\"thinking_delta\",\"thinking\":\" two\"}")
+                             DELTA(1, "{\"type\":\"signature_delta\",\"signature\":\"a\"}")
+                                 DELTA(1, "{\"type\":\"signature_delta\",\"signature\":\"b\"}")
+                                     TEXT_DELTA(2, "x") STOP("end_turn") END,
+                 7);
+    assert_int_equal(p.rc, 0);
+    assert_str(buf_view(&p.shown), "~one\n~ two\nx\n");
+    assert_str(llm_additional_kwargs(&p.arena, &p.out),
+               "{\"reasoning_content\":\"one two\",\"thinking_blocks\":[{\"type\":"
+               "\"redacted_thinking\",\"data\":\"xx\"},{\"type\":\"thinking\",\"thinking\":"
+               "\"one two\",\"signature\":\"ab\"}]}");
+    parsed_free(&p);
+    parse_whole(&p, &LLM_ANTHROPIC,
+                "{\"id\":\"m\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"t\","
+                "\"signature\":\"s\"},{\"type\":\"text\",\"text\":\"x\"}],\"stop_reason\":"
+                "\"end_turn\"}");
+    assert_str(buf_view(&p.shown), "~t\nx\n");
+    assert_int_equal(p.out.thought_count, 1);
+    assert_str(p.out.thoughts[0].signature, "s");
+    parsed_free(&p);
 }
 
 static void test_stop_reasons(void **state) {
@@ -263,6 +347,8 @@ int main(void) {
         cmocka_unit_test(test_body_of_options),
         cmocka_unit_test(test_body_refused),
         cmocka_unit_test(test_stream_of_everything),
+        cmocka_unit_test(test_thinking),
+        cmocka_unit_test(test_thoughts),
         cmocka_unit_test(test_stop_reasons),
         cmocka_unit_test(test_bad_streams),
         cmocka_unit_test(test_whole),

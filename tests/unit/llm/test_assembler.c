@@ -187,6 +187,31 @@ static void test_caps(void **state) {
     mem_free((char *)big.p);
 }
 
+/* Thoughts are bounded together, and in their number. */
+static void test_thoughts_are_bounded(void **state) {
+    (void)state;
+    struct llm_assembler as;
+    struct arena a;
+    struct err err = {0};
+    static char much[LLM_CONTENT_BYTES_MAX / 4];
+    arena_init(&a, SIZE_MAX / 2);
+    memset(much, 'x', sizeof(much));
+    for (int way = 0; way < 3; way++) {
+        int rc = 0, n = 0;
+        llm_assembler_init(&as, &a, NULL, NULL);
+        for (; rc == 0 && n < 1000; n++) {
+            str text = way == 2 ? STR("x") : str_n(much, sizeof(much));
+            rc = way == 0   ? llm_assembler_thought(&as, n % 2, text, &err)
+                 : way == 1 ? llm_assembler_sign_thought(&as, n % 2, text, &err)
+                            : llm_assembler_redacted(&as, n, text, &err);
+        }
+        assert_int_equal(rc, ERR_MODEL_PROTOCOL);
+        assert_int_equal(n, way == 2 ? LLM_THOUGHT_COUNT_MAX + 1 : 5);
+        llm_assembler_deinit(&as);
+    }
+    arena_deinit(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_text, setup, teardown),
@@ -198,6 +223,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_calls_with_repeated_head, setup, teardown),
         cmocka_unit_test_setup_teardown(test_arguments_are_judged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_caps, setup, teardown),
+        cmocka_unit_test(test_thoughts_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,6 +84,39 @@ static void test_body_of_options(void **state) {
     "\"thoughtsTokenCount\":2,\"totalTokenCount\":14}}\n\n"
 #define TEXT(t) "{\"text\":\"" t "\"}"
 
+/* Tokens, of the third generation levels; "off" where a model can do without. */
+static void test_thinking(void **state) {
+    (void)state;
+    static const struct {
+        const char *model;
+        enum llm_thinking level;
+        int max_tokens;
+        const char *config;
+    } rows[] = {
+        {"gemini-2.5-pro", LLM_THINKING_HIGH, 0,
+         "\"thinkingConfig\":{\"thinkingBudget\":16384,\"includeThoughts\":true}"},
+        {"gemini-2.5-flash", LLM_THINKING_XHIGH, 4096,
+         "\"maxOutputTokens\":4096,\"thinkingConfig\":{\"thinkingBudget\":3072,"
+         "\"includeThoughts\":true}"},
+        {"gemini-2.5-flash", LLM_THINKING_OFF, 0, "\"thinkingConfig\":{\"thinkingBudget\":0}"},
+        {"gemini-2.5-pro", LLM_THINKING_OFF, 0, ""},
+        {"gemini-3-pro", LLM_THINKING_LOW, 0,
+         "\"thinkingConfig\":{\"thinkingLevel\":\"low\",\"includeThoughts\":true}"},
+        {"models/gemini-3-flash", LLM_THINKING_MEDIUM, 0,
+         "\"thinkingConfig\":{\"thinkingLevel\":\"high\",\"includeThoughts\":true}"},
+        {"gemini-3-pro", LLM_THINKING_OFF, 0, ""},
+    };
+    const char *const flat[] = {"{\"type\":\"human\",\"id\":\"1\",\"content\":\"x\"}"};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char wanted[400];
+        struct llm_request r = {.model = str_of(rows[i].model),
+                                .thinking = rows[i].level,
+                                .max_tokens = rows[i].max_tokens};
+        (void)snprintf(wanted, sizeof wanted, X "],\"generationConfig\":{%s}}", rows[i].config);
+        expect_body(&LLM_GOOGLE, &r, flat, 1, wanted);
+    }
+}
+
 static void test_stream_of_everything(void **state) {
     (void)state;
     static const char stream[] = DOC("{\"text\":\"hmm\",\"thought\":true}") DOC(TEXT("Hel"))
@@ -110,7 +143,8 @@ static void test_stream_of_everything(void **state) {
         assert_str(p.out.tool_calls[1].arguments, "{}");
         char kwargs[200];
         (void)snprintf(kwargs, sizeof kwargs,
-                       "{\"__gemini_function_call_thought_signatures__\":{\"" STR_FMT
+                       "{\"reasoning_content\":\"hmm\","
+                       "\"__gemini_function_call_thought_signatures__\":{\"" STR_FMT
                        "\":\"c2ln\"}}",
                        STR_ARG(p.out.tool_calls[0].id));
         assert_str(llm_additional_kwargs(&p.arena, &p.out), kwargs);
@@ -239,6 +273,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_body_of_messages),
         cmocka_unit_test(test_body_of_options),
+        cmocka_unit_test(test_thinking),
         cmocka_unit_test(test_stream_of_everything),
         cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_bad_streams),

@@ -514,9 +514,40 @@ static void test_host(void **state) {
     assert_str(llm_fault_host(STR("")), "");
 }
 
+/* The level by its name; what models that think refuse is left out. Thoughts have two names. */
+static void test_thinking(void **state) {
+    (void)state;
+    const char *const flat[] = {"{\"type\":\"human\",\"id\":\"1\",\"content\":\"x\"}"};
+#define X ",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}"
+    struct llm_request r = {.provider = STR("openai"),
+                            .model = STR("m"),
+                            .max_tokens = 9,
+                            .has_temperature = true,
+                            .temperature = 1,
+                            .thinking = LLM_THINKING_XHIGH};
+    expect_body(&r, flat, 1,
+                "{\"model\":\"m\",\"reasoning_effort\":\"xhigh\",\"max_completion_tokens\":9" X);
+    r.provider = STR("custom");
+    r.thinking = LLM_THINKING_MINIMAL;
+    expect_body(&r, flat, 1,
+                "{\"model\":\"m\",\"reasoning_effort\":\"minimal\",\"max_tokens\":9" X);
+    r.thinking = LLM_THINKING_OFF;
+    expect_body(&r, flat, 1, "{\"model\":\"m\",\"temperature\":1.0,\"max_tokens\":9" X);
+    struct parsed p;
+    parse(&p,
+          CHUNK("{\"reasoning_content\":\"one\",\"reasoning\":\"one\"}")
+              CHUNK("{\"reasoning\":\" two\"}") CHUNK("{\"content\":\"Hello\"}") FINISH("stop"),
+          5);
+    assert_int_equal(p.rc, 0);
+    assert_str(p.out.content, "Hello");
+    assert_str(llm_additional_kwargs(&p.arena, &p.out), "{\"reasoning_content\":\"one two\"}");
+    parsed_free(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_body_of_messages),
+        cmocka_unit_test(test_thinking),
         cmocka_unit_test(test_body_of_options),
         cmocka_unit_test(test_body_refused),
         cmocka_unit_test(test_dialects),
