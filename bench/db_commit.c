@@ -18,7 +18,7 @@
 #include "db/sqlite/sqlite.h"
 #include "rt/loop.h"
 
-#define ROW_BYTES   370
+#define ROW_BYTES 370
 #define CLIENTS_MAX 4096
 #define SAMPLES_MAX ((size_t)8 << 20)
 

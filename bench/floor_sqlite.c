@@ -70,8 +70,8 @@ int main(int argc, char **argv) {
                           "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                           "CREATE TABLE floor (id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
                           NULL, NULL, NULL);
-    int code =
-        rc == SQLITE_OK ? insert_loop(db, (int64_t)(seconds * 1e6), &rows, &us) : fail(db, path);
+    int code = rc == SQLITE_OK ? insert_loop(db, (int64_t)(seconds * 1e6), &rows, &us)
+                               : fail(db, path);
     sqlite3_close(db);
     delete_files(path);
     if (code != 0)

@@ -34,7 +34,7 @@ struct api_a2a_send {
     str metadata;       /* JSON object; absent: none */
     bool returns_at_once;
     yyjson_val *push; /* who is to be told of the end; NULL: nobody */
-    int64_t history;  /* messages to show; 0: none */
+    int64_t history; /* messages to show; 0: none */
 };
 bool api_a2a_send_read(struct arena *a, yyjson_val *params, struct api_a2a_send *out,
                        struct rpc_error *e);

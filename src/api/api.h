@@ -35,7 +35,7 @@ struct api_options {
     enum api_audit audit;
     bool error_text; /* --error-format=text */
     bool debug_api;
-    bool dev;                /* POST /internal/truncate is served */
+    bool dev; /* POST /internal/truncate is served */
     int64_t cron_count_max;  /* of one owner */
     const char *public_url;  /* of this server; "" unknown */
     int64_t slow_request_us; /* so slow requests are kept for /perf; 0: none */
@@ -70,10 +70,10 @@ struct api_request {
 typedef int (*api_handler_fn)(struct api_request *r, struct err *err);
 
 /* Replies: JSON from the scratch buffer of the request (api_json → write → api_reply_json). */
-struct json_writer api_json(struct api_request *r); /* empties the buffer */
+struct json_writer api_json(struct api_request *r);    /* empties the buffer */
 /* What was written, as a value in the request's arena. ERR_TOO_LARGE when it overflowed. */
 MUST_CHECK int api_json_read(struct api_request *r, yyjson_val **out, struct err *err);
-void api_json_done(struct api_request *r);             /* the buffer goes back to the stock */
+void api_json_done(struct api_request *r); /* the buffer goes back to the stock */
 int api_reply_json(struct api_request *r, int status); /* 0, or ERR_TOO_LARGE when it overflowed */
 /* The same of a text. What a GET reads has a tag, and is 304 to who names it. */
 int api_reply_text(struct api_request *r, int status, str json_text);

@@ -5,9 +5,9 @@
  * may put artifacts must not write pages of this server. Its tag is its digest, so a reader that
  * has it already is told so, and one that was cut goes on where it was. Content is never
  * compressed: ranges would be of something else then. */
-#include "plans/artifacts.h"
 #include "api/api_int.h"
 #include "http/range.h"
+#include "plans/artifacts.h"
 #include "store/plans.h"
 
 #define PAGE_USUAL 100
@@ -112,7 +112,8 @@ int api_artifact_list_step(struct api_request *r, struct err *err) {
     int rc = api_param_id(r, 0, &plan, err, "Plan run not found");
     if (rc == 0 && (!str_to_i64(r->match.params[1], &at) || at < 0 || at >= PLAN_STEPS_MAX))
         rc = err_set(err, ERR_NOT_FOUND, "Plan run not found");
-    struct artifact_page page = {.after_position = at, .after_name = STR(""), .last_position = at};
+    struct artifact_page page = {
+        .after_position = at, .after_name = STR(""), .last_position = at};
     return rc < 0 ? rc : reply_list(r, plan, &page, err);
 }
 

@@ -206,8 +206,11 @@ static int copy_leaf(struct api_request *r, const struct thread *t, struct id id
     yyjson_val *metadata;
     struct state_update update = {.as_node = STR("__copy__")};
     struct state_superstep step = {&update, 1};
-    struct state_change change = {
-        .thread = t, .checkpoint_id = id, .name_space = STR(""), .steps = &step, .count = 1};
+    struct state_change change = {.thread = t,
+                                  .checkpoint_id = id,
+                                  .name_space = STR(""),
+                                  .steps = &step,
+                                  .count = 1};
     if (json_parse(r->arena, t->metadata, &metadata, NULL) == 0)
         change.graph_id = json_str(json_get(metadata, "graph_id"));
     if (!change.graph_id.p)

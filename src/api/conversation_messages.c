@@ -373,8 +373,11 @@ static int say_by_update(struct api_request *r, const struct saying *s, str as_n
                          struct id *out_made, struct err *err) {
     struct state_update update = {.as_node = as_node};
     struct state_superstep step = {&update, 1};
-    struct state_change change = {
-        .thread = &s->t, .checkpoint_id = s->at, .name_space = STR(""), .steps = &step, .count = 1};
+    struct state_change change = {.thread = &s->t,
+                                  .checkpoint_id = s->at,
+                                  .name_space = STR(""),
+                                  .steps = &step,
+                                  .count = 1};
     struct json_writer w = api_json(r);
     write_messages(&w, s);
     int rc = api_json_read(r, &update.values, err);

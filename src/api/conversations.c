@@ -251,12 +251,11 @@ int api_conversation_create(struct api_request *r, struct err *err) {
         rc = with_assistant(r, assistant, &n.metadata, err);
     if (rc < 0)
         return rc;
-    struct creating creating = {r,
-                                {.id = n.id,
-                                 .metadata = store_metadata(r->arena, n.metadata),
-                                 .status = THREAD_IDLE,
-                                 .title = title.len ? title : STR_NULL,
-                                 .config = n.config}};
+    struct creating creating = {r, {.id = n.id,
+                                    .metadata = store_metadata(r->arena, n.metadata),
+                                    .status = THREAD_IDLE,
+                                    .title = title.len ? title : STR_NULL,
+                                    .config = n.config}};
     struct store_rider rider = {keep, &creating};
     struct store store = *r->store;
     store.with = &rider;

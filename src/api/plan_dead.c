@@ -4,12 +4,12 @@
  *
  * What is asked of many is asked by filter, at most so many steps at a time; `next` goes on behind
  * them, also behind those that could not be done again yet. */
-#include "api/api_int.h"
 #include "plans/plans.h"
+#include "api/api_int.h"
 
-#define PAGE_MAX 100
-#define MANY_MAX 500
-#define MANY     50
+#define PAGE_MAX  100
+#define MANY_MAX  500
+#define MANY      50
 
 static struct plans *plans_of(struct api_request *r) { return api_options_of(r->api)->plans; }
 
@@ -65,8 +65,8 @@ int api_plan_dead_list(struct api_request *r, struct err *err) {
                             .project = project.len ? project : STR_NULL};
     int rc = api_query_int(r, "limit", (struct body_range){1, PAGE_MAX, 20}, &limit, err);
     if (rc == 0)
-        rc = read_ids(http_query_get(&r->query, "plan_id"), http_query_get(&r->query, "before"), &f,
-                      err);
+        rc = read_ids(http_query_get(&r->query, "plan_id"), http_query_get(&r->query, "before"),
+                      &f, err);
     f.limit = limit + 1;
     if (rc == 0)
         rc = dead_list(r->store, &r->who, &f, r->arena, &list, &count, err);

@@ -4,8 +4,8 @@
  * A gate shows what the plan says of it and what became of it. Who decides is the one who asks; on
  * a server without authentication it is whom the body names. A decision is kept under the
  * request's Idempotency-Key by the batch that makes it, with the gate as it is then. */
-#include "api/api_int.h"
 #include "plans/plans.h"
+#include "api/api_int.h"
 
 #define PAGE_MAX 100
 

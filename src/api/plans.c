@@ -21,9 +21,8 @@ static struct plans *plans_of(struct api_request *r) { return api_options_of(r->
 static void write_counts(struct json_writer *w, const struct plan_row *p) {
     static const char *const keys[] = {"total",  "faults",    "incomplete", "succeeded",
                                        "failed", "cancelled", "timed_out"};
-    const int64_t values[] = {p->step_count, p->fault_count, plan_row_incomplete(p),
-                              p->succeeded,  p->failed,      p->cancelled,
-                              p->timed_out};
+    const int64_t values[] = {p->step_count, p->fault_count, plan_row_incomplete(p), p->succeeded,
+                              p->failed,     p->cancelled,   p->timed_out};
     jw_key(w, "counts");
     jw_object(w);
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
@@ -134,8 +133,8 @@ static void write_steps(struct json_writer *w, struct arena *a, const struct pla
 
 /* --- making --- */
 
-int api_plan_read(struct api_request *r, const struct principal *who, yyjson_val *body, str project,
-                  struct plan_asked *out, struct err *err) {
+int api_plan_read(struct api_request *r, const struct principal *who, yyjson_val *body,
+                  str project, struct plan_asked *out, struct err *err) {
     yyjson_val *name = json_get(body, "template");
     int rc = 0;
     *out = (struct plan_asked){.body = body};
@@ -161,8 +160,8 @@ int api_plan_read(struct api_request *r, const struct principal *who, yyjson_val
 static int read_plan(struct api_request *r, struct plan_asked *out, struct err *err) {
     int rc = api_body_object(r, err);
     return rc < 0 ? rc
-                  : api_plan_read(r, &r->who, r->body, http_header(r->http, STR("x-project-id")),
-                                  out, err);
+                  : api_plan_read(r, &r->who, r->body,
+                                  http_header(r->http, STR("x-project-id")), out, err);
 }
 
 /* The counts, and the steps that cannot run. */
@@ -467,7 +466,10 @@ static void write_event(struct json_writer *w, struct arena *a, const struct pla
     jw_str(w, arena_printf(a, "%lld.%lld", (long long)e->seq, (long long)e->index));
     jw_key(w, "type");
     bool gate = !id_is_nil(e->gate_id);
-    const char *about = gate ? "gate" : e->queue.p ? "queue" : e->position < 0 ? "plan" : "step";
+    const char *about = gate                ? "gate"
+                        : e->queue.p        ? "queue"
+                        : e->position < 0   ? "plan"
+                                            : "step";
     jw_str(w, arena_printf(a, "%s." STR_FMT, about, STR_ARG(e->status)));
     api_write_time_member(w, "at", e->at);
     if (e->position >= 0) {

@@ -9,8 +9,8 @@
 
 struct plan_asked {
     struct plan_spec plan;
-    yyjson_val *webhook;        /* NULL: none */
-    yyjson_val *body;           /* what was read: of a template the plan that it makes */
+    yyjson_val *webhook; /* NULL: none */
+    yyjson_val *body;    /* what was read: of a template the plan that it makes */
     struct run_context context; /* of its first run */
 };
 /* A body of POST /plans/runs: a plan, or the name of a template and parameters. project: when it

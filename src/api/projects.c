@@ -8,8 +8,8 @@
  * new one and writes it if nobody was faster. */
 #include "store/projects.h"
 #include "api/plans_int.h"
-#include "api/runs_int.h"
 #include "plans/plans.h"
+#include "api/runs_int.h"
 
 #define NAME_BYTES_MAX        PLAN_NAME_BYTES_MAX
 #define DESCRIPTION_BYTES_MAX 2000

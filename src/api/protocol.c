@@ -285,8 +285,8 @@ static int input_respond(struct command *c, struct err *err) {
 static bool write_injected(struct json_writer *w, yyjson_val *message) {
     str role = json_str(json_get(message, "role")), name = json_str(json_get(message, "name"));
     yyjson_val *content = json_get(message, "content");
-    bool well =
-        yyjson_is_str(content) && (str_eq(role, STR("user")) || str_eq(role, STR("system")));
+    bool well = yyjson_is_str(content) &&
+                (str_eq(role, STR("user")) || str_eq(role, STR("system")));
     jw_key(w, "input");
     jw_object(w);
     jw_key(w, "messages");

@@ -45,6 +45,7 @@ bool protocol_events_frame(struct protocol_events *p, str event, str data, str i
 /* Executes the command that is r's body; answer sends what was written (api_json). An error is not
  * answered. */
 MUST_CHECK MAY_SUSPEND int protocol_command(struct api_request *r, struct id thread_id,
-                                            int (*answer)(struct api_request *r), struct err *err);
+                                            int (*answer)(struct api_request *r),
+                                            struct err *err);
 
 #endif

@@ -141,8 +141,8 @@ static int cancel_ids(struct api_request *r, struct cancel *c, struct err *err) 
 }
 
 /* Those of `status`; NULL: pending and running ones. */
-static int cancel_status(struct api_request *r, struct cancel *c, const enum run_status *status,
-                         struct err *err) {
+static int cancel_status(struct api_request *r, struct cancel *c,
+                         const enum run_status *status, struct err *err) {
     struct id after = ID_NIL, *ids;
     size_t count;
     do {

@@ -110,7 +110,8 @@ static int write_state(struct api_request *r, struct json_writer *w, struct aren
                        struct err *err) {
     struct state_shown shown;
     int rc = engine_state_show(r->engine, c, view->graph_id, view->live, a, &shown, err);
-    if (rc == 0 && view->subgraphs && depth < SUBGRAPH_DEPTH_MAX && !str_eq(shown.tasks, STR("[]")))
+    if (rc == 0 && view->subgraphs && depth < SUBGRAPH_DEPTH_MAX &&
+        !str_eq(shown.tasks, STR("[]")))
         rc = nest(r, a, c, &shown.tasks, view, depth, err);
     if (rc < 0)
         return rc;

@@ -125,12 +125,11 @@ int api_thread_create(struct api_request *r, struct err *err) {
     if (rc < 0)
         return rc;
     struct thread t;
-    struct thread_answer answer = {r,
-                                   {.id = n.id,
-                                    .metadata = store_metadata(r->arena, n.metadata),
-                                    .status = THREAD_IDLE,
-                                    .config = STR("{}"),
-                                    .interrupts = STR("{}")}};
+    struct thread_answer answer = {r, {.id = n.id,
+                                       .metadata = store_metadata(r->arena, n.metadata),
+                                       .status = THREAD_IDLE,
+                                       .config = STR("{}"),
+                                       .interrupts = STR("{}")}};
     struct store_rider rider = {keep_thread, &answer};
     struct store store = *r->store;
     store.with = r->keyed ? &rider : NULL;

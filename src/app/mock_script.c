@@ -197,8 +197,9 @@ static void read_plain_mark(str mark, str system, struct mock_script *out) {
     str value = mark, word;
     if (!str_split_next(&value, ':', &word))
         return;
-    bool echo = str_starts(word, STR("echo@")) ? str_find(system, str_slice(word, 5, word.len)) >= 0
-                                               : str_eq(word, STR("echo"));
+    bool echo = str_starts(word, STR("echo@"))
+                    ? str_find(system, str_slice(word, 5, word.len)) >= 0
+                    : str_eq(word, STR("echo"));
     if (echo)
         out->answer.text = value.p ? value : STR("");
     else if (str_eq(word, STR("think")))

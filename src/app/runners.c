@@ -30,8 +30,8 @@ static bool name_is_valid(str name) {
     return valid;
 }
 
-static int add(struct runners *rs, struct rt *rt, const struct config *c, struct registry *registry,
-               str line, struct err *err) {
+static int add(struct runners *rs, struct rt *rt, const struct config *c,
+               struct registry *registry, str line, struct err *err) {
     ptrdiff_t at = str_find_char(line, '=');
     str name = at < 0 ? STR_NULL : str_trim(str_slice(line, 0, (size_t)at));
     str command = at < 0 ? STR_NULL : str_trim(str_slice(line, (size_t)at + 1, line.len));

@@ -23,7 +23,7 @@
 struct api_key {
     str id, name, owner, tenant; /* id: begin of the digest, for people */
     struct auth_digest digest;
-    bool read_only, graphs, operate;            /* the last two: writes, too */
+    bool read_only, graphs, operate; /* the last two: writes, too */
     int64_t created_us, expires_us, revoked_us; /* 0: never */
 };
 

@@ -29,16 +29,16 @@
 
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
-#define POISON(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
+#define POISON(p, n) ASAN_POISON_MEMORY_REGION(p, n)
 #define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
-#define RED_ZONE       ((size_t)16)
+#define RED_ZONE ((size_t)16)
 #else
-#define POISON(p, n)   ((void)0)
+#define POISON(p, n) ((void)0)
 #define UNPOISON(p, n) ((void)0)
-#define RED_ZONE       ((size_t)0)
+#define RED_ZONE ((size_t)0)
 #endif
 
-#define ALIGN     ((size_t)16)
+#define ALIGN ((size_t)16)
 #define CHUNK_MIN ((size_t)4096)
 #define CHUNK_MAX ((size_t)256 * 1024) /* of growth; a single request may be larger */
 
@@ -54,9 +54,13 @@ struct arena_cleanup {
     void *arg;
 };
 
-static size_t rounded(size_t bytes) { return (bytes + ALIGN - 1) & ~(ALIGN - 1); }
+static size_t rounded(size_t bytes) {
+    return (bytes + ALIGN - 1) & ~(ALIGN - 1);
+}
 
-void arena_init(struct arena *a, size_t cap_bytes) { *a = (struct arena){.cap_bytes = cap_bytes}; }
+void arena_init(struct arena *a, size_t cap_bytes) {
+    *a = (struct arena){.cap_bytes = cap_bytes};
+}
 
 static void chunk_free(struct arena_chunk *chunk) {
     UNPOISON(chunk->data, chunk->bytes);
@@ -159,7 +163,9 @@ bool arena_try_resize(struct arena *a, void *p, size_t old_bytes, size_t new_byt
     return true;
 }
 
-str arena_dup(struct arena *a, str s) { return s.p ? str_n(arena_z(a, s), s.len) : STR_NULL; }
+str arena_dup(struct arena *a, str s) {
+    return s.p ? str_n(arena_z(a, s), s.len) : STR_NULL;
+}
 
 str arena_take(struct arena *a, struct buf *b) {
     str text = arena_dup(a, buf_view(b));

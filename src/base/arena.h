@@ -25,7 +25,7 @@ struct arena {
 
 void arena_init(struct arena *a, size_t cap_bytes); /* no memory taken until first use */
 void arena_deinit(struct arena *a);
-void arena_reset(struct arena *a); /* keeps a single chunk up to 256 KB */
+void arena_reset(struct arena *a);                  /* keeps a single chunk up to 256 KB */
 
 void *arena_alloc(struct arena *a, size_t bytes) __attribute__((returns_nonnull)); /* 16-aligned */
 void *arena_zalloc(struct arena *a, size_t bytes) __attribute__((returns_nonnull));
@@ -33,8 +33,8 @@ void *arena_try_alloc(struct arena *a, size_t bytes); /* NULL past the cap */
 /* Grows or shrinks the newest allocation where it stands; false when p is not the newest, the chunk
  * is full or the cap is reached (shrinking the newest always works). */
 bool arena_try_resize(struct arena *a, void *p, size_t old_bytes, size_t new_bytes);
-str arena_dup(struct arena *a, str s); /* NUL-terminated copy; absent stays absent */
-char *arena_z(struct arena *a, str s); /* NUL-terminated copy, never NULL */
+str arena_dup(struct arena *a, str s);                /* NUL-terminated copy; absent stays absent */
+char *arena_z(struct arena *a, str s);                /* NUL-terminated copy, never NULL */
 /* The texts one after the other; for long ones, which printf is slow with. */
 str arena_concat(struct arena *a, const str *parts, size_t count);
 /* The buffer's text; its own memory goes. */
@@ -43,7 +43,7 @@ str arena_take(struct arena *a, struct buf *b);
 str arena_printf(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
 void arena_on_deinit(struct arena *a, void (*fn)(void *), void *arg);
 
-#define ARENA_NEW(a, type)          ((type *)arena_zalloc((a), sizeof(type)))
+#define ARENA_NEW(a, type) ((type *)arena_zalloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, count) ((type *)arena_zalloc((a), sizeof(type) * (size_t)(count)))
 
 #endif

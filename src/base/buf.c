@@ -13,7 +13,9 @@
 
 #define BUF_MIN 256
 
-void buf_init(struct buf *b, size_t max_bytes) { *b = (struct buf){.max_bytes = max_bytes}; }
+void buf_init(struct buf *b, size_t max_bytes) {
+    *b = (struct buf){.max_bytes = max_bytes};
+}
 
 void buf_deinit(struct buf *b) {
     mem_free(b->p);
@@ -75,9 +77,13 @@ void buf_append(struct buf *b, const void *p, size_t len) {
     b->len += len;
 }
 
-void buf_str(struct buf *b, str s) { buf_append(b, s.p, s.len); }
+void buf_str(struct buf *b, str s) {
+    buf_append(b, s.p, s.len);
+}
 
-void buf_z(struct buf *b, const char *z) { buf_append(b, z, strlen(z)); }
+void buf_z(struct buf *b, const char *z) {
+    buf_append(b, z, strlen(z));
+}
 
 void buf_char(struct buf *b, char c) {
     char *to = buf_reserve(b, 1);

@@ -22,9 +22,9 @@ struct buf {
 
 void buf_init(struct buf *b, size_t max_bytes); /* no memory taken until first use */
 void buf_deinit(struct buf *b);
-void buf_reset(struct buf *b);      /* empty, keep capacity, clear overflow */
-struct buf buf_take(struct buf *b); /* moves the memory out, leaves b empty */
-void buf_shrink(struct buf *b);     /* gives memory back when empty */
+void buf_reset(struct buf *b);                  /* empty, keep capacity, clear overflow */
+struct buf buf_take(struct buf *b);             /* moves the memory out, leaves b empty */
+void buf_shrink(struct buf *b);                 /* gives memory back when empty */
 
 char *buf_reserve(struct buf *b, size_t bytes); /* NULL (and overflow) past the cap */
 void buf_append(struct buf *b, const void *p, size_t len);
@@ -34,7 +34,7 @@ void buf_char(struct buf *b, char c);
 void buf_i64(struct buf *b, int64_t v);
 void buf_u64(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
-void buf_consume(struct buf *b, size_t bytes); /* drops bytes from the front */
+void buf_consume(struct buf *b, size_t bytes);  /* drops bytes from the front */
 
 static inline bool buf_ok(const struct buf *b) { return !b->overflow; }
 static inline str buf_view(const struct buf *b) { return (str){b->p, b->len}; }

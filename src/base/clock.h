@@ -13,7 +13,7 @@ int64_t clock_mono_us(void);
 /* Both NULL restores the real clocks. */
 void clock_set_source(int64_t (*wall_us)(void), int64_t (*mono_us)(void));
 
-#define TIME_ISO_LEN 27                                       /* 2026-11-21T02:22:46.334123Z */
+#define TIME_ISO_LEN 27 /* 2026-11-21T02:22:46.334123Z */
 void time_write_iso(int64_t wall_us, char out[TIME_ISO_LEN]); /* no NUL; years 0000-9999 */
 str time_iso(struct arena *a, int64_t wall_us);
 /* ISO-8601 with date, optional time, fraction and zone (Z or ±hh:mm; none means UTC). */

@@ -51,7 +51,7 @@ static void message_set(struct err *e, const char *text, size_t len) {
 }
 
 static void PRINTF_LIKE(4, 0)
-    err_fill(struct err *e, int code, int system, const char *format, va_list args) {
+err_fill(struct err *e, int code, int system, const char *format, va_list args) {
     char scratch[ERR_MESSAGE_BYTES + 1];
     int n = vsnprintf(scratch, sizeof scratch, format, args);
     e->code = code;

@@ -27,7 +27,7 @@ struct err {
     char message[ERR_MESSAGE_BYTES]; /* for people; no secrets */
 };
 
-#define MUST_CHECK        __attribute__((warn_unused_result))
+#define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
 /* Fills e (may be NULL) and returns code, so that a function ends with `return err_set(…)`. */
@@ -38,9 +38,9 @@ int err_set_system(struct err *e, int code, int system, const char *format, ...)
 int err_context(struct err *e, const char *format, ...) PRINTF_LIKE(2, 3);
 void err_reset(struct err *e);
 
-const char *err_name(int code); /* "NOT_FOUND"; "OK"; "UNKNOWN" */
-const char *err_text(int code); /* the table's default text */
-int err_http_status(int code);  /* 200 for OK, 500 for unknown codes */
+const char *err_name(int code);      /* "NOT_FOUND"; "OK"; "UNKNOWN" */
+const char *err_text(int code);      /* the table's default text */
+int err_http_status(int code);       /* 200 for OK, 500 for unknown codes */
 bool err_retryable(int code);
 
 /* ASSERT stays in release builds: it reports expression, place and stops the process. Never on
@@ -52,7 +52,7 @@ _Noreturn void assert_failed(const char *expression, const char *file, int line)
 #else
 #define DASSERT(cond) ((void)sizeof(!(cond)))
 #endif
-#define UNREACHABLE()             assert_failed("unreachable", __FILE__, __LINE__)
+#define UNREACHABLE() assert_failed("unreachable", __FILE__, __LINE__)
 #define STATIC_ASSERT(cond, text) _Static_assert(cond, text)
 /* A branch that correct code cannot take but that costs nothing to defend: asserts in debug. */
 #ifdef HF_DEBUG
@@ -61,7 +61,7 @@ _Noreturn void assert_failed(const char *expression, const char *file, int line)
 #define NEVER(cond) (cond)
 #endif
 
-#define ARRAY_COUNT(a)                  (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

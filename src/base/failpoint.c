@@ -21,10 +21,10 @@
 #include "base/json.h"
 #include "base/log.h"
 
-#define POINTS_MAX     256
-#define NAME_BYTES     64
+#define POINTS_MAX 256
+#define NAME_BYTES 64
 #define SPEC_ITEMS_MAX 32
-#define DELAY_MS_MAX   600000
+#define DELAY_MS_MAX 600000
 
 enum action { ACTION_OFF, ACTION_ERROR, ACTION_DELAY, ACTION_CRASH };
 
@@ -85,10 +85,11 @@ int failpoint_hit(const char *name) {
 }
 
 static bool code_parse(str s, int64_t *out) {
-#define ERR(name, number, status, retryable, text)                                                 \
-    if (str_eq(s, STR(#number)) || str_eq(s, STR("-" #number)) || str_ieq(s, STR(#name))) {        \
-        *out = ERR_##name;                                                                         \
-        return true;                                                                               \
+#define ERR(name, number, status, retryable, text)                              \
+    if (str_eq(s, STR(#number)) || str_eq(s, STR("-" #number)) ||               \
+        str_ieq(s, STR(#name))) {                                               \
+        *out = ERR_##name;                                                      \
+        return true;                                                            \
     }
 #include "errors.def"
 #undef ERR
@@ -222,8 +223,11 @@ int failpoint_set(str spec, struct err *err) {
     return err_set(err, ERR_UNSUPPORTED, "failpoints exist in debug builds only");
 }
 
-void failpoint_init_from_env(void) {}
+void failpoint_init_from_env(void) {
+}
 
-void failpoint_list(struct buf *out) { buf_z(out, "[]"); }
+void failpoint_list(struct buf *out) {
+    buf_z(out, "[]");
+}
 
 #endif

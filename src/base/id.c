@@ -143,7 +143,9 @@ bool id_parse(str s, struct id *out) {
     return true;
 }
 
-void id_write_hex(struct id v, char out[ID_HEX_LEN]) { hex_write(v.b, sizeof(v.b), out); }
+void id_write_hex(struct id v, char out[ID_HEX_LEN]) {
+    hex_write(v.b, sizeof(v.b), out);
+}
 
 void id_write_dashed(struct id v, char out[ID_DASHED_LEN]) {
     hex_write(v.b, 4, out);

@@ -16,7 +16,7 @@ struct id {
 #define ID_NIL ((struct id){{0}})
 extern const struct id ID_LAST; /* none is greater */
 #define ID_DASHED_LEN 36
-#define ID_HEX_LEN    32
+#define ID_HEX_LEN 32
 
 struct id id_v7(void); /* monotonic within this process, also within one millisecond */
 struct id id_v5(struct id name_space, str name);
@@ -28,7 +28,7 @@ struct id id_v6_after(int step, struct id before);
 struct id id_v4(void);
 extern const struct id ID_NAMESPACE_GRAPH; /* 6ba7b821-9dad-11d1-80b4-00c04fd430c8 */
 
-bool id_parse(str s, struct id *out);                       /* dashed or 32 hex; false otherwise */
+bool id_parse(str s, struct id *out);      /* dashed or 32 hex; false otherwise */
 void id_write_dashed(struct id v, char out[ID_DASHED_LEN]); /* no NUL */
 void id_write_hex(struct id v, char out[ID_HEX_LEN]);       /* no NUL */
 str id_dashed(struct arena *a, struct id v);

@@ -39,7 +39,9 @@ static void *source_realloc(void *ctx, void *p, size_t old_bytes, size_t bytes) 
     return q;
 }
 
-static void source_free(void *ctx, void *p) { (void)ctx, (void)p; }
+static void source_free(void *ctx, void *p) {
+    (void)ctx, (void)p;
+}
 
 static void source_trim(struct arena_source *source, const void *end) {
     size_t used = (size_t)((const char *)end - (const char *)source->newest);
@@ -179,7 +181,8 @@ static int check_numbers(const yyjson_doc *doc, struct err *err) {
         double near;
         if (!str_to_double(text, &near))
             return err_set(err, ERR_INVALID, "the number %.*s%s is out of range",
-                           (int)(text.len < 40 ? text.len : 40), text.p, text.len < 40 ? "" : "…");
+                           (int)(text.len < 40 ? text.len : 40), text.p,
+                           text.len < 40 ? "" : "…");
     }
     return ERR_OK;
 }
@@ -227,9 +230,13 @@ yyjson_val *json_get_str(yyjson_val *obj, str key) {
     return found;
 }
 
-yyjson_val *json_get(yyjson_val *obj, const char *key) { return json_get_str(obj, str_of(key)); }
+yyjson_val *json_get(yyjson_val *obj, const char *key) {
+    return json_get_str(obj, str_of(key));
+}
 
-bool json_has(yyjson_val *obj, const char *key) { return json_get(obj, key) != NULL; }
+bool json_has(yyjson_val *obj, const char *key) {
+    return json_get(obj, key) != NULL;
+}
 
 str json_str(yyjson_val *v) {
     return yyjson_is_str(v) ? str_n(unsafe_yyjson_get_str(v), unsafe_yyjson_get_len(v)) : STR_NULL;

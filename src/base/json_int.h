@@ -20,7 +20,7 @@ struct json_members {
 void json_members_init(struct json_members *m, yyjson_val *obj); /* NULL or no object: no members */
 void json_members_deinit(struct json_members *m);
 yyjson_val *json_members_find(const struct json_members *m, str key); /* the value, or NULL */
-void json_members_sort(struct json_members *m);                       /* by the bytes of the keys */
+void json_members_sort(struct json_members *m); /* by the bytes of the keys */
 
 void json_write_canonical(struct buf *b, yyjson_val *v);
 

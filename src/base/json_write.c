@@ -20,7 +20,7 @@ static inline char *reserve(struct buf *b, size_t bytes) {
     return b->p + b->len;
 }
 
-#define ONES  0x0101010101010101u
+#define ONES 0x0101010101010101u
 #define HIGHS 0x8080808080808080u
 
 /* Bit 7 of the lowest-addressed byte that needs an escape is the lowest bit set; 0 when none does.
@@ -49,7 +49,9 @@ static inline size_t word_copy(char *to, const char *p) {
     return found ? (size_t)__builtin_ctzll(found) / 8 : 8;
 }
 
-static inline bool needs_escape(char c) { return (unsigned char)c < 0x20 || c == '"' || c == '\\'; }
+static inline bool needs_escape(char c) {
+    return (unsigned char)c < 0x20 || c == '"' || c == '\\';
+}
 
 /* The same for fewer than eight bytes in all: two halves that overlap, or one by one. */
 static inline size_t short_copy(char *to, const char *p, size_t len) {
@@ -182,13 +184,21 @@ static void close_put(struct json_writer *w, char bracket) {
     w->depth--;
 }
 
-void jw_object(struct json_writer *w) { open_put(w, '{'); }
+void jw_object(struct json_writer *w) {
+    open_put(w, '{');
+}
 
-void jw_object_end(struct json_writer *w) { close_put(w, '}'); }
+void jw_object_end(struct json_writer *w) {
+    close_put(w, '}');
+}
 
-void jw_array(struct json_writer *w) { open_put(w, '['); }
+void jw_array(struct json_writer *w) {
+    open_put(w, '[');
+}
 
-void jw_array_end(struct json_writer *w) { close_put(w, ']'); }
+void jw_array_end(struct json_writer *w) {
+    close_put(w, ']');
+}
 
 void jw_key(struct json_writer *w, const char *key) {
     size_t len = strlen(key);
@@ -206,7 +216,9 @@ void jw_key(struct json_writer *w, const char *key) {
     w->comma = false;
 }
 
-void jw_key_str(struct json_writer *w, str key) { quoted_put(w, key, true); }
+void jw_key_str(struct json_writer *w, str key) {
+    quoted_put(w, key, true);
+}
 
 void jw_str(struct json_writer *w, str s) {
     if (s.p)
@@ -215,7 +227,9 @@ void jw_str(struct json_writer *w, str s) {
         jw_null(w);
 }
 
-void jw_z(struct json_writer *w, const char *z) { jw_str(w, str_of(z)); }
+void jw_z(struct json_writer *w, const char *z) {
+    jw_str(w, str_of(z));
+}
 
 void jw_raw(struct json_writer *w, str json) {
     if (json.len)
@@ -241,14 +255,18 @@ static void u64_put(struct json_writer *w, uint64_t v) {
 /* yyjson asks its allocator for one small block to write a number into. */
 #define NUMBER_BYTES 64
 
-static void *number_malloc(void *ctx, size_t bytes) { return bytes <= NUMBER_BYTES ? ctx : NULL; }
+static void *number_malloc(void *ctx, size_t bytes) {
+    return bytes <= NUMBER_BYTES ? ctx : NULL;
+}
 
 static void *number_realloc(void *ctx, void *p, size_t old_bytes, size_t bytes) {
     (void)p, (void)old_bytes;
     return number_malloc(ctx, bytes);
 }
 
-static void number_free(void *ctx, void *p) { (void)ctx, (void)p; }
+static void number_free(void *ctx, void *p) {
+    (void)ctx, (void)p;
+}
 
 void jw_double(struct json_writer *w, double v) {
     if (!isfinite(v)) {
@@ -265,11 +283,17 @@ void jw_double(struct json_writer *w, double v) {
     plain_put(w, p, len);
 }
 
-void jw_bool(struct json_writer *w, bool v) { plain_put(w, v ? "true" : "false", v ? 4 : 5); }
+void jw_bool(struct json_writer *w, bool v) {
+    plain_put(w, v ? "true" : "false", v ? 4 : 5);
+}
 
-void jw_null(struct json_writer *w) { plain_put(w, "null", 4); }
+void jw_null(struct json_writer *w) {
+    plain_put(w, "null", 4);
+}
 
-static inline str str_val(yyjson_val *v) { return str_n(v->uni.str, unsafe_yyjson_get_len(v)); }
+static inline str str_val(yyjson_val *v) {
+    return str_n(v->uni.str, unsafe_yyjson_get_len(v));
+}
 
 static void scalar_put(struct json_writer *w, yyjson_val *v) {
     switch (unsafe_yyjson_get_type(v)) {

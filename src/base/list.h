@@ -53,8 +53,8 @@ static inline void list_splice(struct list *to, struct list *from) {
 }
 #define LIST_ENTRY(node, type, member) CONTAINER_OF(node, type, member)
 /* The body may remove `it`. */
-#define LIST_EACH(l, it)                                                                           \
-    for (struct list *it = (l)->next, *it##_next = it->next; it != (l);                            \
+#define LIST_EACH(l, it) \
+    for (struct list *it = (l)->next, *it##_next = it->next; it != (l); \
          it = it##_next, it##_next = it->next)
 
 #endif

@@ -30,9 +30,13 @@ STATIC_ASSERT(sizeof(struct map_slot) == 32 || sizeof(void *) != 8, "two slots t
 static uint64_t sip_key[2];
 static pthread_once_t sip_once = PTHREAD_ONCE_INIT;
 
-static void sip_key_draw(void) { rand_bytes(sip_key, sizeof sip_key); }
+static void sip_key_draw(void) {
+    rand_bytes(sip_key, sizeof sip_key);
+}
 
-static inline uint64_t rotl(uint64_t x, int n) { return (x << n) | (x >> (64 - n)); }
+static inline uint64_t rotl(uint64_t x, int n) {
+    return (x << n) | (x >> (64 - n));
+}
 
 static inline uint64_t le64(const char *p) {
     uint64_t v;
@@ -111,7 +115,9 @@ static void map_grow(struct map *m) {
     mem_free(old.slots);
 }
 
-void map_init(struct map *m) { *m = (struct map){0}; }
+void map_init(struct map *m) {
+    *m = (struct map){0};
+}
 
 void map_deinit(struct map *m) {
     mem_free(m->slots);

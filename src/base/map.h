@@ -17,9 +17,9 @@ struct map {
 
 void map_init(struct map *m); /* no memory taken until first use */
 void map_deinit(struct map *m);
-void *map_get(const struct map *m, str key);        /* NULL when absent */
-void *map_put(struct map *m, str key, void *value); /* returns the replaced value or NULL */
-void *map_remove(struct map *m, str key);           /* returns the removed value or NULL */
+void *map_get(const struct map *m, str key);            /* NULL when absent */
+void *map_put(struct map *m, str key, void *value);     /* returns the replaced value or NULL */
+void *map_remove(struct map *m, str key);               /* returns the removed value or NULL */
 /* Iteration: start with *at = 0; false at the end. No put or remove while iterating. */
 bool map_next(const struct map *m, size_t *at, str *out_key, void **out_value);
 /* SipHash-1-3 under a key of the caller; for hashes that must not be chosen by an attacker. */

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *mem_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));  /* not cleared */
-void *mem_zalloc(size_t bytes) __attribute__((malloc, returns_nonnull)); /* cleared */
+void *mem_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));   /* not cleared */
+void *mem_zalloc(size_t bytes) __attribute__((malloc, returns_nonnull));  /* cleared */
 void *mem_calloc(size_t count, size_t bytes) __attribute__((malloc, returns_nonnull));
 void *mem_realloc(void *p, size_t bytes) __attribute__((returns_nonnull));
 void *mem_dup(const void *p, size_t bytes) __attribute__((malloc, returns_nonnull));

@@ -15,16 +15,17 @@
 
 #include "base/json.h"
 
-static const int64_t bucket_us[] = {50,      100,     250,      500,      1000,    2500,   5000,
-                                    10000,   25000,   50000,    100000,   250000,  500000, 1000000,
+static const int64_t bucket_us[] = {50,     100,    250,    500,     1000,    2500,     5000,
+                                    10000,  25000,  50000,  100000,  250000,  500000,   1000000,
                                     2500000, 5000000, 10000000, 30000000, 60000000};
 /* The same in seconds, as text. */
-static const char *const bucket_le[] = {
-    "0.00005", "0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05",
-    "0.1",     "0.25",   "0.5",     "1",      "2.5",   "5",      "10",    "30",   "60"};
+static const char *const bucket_le[] = {"0.00005", "0.0001", "0.00025", "0.0005", "0.001",
+                                        "0.0025",  "0.005",  "0.01",    "0.025",  "0.05",
+                                        "0.1",     "0.25",   "0.5",     "1",      "2.5",
+                                        "5",       "10",     "30",      "60"};
 /* And in milliseconds. */
-static const char *const bucket_le_ms[] = {"0.05", "0.1",  "0.25",  "0.5",   "1",    "2.5", "5",
-                                           "10",   "25",   "50",    "100",   "250",  "500", "1000",
+static const char *const bucket_le_ms[] = {"0.05", "0.1",  "0.25", "0.5",  "1",    "2.5",  "5",
+                                           "10",   "25",   "50",   "100",  "250",  "500",  "1000",
                                            "2500", "5000", "10000", "30000", "60000"};
 #define BUCKETS ARRAY_COUNT(bucket_us)
 STATIC_ASSERT(ARRAY_COUNT(bucket_le) == BUCKETS, "one text for each bound");
@@ -58,7 +59,9 @@ static struct view views[VIEWS_MAX];
 static _Atomic size_t view_count;
 static pthread_mutex_t register_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static size_t count_get(void) { return atomic_load_explicit(&table_count, memory_order_acquire); }
+static size_t count_get(void) {
+    return atomic_load_explicit(&table_count, memory_order_acquire);
+}
 
 static bool labels_equal(const char *a, const char *b) {
     return strcmp(a ? a : "", b ? b : "") == 0;

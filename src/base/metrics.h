@@ -19,10 +19,10 @@ struct metric *metric_counter(const char *name, const char *help, const char *la
 struct metric *metric_gauge(const char *name, const char *help, const char *labels);
 /* Histogram of seconds with fixed buckets 50 us … 60 s (doubling-ish). */
 struct metric *metric_histogram(const char *name, const char *help, const char *labels);
-void metric_add(struct metric *m, int64_t n); /* counter or gauge */
-void metric_set(struct metric *m, int64_t v); /* gauge */
+void metric_add(struct metric *m, int64_t n);      /* counter or gauge */
+void metric_set(struct metric *m, int64_t v);      /* gauge */
 void metric_observe_us(struct metric *m, int64_t us);
-int64_t metric_value(const struct metric *m); /* counter, gauge; histogram: its count */
+int64_t metric_value(const struct metric *m);      /* counter, gauge; histogram: its count */
 /* Called on each scrape before writing, to refresh gauges. At most 16. */
 void metrics_on_collect(void (*fn)(void *), void *arg);
 /* Before arg goes. Not while another thread scrapes: both belong to the loop thread. */

@@ -14,8 +14,8 @@
 enum msgpack_type {
     MSGPACK_NIL,
     MSGPACK_BOOL,
-    MSGPACK_INT,  /* fits an int64_t */
-    MSGPACK_UINT, /* above INT64_MAX */
+    MSGPACK_INT,   /* fits an int64_t */
+    MSGPACK_UINT,  /* above INT64_MAX */
     MSGPACK_FLOAT,
     MSGPACK_STR,
     MSGPACK_BIN,

@@ -28,7 +28,9 @@ struct rand_state {
 static _Thread_local struct rand_state state;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
-static void forked(void) { state.left = 0; }
+static void forked(void) {
+    state.left = 0;
+}
 
 static void fork_guard(void) {
     (void)pthread_atfork(NULL, NULL, forked); /* fails only out of memory; then fork is hopeless */

@@ -9,7 +9,7 @@
 
 void rand_bytes(void *out, size_t bytes);
 uint64_t rand_u64(void);
-uint64_t rand_below(uint64_t bound); /* uniform; bound > 0 */
+uint64_t rand_below(uint64_t bound);      /* uniform; bound > 0 */
 /* This thread becomes deterministic; 0 returns to the kernel's randomness. */
 void rand_seed(uint64_t seed);
 

@@ -52,7 +52,9 @@ ptrdiff_t str_find_char(str s, char c) {
     return at ? at - s.p : -1;
 }
 
-static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 str str_trim(str s) {
     while (s.len && is_space(s.p[0])) {
@@ -194,4 +196,6 @@ size_t str_utf8_prefix(str s) {
     return i;
 }
 
-bool str_is_utf8(str s) { return str_utf8_prefix(s) == s.len; }
+bool str_is_utf8(str s) {
+    return str_utf8_prefix(s) == s.len;
+}

@@ -18,10 +18,10 @@ typedef struct str {
 } str;
 
 #define STR(literal) ((str){"" literal, sizeof(literal) - 1})
-#define STR_NULL     ((str){NULL, 0})
-#define STR_LAST     STR("\xf4\x8f\xbf\xbf") /* no shorter text of UTF-8 is greater: U+10FFFF */
-#define STR_FMT      "%.*s"
-#define STR_ARG(s)   (int)(s).len, (s).p ? (s).p : ""
+#define STR_NULL ((str){NULL, 0})
+#define STR_LAST STR("\xf4\x8f\xbf\xbf") /* no shorter text of UTF-8 is greater: U+10FFFF */
+#define STR_FMT "%.*s"
+#define STR_ARG(s) (int)(s).len, (s).p ? (s).p : ""
 
 static inline str str_of(const char *z) { return z ? (str){z, strlen(z)} : STR_NULL; }
 static inline str str_n(const char *p, size_t len) { return (str){p, len}; }
@@ -30,13 +30,13 @@ static inline bool str_eq(str a, str b) {
 }
 static inline bool str_empty(str s) { return s.len == 0; }
 
-bool str_ieq(str a, str b); /* ASCII case-insensitive */
-int str_cmp(str a, str b);  /* byte order */
+bool str_ieq(str a, str b);                  /* ASCII case-insensitive */
+int str_cmp(str a, str b);                   /* byte order */
 bool str_starts(str s, str prefix);
 bool str_ends(str s, str suffix);
-ptrdiff_t str_find(str s, str needle); /* byte index or -1 */
+ptrdiff_t str_find(str s, str needle);       /* byte index or -1 */
 ptrdiff_t str_find_char(str s, char c);
-str str_trim(str s);                          /* ASCII white space at both ends */
+str str_trim(str s);                         /* ASCII white space at both ends */
 str str_slice(str s, size_t from, size_t to); /* clamped */
 /* Takes the next part up to sep off *rest; false when *rest is exhausted. "a,,b" gives 3 parts. */
 bool str_split_next(str *rest, char sep, str *out_part);
@@ -44,7 +44,7 @@ bool str_split_next(str *rest, char sep, str *out_part);
 bool str_to_i64(str s, int64_t *out);
 bool str_to_u64(str s, uint64_t *out);
 bool str_to_double(str s, double *out);
-bool str_is_utf8(str s);       /* well-formed, no surrogates, no overlongs */
-size_t str_utf8_prefix(str s); /* bytes of the longest well-formed prefix */
+bool str_is_utf8(str s);                     /* well-formed, no surrogates, no overlongs */
+size_t str_utf8_prefix(str s);               /* bytes of the longest well-formed prefix */
 
 #endif

@@ -21,16 +21,16 @@ void db_init(struct db *db, const struct db_vtable *vtable) {
     m->statements = metric_counter("holdfast_db_statements_total",
                                    "Statements of batches handed in, and reads.", NULL);
     m->reads = metric_counter("holdfast_db_reads_total", "Reads handed in.", NULL);
-    m->reads_inline =
-        metric_counter("holdfast_db_reads_inline_total", "Reads done on the loop thread.", NULL);
+    m->reads_inline = metric_counter("holdfast_db_reads_inline_total",
+                                     "Reads done on the loop thread.", NULL);
     m->read_fallbacks = metric_counter("holdfast_db_read_fallbacks_total",
                                        "Reads tried on the loop thread and handed on.", NULL);
     m->errors = metric_counter("holdfast_db_errors_total",
                                "Batches and reads that ended with an error.", NULL);
-    m->writes_waiting =
-        metric_gauge("holdfast_db_writes_waiting", "Batches handed in and not yet durable.", NULL);
-    m->reads_waiting =
-        metric_gauge("holdfast_db_reads_waiting", "Reads handed in and not yet answered.", NULL);
+    m->writes_waiting = metric_gauge("holdfast_db_writes_waiting",
+                                     "Batches handed in and not yet durable.", NULL);
+    m->reads_waiting = metric_gauge("holdfast_db_reads_waiting",
+                                    "Reads handed in and not yet answered.", NULL);
     m->commit_seconds = metric_histogram("holdfast_db_commit_seconds",
                                          "From handing a batch in until it is durable.", NULL);
     m->read_seconds = metric_histogram("holdfast_db_read_seconds",
@@ -66,8 +66,8 @@ size_t db_batch_add(struct db_batch *b, enum db_stmt stmt, const struct db_value
         copy = arena_alloc(b->arena, param_count * sizeof(*copy));
         memcpy(copy, params, param_count * sizeof(*copy));
     }
-    b->ops[b->count] =
-        (struct db_op){.stmt = stmt, .params = copy, .param_count = param_count, .expect = expect};
+    b->ops[b->count] = (struct db_op){
+        .stmt = stmt, .params = copy, .param_count = param_count, .expect = expect};
     return b->count++;
 }
 
@@ -119,16 +119,22 @@ int db_digest(struct db *db, char out[DB_DIGEST_LEN + 1], struct err *err) {
     return db->vtable->digest(db, out, err);
 }
 
-void db_stats(struct db *db, struct db_stats *out) { db->vtable->stats(db, out); }
+void db_stats(struct db *db, struct db_stats *out) {
+    db->vtable->stats(db, out);
+}
 
-const char *db_health(struct db *db) { return db->vtable->health ? db->vtable->health(db) : NULL; }
+const char *db_health(struct db *db) {
+    return db->vtable->health ? db->vtable->health(db) : NULL;
+}
 
 bool db_knows(const struct db *db, enum db_stmt stmt) {
     const struct db_statement *s = &db_catalogue[stmt];
     return (db->dialect == DB_POSTGRES ? s->postgres : s->sqlite) != NULL;
 }
 
-const char *db_name(const struct db *db) { return db->vtable->name; }
+const char *db_name(const struct db *db) {
+    return db->vtable->name;
+}
 
 void db_close(struct db *db) {
     if (db)

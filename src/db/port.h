@@ -31,16 +31,16 @@ struct db_value {
     union {
         int64_t i;
         double d;
-        str s;        /* DB_TEXT, DB_BLOB */
+        str s;       /* DB_TEXT, DB_BLOB */
         struct id id; /* DB_ID: parameters only; stored as 32 hex digits of text */
     };
 };
-#define DB_I(v)    ((struct db_value){DB_INT, {.i = (v)}})
-#define DB_D(v)    ((struct db_value){DB_REAL, {.d = (v)}})
-#define DB_T(v)    db_text(v)
-#define DB_B(v)    ((struct db_value){DB_BLOB, {.s = (v)}})
+#define DB_I(v) ((struct db_value){DB_INT, {.i = (v)}})
+#define DB_D(v) ((struct db_value){DB_REAL, {.d = (v)}})
+#define DB_T(v) db_text(v)
+#define DB_B(v) ((struct db_value){DB_BLOB, {.s = (v)}})
 #define DB_UUID(v) ((struct db_value){DB_ID, {.id = (v)}})
-#define DB_NIL     ((struct db_value){DB_NULL, {.i = 0}})
+#define DB_NIL ((struct db_value){DB_NULL, {.i = 0}})
 static inline struct db_value db_uuid_or_null(struct id id) {
     return id_is_nil(id) ? DB_NIL : DB_UUID(id);
 }
@@ -50,8 +50,8 @@ static inline struct db_value db_text(str s) {
     return s.p ? (struct db_value){DB_TEXT, {.s = s}} : DB_NIL;
 }
 /* db_read(db, SQL_X, DB_PARAMS(DB_UUID(id), DB_I(10)), …) */
-#define DB_PARAMS(...)                                                                             \
-    (const struct db_value[]){__VA_ARGS__},                                                        \
+#define DB_PARAMS(...)                     \
+    (const struct db_value[]){__VA_ARGS__}, \
         sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
 #define DB_NO_PARAMS NULL, 0
 
@@ -79,17 +79,13 @@ static inline bool db_is_null(const struct db_rows *r, size_t row, size_t col) {
 
 /* What a statement of a batch must do; otherwise the batch rolls back with `code`. */
 struct db_expect {
-    enum {
-        DB_ANY,
-        DB_CHANGES,
-        DB_NO_ROW
-    } kind; /* DB_CHANGES: changes or returns at least one row;
+    enum { DB_ANY, DB_CHANGES, DB_NO_ROW } kind; /* DB_CHANGES: changes or returns at least one row;
                                                     DB_NO_ROW: returns none */
     int code;
     bool counted; /* `changed` is looked at: when it was lost with the answer, that is an error */
 };
-#define DB_EXPECT_NONE               ((struct db_expect){DB_ANY, 0, false})
-#define DB_EXPECT_COUNT              ((struct db_expect){.kind = DB_ANY, .counted = true})
+#define DB_EXPECT_NONE ((struct db_expect){DB_ANY, 0, false})
+#define DB_EXPECT_COUNT ((struct db_expect){.kind = DB_ANY, .counted = true})
 #define DB_EXPECT_CHANGE(error_code) ((struct db_expect){DB_CHANGES, (error_code), false})
 #define DB_EXPECT_NO_ROW(error_code) ((struct db_expect){DB_NO_ROW, (error_code), false})
 
@@ -105,7 +101,7 @@ struct db_batch {
     struct arena *arena; /* ops, copies of parameter arrays (not of strings), result rows */
     struct db_op *ops;
     size_t count, cap;
-    size_t failed_at; /* out: index of the statement that made it fail; SIZE_MAX otherwise */
+    size_t failed_at;    /* out: index of the statement that made it fail; SIZE_MAX otherwise */
     /* out, after an error; both false: it is not stored and never will be */
     bool committed; /* it is stored, only its results were lost */
     bool in_doubt;  /* it may be stored; a later batch of this process sees which, for good */
@@ -135,16 +131,16 @@ struct db_vtable {
     int (*commit)(struct db *db, struct db_batch *b, struct err *err);
     int (*read)(struct db *db, enum db_stmt stmt, const struct db_value *params, size_t param_count,
                 struct arena *a, struct db_rows *out, struct err *err);
-    int (*ping)(struct db *db, struct err *err); /* MAY_SUSPEND: is it well? */
+    int (*ping)(struct db *db, struct err *err);      /* MAY_SUSPEND: is it well? */
     int (*digest)(struct db *db, char out[DB_DIGEST_LEN + 1], struct err *err); /* MAY_SUSPEND */
     void (*stats)(struct db *db, struct db_stats *out);
     /* What is ill, in a text that clients may see; NULL: nothing is known to be. Never waits. */
     const char *(*health)(struct db *db);
-    void (*close)(struct db *db); /* flushes; frees db */
+    void (*close)(struct db *db);                     /* flushes; frees db */
 };
 struct db_metrics {
     struct metric *batches, *commits, *statements, *reads, *errors;
-    struct metric *reads_inline, *read_fallbacks;  /* counted by the driver, as commits are */
+    struct metric *reads_inline, *read_fallbacks; /* counted by the driver, as commits are */
     struct metric *writes_waiting, *reads_waiting; /* gauges */
     struct metric *commit_seconds, *read_seconds;  /* as the fiber sees them */
 };

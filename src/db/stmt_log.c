@@ -6,7 +6,9 @@
  * so that the log stays valid UTF-8. */
 #include "db/stmt_log.h"
 
-static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 void stmt_log_preview(const char *sql, char out[STMT_LOG_PREVIEW_BYTES]) {
     size_t len = 0, chars = 0;

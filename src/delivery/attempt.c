@@ -232,7 +232,8 @@ const struct parcel_maker *attempt_maker(const struct delivery_relay *d,
 }
 
 static int send_parcel(struct delivery_relay *d, const struct parcel_maker *maker,
-                       const struct delivery *what, struct arena *a, struct delivery_failure *out) {
+                       const struct delivery *what, struct arena *a,
+                       struct delivery_failure *out) {
     struct parcel parcel = {0};
     struct place to;
     struct err err = {0};

@@ -121,12 +121,12 @@ void answers_add_taken(struct db_batch *b, const struct task *t) {
         return;
     if (root->replayed && t->frame != root) /* the next execution begins the subgraph anew */
         return;
-    struct checkpoint_write row = {
-        .task_id = ID_NIL,
-        .idx = WRITE_TAKEN - run->taken_count++,
-        .channel = STR("__no_writes__"), /* no library applies it */
-        .value = arena_printf(b->arena, "\"" STR_FMT "\"", STR_ARG(t->answered_id)),
-        .task_path = id_dashed(b->arena, run->row.id)};
+    struct checkpoint_write row = {.task_id = ID_NIL,
+                                   .idx = WRITE_TAKEN - run->taken_count++,
+                                   .channel = STR("__no_writes__"), /* no library applies it */
+                                   .value = arena_printf(b->arena, "\"" STR_FMT "\"",
+                                                         STR_ARG(t->answered_id)),
+                                   .task_path = id_dashed(b->arena, run->row.id)};
     checkpoint_write_add(run->engine->store, b, run->row.thread_id, root->ns, root->stored_id,
                          &row);
 }

@@ -224,9 +224,10 @@ static int take_input(struct live_run *run, yyjson_val *input, struct db_batch *
     f->pending.count = 0;
     f->input = input;
     /* Only these two modes show the state before the input. */
-    str before = run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS)
-                     ? arena_dup(&run->arena, state_values_json(&f->view))
-                     : STR_NULL;
+    str before =
+        run->modes & (STREAM_DEBUG | STREAM_CHECKPOINTS)
+            ? arena_dup(&run->arena, state_values_json(&f->view))
+            : STR_NULL;
     checkpoint_make(f, "input", stored, b, &out->entries[1]);
     out->entries[1].values = before;
     out->entries[1].stored = !before.p && stored;

@@ -284,7 +284,8 @@ int live_run_wait(struct live_run *run, int64_t deadline_us) {
 /* The thread's row when a waiting run leaves: its state stays as it was. */
 static size_t leave_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct live_run *run = ctx;
-    return thread_leave_add(b, run->row.thread_id, run->row.id, count, rt_now_us(run->engine->rt));
+    return thread_leave_add(b, run->row.thread_id, run->row.id, count,
+                            rt_now_us(run->engine->rt));
 }
 
 str live_run_untold(struct live_run *run) {
@@ -444,7 +445,7 @@ static bool hand_back(struct engine *e) {
     int rc = ERR_UNAVAILABLE;
     for (int tries = 0; rc == ERR_UNAVAILABLE && tries < HAND_BACK_TRIES; tries++)
         rc = db_commit(e->store->db, &b, &err); /* twice does no harm */
-    if (rc < 0)                                 /* others take them for crashed */
+    if (rc < 0) /* others take them for crashed */
         log_event(LOG_ERROR, "run.hand_back.failed", err.message, LOG_Z("code", err_name(rc)));
     arena_deinit(&a);
     return count > 0;

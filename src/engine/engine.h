@@ -33,10 +33,10 @@ struct engine_options {
     /* Other processes work on the same database. Then this one is a worker with a lease: while it
      * cannot be renewed nothing is begun, and when it is over all runs here are let go. */
     bool shared;
-    int64_t lease_us;                        /* 10 s */
-    int64_t sweep_us;                        /* 60 s: how often what has expired is removed */
+    int64_t lease_us; /* 10 s */
+    int64_t sweep_us; /* 60 s: how often what has expired is removed */
     const struct graph_documents *documents; /* NULL: users cannot register graphs */
-    const char *host;                        /* for people */
+    const char *host; /* for people */
     const char *address; /* where it hears the others' datagrams; NULL: nowhere */
     int64_t pid;
     int64_t thread_sweep_us;  /* between two looks for threads whose ttl is over; 60 s */
@@ -89,9 +89,9 @@ struct live_run;
 struct run_submit {
     const struct principal *who;
     struct id assistant_id;
-    str assistant_name;  /* as the client said it, for error texts */
-    struct id thread_id; /* nil: stateless, a thread is made */
-    yyjson_val *body;    /* RunCreate, an object */
+    str assistant_name;      /* as the client said it, for error texts */
+    struct id thread_id;     /* nil: stateless, a thread is made */
+    yyjson_val *body;        /* RunCreate, an object */
     /* What run_context_read would give of a thread that is not there yet. NULL: it is read. */
     const struct run_context *context;
     str header_configurable; /* JSON object text of x-* headers; absent: {} */

@@ -254,9 +254,11 @@ static void write_task(struct frame *f, struct json_writer *w, const struct plan
         jw_raw(w, STR("\"error\":null,\"interrupts\":[]"));
         jw_key(w, "checkpoint");
         if (f->def->nodes[t->node].subgraph)
-            jw_raw(w, arena_printf(
-                          a, "{\"thread_id\":\"" STR_FMT "\",\"checkpoint_ns\":\"" STR_FMT "\"}",
-                          STR_ARG(id_dashed(a, f->thread_id)), STR_ARG(frame_task_ns(f, t, id))));
+            jw_raw(w, arena_printf(a,
+                                   "{\"thread_id\":\"" STR_FMT "\",\"checkpoint_ns\":\"" STR_FMT
+                                   "\"}",
+                                   STR_ARG(id_dashed(a, f->thread_id)),
+                                   STR_ARG(frame_task_ns(f, t, id))));
         else
             jw_null(w);
         jw_raw(w, STR("\"state\":null,\"result\":null"));

@@ -220,13 +220,13 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
     str untold = s->end && run->status != RUN_SUCCESS ? live_run_untold(run) : STR_NULL;
     size_t count = step_entries(s, &b, entries);
     if (goes)
-        b.count = 0;                    /* all of it is the thread's, which is deleted here */
+        b.count = 0; /* all of it is the thread's, which is deleted here */
     if (untold.p && !rolls_back(run)) { /* before the end */
         entries[count] = entries[count - 1];
         entries[count++ - 1] = untold_entry(run, untold);
     }
-    int rc =
-        s->end ? FAILPOINT("engine.end.before_commit") : FAILPOINT("engine.step.before_commit");
+    int rc = s->end ? FAILPOINT("engine.end.before_commit")
+                    : FAILPOINT("engine.step.before_commit");
     if (rc < 0)
         return err_set(err, rc, "failpoint before the commit of a step");
     struct settling settling = {.run = run};
@@ -236,9 +236,7 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
                                 .batch = &b,
                                 .entries = entries,
                                 .count = count,
-                                .counter = s->end   ? &settle
-                                           : stored ? &newer
-                                                    : NULL,
+                                .counter = s->end ? &settle : stored ? &newer : NULL,
                                 .held = true,
                                 .patient = run_patient,
                                 .ctx = run};
@@ -263,8 +261,8 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
     if (rc == 0 && s->end)
         outbox_grew(run);
     if (rc == 0) /* for crashes: it is durable */
-        (void)(s->end ? FAILPOINT("engine.end.after_commit")
-                      : FAILPOINT("engine.step.after_commit"));
+        (void)(s->end ? FAILPOINT("engine.end.after_commit") :
+                        FAILPOINT("engine.step.after_commit"));
     return rc;
 }
 
@@ -321,8 +319,10 @@ int live_run_commit_own(struct live_run *run, struct db_batch *b, const str *ent
     struct engine *e = run->engine;
     struct hub_entry *list = ARENA_ARRAY(b->arena, struct hub_entry, count + 1);
     for (size_t i = 0; i < count; i++)
-        list[i].entry = (struct log_entry){
-            .run_id = run->row.id, .kind = LOG_STEPS, .at = rt_now_us(e->rt), .data = entries[i]};
+        list[i].entry = (struct log_entry){.run_id = run->row.id,
+                                           .kind = LOG_STEPS,
+                                           .at = rt_now_us(e->rt),
+                                           .data = entries[i]};
     size_t own = b->count;
     for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = live_run_next_wait_us(wait_us)) {
         struct err why = {0};
@@ -507,8 +507,9 @@ void live_run_learn_fate(struct live_run *run) {
 static void settle_result(struct live_run *run, bool ours) {
     struct engine *e = run->engine;
     if (ours && run->status != RUN_ERROR && run->root.view.channels)
-        run->values = values_with_interrupts(&run->arena, state_values_json(&run->root.view),
-                                             run->interrupt_list);
+        run->values =
+            values_with_interrupts(&run->arena, state_values_json(&run->root.view),
+                                   run->interrupt_list);
     if (!ours && run->begin_rc < 0)
         return; /* nobody was told of it */
     if (!ours && e->draining)
@@ -640,7 +641,8 @@ static int claim(struct live_run *run, struct begin *begin, struct err *err) {
         return ERR_UNAVAILABLE;
     }
     struct err failure = *err;
-    int committed = claim_commit(run, &b, begin, ctx.head, rc == 0 ? run->made_id : ID_NIL, err);
+    int committed =
+        claim_commit(run, &b, begin, ctx.head, rc == 0 ? run->made_id : ID_NIL, err);
     if (committed < 0) {
         int64_t next = run->row.attempt;
         run->row.attempt = from;

@@ -61,7 +61,7 @@ struct task {
     VEC(struct state_write) writes;
     int rc;
     struct err err;
-    str seen;                  /* of a subgraph: JSON, the ids of messages that went in */
+    str seen; /* of a subgraph: JSON, the ids of messages that went in */
     struct fiber_group *group; /* NULL: it has no siblings that run */
     bool restored;             /* it ended before: its writes are from the rows */
     bool routed;               /* next is complete */
@@ -69,7 +69,7 @@ struct task {
     /* answers that it got, in order, and how many questions it has asked */
     VEC(yyjson_val *) answers;
     size_t asked;
-    bool answered;   /* there are answers that are not stored */
+    bool answered; /* there are answers that are not stored */
     str answered_id; /* of the question whose answer the run's command brought; absent: none */
     VEC(struct interrupt) interrupts;
 };

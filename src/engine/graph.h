@@ -108,7 +108,7 @@ struct graph_join {
     size_t count;
 };
 
-struct graph_config { /* what compiling may look at: no secrets, no identity */
+struct graph_config {         /* what compiling may look at: no secrets, no identity */
     const struct graph_def *graph;
     yyjson_val *configurable; /* merged, keys of secrets and identity removed; NULL: {} */
 };

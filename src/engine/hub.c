@@ -345,8 +345,8 @@ static void log_part_add(struct hub_topic *t, const struct hub_append *append,
     segments_write(&t->open, b->arena, log);
     for (size_t i = 0; i < append->count; i++)
         log[segments + i] = append->entries[i].entry;
-    *out = (struct log_part){
-        .entries = log, .count = all, .op = SIZE_MAX, .hold = SIZE_MAX, .outbox = SIZE_MAX};
+    *out = (struct log_part){.entries = log, .count = all, .op = SIZE_MAX,
+                             .hold = SIZE_MAX, .outbox = SIZE_MAX};
     if (!all)
         return;
     struct log_counter held = {held_bump, &t->hold};

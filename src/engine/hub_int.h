@@ -41,10 +41,10 @@ struct hub_topic {
     bool filling;        /* its readers are being given entries from the log */
     bool hinted;         /* somebody appended while its run is here */
     int64_t tail_due_us, tail_wait_us;
-    int pending;                 /* commits with entries under way */
-    struct list open;            /* fragments in no batch yet */
-    struct list flying;          /* fragments in batches under way, oldest first */
-    struct list held;            /* fragments that wait for a pending commit; no ids yet */
+    int pending;        /* commits with entries under way */
+    struct list open;   /* fragments in no batch yet */
+    struct list flying; /* fragments in batches under way, oldest first */
+    struct list held;   /* fragments that wait for a pending commit; no ids yet */
     struct fiber_event released; /* they were shown */
     size_t open_bytes;
     struct rt_timer flush_timer;

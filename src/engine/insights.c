@@ -59,8 +59,8 @@ static void go_to(struct insights *i, str owner, struct id session, int64_t at) 
     buf_deinit(&i->owner);
     i->owner = copy;
     str view = buf_view(&i->owner);
-    i->at =
-        (struct agent_log_place){.owner = view.p ? view : STR(""), .session_id = session, .at = at};
+    i->at = (struct agent_log_place){
+        .owner = view.p ? view : STR(""), .session_id = session, .at = at};
 }
 
 static void add_line(struct buf *b, struct arena *a, const struct agent_log_pending *l) {
@@ -119,8 +119,8 @@ static int sum_up(struct insights *i, const struct agent_log_pending *logs, size
     }
     n.id = id_v7();
     n.created_at = now_us;
-    n.model =
-        arena_printf(a, STR_FMT ":" STR_FMT, STR_ARG(i->model.provider), STR_ARG(i->model.model));
+    n.model = arena_printf(a, STR_FMT ":" STR_FMT, STR_ARG(i->model.provider),
+                           STR_ARG(i->model.model));
     if (rc == 0)
         rc = agent_insight_put(i->store, &n, logs, vector, a, err);
     if (rc < 0)
@@ -135,8 +135,8 @@ static int slice(void *ctx, struct job_slice *s, struct arena *a, struct err *er
     size_t count;
     if (s->first && !i->left)
         go_to(i, STR(""), ID_NIL, 0);
-    int rc =
-        agent_log_pending_list(i->store, &i->at, s->rows_max, CHARS_MAX, a, &logs, &count, err);
+    int rc = agent_log_pending_list(i->store, &i->at, s->rows_max, CHARS_MAX, a,
+                                    &logs, &count, err);
     if (rc < 0)
         return rc;
     if (count == 0) { /* the end of the walk; what it left is next */
@@ -157,6 +157,9 @@ static int slice(void *ctx, struct job_slice *s, struct arena *a, struct err *er
 void insights_add_job(struct insights *i, struct jobs *jobs, int64_t every_us) {
     jobs_add(jobs, &(struct job_spec){JOB_NAME("logs.insights"),
                                       .what = "insights of logs that have left the tier hot",
-                                      .every_us = every_us, .rows_max = LOGS_MAX, .elsewhere = true,
-                                      .slice = slice, .ctx = i});
+                                      .every_us = every_us,
+                                      .rows_max = LOGS_MAX,
+                                      .elsewhere = true,
+                                      .slice = slice,
+                                      .ctx = i});
 }

@@ -25,7 +25,7 @@ struct render_message {
 /* A graph under way: the root, or a subgraph by its namespace. */
 struct render_scope {
     struct list node;
-    str ns;            /* heap; "" of the root */
+    str ns; /* heap; "" of the root */
     struct arena step; /* reset at each checkpoint */
     int64_t step_number;
     struct render_task *tasks;
@@ -40,13 +40,13 @@ struct render {
     struct arena run;  /* reset at each start */
     struct id run_id;
     int64_t attempt;
-    bool subgraphs;               /* shown, too */
-    str run_metadata;             /* members without braces, from the start entry */
+    bool subgraphs;   /* shown, too */
+    str run_metadata; /* members without braces, from the start entry */
     struct render_scope root, *s; /* s: of the item being rendered */
     struct list scopes;           /* of subgraphs */
-    struct map messages;          /* id → struct render_message */
-    struct buf out;               /* the frame being written */
-    unsigned modes;               /* in force for this run */
+    struct map messages; /* id → struct render_message */
+    struct buf out;      /* the frame being written */
+    unsigned modes;      /* in force for this run */
     bool mute, gone;
 };
 

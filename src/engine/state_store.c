@@ -89,8 +89,8 @@ static int take_lg(struct graph_view *s, const struct checkpoint *cp, struct err
             continue;
         }
         c->value = arena_dup(s->arena, cp->values[i].value);
-        c->value_stored = c->value_added =
-            s->versions->count > 0 && !cp->values[i].made && s->layout == CHECKPOINTS_LANGGRAPH;
+        c->value_stored = c->value_added = s->versions->count > 0 && !cp->values[i].made &&
+                                           s->layout == CHECKPOINTS_LANGGRAPH;
     }
     s->values_fresh = false;
     return 0;

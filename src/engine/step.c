@@ -362,8 +362,8 @@ bool frame_step(struct frame *f, struct step_end *end) {
         end->rc = step_apply(f, tasks, count, &end->err);
     bool applied = end->rc == 0, over = end->rc < 0 || f->plan.count == 0;
     if (applied && f->plan.count && !f->parent)
-        run->interrupted =
-            stops_at(f, "interrupt_after", &done) || stops_at(f, "interrupt_before", &f->plan);
+        run->interrupted = stops_at(f, "interrupt_after", &done) ||
+                           stops_at(f, "interrupt_before", &f->plan);
     over = over || run->interrupted;
     if (over && !f->parent)
         root_is_over(f, tasks, count, end);

@@ -131,8 +131,8 @@ static int load_or_begin(struct task *t, struct frame *f, struct err *err) {
     struct live_run *run = f->run;
     struct checkpoint c;
     bool travels = false, superseded;
-    int rc =
-        checkpoint_get(run->engine->store, run->row.thread_id, f->ns, ID_NIL, &run->arena, &c, err);
+    int rc = checkpoint_get(run->engine->store, run->row.thread_id, f->ns, ID_NIL, &run->arena, &c,
+                            err);
     if (rc == 0)
         rc = find_named(f, &c, &travels, &superseded, err);
     if (rc == 0 && travels)

@@ -35,9 +35,7 @@ void node_write_message(struct node_ctx *ctx, const char *channel, const struct 
 
 void node_routed(struct node_ctx *ctx) { ((struct task *)ctx->task)->routed = true; }
 
-struct id node_task_id(const struct node_ctx *ctx) {
-    return ((const struct task *)ctx->task)->id;
-}
+struct id node_task_id(const struct node_ctx *ctx) { return ((const struct task *)ctx->task)->id; }
 
 str node_name_space(const struct node_ctx *ctx) {
     const struct task *t = ctx->task;
@@ -52,7 +50,8 @@ void node_send(struct node_ctx *ctx, int node, str json) {
     route_send(&((struct task *)ctx->task)->next, node, json);
 }
 
-int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume, struct err *err) {
+int node_interrupt(struct node_ctx *ctx, str value_json, yyjson_val **out_resume,
+                   struct err *err) {
     struct task *t = ctx->task;
     struct live_run *run = t->run;
     size_t index = t->asked++;

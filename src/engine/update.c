@@ -30,7 +30,8 @@ static int last_of(struct frame *f, str next, str *out, struct err *err) {
         if (!str_eq(json_str(item), *out))
             *out = STR_NULL;
     }
-    return out->p ? 0 : err_set(err, ERR_INVALID_UPDATE, "Ambiguous update, specify as_node");
+    return out->p ? 0
+                  : err_set(err, ERR_INVALID_UPDATE, "Ambiguous update, specify as_node");
 }
 
 static int who_wrote_last(struct frame *f, const struct checkpoint *from, str *out,
@@ -168,7 +169,8 @@ static int as_copy(struct changing *c, const struct state_update *u, struct err 
     struct state_update *updates = ARENA_ARRAY(f->view.arena, struct state_update, count);
     yyjson_arr_foreach(u->values, i, n, item) {
         if (!yyjson_is_arr(item))
-            return err_set(err, ERR_INVALID_UPDATE, "Invalid update item when copying checkpoint");
+            return err_set(err, ERR_INVALID_UPDATE,
+                           "Invalid update item when copying checkpoint");
         updates[i] = (struct state_update){.values = yyjson_arr_get(item, 0),
                                            .as_node = json_str(yyjson_arr_get(item, 1))};
         if (!updates[i].as_node.p)

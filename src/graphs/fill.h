@@ -16,7 +16,7 @@
 /* Are all expressions whole? */
 MUST_CHECK int fill_check(struct arena *a, yyjson_val *v, struct err *err);
 /* *out: JSON text of at most bytes_max. */
-MUST_CHECK int fill(struct arena *a, yyjson_val *v, const struct expr_value *root, size_t bytes_max,
-                    str *out, struct err *err);
+MUST_CHECK int fill(struct arena *a, yyjson_val *v, const struct expr_value *root,
+                    size_t bytes_max, str *out, struct err *err);
 
 #endif

@@ -14,10 +14,11 @@
 size_t log_append_add(struct db_batch *b, struct id thread_id, const struct log_entry *entries,
                       size_t count, const struct log_counter *counter) {
     ASSERT(count > 0);
-    size_t op =
-        counter ? counter->add(counter->ctx, b, (int64_t)count)
-                : db_batch_add(b, SQL_LOG_BUMP, DB_PARAMS(DB_UUID(thread_id), DB_I((int64_t)count)),
-                               DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    size_t op = counter
+                    ? counter->add(counter->ctx, b, (int64_t)count)
+                    : db_batch_add(b, SQL_LOG_BUMP,
+                                   DB_PARAMS(DB_UUID(thread_id), DB_I((int64_t)count)),
+                                   DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     for (size_t i = 0; i < count; i++) {
         const struct log_entry *e = &entries[i];
         str data = e->kind == LOG_TASK ? log_parts_take(b, thread_id, e->data) : e->data;

@@ -138,7 +138,8 @@ int history_checkpoint_list(struct history *h, const struct history_key *key, st
     int rc = check_key(key, err);
     if (rc == 0)
         rc = check_limit(limit, err);
-    return rc < 0 ? rc : h->vtable->checkpoint_list(h, key, after, limit, a, out, out_count, err);
+    return rc < 0 ? rc
+                  : h->vtable->checkpoint_list(h, key, after, limit, a, out, out_count, err);
 }
 
 int history_checkpoint_rollback(struct history *h, const struct history_key *key, struct id id,

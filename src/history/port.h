@@ -74,18 +74,14 @@ struct history_range {
     bool by_time;               /* order by (occurred_at, seq), not by seq */
     bool newest_first;
     const struct history_position *after; /* continue behind this one; NULL: from the start */
-    size_t limit;                         /* 1 to HISTORY_PAGE_MAX */
+    size_t limit;               /* 1 to HISTORY_PAGE_MAX */
     bool payloads;
-    int64_t now_us; /* events past their time are left out */
+    int64_t now_us;             /* events past their time are left out */
 };
-#define HISTORY_RANGE_ALL(k)                                                                       \
-    ((struct history_range){.key = (k),                                                            \
-                            .seq_min = 1,                                                          \
-                            .seq_max = INT64_MAX,                                                  \
-                            .time_min = INT64_MIN,                                                 \
-                            .time_max = INT64_MAX,                                                 \
-                            .limit = HISTORY_PAGE_MAX,                                             \
-                            .payloads = true})
+#define HISTORY_RANGE_ALL(k)                                                               \
+    ((struct history_range){.key = (k), .seq_min = 1, .seq_max = INT64_MAX,                \
+                            .time_min = INT64_MIN, .time_max = INT64_MAX,                  \
+                            .limit = HISTORY_PAGE_MAX, .payloads = true})
 struct history_page {
     struct history_event *events;
     size_t count;
@@ -157,8 +153,8 @@ MUST_CHECK MAY_SUSPEND int history_session_delete(struct history *h, const struc
 /* --- retention --- */
 
 struct history_retention {
-    int64_t age_ms_max; /* since stored_at; 0: for ever */
-    int64_t count_max;  /* newest events of each session; 0: all */
+    int64_t age_ms_max;  /* since stored_at; 0: for ever */
+    int64_t count_max;   /* newest events of each session; 0: all */
 };
 MUST_CHECK MAY_SUSPEND int history_retention_set(struct history *h, str owner,
                                                  const struct history_retention *r,
@@ -193,9 +189,9 @@ MUST_CHECK MAY_SUSPEND int history_consumer_delete(struct history *h, const stru
 /* --- the whole --- */
 
 struct history_stats {
-    int64_t sessions, events, payload_bytes;           /* -1: not known without counting */
+    int64_t sessions, events, payload_bytes; /* -1: not known without counting */
     uint64_t appends, appended_events, flushes, syncs; /* since it was opened */
-    size_t queue_count, queue_bytes;                   /* of a pipeline */
+    size_t queue_count, queue_bytes;         /* of a pipeline */
 };
 MUST_CHECK MAY_SUSPEND int history_stats(struct history *h, struct history_stats *out,
                                          struct err *err);

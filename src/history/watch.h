@@ -19,7 +19,8 @@ struct history_watch {
     void (*fn)(struct history_watch *w);
     struct history_watched *session; /* private */
 };
-void history_watch_start(struct history *h, const struct history_key *key, struct history_watch *w);
+void history_watch_start(struct history *h, const struct history_key *key,
+                         struct history_watch *w);
 void history_watch_stop(struct history_watch *w); /* also when it does not run */
 /* Others write to the same history: watched sessions are looked at in this interval. */
 void history_watch_others(struct history *h, struct rt *rt, int64_t every_us);

@@ -11,7 +11,7 @@
 #include "base/str.h"
 
 #define HTTP_CHUNK_EXTENSION_BYTES_MAX 256
-#define HTTP_TRAILER_BYTES_MAX         8192
+#define HTTP_TRAILER_BYTES_MAX 8192
 
 struct http_chunked {
     uint64_t left_bytes;  /* of the current chunk's data */

@@ -15,11 +15,11 @@
 #include "http/conn_int.h"
 #include "http/ws_frame.h"
 
-#define ACCEPT_SUFFIX "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-#define KEY_BYTES     16
-#define REASON_BYTES  (HTTP_WS_CONTROL_BYTES_MAX - 2)
-#define CODE_NONE     1005 /* never in a frame: the peer's close had no code */
-#define PING_FRAME    "\x89\0"
+#define ACCEPT_SUFFIX  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#define KEY_BYTES      16
+#define REASON_BYTES   (HTTP_WS_CONTROL_BYTES_MAX - 2)
+#define CODE_NONE      1005 /* never in a frame: the peer's close had no code */
+#define PING_FRAME     "\x89\0"
 
 struct http_ws {
     struct http_stream *stream;

@@ -21,8 +21,8 @@
 
 #define KEEP_BYTES 4096 /* memory of an idle socket */
 
-#define LENGTH_16  126
-#define LENGTH_64  127
+#define LENGTH_16 126
+#define LENGTH_64 127
 #define MASK_BYTES 4
 
 void http_ws_reader_init(struct http_ws_reader *r, size_t message_bytes_max) {
@@ -167,7 +167,8 @@ static int frame_end(struct http_ws_reader *r, struct http_ws_event *out, struct
     return 1;
 }
 
-int http_ws_next(struct http_ws_reader *r, str *input, struct http_ws_event *out, struct err *err) {
+int http_ws_next(struct http_ws_reader *r, str *input, struct http_ws_event *out,
+                 struct err *err) {
     if (r->given) {
         if (r->message.cap > KEEP_BYTES)
             buf_deinit(&r->message);

@@ -30,11 +30,11 @@ struct http_ws_reader {
     unsigned char head[HTTP_WS_HEAD_BYTES_MAX];
     unsigned char control[HTTP_WS_CONTROL_BYTES_MAX];
     size_t head_len, control_len;
-    uint64_t left;    /* bytes of the frame's payload that are still to come */
-    uint32_t mask_at; /* place in the mask */
-    bool in_payload;  /* the frame's head has been read */
-    bool in_message;  /* a message has begun and was not finished */
-    bool given;       /* the message was given to the caller: the next one begins anew */
+    uint64_t left;      /* bytes of the frame's payload that are still to come */
+    uint32_t mask_at;   /* place in the mask */
+    bool in_payload;    /* the frame's head has been read */
+    bool in_message;    /* a message has begun and was not finished */
+    bool given;         /* the message was given to the caller: the next one begins anew */
 };
 struct http_ws_event {
     enum http_ws_opcode kind; /* TEXT, PING, PONG or CLOSE */

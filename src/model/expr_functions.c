@@ -12,7 +12,8 @@
 
 #include "model/extract.h"
 
-#define ARGS   struct expr_run *r, const struct expr_value *args, size_t count, struct expr_value *out
+#define ARGS                                                                \
+    struct expr_run *r, const struct expr_value *args, size_t count, struct expr_value *out
 #define UNUSED (void)r, (void)count
 
 /* --- numbers --- */

@@ -12,13 +12,15 @@
 #define SECOND_US    INT64_C(1000000)
 #define EXPIRY_MAX_S 31536000.0 /* a year */
 
-static const struct word KINDS[] = {{{"manual", 6}, GATE_MANUAL}, {{"quality", 7}, GATE_QUALITY}};
+static const struct word KINDS[] = {{{"manual", 6}, GATE_MANUAL},
+                                    {{"quality", 7}, GATE_QUALITY}};
 static const struct word STATUSES[] = {{{"pending", 7}, GATE_PENDING},
                                        {{"passed", 6}, GATE_PASSED},
                                        {{"failed", 6}, GATE_FAILED},
                                        {{"waived", 6}, GATE_WAIVED}};
-static const struct word DECISIONS[] = {
-    {{"approve", 7}, GATE_APPROVE}, {{"reject", 6}, GATE_REJECT}, {{"waive", 5}, GATE_WAIVE}};
+static const struct word DECISIONS[] = {{{"approve", 7}, GATE_APPROVE},
+                                        {{"reject", 6}, GATE_REJECT},
+                                        {{"waive", 5}, GATE_WAIVE}};
 static const struct word MISSES[] = {{{"wait", 4}, 0}, {{"fail", 4}, 1}};
 static const struct word EXPIRIES[] = {{{"fail", 4}, 0}, {{"waive", 5}, 1}};
 const struct word_set GATE_KIND_WORDS = {KINDS, ARRAY_COUNT(KINDS)};
@@ -37,7 +39,9 @@ bool gate_status_parse(str text, enum gate_status *out) {
     return true;
 }
 
-str gate_status_name(enum gate_status status) { return word_text(&GATE_STATUS_WORDS, (int)status); }
+str gate_status_name(enum gate_status status) {
+    return word_text(&GATE_STATUS_WORDS, (int)status);
+}
 
 static bool is_scalar(yyjson_val *v) {
     return yyjson_is_num(v) || yyjson_is_str(v) || yyjson_is_bool(v);
@@ -113,7 +117,8 @@ int gates_read(struct arena *a, yyjson_val *v, struct gate **out, size_t *out_co
     if (!v || yyjson_is_null(v))
         return 0;
     if (!yyjson_is_arr(v) || yyjson_arr_size(v) > GATES_PER_STEP_MAX)
-        return err_set(err, ERR_INVALID, "must be a list of at most %d gates", GATES_PER_STEP_MAX);
+        return err_set(err, ERR_INVALID, "must be a list of at most %d gates",
+                       GATES_PER_STEP_MAX);
     struct gate *list = ARENA_ARRAY(a, struct gate, yyjson_arr_size(v) + 1);
     yyjson_arr_foreach(v, i, count, item) {
         int rc = read_gate(a, item, &list[i], err);
@@ -137,9 +142,8 @@ int gate_read_text(struct arena *a, str text, struct gate *out, struct err *err)
 static bool holds(const struct gate_condition *c, yyjson_val *v) {
     if (yyjson_is_num(c->value) && yyjson_is_num(v)) {
         double want = yyjson_get_num(c->value), got = yyjson_get_num(v);
-        return c->op == GATE_AT_LEAST  ? got >= want
-               : c->op == GATE_AT_MOST ? got <= want
-                                       : got == want;
+        return c->op == GATE_AT_LEAST ? got >= want : c->op == GATE_AT_MOST ? got <= want
+                                                                           : got == want;
     }
     return c->op == GATE_EQUALS && json_equal(c->value, v);
 }

@@ -65,7 +65,7 @@ struct gate_answer {
 MUST_CHECK int gate_answer_read(struct arena *a, yyjson_val *v, struct gate_answer *out,
                                 struct err *err);
 /* ERR_CONFLICT: this gate is not decided so. */
-MUST_CHECK int gate_decide(const struct gate *g, enum gate_decision decision, enum gate_status *out,
-                           struct err *err);
+MUST_CHECK int gate_decide(const struct gate *g, enum gate_decision decision,
+                           enum gate_status *out, struct err *err);
 
 #endif

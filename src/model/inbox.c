@@ -16,11 +16,11 @@
 #include "base/hex.h"
 #include "model/webhook_secret.h"
 
-#define NAME_BYTES_MAX  1024 /* of what names a delivery */
-#define SIGNATURES_MAX  16
-#define ATTRIBUTE_MAX   4096
-#define ATTRIBUTE_COUNT 64
-#define SPEC_VERSION    "1.0"
+#define NAME_BYTES_MAX    1024 /* of what names a delivery */
+#define SIGNATURES_MAX    16
+#define ATTRIBUTE_MAX     4096
+#define ATTRIBUTE_COUNT   64
+#define SPEC_VERSION      "1.0"
 
 static const struct word SCHEME_LIST[] = {{STR("standard"), INBOX_STANDARD},
                                           {STR("github"), INBOX_GITHUB},
@@ -135,16 +135,11 @@ static bool proved_token(const struct inbox_rule *r, const struct inbox_request 
 
 bool inbox_proved(const struct inbox_rule *r, const struct inbox_request *q, struct arena *a) {
     switch (r->scheme) {
-    case INBOX_STANDARD:
-        return proved_standard(r, q, a);
-    case INBOX_GITHUB:
-        return proved_body(r, q, STR("x-hub-signature-256"), a);
-    case INBOX_STRIPE:
-        return proved_stripe(r, q, a);
-    case INBOX_HMAC:
-        return proved_body(r, q, r->header, a);
-    case INBOX_TOKEN:
-        return proved_token(r, q);
+    case INBOX_STANDARD: return proved_standard(r, q, a);
+    case INBOX_GITHUB: return proved_body(r, q, STR("x-hub-signature-256"), a);
+    case INBOX_STRIPE: return proved_stripe(r, q, a);
+    case INBOX_HMAC: return proved_body(r, q, r->header, a);
+    case INBOX_TOKEN: return proved_token(r, q);
     }
     return false;
 }
@@ -196,7 +191,8 @@ static int header_key(const struct inbox_rule *r, const struct inbox_request *q,
                       str *out, struct err *err) {
     str name = header(q, r->key_header);
     if (!name.len)
-        return err_set(err, ERR_INVALID, STR_FMT ": the header is missing", STR_ARG(r->key_header));
+        return err_set(err, ERR_INVALID, STR_FMT ": the header is missing",
+                       STR_ARG(r->key_header));
     return named(a, "header", name, out, err);
 }
 
@@ -346,7 +342,8 @@ static int read_binary(const struct inbox_rule *r, const struct inbox_request *q
     struct buf b;
     yyjson_val *data;
     str text, type = media_type(header(q, STR("content-type")));
-    int rc = cloud_key(a, header(q, STR("ce-specversion")), attribute(a, header(q, STR("ce-id"))),
+    int rc = cloud_key(a, header(q, STR("ce-specversion")),
+                       attribute(a, header(q, STR("ce-id"))),
                        attribute(a, header(q, STR("ce-source"))),
                        attribute(a, header(q, STR("ce-type"))), &out->key, err);
     if (rc == 0 && r->key_header.p)
@@ -367,9 +364,9 @@ static int read_structured(struct arena *a, yyjson_val *v, struct inbox_event *o
                            struct err *err) {
     if (!yyjson_is_obj(v))
         return err_set(err, ERR_INVALID, "a CloudEvent is an object");
-    int rc =
-        cloud_key(a, json_str(json_get(v, "specversion")), json_str(json_get(v, "id")),
-                  json_str(json_get(v, "source")), json_str(json_get(v, "type")), &out->key, err);
+    int rc = cloud_key(a, json_str(json_get(v, "specversion")), json_str(json_get(v, "id")),
+                       json_str(json_get(v, "source")), json_str(json_get(v, "type")), &out->key,
+                       err);
     yyjson_val *data = json_get(v, "data");
     str bytes = json_str(json_get(v, "data_base64"));
     if (rc < 0)

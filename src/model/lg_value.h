@@ -12,8 +12,8 @@
 
 #include "base/json.h"
 
-#define LG_DEPTH_MAX 128               /* of what is read; deeper is ERR_TOO_LARGE */
-#define LG_BYTES_MAX ((size_t)1 << 30) /* of one value as text */
+#define LG_DEPTH_MAX 128                  /* of what is read; deeper is ERR_TOO_LARGE */
+#define LG_BYTES_MAX ((size_t)1 << 30)    /* of one value as text */
 
 /* *out_text is absent for "empty": the channel has no value. */
 MUST_CHECK int lg_value_read(struct arena *a, str type, str bytes, str *out_text, struct err *err);

@@ -58,8 +58,8 @@ static int64_t seconds_us(struct body *b, const char *key, double min_s, double 
 static void read_retry(struct body *b, struct plan_retry *out) {
     struct body r;
     body_init(&r, b->a, body_object_val(b, "retry"));
-    out->attempts_max =
-        (int)body_int(&r, "max_attempts", (struct body_range){1, PLAN_ATTEMPTS_MAX, 1});
+    out->attempts_max = (int)body_int(&r, "max_attempts",
+                                      (struct body_range){1, PLAN_ATTEMPTS_MAX, 1});
     out->initial_us = seconds_us(&r, "initial_interval", 0, WAIT_MAX_S, WAIT_DEFAULT_US);
     out->max_us = seconds_us(&r, "max_interval", 0, WAIT_MAX_S, 60 * SECOND_US);
     out->factor = body_double(&r, "backoff_factor", 1, 100, 2);

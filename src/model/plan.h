@@ -27,7 +27,7 @@
 typedef const char *(*plan_tool_fn)(str tool);
 
 struct plan_retry {
-    int attempts_max;           /* at least 1 */
+    int attempts_max;         /* at least 1 */
     int64_t initial_us, max_us; /* before the second attempt, and at most */
     double factor;
     bool jitter; /* between half of the wait and the whole */
@@ -41,11 +41,11 @@ struct plan_step {
     size_t depend_count;
     int64_t timeout_us; /* of an attempt */
     struct plan_retry retry;
-    int priority;             /* higher first */
+    int priority; /* higher first */
     const struct gate *gates; /* it begins when all are passed or waived */
     size_t gate_count;
-    str fault;  /* why it cannot run; absent: it can */
-    str output; /* JSON, of one that is done already; absent: it is not */
+    str fault;    /* why it cannot run; absent: it can */
+    str output;   /* JSON, of one that is done already; absent: it is not */
 };
 
 struct plan_spec {

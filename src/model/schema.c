@@ -10,10 +10,10 @@
 #define PATH_BYTES_MAX 200
 
 enum type { T_NULL, T_BOOLEAN, T_INTEGER, T_NUMBER, T_STRING, T_ARRAY, T_OBJECT };
-static const struct word TYPE_LIST[] = {{STR("null"), T_NULL},       {STR("boolean"), T_BOOLEAN},
-                                        {STR("integer"), T_INTEGER}, {STR("number"), T_NUMBER},
-                                        {STR("string"), T_STRING},   {STR("array"), T_ARRAY},
-                                        {STR("object"), T_OBJECT}};
+static const struct word TYPE_LIST[] = {
+    {STR("null"), T_NULL},     {STR("boolean"), T_BOOLEAN}, {STR("integer"), T_INTEGER},
+    {STR("number"), T_NUMBER}, {STR("string"), T_STRING},   {STR("array"), T_ARRAY},
+    {STR("object"), T_OBJECT}};
 static const struct word_set TYPES = {TYPE_LIST, ARRAY_COUNT(TYPE_LIST)};
 
 struct place {
@@ -36,8 +36,8 @@ static void back(struct place *p, size_t was) { p->text[p->len = was] = '\0'; }
 /* --- schemas --- */
 
 static int wrong(const struct place *p, struct err *err, str key, const char *what) {
-    return err_set(err, ERR_INVALID, "%s." STR_FMT ": %s", p->text, STR_ARG(str_slice(key, 0, 60)),
-                   what);
+    return err_set(err, ERR_INVALID, "%s." STR_FMT ": %s", p->text,
+                   STR_ARG(str_slice(key, 0, 60)), what);
 }
 
 static bool type_known(yyjson_val *v) {
@@ -155,21 +155,15 @@ static bool has_type(yyjson_val *v, str name) {
     int type = T_NULL;
     (void)word_parse(&TYPES, name, &type); /* it was checked */
     switch ((enum type)type) {
-    case T_NULL:
-        return yyjson_is_null(v);
-    case T_BOOLEAN:
-        return yyjson_is_bool(v);
+    case T_NULL: return yyjson_is_null(v);
+    case T_BOOLEAN: return yyjson_is_bool(v);
     case T_INTEGER:
         return yyjson_is_int(v) ||
                (yyjson_is_real(v) && yyjson_get_real(v) == __builtin_floor(yyjson_get_real(v)));
-    case T_NUMBER:
-        return yyjson_is_num(v);
-    case T_STRING:
-        return yyjson_is_str(v);
-    case T_ARRAY:
-        return yyjson_is_arr(v);
-    case T_OBJECT:
-        return yyjson_is_obj(v);
+    case T_NUMBER: return yyjson_is_num(v);
+    case T_STRING: return yyjson_is_str(v);
+    case T_ARRAY: return yyjson_is_arr(v);
+    case T_OBJECT: return yyjson_is_obj(v);
     }
     return false;
 }
@@ -205,7 +199,8 @@ static int check_count(yyjson_val *schema, const char *min, const char *max, siz
     return 0;
 }
 
-static int check_number(yyjson_val *schema, yyjson_val *v, const struct place *p, struct err *err) {
+static int check_number(yyjson_val *schema, yyjson_val *v, const struct place *p,
+                        struct err *err) {
     static const struct {
         const char *key, *text;
         int from, to; /* of the comparison with the limit */
@@ -216,8 +211,8 @@ static int check_number(yyjson_val *schema, yyjson_val *v, const struct place *p
     for (size_t i = 0; i < ARRAY_COUNT(rules); i++) {
         yyjson_val *limit = json_get(schema, rules[i].key);
         int order = 0;
-        if (limit &&
-            (!json_order(v, limit, &order) || order < rules[i].from || order > rules[i].to))
+        if (limit && (!json_order(v, limit, &order) || order < rules[i].from ||
+                      order > rules[i].to))
             return unfit(p, err, rules[i].text, limit);
     }
     return 0;

@@ -73,8 +73,8 @@ static void fill(struct again *x, struct arena *a) {
         c->failed -= s->status == RUN_STATE_FAILED;
         c->cancelled -= s->status == RUN_STATE_CANCELLED;
         c->timed_out -= s->status == RUN_STATE_TIMED_OUT;
-        x->events[c->step_count] =
-            (struct step_event){(uint32_t)i, RUN_STATE_QUEUED, 0, now, STR_NULL};
+        x->events[c->step_count] = (struct step_event){(uint32_t)i, RUN_STATE_QUEUED, 0, now,
+                                                       STR_NULL};
         list[c->step_count++] =
             (struct plan_step_change){.position = i,
                                       .status = RUN_STATE_QUEUED,
@@ -103,8 +103,8 @@ static str positions(struct again *x, struct arena *a, bool gated) {
 /* The plan, if no run has it. */
 static int read_idle(struct again *x, const struct principal *who, struct id id, struct arena *a,
                      struct err *err) {
-    int rc =
-        plan_get(x->plans->store, who, id, PLAN_STEPS_MAX, a, &x->row, &x->steps, &x->count, err);
+    int rc = plan_get(x->plans->store, who, id, PLAN_STEPS_MAX, a, &x->row, &x->steps, &x->count,
+                      err);
     if (rc == 0 && !run_state_final(x->row.status) && x->row.status != RUN_STATE_BLOCKED)
         rc = err_set(err, ERR_CONFLICT, "The plan run is under way");
     if (rc == 0)
@@ -215,9 +215,9 @@ static bool is_among(const struct plans_rehydrated *list, size_t count, struct i
     return false;
 }
 
-int plans_rehydrate_many(struct plans *p, const struct principal *who, const struct dead_row *rows,
-                         size_t count, struct arena *a, struct plans_rehydrated **out,
-                         size_t *out_count, struct err *err) {
+int plans_rehydrate_many(struct plans *p, const struct principal *who,
+                         const struct dead_row *rows, size_t count, struct arena *a,
+                         struct plans_rehydrated **out, size_t *out_count, struct err *err) {
     struct plans_rehydrated *list = ARENA_ARRAY(a, struct plans_rehydrated, count + 1);
     size_t plans = 0;
     int rc = 0;
@@ -230,7 +230,7 @@ int plans_rehydrate_many(struct plans *p, const struct principal *who, const str
         struct plans_rehydrated *r = &list[plans++];
         *r = (struct plans_rehydrated){0};
         rc = rehydrate(p, who, rows[i].plan_id, rows, count, &own, r, &why);
-        bool late = rc == ERR_LIMIT && plans > 1;                /* what came before it is done */
+        bool late = rc == ERR_LIMIT && plans > 1; /* what came before it is done */
         if (rc == ERR_CONFLICT || rc == ERR_NOT_FOUND || late) { /* others do not wait for it */
             r->why = arena_dup(a, str_of(why.message));
             rc = 0;

@@ -30,7 +30,7 @@ struct artifacts {
     struct blob_store *blobs;
     struct artifacts_options o;
     struct jobs *jobs; /* NULL: none were added */
-    size_t tidy_at;    /* the part that was looked at last */
+    size_t tidy_at; /* the part that was looked at last */
     struct metric *put, *collected;
 };
 

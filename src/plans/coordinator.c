@@ -25,10 +25,10 @@
 #include "base/rand.h"
 #include "plans/plans_int.h"
 
-#define UNSAVED_MAX      8192 /* moves */
-#define YIELD_EVERY      128  /* steps of one executor */
-#define SPAWN_RETRY_US   50000
-#define KEEP_AFTER_US    500000
+#define UNSAVED_MAX    8192 /* moves */
+#define YIELD_EVERY    128  /* steps of one executor */
+#define SPAWN_RETRY_US 50000
+#define KEEP_AFTER_US  500000
 #define OUTPUT_BYTES_MAX ((size_t)1 << 20)
 #define CALL_BYTES_MAX   ((size_t)64 << 20)
 
@@ -79,7 +79,7 @@ void coordinator_step_end(struct coordinator *c, uint32_t position, enum run_sta
     else
         step_dies(c, position, state,
                   s->attempt - s->spent < c->specs[position].retry.attempts_max ? DEAD_REFUSED
-                                                                                : DEAD_ATTEMPTS);
+                                                                                 : DEAD_ATTEMPTS);
 }
 
 /* Again later, if its attempts are not used up. */
@@ -507,7 +507,8 @@ static int coordinate(struct coordinator *c, struct err *err) {
         bool spawned = pump(c);
         if (c->execs > 0)
             fiber_yield(); /* what takes no time is over before the batch is made */
-        bool looks = c->look || (c->plans->o.look_us && rt_mono_us(c->plans->rt) >= c->look_due_us);
+        bool looks = c->look || (c->plans->o.look_us &&
+                                 rt_mono_us(c->plans->rt) >= c->look_due_us);
         if (c->keep_due_us && rt_mono_us(c->plans->rt) >= c->keep_due_us)
             rc = keep_state(c, err);
         else if (c->dirty.count || c->offers.count || !c->told)
@@ -547,8 +548,8 @@ static void write_rest(struct coordinator *c) {
     struct err err = {0};
     bool ended = node_run_is_cancelled(c->ctx);
     if (ended && coordinator_work_recall(c, &err) < 0)
-        log_event(LOG_DEBUG, "plan.recall.failed", err.message,
-                  LOG_STR("plan", id_dashed(c->a, c->row.id)));
+        log_event(LOG_DEBUG, "plan.recall.failed", err.message, LOG_STR("plan",
+                  id_dashed(c->a, c->row.id)));
     for (uint32_t i = 0; ended && i < c->count; i++)
         if (!run_state_final(c->steps[i].state)) {
             step_set_error(&c->steps[i], STR("the run was cancelled"));

@@ -35,7 +35,7 @@ struct db_write_column {
     bool key; /* an upsert finds the row by it */
 };
 struct db_write_table {
-    str schema, name;       /* schema absent: as the connection finds it */
+    str schema, name; /* schema absent: as the connection finds it */
     unsigned ops, approval; /* sets of 1 << op */
     const struct db_write_column *columns;
     size_t column_count, key_count;

@@ -18,9 +18,9 @@ static const struct word OPS[] = {{{"insert", 6}, DB_WRITE_INSERT},
                                   {{"delete", 6}, DB_WRITE_DELETE},
                                   {{"upsert", 6}, DB_WRITE_UPSERT}};
 static const struct word TYPES[] = {
-    {{"text", 4}, DB_WRITE_TEXT},     {{"integer", 7}, DB_WRITE_INTEGER},
-    {{"number", 6}, DB_WRITE_NUMBER}, {{"boolean", 7}, DB_WRITE_BOOLEAN},
-    {{"json", 4}, DB_WRITE_JSON},     {{"timestamp", 9}, DB_WRITE_TIMESTAMP},
+    {{"text", 4}, DB_WRITE_TEXT},       {{"integer", 7}, DB_WRITE_INTEGER},
+    {{"number", 6}, DB_WRITE_NUMBER},   {{"boolean", 7}, DB_WRITE_BOOLEAN},
+    {{"json", 4}, DB_WRITE_JSON},       {{"timestamp", 9}, DB_WRITE_TIMESTAMP},
     {{"uuid", 4}, DB_WRITE_UUID}};
 const struct word_set DB_WRITE_OPS = {OPS, ARRAY_COUNT(OPS)};
 static const struct word_set TYPE_WORDS = {TYPES, ARRAY_COUNT(TYPES)};
@@ -61,7 +61,8 @@ static int read_ops(yyjson_val *list, unsigned *out, struct err *err) {
     return 0;
 }
 
-static int read_columns(struct arena *a, yyjson_val *v, struct db_write_table *t, struct err *err) {
+static int read_columns(struct arena *a, yyjson_val *v, struct db_write_table *t,
+                        struct err *err) {
     yyjson_val *key, *type;
     size_t i, n;
     int word;
@@ -91,7 +92,8 @@ static int read_key(yyjson_val *v, struct db_write_table *t, struct err *err) {
     if (v && !yyjson_is_arr(v))
         return err_set(err, ERR_INVALID, "key: must be a list of columns");
     yyjson_arr_foreach(v, i, n, item) {
-        struct db_write_column *c = (struct db_write_column *)db_write_column(t, json_str(item));
+        struct db_write_column *c =
+            (struct db_write_column *)db_write_column(t, json_str(item));
         if (!c || c->key)
             return err_set(err, ERR_INVALID, "key: must name columns of the table");
         c->key = true;
@@ -126,7 +128,8 @@ static int read_table(struct arena *a, str name, yyjson_val *v, struct db_write_
     if (rc < 0)
         return rc;
     body_init(&b, a, v);
-    t->rows_max = body_int(&b, "rows_max", (struct body_range){1, DB_WRITE_ROWS_MAX, ROWS_DEFAULT});
+    t->rows_max =
+        body_int(&b, "rows_max", (struct body_range){1, DB_WRITE_ROWS_MAX, ROWS_DEFAULT});
     t->without_where = body_bool(&b, "without_where", false);
     yyjson_val *approval = body_get(&b, "approval");
     rc = body_done(&b, err);

@@ -16,9 +16,10 @@
 #define TEXT_MAX       ((size_t)1 << 20)
 
 enum where_op { OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_IN, OP_IS_NULL };
-static const struct word WHERE_OPS[] = {
-    {{"eq", 2}, OP_EQ}, {{"ne", 2}, OP_NE}, {{"lt", 2}, OP_LT}, {{"le", 2}, OP_LE},
-    {{"gt", 2}, OP_GT}, {{"ge", 2}, OP_GE}, {{"in", 2}, OP_IN}, {{"is_null", 7}, OP_IS_NULL}};
+static const struct word WHERE_OPS[] = {{{"eq", 2}, OP_EQ}, {{"ne", 2}, OP_NE},
+                                        {{"lt", 2}, OP_LT}, {{"le", 2}, OP_LE},
+                                        {{"gt", 2}, OP_GT}, {{"ge", 2}, OP_GE},
+                                        {{"in", 2}, OP_IN}, {{"is_null", 7}, OP_IS_NULL}};
 static const struct word_set WHERE_WORDS = {WHERE_OPS, ARRAY_COUNT(WHERE_OPS)};
 
 struct making {
@@ -120,15 +121,16 @@ static int read_kind(struct making *m, enum db_write_type type, yyjson_val *v,
 
 static int put_value(struct making *m, const struct db_write_column *c, yyjson_val *v,
                      struct err *err) {
-    static const char *const types[] = {
-        "text", "bigint", "double precision", "boolean", "jsonb", "timestamptz", "uuid"};
-    static const char *const kinds[] = {"a text", "an integer", "a number", "true or false",
-                                        "JSON",   "a time",     "a UUID"};
+    static const char *const types[] = {"text",    "bigint", "double precision", "boolean",
+                                        "jsonb", "timestamptz", "uuid"};
+    static const char *const kinds[] = {"a text",    "an integer", "a number", "true or false",
+                                        "JSON", "a time", "a UUID"};
     struct db_foreign_value value = {.kind = DB_FOREIGN_NULL};
     if (m->count == m->cap)
         return err_set(err, ERR_INVALID, "there are too many values");
     if (!yyjson_is_null(v) && read_kind(m, c->type, v, &value) < 0)
-        return err_set(err, ERR_INVALID, STR_FMT ": must be %s", STR_ARG(c->name), kinds[c->type]);
+        return err_set(err, ERR_INVALID, STR_FMT ": must be %s", STR_ARG(c->name),
+                       kinds[c->type]);
     m->params[m->count++] = value;
     buf_z(&m->sql, arena_printf(m->a, m->postgres ? "$%zu" : "?%zu", m->count).p);
     if (m->postgres) {
@@ -267,8 +269,8 @@ static int make_insert(struct making *m, yyjson_val *row, bool upsert, struct db
     }
     buf_char(&m->sql, ')');
     for (i = 0; rc == 0 && upsert && i < m->table->column_count; i++)
-        if (m->table->columns[i].key &&
-            !yyjson_obj_getn(row, m->table->columns[i].name.p, m->table->columns[i].name.len))
+        if (m->table->columns[i].key && !yyjson_obj_getn(row, m->table->columns[i].name.p,
+                                                         m->table->columns[i].name.len))
             rc = err_set(err, ERR_INVALID, "values: an upsert needs " STR_FMT,
                          STR_ARG(m->table->columns[i].name));
     if (rc == 0 && upsert)
@@ -314,7 +316,8 @@ static int make_count(struct making *m, yyjson_val *where, int64_t rows_max,
     return rc;
 }
 
-static int make_rows(struct making *m, yyjson_val *values, struct db_write *out, struct err *err) {
+static int make_rows(struct making *m, yyjson_val *values, struct db_write *out,
+                     struct err *err) {
     yyjson_val *row;
     size_t i, n, count = yyjson_is_arr(values) ? yyjson_arr_size(values) : 1;
     if (count == 0 || (int64_t)count > out->job.rows_max)
@@ -359,9 +362,9 @@ static int find(const struct db_writes *w, struct arena *a, str owner, str targe
         return err_set(err, ERR_INVALID, "target: is not one that the server allows");
     for (size_t i = 0; i < out->target->table_count; i++) {
         const struct db_write_table *t = &out->target->tables[i];
-        str name = t->schema.p
-                       ? arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(t->schema), STR_ARG(t->name))
-                       : t->name;
+        str name = t->schema.p ? arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(t->schema),
+                                              STR_ARG(t->name))
+                               : t->name;
         if (str_eq(name, table))
             out->table = t;
     }
@@ -369,7 +372,7 @@ static int find(const struct db_writes *w, struct arena *a, str owner, str targe
 }
 
 static int check_members(yyjson_val *input, struct err *err) {
-    static const char *const known[] = {"target", "table",       "operation", "values",
+    static const char *const known[] = {"target", "table", "operation",  "values",
                                         "where",  "expect_rows", "_dependsOn"};
     yyjson_val *key, *value;
     size_t i, n;
@@ -393,9 +396,9 @@ static int make(struct making *m, yyjson_val *values, yyjson_val *where, struct 
     if (rows && (object || yyjson_is_arr(values)))
         return make_rows(m, values, out, err);
     if (out->op == DB_WRITE_DELETE ? values != NULL : !object)
-        return err_set(err, ERR_INVALID,
-                       out->op == DB_WRITE_DELETE ? "values: are not for this operation"
-                                                  : "values: must be an object of columns");
+        return err_set(err, ERR_INVALID, out->op == DB_WRITE_DELETE
+                                             ? "values: are not for this operation"
+                                             : "values: must be an object of columns");
     if (where && (!yyjson_is_arr(where) || yyjson_arr_size(where) > CONDITIONS_MAX))
         return err_set(err, ERR_INVALID, "where: must be a list of at most %d conditions",
                        CONDITIONS_MAX);

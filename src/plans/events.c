@@ -244,9 +244,9 @@ int plan_events_read(struct arena *a, const struct plan_event_row *row, struct p
     yyjson_val *gates = json_get(v, "g"), *progress = json_get(v, "p");
     yyjson_val *queues = json_get(v, "b");
     struct plan_event *list =
-        ARENA_ARRAY(a, struct plan_event,
-                    yyjson_arr_size(events) + yyjson_arr_size(gates) + yyjson_arr_size(progress) +
-                        yyjson_arr_size(queues) + 2);
+        ARENA_ARRAY(a, struct plan_event, yyjson_arr_size(events) + yyjson_arr_size(gates) +
+                                              yyjson_arr_size(progress) +
+                                              yyjson_arr_size(queues) + 2);
     if (yyjson_get_bool(json_get(v, "began")))
         about_plan(row, &list[count++], 0, run_state_name(RUN_STATE_RUNNING), STR_NULL);
     yyjson_arr_foreach(events, i, n, item) {

@@ -67,8 +67,8 @@ int coordinator_gates_load(struct coordinator *c, struct err *err) {
     for (uint32_t i = 0; i < c->count; i++) {
         c->gate_at[i] = (uint32_t)at;
         for (size_t k = 0; k < c->specs[i].gate_count; k++)
-            c->gates[at++] =
-                (struct gate_state){.position = i, .number = (int)k, .spec = &c->specs[i].gates[k]};
+            c->gates[at++] = (struct gate_state){
+                .position = i, .number = (int)k, .spec = &c->specs[i].gates[k]};
     }
     c->gate_at[c->count] = (uint32_t)at;
     int rc = c->fresh ? 0 : read_rows(c, c->a, &rows, &count, err);

@@ -131,12 +131,13 @@ void plan_note_finalized(const struct coordinator *c, uint32_t position) {
     int64_t ready_us = c->steps[position].ready_us;
     char id[ID_DASHED_LEN];
     if (plan_notes_wanted(c->plans))
-        log_event(
-            (enum log_level)c->plans->o.notes, "step.enqueue.finalized",
-            "a step stands in its queue", LOG_STR("runId", plan_text(c, id)),
-            LOG_INT("position", position), LOG_STR("step", spec->name), LOG_STR("tool", spec->tool),
-            LOG_STR("queue", coordinator_is_work(c, position) ? spec->tool : STR("steps")),
-            LOG_DOUBLE("enqueueTime", ms(ready_us ? rt_mono_us(c->plans->rt) - ready_us : 0)));
+        log_event((enum log_level)c->plans->o.notes, "step.enqueue.finalized",
+                  "a step stands in its queue", LOG_STR("runId", plan_text(c, id)),
+                  LOG_INT("position", position), LOG_STR("step", spec->name),
+                  LOG_STR("tool", spec->tool),
+                  LOG_STR("queue", coordinator_is_work(c, position) ? spec->tool : STR("steps")),
+                  LOG_DOUBLE("enqueueTime",
+                             ms(ready_us ? rt_mono_us(c->plans->rt) - ready_us : 0)));
 }
 
 /* --- runs --- */
@@ -176,7 +177,8 @@ void plan_note_run_end(const struct coordinator *c, int64_t us) {
     log_event((enum log_level)c->plans->o.notes, run_event(c->row.status), "a run lets a plan go",
               LOG_STR("runId", plan_text(c, id)), LOG_STR("run", str_n(run, sizeof(run))),
               LOG_INT("attempt", c->ctx->run_attempt), LOG_DOUBLE("duration", ms(us)),
-              LOG_INT("stepCount", c->count), LOG_INT("succeeded", c->final[RUN_STATE_SUCCEEDED]),
+              LOG_INT("stepCount", c->count),
+              LOG_INT("succeeded", c->final[RUN_STATE_SUCCEEDED]),
               LOG_INT("failed", c->final[RUN_STATE_FAILED]),
               LOG_INT("timedOut", c->final[RUN_STATE_TIMED_OUT]),
               LOG_INT("cancelled", c->final[RUN_STATE_CANCELLED]));

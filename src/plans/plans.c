@@ -89,8 +89,8 @@ static int progress(const struct graph_def *g, const struct graph_end *run, int6
     return rc;
 }
 
-#define STATE_PROPERTIES                                                                           \
-    "\"goal\":{\"type\":\"string\"},\"plan_id\":{\"type\":\"string\"},"                            \
+#define STATE_PROPERTIES                                                                    \
+    "\"goal\":{\"type\":\"string\"},\"plan_id\":{\"type\":\"string\"},"                     \
     "\"status\":{\"type\":\"string\"},\"steps\":{\"type\":\"object\"}"
 
 static void graph_init(struct plans *p) {
@@ -140,7 +140,8 @@ static void metrics_init(struct plans_metrics *m) {
     for (size_t i = 0; i < ARRAY_COUNT(reasons); i++)
         m->dead[i] =
             metric_counter("holdfast_plan_dead_total", "Steps that failed for good.", reasons[i]);
-    m->queue_depth = metric_gauge("queue_depth", "What waits here, by queue.", "topic=\"steps\"");
+    m->queue_depth =
+        metric_gauge("queue_depth", "What waits here, by queue.", "topic=\"steps\"");
     static const char *const gates[] = {
         [GATE_PENDING] = "status=\"pending\"",
         [GATE_PASSED] = "status=\"passed\"",
@@ -151,18 +152,18 @@ static void metrics_init(struct plans_metrics *m) {
         m->gates[i] = metric_counter("holdfast_plan_gates_total",
                                      "Gates that opened (pending), or were decided.", gates[i]);
     static const char *const work[WORK_EVENT_COUNT] = {
-        [WORK_CLAIMED] = "event=\"claimed\"", [WORK_SUCCEEDED] = "event=\"succeeded\"",
-        [WORK_FAILED] = "event=\"failed\"",   [WORK_AGAIN] = "event=\"again\"",
+        [WORK_CLAIMED] = "event=\"claimed\"",     [WORK_SUCCEEDED] = "event=\"succeeded\"",
+        [WORK_FAILED] = "event=\"failed\"",       [WORK_AGAIN] = "event=\"again\"",
         [WORK_LOST] = "event=\"lost\"",
     };
     for (size_t i = 0; i < WORK_EVENT_COUNT; i++)
-        m->work[i] =
-            metric_counter("holdfast_plan_work_total",
-                           "Leases of steps by workers outside, and what came of them.", work[i]);
+        m->work[i] = metric_counter("holdfast_plan_work_total",
+                                    "Leases of steps by workers outside, and what came of them.",
+                                    work[i]);
     for (size_t i = 0; i < RUN_STATE_COUNT; i++)
         if (labels[i])
-            m->steps[i] = metric_counter("holdfast_plan_steps_total", "Steps that came to an end.",
-                                         labels[i]);
+            m->steps[i] = metric_counter("holdfast_plan_steps_total",
+                                         "Steps that came to an end.", labels[i]);
 }
 
 static void on_collect(void *arg) {
@@ -232,9 +233,7 @@ void plans_free(struct plans *p) {
     mem_free(p);
 }
 
-struct id plans_assistant(void) {
-    return assistant_id_of_graph(STR(PLAN_GRAPH));
-}
+struct id plans_assistant(void) { return assistant_id_of_graph(STR(PLAN_GRAPH)); }
 
 const char *plans_tool_check(str tool) { return plan_tool_check(tool); }
 
@@ -363,7 +362,8 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
                            .steps = plan_created_entry(a, c->plan),
                            .trace = &m.span.at.context,
                            .ctx = &m};
-    struct plan_run_asked asked = {.goal = c->plan->goal, .webhook = c->webhook, .first = true};
+    struct plan_run_asked asked = {
+        .goal = c->plan->goal, .webhook = c->webhook, .first = true};
     rc = plan_submit(p, &s, plan_run_body(a, &asked), a, &row, err);
     plan_batch_end(&m, rc);
     pressure_end(p, count, rc == 0);
@@ -392,7 +392,9 @@ bool plan_trace_of(struct plans *p, const struct plan_row *row, struct arena *a,
 
 /* --- asking --- */
 
-static int over(struct err *err) { return err_set(err, ERR_CONFLICT, "The plan run is over"); }
+static int over(struct err *err) {
+    return err_set(err, ERR_CONFLICT, "The plan run is over");
+}
 
 /* What steps have begun outside, and nobody goes on with. */
 static void abandon(struct plans *p, const struct plan_row *row, const struct plan_step_row *steps,
@@ -405,7 +407,8 @@ static void abandon(struct plans *p, const struct plan_row *row, const struct pl
 }
 
 /* No run has it: it waits for somebody, or its run has just ended. */
-static int end_here(struct plans *p, const struct plan_row *row, struct arena *a, struct err *err) {
+static int end_here(struct plans *p, const struct plan_row *row, struct arena *a,
+                    struct err *err) {
     struct db_batch b;
     enum run_state status = RUN_STATE_CANCELLED;
     str *entries;
@@ -415,9 +418,10 @@ static int end_here(struct plans *p, const struct plan_row *row, struct arena *a
     b.ops[0].expect = DB_EXPECT_CHANGE(ERR_CONFLICT);
     struct plan_news news = {.version = row->version + 1, .status = &status};
     (void)plan_entries_write(a, &news, NULL, 0, &entries);
-    struct hub_entry entry = {
-        .entry = {
-            .run_id = row->run_id, .kind = LOG_STEPS, .at = rt_now_us(p->rt), .data = entries[0]}};
+    struct hub_entry entry = {.entry = {.run_id = row->run_id,
+                                        .kind = LOG_STEPS,
+                                        .at = rt_now_us(p->rt),
+                                        .data = entries[0]}};
     struct hub_append append = {
         .thread_id = row->thread_id, .batch = &b, .entries = &entry, .count = 1};
     int rc = hub_commit(engine_hub(p->engine), &append, err);
@@ -460,8 +464,8 @@ static void join_wish(void *ctx, struct db_batch *b) {
 }
 
 /* ERR_FENCED: the plan is not as it was read. */
-static int wish_once(struct plans *p, const struct plan_row *row, int64_t position, struct arena *a,
-                     struct err *err) {
+static int wish_once(struct plans *p, const struct plan_row *row, int64_t position,
+                     struct arena *a, struct err *err) {
     struct db_batch b;
     struct wishing x = {row->id, position};
     if (row->status == RUN_STATE_BLOCKED) /* nobody would see it */
@@ -493,8 +497,8 @@ static int cancel_step_once(struct plans *p, const struct principal *who, struct
     return rc < 0 ? rc : wish_once(p, &row, position, a, err);
 }
 
-int plans_cancel_step(struct plans *p, const struct principal *who, struct id id, int64_t position,
-                      struct arena *a, struct err *err) {
+int plans_cancel_step(struct plans *p, const struct principal *who, struct id id,
+                      int64_t position, struct arena *a, struct err *err) {
     int rc = ERR_FENCED;
     for (int i = 0; i < TRIES_MAX && rc == ERR_FENCED; i++) {
         err_reset(err);

@@ -37,7 +37,7 @@ struct plans_options {
     size_t queue_limit_count;
     int64_t waiting_max; /* steps that are not over, of all plans in the database */
     int64_t age_max_us;  /* of what waits longest, before more is refused; 0: any */
-    int notes;           /* of what happens to batches and steps: a log_level; below 0: none */
+    int notes;       /* of what happens to batches and steps: a log_level; below 0: none */
 };
 /* Fills in what an option says of single tools and queues. The text must outlive the plans.
  * ERR_INVALID: names what there is not. */
@@ -68,10 +68,10 @@ MUST_CHECK int plans_prepare(struct plans *p, const struct principal *who, struc
 struct plans_create {
     const struct principal *who;
     const struct plan_spec *plan;
-    struct id rerun_of;                /* the plan that it is made from; nil: none */
-    yyjson_val *webhook;               /* of the run; NULL: none */
+    struct id rerun_of;      /* the plan that it is made from; nil: none */
+    yyjson_val *webhook;     /* of the run; NULL: none */
     const struct run_context *context; /* of the run, read already; NULL: it is read */
-    str header_configurable;           /* as of run_submit */
+    str header_configurable; /* as of run_submit */
     str bearer;
     const struct trace *trace; /* where the request belongs to; NULL: nowhere */
     int64_t received_us;       /* monotonic, when the request came */

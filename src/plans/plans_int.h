@@ -20,12 +20,12 @@
 
 struct coordinator;
 enum work_event { /* of leases */
-                  WORK_CLAIMED,
-                  WORK_SUCCEEDED,
-                  WORK_FAILED,
-                  WORK_AGAIN,
-                  WORK_LOST,
-                  WORK_EVENT_COUNT
+    WORK_CLAIMED,
+    WORK_SUCCEEDED,
+    WORK_FAILED,
+    WORK_AGAIN,
+    WORK_LOST,
+    WORK_EVENT_COUNT
 };
 struct plans_metrics {
     struct metric *created, *steps_created, *faults, *retries, *ready, *executing;
@@ -76,7 +76,7 @@ struct plan_batch {
     const struct plans_create *c;
     struct span span; /* of making the plan */
     struct id run_id;
-    struct plan_rows rows;         /* in the batch's arena */
+    struct plan_rows rows; /* in the batch's arena */
     int64_t joined_us, durable_us; /* monotonic: its rows were made, were committed */
 };
 void plan_batch_begin(struct plan_batch *b, struct plans *p, const struct plans_create *c);
@@ -98,8 +98,8 @@ struct claim_wait { /* a claim */
     struct list node;
     str owner, queue;
     struct claim_owner *at; /* while it waits */
-    bool held_up;           /* by the limit of the queue */
-    bool yields;            /* though there are some: they are for others, who have waited longer */
+    bool held_up; /* by the limit of the queue */
+    bool yields;  /* though there are some: they are for others, who have waited longer */
     bool waited;
 };
 void claims_init(struct plans *p);
@@ -130,7 +130,7 @@ struct step {
     bool lost;   /* it was cut off when the run took the plan up */
     bool dies;   /* it has failed for good since the last batch, for this reason: */
     enum dead_reason reason;
-    bool offered;   /* to workers; what comes of it is read from its row */
+    bool offered; /* to workers; what comes of it is read from its row */
     uint32_t waits; /* dependencies that have not succeeded */
     int attempt, losses, spent;
     int64_t started_at, ended_at; /* wall; 0: not (yet) */
@@ -168,23 +168,23 @@ struct coordinator {
     const struct tool **tools;
     struct step *steps;
     uint32_t *child_at, *children; /* child_at[i] … child_at[i + 1]: who waits for i */
-    struct turns_plan turns;       /* steps that are ready */
+    struct turns_plan turns; /* steps that are ready */
     struct step_heap later;
-    struct gate_state *gates;         /* of step i: from gate_at[i] to gate_at[i + 1] */
-    uint32_t *gate_at;                /* NULL: no step has any */
+    struct gate_state *gates; /* of step i: from gate_at[i] to gate_at[i + 1] */
+    uint32_t *gate_at;        /* NULL: no step has any */
     size_t gate_count, gates_pending; /* open ones */
     VEC(uint32_t) opens;              /* gates whose rows are to be written */
     struct step_heap expiring;        /* gates by the wall clock */
-    bool gates_close;                 /* a step is over whose gates are open */
-    bool answered;                    /* what the run was resumed with has been looked at */
-    bool block;                       /* all that is left waits for others: the plan is to say so */
-    size_t work_open;                 /* steps that are offered to workers */
-    VEC(uint32_t) offers, work_over;  /* rows to be written: offered, done with */
-    int64_t work_quiet_us;            /* mono: nothing was heard of workers until then */
+    bool gates_close; /* a step is over whose gates are open */
+    bool answered;    /* what the run was resumed with has been looked at */
+    bool block;       /* all that is left waits for others: the plan is to say so */
+    size_t work_open; /* steps that are offered to workers */
+    VEC(uint32_t) offers, work_over; /* rows to be written: offered, done with */
+    int64_t work_quiet_us; /* mono: nothing was heard of workers until then */
     VEC(uint32_t) dirty;
     VEC(struct step_event) events;
     size_t final[RUN_STATE_COUNT]; /* steps in a final state, by it */
-    size_t execs, executing;       /* fibers that execute steps; steps that are executed */
+    size_t execs, executing; /* fibers that execute steps; steps that are executed */
     struct fiber_group group;
     struct fiber_event wake;  /* of the coordinator */
     struct fiber_event saved; /* a batch is durable, or all is over */
@@ -285,8 +285,8 @@ MUST_CHECK int gate_row_answer(struct arena *a, const struct gate *g, struct gat
                                const struct gate_answer *answer, str actor, int64_t now_us,
                                struct err *err);
 void gate_row_expire(const struct gate *g, struct gate_row *row, int64_t now_us);
-MUST_CHECK MAY_SUSPEND int gate_expire(struct plans *p, const struct gate_row *row, struct arena *a,
-                                       struct err *err);
+MUST_CHECK MAY_SUSPEND int gate_expire(struct plans *p, const struct gate_row *row,
+                                       struct arena *a, struct err *err);
 void gate_count(struct plans *p, enum gate_status status);
 /* Another run of the thread goes on with a plan that none has. join: adds to its batch, whose
  * expectations name ERR_FENCED; that of the plan's version is in it. */

@@ -24,15 +24,15 @@
 #include "base/clock.h"
 #include "plans/plans_int.h"
 
-#define LOOK_US       1000000
-#define LOOK_US_MIN   50000
-#define IDLE_LOOK_US  10000000
-#define IDLE_US       60000000 /* so long after the last request */
-#define REST          5        /* times as long as the database was asked it is not asked */
-#define LATE_ROWS     2000     /* ready steps that are looked at when some are late */
-#define LATE_MAX      10000    /* queues that are known */
-#define PAUSE_MS_MIN  1000
-#define PAUSE_MS_MAX  15000
+#define LOOK_US      1000000
+#define LOOK_US_MIN  50000
+#define IDLE_LOOK_US 10000000
+#define IDLE_US      60000000 /* so long after the last request */
+#define REST         5        /* times as long as the database was asked it is not asked */
+#define LATE_ROWS    2000     /* ready steps that are looked at when some are late */
+#define LATE_MAX     10000    /* queues that are known */
+#define PAUSE_MS_MIN 1000
+#define PAUSE_MS_MAX 15000
 #define FULL_PAUSE_MS 5000
 #define KEY_BYTES_MAX 1024
 
@@ -65,9 +65,9 @@ static bool is_of_workers(str name) { return plan_tool_queue(name).p != NULL; }
 
 /* Cut, if it is longer than anything that a server was asked for. */
 static str make_key(char out[KEY_BYTES_MAX], str owner, str prefix, str name) {
-    int len =
-        snprintf(out, KEY_BYTES_MAX, STR_FMT "\n" STR_FMT STR_FMT,
-                 STR_ARG(str_slice(owner, 0, KEY_BYTES_MAX / 2)), STR_ARG(prefix), STR_ARG(name));
+    int len = snprintf(out, KEY_BYTES_MAX, STR_FMT "\n" STR_FMT STR_FMT,
+                       STR_ARG(str_slice(owner, 0, KEY_BYTES_MAX / 2)), STR_ARG(prefix),
+                       STR_ARG(name));
     return str_n(out, len < KEY_BYTES_MAX ? (size_t)len : KEY_BYTES_MAX - 1);
 }
 
@@ -141,8 +141,9 @@ static void look_at_plan(struct look *l, struct coordinator *c) {
     if (c->row.concurrency > 0 && t->count >= t->max)
         return;
     for (size_t i = 0; i < PLAN_TOOL_COUNT; i++) {
-        struct edge e = {
-            .plan_id = c->row.id, .thread_id = c->row.thread_id, .run_id = c->ctx->run_id};
+        struct edge e = {.plan_id = c->row.id,
+                         .thread_id = c->row.thread_id,
+                         .run_id = c->ctx->run_id};
         const struct tool *tool = NULL;
         for (size_t k = 0; k < t->ready[i].items.count; k++) {
             uint32_t at = t->ready[i].items.p[k].position;
@@ -389,7 +390,8 @@ int pressure_tool(struct plans *p, str owner, str tool, struct err *err) {
     if (!q || !q->late)
         return 0;
     metric_add(x->refused_age, 1);
-    (void)err_set(err, ERR_LIMIT, "Steps of " STR_FMT " wait for %.1f s already; try again later",
+    (void)err_set(err, ERR_LIMIT,
+                  "Steps of " STR_FMT " wait for %.1f s already; try again later",
                   STR_ARG(str_slice(name_of(q), 0, 120)), (double)q->age_us / 1e6);
     if (err)
         err->retry_after_ms = pause_ms(p, q->age_us);

@@ -12,7 +12,7 @@
 
 struct plans;
 struct pressure {
-    struct map late;   /* owner, line break, tool or queue → struct late_queue (pressure.c) */
+    struct map late; /* owner, line break, tool or queue → struct late_queue (pressure.c) */
     size_t late_count; /* those that are beyond the limit, not only beyond its half */
     int64_t round;
     /* Steps that are not over: as the database said, what was stored here since it was asked, what

@@ -23,7 +23,7 @@ static int read_content(struct tool_call *call, struct artifact *out, str *data,
         *data = text;
     if (value)
         *data = json_text(call->arena, value);
-    out->type = type.p   ? type
+    out->type = type.p ? type
                 : text.p ? STR("text/plain; charset=utf-8")
                 : value  ? STR("application/json")
                          : STR("application/octet-stream");

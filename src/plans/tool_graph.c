@@ -113,8 +113,8 @@ static int find_last(struct ending *e, const struct principal *who, struct err *
     if (!id_is_nil(e->run_id))
         return 0;
     arena_init(&a, 16u << 20);
-    int rc =
-        run_list(engine_store(e->engine), who, e->thread_id, NULL, &page, &a, &runs, &count, err);
+    int rc = run_list(engine_store(e->engine), who, e->thread_id, NULL, &page, &a, &runs, &count,
+                      err);
     if (rc == 0 && count)
         e->run_id = runs[0].id;
     arena_deinit(&a);
@@ -130,13 +130,15 @@ static void end_fiber(void *arg) {
         rc = engine_cancel(e->engine, &who, e->thread_id, e->run_id, CANCEL_INTERRUPT,
                            STR("the step of the plan was ended"), false, &err);
     if (rc < 0 && rc != ERR_CONFLICT && rc != ERR_NOT_FOUND)
-        log_event(LOG_WARN, "plan.graph.cancel.failed", err.message, LOG_Z("code", err_name(rc)));
+        log_event(LOG_WARN, "plan.graph.cancel.failed", err.message,
+                  LOG_Z("code", err_name(rc)));
     mem_free(e->owner);
     mem_free(e);
 }
 
 /* Whoever asks for it may be cancelled: another fiber does it. run_id nil: the last one. */
-static void end_run(const struct plan_tools *tools, str of, struct id thread_id, struct id run_id) {
+static void end_run(const struct plan_tools *tools, str of, struct id thread_id,
+                    struct id run_id) {
     struct ending *e = NEW(struct ending);
     struct err err = {0};
     char *owner = mem_alloc(of.len + 1);

@@ -72,8 +72,8 @@ static int read_request(struct request *r, bool *out_fail, struct err *err) {
     if (!body)
         return 0;
     bool text = yyjson_is_str(body);
-    add_header(r, STR("Content-Type"),
-               text ? STR("text/plain; charset=utf-8") : STR("application/json"));
+    add_header(r, STR("Content-Type"), text ? STR("text/plain; charset=utf-8")
+                                            : STR("application/json"));
     return plan_secrets_expand(&call->secrets, call->arena,
                                text ? json_str(body) : json_text(call->arena, body), r->url,
                                &r->body, err);
@@ -103,8 +103,8 @@ static void write_output(struct tool_call *call, int status, str type, str body)
         jw_str(&w, tool_text(call, body, false));
     } else {
         jw_key(&w, "base64");
-        jw_str(&w, base64_encode(call->arena,
-                                 plan_secrets_redact(&call->secrets, call->arena, body, false)));
+        jw_str(&w, base64_encode(call->arena, plan_secrets_redact(&call->secrets, call->arena,
+                                                                  body, false)));
     }
     jw_object_end(&w);
     call->output = arena_take(call->arena, &b);

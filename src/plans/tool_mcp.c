@@ -48,8 +48,8 @@ static int make_target(struct tool_call *call, struct mcp_target *out, struct er
     return 0;
 }
 
-static int find_tool(struct tool_call *call, const struct mcp_target *target, struct mcp_tool *out,
-                     struct err *err) {
+static int find_tool(struct tool_call *call, const struct mcp_target *target,
+                     struct mcp_tool *out, struct err *err) {
     str name = str_slice(call->name, sizeof("mcp:") - 1, call->name.len);
     struct mcp_tools tools;
     int rc = mcp_tools_list(call->node->services->mcp, target, call->arena, &tools, err);

@@ -107,9 +107,9 @@ static int read_env(struct shell *s, struct err *err) {
         add_env(s, str_of(*e));
     }
     for (i = 0; i < call->secrets.count; i++)
-        add_env(s,
-                arena_printf(call->arena, STR_FMT "=" STR_FMT, STR_ARG(call->secrets.items[i].name),
-                             STR_ARG(call->secrets.items[i].value)));
+        add_env(s, arena_printf(call->arena, STR_FMT "=" STR_FMT,
+                                STR_ARG(call->secrets.items[i].name),
+                                STR_ARG(call->secrets.items[i].value)));
     return 0;
 }
 

@@ -212,9 +212,9 @@ int plan_tool_run(const struct tool *tool, struct tool_call *call, struct err *e
     yyjson_val *allowed = json_get(call->rules, "tools_allowed");
     if (allowed && !among(allowed, call->name))
         return err_set(err, ERR_INVALID, "tool: is not among tools_allowed");
-    int rc =
-        plan_secrets_of(call->arena, call->tools->o.secrets, json_get(call->rules, "secrets_scope"),
-                        call->node->owner, str_of(tool->name), &call->secrets, err);
+    int rc = plan_secrets_of(call->arena, call->tools->o.secrets,
+                             json_get(call->rules, "secrets_scope"), call->node->owner,
+                             str_of(tool->name), &call->secrets, err);
     if (rc < 0)
         return rc;
     rc = tool->run(call, err);

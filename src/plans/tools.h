@@ -20,11 +20,11 @@
 #include "rt/fiber.h"
 
 struct plan_tools_options {
-    str http_allow;          /* comma list: "*" is any host with public addresses only; one that is
+    str http_allow;         /* comma list: "*" is any host with public addresses only; one that is
                                named, "host" or "host:port", may also be private */
-    str mcp_allow;           /* the same, for servers of MCP */
+    str mcp_allow;          /* the same, for servers of MCP */
     size_t answer_bytes_max; /* of an answer or a program's output */
-    str shell_allow;         /* comma list of programs; empty: no shell */
+    str shell_allow;        /* comma list of programs; empty: no shell */
     const char *const *shell_env; /* "NAME=value" that steps may have; NULL at its end */
     const char *shell_folder;
     size_t shell_memory_bytes_max; /* of each process */
@@ -63,7 +63,7 @@ struct tool_call {
 struct tool {
     const char *name; /* one that ends with ':' stands for all that begin so */
     int (*run)(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
-    const char *labels[PLAN_TOOL_ENDS];                  /* of the metric of its times */
+    const char *labels[PLAN_TOOL_ENDS]; /* of the metric of its times */
     /* It changes something outside: it begins only when that it does is stored. */
     bool outside;
     /* Ends what an execution of the step with this key began and was cut off from; NULL: there is
@@ -92,14 +92,14 @@ MUST_CHECK int tool_headers(struct tool_call *call, yyjson_val *headers, str url
                             struct err *err);
 
 /* Looks at the inputs when a plan is made; may add gates to the step. owner: whose plan it is. */
-MUST_CHECK int tool_db_write_prepare(const struct plan_tools *tools, str owner, struct plan_step *s,
-                                     struct arena *a, struct err *err);
+MUST_CHECK int tool_db_write_prepare(const struct plan_tools *tools, str owner,
+                                     struct plan_step *s, struct arena *a, struct err *err);
 
 /* One file each. */
 int tool_artifact(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
 int tool_db_write(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
-int tool_http(struct tool_call *call, struct err *err);     /* MAY_SUSPEND */
-int tool_graph(struct tool_call *call, struct err *err);    /* MAY_SUSPEND */
+int tool_http(struct tool_call *call, struct err *err);  /* MAY_SUSPEND */
+int tool_graph(struct tool_call *call, struct err *err); /* MAY_SUSPEND */
 void tool_graph_abandon(const struct plan_tools *tools, str owner, str key);
 int tool_llm(struct tool_call *call, struct err *err);   /* MAY_SUSPEND */
 int tool_mcp(struct tool_call *call, struct err *err);   /* MAY_SUSPEND */

@@ -22,9 +22,9 @@
 struct turns_owner {
     str name; /* heap */
     size_t plans, count;
-    struct list node;           /* among those that wait */
-    struct list asking;         /* its plans that could take a turn */
-    uint32_t mask;              /* tools that these have steps for */
+    struct list node;   /* among those that wait */
+    struct list asking; /* its plans that could take a turn */
+    uint32_t mask;      /* tools that these have steps for */
     size_t showing[TURN_TOOLS]; /* plans, by tool */
     int64_t place[TURN_TOOLS];  /* in the line of the tool */
     int64_t turn;               /* in that of the process */

@@ -30,8 +30,8 @@ struct turns_hooks {
 struct turns {
     struct turns_limits limits;
     const struct turns_hooks *hooks;
-    struct map owners;                    /* text → struct turns_owner */
-    struct list waiting;                  /* owners with plans that could take a turn */
+    struct map owners;   /* text → struct turns_owner */
+    struct list waiting; /* owners with plans that could take a turn */
     size_t count, tool_count[TURN_TOOLS]; /* turns that are out */
     size_t asking[TURN_TOOLS];            /* owners that wait for one of a tool */
     int64_t seq;
@@ -47,8 +47,8 @@ struct turns_plan {
     struct turns_owner *owner;
     struct list node; /* among its owner's that could take a turn */
     struct step_heap ready[TURN_TOOLS];
-    uint32_t waiting;  /* tools of which steps are ready */
-    uint32_t shown;    /* those that its owner knows of: none while it has all turns it may have */
+    uint32_t waiting; /* tools of which steps are ready */
+    uint32_t shown;   /* those that its owner knows of: none while it has all turns it may have */
     size_t count, max; /* turns that it has */
     int64_t served;
     VEC(uint32_t) given; /* from given_at on: to be taken */

@@ -61,22 +61,22 @@
 #include <valgrind/valgrind.h>
 #endif
 
-#define NOINLINE           __attribute__((noinline))
+#define NOINLINE __attribute__((noinline))
 #define FIBERS_MAX_DEFAULT 16384
-#define POOL_MAX           256
-#define TRIM_AFTER_US      (5 * 1000000LL)
-#define TURN_LONG_US       250
-#define LATE_TURNS_MAX     16
+#define POOL_MAX 256
+#define TRIM_AFTER_US (5 * 1000000LL)
+#define TURN_LONG_US 250
+#define LATE_TURNS_MAX 16
 
 struct fiber_stack {
-    struct list node; /* rt_fibers.stacks while idle */
-    char *map;        /* guard page, then the stack */
+    struct list node;       /* rt_fibers.stacks while idle */
+    char *map;              /* guard page, then the stack */
     size_t guard_bytes;
-    bool warm;    /* env leads into fiber_main() */
-    bool trimmed; /* its pages are with the system */
+    bool warm;              /* env leads into fiber_main() */
+    bool trimmed;           /* its pages are with the system */
     int64_t idle_since_us;
     jmp_buf env;
-    void *fake, *tsan; /* what the sanitizers keep for it */
+    void *fake, *tsan;      /* what the sanitizers keep for it */
     unsigned valgrind_id;
 };
 
@@ -92,7 +92,7 @@ enum fiber_state {
 
 struct fiber {
     struct list node, all_node;
-    struct list event_node; /* in the event it waits for */
+    struct list event_node;    /* in the event it waits for */
     struct rt *rt;
     struct fiber_stack *stack;
     enum fiber_state state;
@@ -110,12 +110,13 @@ struct fiber {
 static const char *const state_names[] = {"free",     "runnable", "running", "parked",
                                           "shielded", "yielded",  "ended"};
 
-static void fiber_set_state(struct fiber *f, enum fiber_state to) {
+static void fiber_set_state(struct fiber *f, enum fiber_state to)
+{
     static const unsigned char legal[] = {
         [FIBER_FREE] = 1u << FIBER_RUNNABLE,
         [FIBER_RUNNABLE] = 1u << FIBER_RUNNING,
-        [FIBER_RUNNING] =
-            1u << FIBER_PARKED | 1u << FIBER_SHIELDED | 1u << FIBER_YIELDED | 1u << FIBER_ENDED,
+        [FIBER_RUNNING] = 1u << FIBER_PARKED | 1u << FIBER_SHIELDED | 1u << FIBER_YIELDED |
+                          1u << FIBER_ENDED,
         [FIBER_PARKED] = 1u << FIBER_RUNNABLE,
         [FIBER_SHIELDED] = 1u << FIBER_RUNNABLE,
         [FIBER_YIELDED] = 1u << FIBER_RUNNABLE,
@@ -128,7 +129,8 @@ static void fiber_set_state(struct fiber *f, enum fiber_state to) {
 /* --- sanitizers --- */
 
 /* About to run on the stack [low, low + bytes). fake == NULL: this stack's frames are finished. */
-static inline void switch_announce(void **fake, const void *low, size_t bytes, void *tsan) {
+static inline void switch_announce(void **fake, const void *low, size_t bytes, void *tsan)
+{
 #ifdef FIBER_ASAN
     __sanitizer_start_switch_fiber(fake, low, bytes);
 #endif
@@ -138,7 +140,8 @@ static inline void switch_announce(void **fake, const void *low, size_t bytes, v
     (void)fake, (void)low, (void)bytes, (void)tsan;
 }
 
-static inline void switch_arrived(void *fake, const void **out_low, size_t *out_bytes) {
+static inline void switch_arrived(void *fake, const void **out_low, size_t *out_bytes)
+{
 #ifdef FIBER_ASAN
     __sanitizer_finish_switch_fiber(fake, out_low, out_bytes);
 #endif
@@ -146,14 +149,16 @@ static inline void switch_arrived(void *fake, const void **out_low, size_t *out_
 }
 
 /* Frames abandoned on a stack leave their red zones behind. */
-static void stack_forget_frames(struct fiber_stack *s) {
+static void stack_forget_frames(struct fiber_stack *s)
+{
 #ifdef FIBER_ASAN
     __asan_unpoison_memory_region(s->map + s->guard_bytes, STACK_BYTES - s->guard_bytes);
 #endif
     (void)s;
 }
 
-static void stack_register(struct fiber_stack *s) {
+static void stack_register(struct fiber_stack *s)
+{
     char *low = s->map + s->guard_bytes;
     size_t bytes = STACK_BYTES - s->guard_bytes;
 #ifdef FIBER_ASAN
@@ -168,7 +173,8 @@ static void stack_register(struct fiber_stack *s) {
     (void)low, (void)bytes;
 }
 
-static void stack_unregister(struct fiber_stack *s) {
+static void stack_unregister(struct fiber_stack *s)
+{
 #ifdef FIBER_ASAN
     __lsan_unregister_root_region(s->map + s->guard_bytes, STACK_BYTES - s->guard_bytes);
 #endif
@@ -183,7 +189,8 @@ static void stack_unregister(struct fiber_stack *s) {
 
 /* --- stacks --- */
 
-static struct fiber_stack *stack_new(void) {
+static struct fiber_stack *stack_new(void)
+{
     char *map = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED)
@@ -200,13 +207,15 @@ static struct fiber_stack *stack_new(void) {
     return s;
 }
 
-static void stack_free(struct fiber_stack *s) {
+static void stack_free(struct fiber_stack *s)
+{
     stack_unregister(s);
     munmap(s->map, STACK_BYTES);
     mem_free(s);
 }
 
-static struct fiber_stack *stack_take(struct rt_fibers *fs) {
+static struct fiber_stack *stack_take(struct rt_fibers *fs)
+{
     struct list *n = list_pop_front(&fs->stacks);
     if (!n)
         return stack_new();
@@ -216,7 +225,8 @@ static struct fiber_stack *stack_take(struct rt_fibers *fs) {
     return s;
 }
 
-static void stack_trim(struct fiber_stack *s) {
+static void stack_trim(struct fiber_stack *s)
+{
     stack_forget_frames(s);
     s->warm = false;
     s->trimmed = true;
@@ -225,7 +235,8 @@ static void stack_trim(struct fiber_stack *s) {
 }
 
 /* The pool is ordered by the time of return, latest first: walk from the oldest. */
-static void on_trim(struct rt_timer *t) {
+static void on_trim(struct rt_timer *t)
+{
     struct rt_fibers *fs = CONTAINER_OF(t, struct rt_fibers, trim);
     struct rt *rt = CONTAINER_OF(fs, struct rt, fibers);
     int64_t now = rt_mono_us(rt);
@@ -240,7 +251,8 @@ static void on_trim(struct rt_timer *t) {
     }
 }
 
-static void stack_give(struct rt *rt, struct fiber_stack *s) {
+static void stack_give(struct rt *rt, struct fiber_stack *s)
+{
     struct rt_fibers *fs = &rt->fibers;
     if (fs->pooled >= POOL_MAX) {
         stack_free(s);
@@ -256,7 +268,8 @@ static void stack_give(struct rt *rt, struct fiber_stack *s) {
 /* --- switching --- */
 
 /* Leaves the running fiber's stack; returns when the loop enters it again. */
-static NOINLINE void fiber_leave(struct rt_fibers *fs, struct fiber_stack *s, bool ends) {
+static NOINLINE void fiber_leave(struct rt_fibers *fs, struct fiber_stack *s, bool ends)
+{
     if (_setjmp(s->env) == 0) {
         switch_announce(ends ? NULL : &s->fake, fs->loop_low, fs->loop_bytes, fs->loop_tsan);
         if (ends)
@@ -267,7 +280,8 @@ static NOINLINE void fiber_leave(struct rt_fibers *fs, struct fiber_stack *s, bo
 }
 
 /* The bottom frame of every stack: runs one fiber after the other. */
-static void fiber_main(void) {
+static void fiber_main(void)
+{
     struct rt_fibers *fs = &rt_current->fibers;
     switch_arrived(NULL, &fs->loop_low, &fs->loop_bytes);
     for (;;) {
@@ -280,7 +294,8 @@ static void fiber_main(void) {
 
 /* Not instrumented: this frame is left without returning, which would leave its red zones on the
  * loop's stack. */
-static NOINLINE __attribute__((no_sanitize_address)) void stack_enter_cold(struct fiber_stack *s) {
+static NOINLINE __attribute__((no_sanitize_address)) void stack_enter_cold(struct fiber_stack *s)
+{
     ucontext_t context;
     int rc = getcontext(&context);
     ASSERT(rc == 0);
@@ -293,7 +308,8 @@ static NOINLINE __attribute__((no_sanitize_address)) void stack_enter_cold(struc
     UNREACHABLE();
 }
 
-static NOINLINE void fiber_enter(struct rt_fibers *fs, struct fiber_stack *s) {
+static NOINLINE void fiber_enter(struct rt_fibers *fs, struct fiber_stack *s)
+{
     if (_setjmp(fs->loop_env) == 0) {
         switch_announce(&fs->loop_fake, s->map + s->guard_bytes, STACK_BYTES - s->guard_bytes,
                         s->tsan);
@@ -306,13 +322,15 @@ static NOINLINE void fiber_enter(struct rt_fibers *fs, struct fiber_stack *s) {
 
 /* --- running --- */
 
-static void fiber_make_runnable(struct fiber *f) {
+static void fiber_make_runnable(struct fiber *f)
+{
     fiber_set_state(f, FIBER_RUNNABLE);
     list_push_back(&f->rt->fibers.runnable, &f->node);
 }
 
 /* On the loop's stack: the fiber has ended and left its stack. */
-static void fiber_finish(struct fiber *f) {
+static void fiber_finish(struct fiber *f)
+{
     struct rt *rt = f->rt;
     struct fiber_group *g = f->group;
     stack_give(rt, f->stack);
@@ -330,7 +348,8 @@ static void fiber_finish(struct fiber *f) {
     }
 }
 
-static void fiber_resume(struct rt *rt, struct fiber *f) {
+static void fiber_resume(struct rt *rt, struct fiber *f)
+{
     struct rt_fibers *fs = &rt->fibers;
     fiber_set_state(f, FIBER_RUNNING);
     fs->running = f;
@@ -342,9 +361,13 @@ static void fiber_resume(struct rt *rt, struct fiber *f) {
         fiber_finish(f);
 }
 
-bool rt_fibers_runnable(const struct rt *rt) { return !list_empty(&rt->fibers.runnable); }
+bool rt_fibers_runnable(const struct rt *rt)
+{
+    return !list_empty(&rt->fibers.runnable);
+}
 
-void rt_fibers_run(struct rt *rt) {
+void rt_fibers_run(struct rt *rt)
+{
     struct list batch;
     ASSERT(rt->fibers.running == NULL);
     list_init(&batch);
@@ -353,13 +376,14 @@ void rt_fibers_run(struct rt *rt) {
         fiber_resume(rt, LIST_ENTRY(n, struct fiber, node));
 }
 
-void rt_fibers_wake_yielded(struct rt *rt) {
+void rt_fibers_wake_yielded(struct rt *rt)
+{
     for (struct list *n; (n = list_pop_front(&rt->fibers.yielded)) != NULL;)
         fiber_make_runnable(LIST_ENTRY(n, struct fiber, node));
 }
 
-struct fiber *fiber_spawn(struct rt *rt, const char *name, fiber_fn fn, void *arg,
-                          struct err *err) {
+struct fiber *fiber_spawn(struct rt *rt, const char *name, fiber_fn fn, void *arg, struct err *err)
+{
     struct rt_fibers *fs = &rt->fibers;
     ASSERT_LOOP_THREAD(rt);
     ASSERT(fn != NULL);
@@ -390,36 +414,45 @@ struct fiber *fiber_spawn(struct rt *rt, const char *name, fiber_fn fn, void *ar
     return f;
 }
 
-struct fiber *fiber_self(void) {
+struct fiber *fiber_self(void)
+{
     return rt_current ? rt_current->fibers.running : NULL;
 }
 
-struct rt *fiber_rt(void) {
+struct rt *fiber_rt(void)
+{
     return rt_current;
 }
 
-void fiber_assert_inside(void) { ASSERT(fiber_self() != NULL); }
+void fiber_assert_inside(void)
+{
+    ASSERT(fiber_self() != NULL);
+}
 
 /* --- parking --- */
 
-static void fiber_suspend(struct fiber *f, enum fiber_state state) {
+static void fiber_suspend(struct fiber *f, enum fiber_state state)
+{
     fiber_set_state(f, state);
     fiber_leave(&f->rt->fibers, f->stack, false);
 }
 
-static void fiber_wake(struct fiber *f) {
+static void fiber_wake(struct fiber *f)
+{
     if (f->timer.slot)
         rt_timer_stop(f->rt, &f->timer);
     fiber_make_runnable(f);
 }
 
-static void on_park_deadline(struct rt_timer *t) {
+static void on_park_deadline(struct rt_timer *t)
+{
     struct fiber *f = CONTAINER_OF(t, struct fiber, timer);
     f->timed_out = true;
     fiber_wake(f);
 }
 
-static int fiber_wait(int64_t deadline_us, bool shielded) {
+static int fiber_wait(int64_t deadline_us, bool shielded)
+{
     struct fiber *f = fiber_self();
     ASSERT(f != NULL);
     if (f->cancelled && !shielded)
@@ -441,16 +474,24 @@ static int fiber_wait(int64_t deadline_us, bool shielded) {
     return f->timed_out ? ERR_TIMEOUT : 0;
 }
 
-int fiber_park(int64_t deadline_us) { return fiber_wait(deadline_us, false); }
+int fiber_park(int64_t deadline_us)
+{
+    return fiber_wait(deadline_us, false);
+}
 
-void fiber_park_shielded(void) {
+void fiber_park_shielded(void)
+{
     int rc = fiber_wait(FIBER_NO_DEADLINE, true);
     ASSERT(rc == 0);
 }
 
-int fiber_park_shielded_until(int64_t deadline_us) { return fiber_wait(deadline_us, true); }
+int fiber_park_shielded_until(int64_t deadline_us)
+{
+    return fiber_wait(deadline_us, true);
+}
 
-void fiber_unpark(struct fiber *f) {
+void fiber_unpark(struct fiber *f)
+{
     ASSERT_LOOP_THREAD(f->rt);
     ASSERT(f->state != FIBER_FREE && f->state != FIBER_ENDED);
     if (f->state == FIBER_PARKED || f->state == FIBER_SHIELDED)
@@ -459,7 +500,8 @@ void fiber_unpark(struct fiber *f) {
         f->permit = true;
 }
 
-static int fiber_sleep(int64_t us, bool shielded) {
+static int fiber_sleep(int64_t us, bool shielded)
+{
     struct rt *rt = fiber_rt();
     fiber_assert_inside();
     int64_t now = rt_mono_us(rt);
@@ -471,14 +513,19 @@ static int fiber_sleep(int64_t us, bool shielded) {
     return rc == ERR_TIMEOUT ? 0 : rc;
 }
 
-int fiber_sleep_us(int64_t us) { return fiber_sleep(us, false); }
+int fiber_sleep_us(int64_t us)
+{
+    return fiber_sleep(us, false);
+}
 
-void fiber_sleep_shielded_us(int64_t us) {
+void fiber_sleep_shielded_us(int64_t us)
+{
     int rc = fiber_sleep(us, true);
     ASSERT(rc == 0);
 }
 
-void fiber_yield(void) {
+void fiber_yield(void)
+{
     struct fiber *f = fiber_self();
     ASSERT(f != NULL);
     list_push_back(&f->rt->fibers.yielded, &f->node);
@@ -486,7 +533,8 @@ void fiber_yield(void) {
 }
 
 /* Who yielded may find the next turn late as well, as others had work, too; but not for ever. */
-void fiber_yield_when_late(void) {
+void fiber_yield_when_late(void)
+{
     const struct fiber *f = fiber_self();
     for (int i = 0; f && i < LATE_TURNS_MAX; i++) {
         if (clock_mono_us() - rt_mono_us(f->rt) <= TURN_LONG_US)
@@ -495,7 +543,8 @@ void fiber_yield_when_late(void) {
     }
 }
 
-void fiber_cancel(struct fiber *f) {
+void fiber_cancel(struct fiber *f)
+{
     ASSERT_LOOP_THREAD(f->rt);
     ASSERT(f->state != FIBER_FREE);
     f->cancelled = true;
@@ -503,28 +552,35 @@ void fiber_cancel(struct fiber *f) {
         fiber_wake(f);
 }
 
-bool fiber_cancelled(void) {
+bool fiber_cancelled(void)
+{
     struct fiber *f = fiber_self();
     ASSERT(f != NULL);
     return f->cancelled;
 }
 
-struct fiber_ref fiber_ref_of(const struct fiber *f) {
+struct fiber_ref fiber_ref_of(const struct fiber *f)
+{
     return (struct fiber_ref){f, f->id};
 }
 
-struct fiber *fiber_ref_get(struct fiber_ref ref) {
+struct fiber *fiber_ref_get(struct fiber_ref ref)
+{
     bool same = ref.fiber && ref.id && ref.fiber->id == ref.id && ref.fiber->state != FIBER_ENDED;
     return same ? (struct fiber *)(uintptr_t)ref.fiber : NULL;
 }
 
 /* --- events --- */
 
-void fiber_event_init(struct fiber_event *e) { list_init(&e->waiters); }
+void fiber_event_init(struct fiber_event *e)
+{
+    list_init(&e->waiters);
+}
 
 /* A waiter that was woken reports 0 even when it was cancelled meanwhile: the wake-up is its own
  * now, and dropping it would lose it for the others. The next wait reports the cancellation. */
-static int event_wait(struct fiber_event *e, int64_t deadline_us, bool shielded) {
+static int event_wait(struct fiber_event *e, int64_t deadline_us, bool shielded)
+{
     struct fiber *f = fiber_self();
     ASSERT(f != NULL && !list_linked(&f->event_node));
     list_push_back(&e->waiters, &f->event_node);
@@ -537,31 +593,36 @@ static int event_wait(struct fiber_event *e, int64_t deadline_us, bool shielded)
     return rc;
 }
 
-int fiber_event_wait(struct fiber_event *e, int64_t deadline_us) {
+int fiber_event_wait(struct fiber_event *e, int64_t deadline_us)
+{
     return event_wait(e, deadline_us, false);
 }
 
-void fiber_event_wake_one(struct fiber_event *e) {
+void fiber_event_wake_one(struct fiber_event *e)
+{
     struct list *n = list_pop_front(&e->waiters);
     if (n)
         fiber_unpark(LIST_ENTRY(n, struct fiber, event_node));
 }
 
-void fiber_event_wake_all(struct fiber_event *e) {
+void fiber_event_wake_all(struct fiber_event *e)
+{
     while (!list_empty(&e->waiters))
         fiber_event_wake_one(e);
 }
 
 /* --- groups --- */
 
-void fiber_group_init(struct fiber_group *g) {
+void fiber_group_init(struct fiber_group *g)
+{
     g->live = 0;
     list_init(&g->members);
     fiber_event_init(&g->done);
 }
 
 int fiber_group_spawn(struct fiber_group *g, struct rt *rt, const char *name, fiber_fn fn,
-                      void *arg, struct err *err) {
+                      void *arg, struct err *err)
+{
     struct fiber *f = fiber_spawn(rt, name, fn, arg, err);
     if (!f)
         return ERR_LIMIT;
@@ -571,12 +632,14 @@ int fiber_group_spawn(struct fiber_group *g, struct rt *rt, const char *name, fi
     return 0;
 }
 
-void fiber_group_cancel(struct fiber_group *g) {
-    LIST_EACH (&g->members, n)
+void fiber_group_cancel(struct fiber_group *g)
+{
+    LIST_EACH(&g->members, n)
         fiber_cancel(LIST_ENTRY(n, struct fiber, group_node));
 }
 
-void fiber_group_wait(struct fiber_group *g) {
+void fiber_group_wait(struct fiber_group *g)
+{
     fiber_assert_inside();
     while (g->live) {
         int rc = event_wait(&g->done, FIBER_NO_DEADLINE, true);
@@ -586,11 +649,12 @@ void fiber_group_wait(struct fiber_group *g) {
 
 /* --- all fibers of a loop --- */
 
-void fiber_list(struct rt *rt, struct buf *out) {
+void fiber_list(struct rt *rt, struct buf *out)
+{
     int64_t now = rt_mono_us(rt);
     struct json_writer w = json_writer(out);
     jw_array(&w);
-    LIST_EACH (&rt->fibers.all, n) {
+    LIST_EACH(&rt->fibers.all, n) {
         struct fiber *f = LIST_ENTRY(n, struct fiber, all_node);
         bool parked = f->state == FIBER_PARKED || f->state == FIBER_SHIELDED;
         jw_object(&w);
@@ -609,9 +673,13 @@ void fiber_list(struct rt *rt, struct buf *out) {
     jw_array_end(&w);
 }
 
-void fiber_set_limit(struct rt *rt, size_t fibers_max) { rt->fibers.live_max = fibers_max; }
+void fiber_set_limit(struct rt *rt, size_t fibers_max)
+{
+    rt->fibers.live_max = fibers_max;
+}
 
-void rt_fibers_open(struct rt *rt) {
+void rt_fibers_open(struct rt *rt)
+{
     struct rt_fibers *fs = &rt->fibers;
     list_init(&fs->runnable);
     list_init(&fs->yielded);
@@ -624,12 +692,14 @@ void rt_fibers_open(struct rt *rt) {
 #endif
 }
 
-void rt_fibers_cancel_all(struct rt *rt) {
-    LIST_EACH (&rt->fibers.all, n)
+void rt_fibers_cancel_all(struct rt *rt)
+{
+    LIST_EACH(&rt->fibers.all, n)
         fiber_cancel(LIST_ENTRY(n, struct fiber, all_node));
 }
 
-void rt_fibers_close(struct rt *rt) {
+void rt_fibers_close(struct rt *rt)
+{
     struct rt_fibers *fs = &rt->fibers;
     ASSERT(fs->live == 0 && fs->running == NULL);
     for (struct list *n; (n = list_pop_front(&fs->stacks)) != NULL;)

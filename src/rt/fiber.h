@@ -24,8 +24,8 @@ typedef void (*fiber_fn)(void *arg);
  * when the limit of live fibers is reached. */
 MUST_CHECK struct fiber *fiber_spawn(struct rt *rt, const char *name, fiber_fn fn, void *arg,
                                      struct err *err);
-struct fiber *fiber_self(void); /* NULL outside of fibers */
-struct rt *fiber_rt(void);      /* the loop of the current fiber */
+struct fiber *fiber_self(void);      /* NULL outside of fibers */
+struct rt *fiber_rt(void);           /* the loop of the current fiber */
 void fiber_assert_inside(void);
 
 #define FIBER_NO_DEADLINE INT64_MAX
@@ -38,14 +38,14 @@ MAY_SUSPEND int fiber_park_shielded_until(int64_t deadline_us); /* 0 or ERR_TIME
 void fiber_unpark(struct fiber *f);
 MAY_SUSPEND int fiber_sleep_us(int64_t us);
 MAY_SUSPEND void fiber_sleep_shielded_us(int64_t us);
-MAY_SUSPEND void fiber_yield(void); /* lets other runnable fibers and I/O run */
+MAY_SUSPEND void fiber_yield(void);  /* lets other runnable fibers and I/O run */
 /* The same when this turn has lasted for long already: between the pieces of long work. Nothing
  * outside of fibers. */
 MAY_SUSPEND void fiber_yield_when_late(void);
 
 /* Marks the fiber cancelled and wakes it if it waits unshielded. Idempotent. */
 void fiber_cancel(struct fiber *f);
-bool fiber_cancelled(void); /* of the current fiber */
+bool fiber_cancelled(void);          /* of the current fiber */
 
 /* A note of a fiber that may have ended since: fiber_ref_get() gives NULL then. */
 struct fiber_ref {

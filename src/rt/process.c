@@ -15,8 +15,8 @@
 #include "base/mem.h"
 #include "rt/rt_int.h"
 
-#define PIPES      3
-#define READ_BYTES ((size_t)64 << 10)
+#define PIPES       3
+#define READ_BYTES  ((size_t)64 << 10)
 
 struct rt_process {
     struct rt *rt;

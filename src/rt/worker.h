@@ -24,7 +24,7 @@ struct rt_worker;
 typedef void (*rt_worker_fn)(struct rt_worker *w, struct list *batch, void *ctx);
 
 struct rt_worker_options {
-    const char *name; /* thread name, up to 15 characters */
+    const char *name;        /* thread name, up to 15 characters */
     size_t inbox_count_max;
     rt_worker_fn handle;
     void (*idle)(void *ctx); /* may be NULL: called on the worker before it sleeps */
@@ -37,7 +37,7 @@ MUST_CHECK int rt_worker_post(struct rt_worker *w, struct rt_msg *m); /* loop th
  * so that the first message does not start a group of one. Mixed with rt_worker_post
  * the order is that of arrival at the worker. */
 MUST_CHECK int rt_worker_post_late(struct rt_worker *w, struct rt_msg *m);
-void rt_worker_reply(struct rt_worker *w, struct list *messages); /* worker thread */
+void rt_worker_reply(struct rt_worker *w, struct list *messages);     /* worker thread */
 /* Handles what is in the inbox, joins the thread, delivers outstanding replies. Loop thread. */
 void rt_worker_close(struct rt_worker *w);
 

@@ -64,8 +64,9 @@ static bool name_is_valid(str s, bool spaces) {
 
 static int bad_name(struct reader *r, str name, const char *what) {
     return err_set(r->err, ERR_INVALID,
-                   "%s \"%.*s\": the name must be letters, digits, _ and -, at most %d bytes", what,
-                   (int)(name.len < 64 ? name.len : 64), name.p ? name.p : "", NAME_BYTES_MAX);
+                   "%s \"%.*s\": the name must be letters, digits, _ and -, at most %d bytes",
+                   what, (int)(name.len < 64 ? name.len : 64), name.p ? name.p : "",
+                   NAME_BYTES_MAX);
 }
 
 static int number(struct reader *r, yyjson_val *v, const char *what, double min, double max,
@@ -93,7 +94,8 @@ static int read_channel(struct reader *r, str name, yyjson_val *v) {
     if (!name_is_valid(name, false))
         return bad_name(r, name, "the channel");
     *c = (struct channel_def){.name = arena_z(r->a, name)};
-    if (!yyjson_is_obj(v) || !channel_read_reducer(c, word ? json_str(word) : STR("last_value")))
+    if (!yyjson_is_obj(v) ||
+        !channel_read_reducer(c, word ? json_str(word) : STR("last_value")))
         return err_set(r->err, ERR_INVALID, "channels.%s: has a reducer that is not known",
                        c->name);
     c->in_input = flag(v, "input", true);
@@ -354,7 +356,8 @@ static int describe_one(yyjson_val *v, const struct graph_runner *port, struct r
 }
 
 int runner_describe(yyjson_val *answer, const struct graph_runner *port, struct runner *runner,
-                    const struct registry *known, struct runner_description *out, struct err *err) {
+                    const struct registry *known, struct runner_description *out,
+                    struct err *err) {
     yyjson_val *version = json_get(answer, "protocol"), *list = json_get(answer, "graphs"), *v;
     struct runner_description *d = out;
     size_t i, n;

@@ -21,14 +21,14 @@
 #include "base/metrics.h"
 #include "runner/runner_int.h"
 
-#define PAUSE_US_MIN     100000
-#define PAUSE_US_MAX     10000000
-#define STOP_US          1000000 /* from the end of its input to its own end */
-#define STATUS_US        1000000 /* from the end of its output to its status */
-#define ERROR_LINE_BYTES 4096
-#define ERROR_LINES_MAX  100 /* in a window */
-#define ERROR_WINDOW_US  10000000
-#define UNREAD_MESSAGES  4 /* of the greatest length, not taken by the process yet */
+#define PAUSE_US_MIN       100000
+#define PAUSE_US_MAX       10000000
+#define STOP_US            1000000 /* from the end of its input to its own end */
+#define STATUS_US          1000000 /* from the end of its output to its status */
+#define ERROR_LINE_BYTES   4096
+#define ERROR_LINES_MAX    100 /* in a window */
+#define ERROR_WINDOW_US    10000000
+#define UNREAD_MESSAGES    4 /* of the greatest length, not taken by the process yet */
 
 static void start_process(struct runner *r);
 
@@ -61,8 +61,8 @@ struct runner *runner_new(struct rt *rt, struct registry *registry,
     fiber_event_init(&r->changed);
     lines_init(&r->output, o->message_bytes_max);
     lines_init(&r->errors, ERROR_LINE_BYTES);
-    r->starts =
-        metric_counter("holdfast_runner_starts_total", "Processes of runners started", NULL);
+    r->starts = metric_counter("holdfast_runner_starts_total", "Processes of runners started",
+                               NULL);
     r->failures = metric_counter("holdfast_runner_failures_total",
                                  "Processes of runners that ended or were killed", NULL);
     r->tasks = metric_counter("holdfast_runner_calls_total", "Requests to runners", NULL);
@@ -263,8 +263,9 @@ static void on_output(void *arg, enum rt_process_stream stream, str bytes) {
 
 int runner_send(struct runner *r, struct buf *message, struct err *err) {
     if (!buf_ok(message))
-        return err_set(err, ERR_TOO_LARGE, "the runner %.40s takes messages of at most %zu bytes",
-                       r->name, r->o.message_bytes_max);
+        return err_set(err, ERR_TOO_LARGE,
+                       "the runner %.40s takes messages of at most %zu bytes", r->name,
+                       r->o.message_bytes_max);
     if (!r->process || r->state == RUNNER_CLOSING)
         return err_set(err, ERR_UNAVAILABLE, "the runner %.40s has no process", r->name);
     /* Outside of texts a line end is white space, inside there is none. */
@@ -286,7 +287,8 @@ static int send_hello(struct runner *r, struct err *err) {
     r->hello_id = ++r->id_last;
     buf_printf(&b,
                "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"method\":\"hello\",\"params\":{\"protocol\":%d,"
-               "\"server\":\"holdfast\",\"version\":\"" HF_VERSION "\",\"message_bytes_max\":%zu}}",
+               "\"server\":\"holdfast\",\"version\":\"" HF_VERSION
+               "\",\"message_bytes_max\":%zu}}",
                (long long)r->hello_id, RUNNER_PROTOCOL, r->o.message_bytes_max);
     int rc = runner_send(r, &b, err);
     buf_deinit(&b);

@@ -13,10 +13,10 @@
 
 struct runner;
 struct runner_options {
-    str name, command;         /* command: of the shell */
-    char *const *env;          /* of the process, as long as the runner lives; NULL: ours */
-    size_t message_bytes_max;  /* of one message, either way */
-    int64_t start_timeout_us;  /* until hello is answered; also how long a task waits for it */
+    str name, command;        /* command: of the shell */
+    char *const *env;         /* of the process, as long as the runner lives; NULL: ours */
+    size_t message_bytes_max; /* of one message, either way */
+    int64_t start_timeout_us; /* until hello is answered; also how long a task waits for it */
     int64_t cancel_timeout_us; /* until a cancelled task has stopped; then the process is killed */
 };
 struct runner *runner_new(struct rt *rt, struct registry *registry, const struct runner_options *o);

@@ -44,7 +44,7 @@ struct runner {
     int error_lines;
     char *described; /* heap: the answer to hello, canonical; NULL: none yet */
     struct err why;  /* of the last failure */
-    bool useful;     /* this process has answered a call */
+    bool useful; /* this process has answered a call */
     bool stopping;
     struct fiber_event changed;
     struct metric *starts, *failures, *tasks;

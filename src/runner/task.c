@@ -261,7 +261,8 @@ static int take_result(struct task_call *t, const struct jsonrpc_message *m, str
 
 /* --- the port --- */
 
-static int take(struct task_call *t, const struct jsonrpc_message *m, bool *over, struct err *err) {
+static int take(struct task_call *t, const struct jsonrpc_message *m, bool *over,
+                struct err *err) {
     switch (m->kind) {
     case JSONRPC_NOTIFICATION:
         take_event(t->ctx, m->params);

@@ -72,12 +72,12 @@ static void text_add(struct store *s, struct db_batch *b, const struct agent_ins
     size_t count = terms_write(&words, n->text, 0);
     str text = arena_dup(b->arena, buf_view(&words));
     buf_deinit(&words);
-    db_batch_add(
-        b, SQL_AGENT_INSIGHT_TEXT,
-        DB_PARAMS(DB_UUID(n->id), DB_I((int64_t)count), DB_T(terms_owner(b->arena, owner)),
-                  DB_T(text.p ? text : STR("")), vector ? DB_T(e->model) : DB_NIL,
-                  vector ? DB_B(str_n((const char *)vector, e->dims * sizeof(*vector))) : DB_NIL),
-        DB_EXPECT_NONE);
+    db_batch_add(b, SQL_AGENT_INSIGHT_TEXT,
+                 DB_PARAMS(DB_UUID(n->id), DB_I((int64_t)count), DB_T(terms_owner(b->arena, owner)),
+                           DB_T(text.p ? text : STR("")), vector ? DB_T(e->model) : DB_NIL,
+                           vector ? DB_B(str_n((const char *)vector, e->dims * sizeof(*vector)))
+                                  : DB_NIL),
+                 DB_EXPECT_NONE);
 }
 
 int agent_insight_put(struct store *s, const struct agent_insight *n,
@@ -122,11 +122,12 @@ int agent_insight_list(struct store *s, const struct principal *who,
     struct db_rows rows;
     bool of_session = !id_is_nil(q->session_id);
     int64_t scan = q->category.p ? AGENT_LOG_SCAN_MAX : q->limit;
-    int rc = db_read(
-        s->db, of_session ? SQL_AGENT_INSIGHT_LIST_SESSION : SQL_AGENT_INSIGHT_LIST_USER,
-        DB_PARAMS(DB_T(principal_owner(who)), db_uuid_or_null(q->session_id), DB_T(q->category),
-                  DB_I(q->since_us), DB_I(q->below_us), DB_UUID(q->below_id), DB_I(scan)),
-        a, &rows, err);
+    int rc = db_read(s->db,
+                     of_session ? SQL_AGENT_INSIGHT_LIST_SESSION : SQL_AGENT_INSIGHT_LIST_USER,
+                     DB_PARAMS(DB_T(principal_owner(who)), db_uuid_or_null(q->session_id),
+                               DB_T(q->category), DB_I(q->since_us), DB_I(q->below_us),
+                               DB_UUID(q->below_id), DB_I(scan)),
+                     a, &rows, err);
     if (rc < 0)
         return rc;
     size_t *page = agent_log_page(&rows, q, scan, 8, 7, a, out_count, next);
@@ -192,12 +193,13 @@ static int near_step(struct store *s, const struct principal *who, const float *
     struct db_rows r;
     arena_init(&a, STEP_BYTES_MAX);
     bool of_session = !id_is_nil(below->session_id);
-    int rc = db_read(
-        s->db, of_session ? SQL_AGENT_INSIGHT_VECTORS_SESSION : SQL_AGENT_INSIGHT_VECTORS_USER,
-        DB_PARAMS(DB_T(principal_owner(who)), db_uuid_or_null(below->session_id),
-                  DB_T(below->category), DB_I(below->since_us), DB_I(below->below_us),
-                  DB_UUID(below->below_id), DB_I(STEP), DB_T(e->model)),
-        &a, &r, err);
+    int rc =
+        db_read(s->db,
+                of_session ? SQL_AGENT_INSIGHT_VECTORS_SESSION : SQL_AGENT_INSIGHT_VECTORS_USER,
+                DB_PARAMS(DB_T(principal_owner(who)), db_uuid_or_null(below->session_id),
+                          DB_T(below->category), DB_I(below->since_us), DB_I(below->below_us),
+                          DB_UUID(below->below_id), DB_I(STEP), DB_T(e->model)),
+                &a, &r, err);
     *out_read = rc == 0 ? r.row_count : 0;
     float *v = ARENA_ARRAY(&a, float, e->dims);
     for (size_t i = 0; i < *out_read; i++) {
@@ -238,8 +240,8 @@ static int fetch(struct store *s, const struct principal *who, const struct near
 }
 
 static int search_near(struct store *s, const struct principal *who, str text,
-                       const struct agent_log_query *q, struct arena *a, struct agent_insight **out,
-                       size_t *out_count, struct err *err) {
+                       const struct agent_log_query *q, struct arena *a,
+                       struct agent_insight **out, size_t *out_count, struct err *err) {
     struct agent_log_query below = *q;
     struct near *best = ARENA_ARRAY(a, struct near, (size_t)q->limit + 1);
     size_t count = 0, read = STEP, all = 0;
@@ -259,7 +261,7 @@ int agent_insight_search(struct store *s, const struct principal *who, str text,
                          const struct agent_log_query *q, struct arena *a,
                          struct agent_insight **out, size_t *out_count, struct err *err) {
     return (s->items.embedder ? search_near : search_words)(s, who, text, q, a, out, out_count,
-                                                            err);
+                                                           err);
 }
 
 int agent_insight_get(struct store *s, const struct principal *who, struct id id, struct arena *a,

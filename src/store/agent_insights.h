@@ -63,7 +63,8 @@ MUST_CHECK int agent_insight_list(struct store *s, const struct principal *who,
  * are too many to be compared. */
 MUST_CHECK int agent_insight_search(struct store *s, const struct principal *who, str text,
                                     const struct agent_log_query *q, struct arena *a,
-                                    struct agent_insight **out, size_t *out_count, struct err *err);
+                                    struct agent_insight **out, size_t *out_count,
+                                    struct err *err);
 MUST_CHECK int agent_insight_get(struct store *s, const struct principal *who, struct id id,
                                  struct arena *a, struct agent_insight *out, struct err *err);
 MUST_CHECK int agent_insight_delete(struct store *s, const struct principal *who, struct id id,

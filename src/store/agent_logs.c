@@ -140,8 +140,8 @@ int agent_log_delete(struct store *s, const struct principal *who, struct id id,
 }
 
 int agent_log_delete_session(struct store *s, const struct principal *who, struct id session_id,
-                             int64_t limit, struct arena *a, int64_t *out_deleted, bool *out_more,
-                             struct err *err) {
+                             int64_t limit, struct arena *a, int64_t *out_deleted,
+                             bool *out_more, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_AGENT_LOG_DELETE_SESSION,
@@ -181,15 +181,17 @@ int agent_log_age(struct store *s, int64_t now_us, int64_t limit, struct arena *
     struct db_batch b;
     db_batch_init(&b, a);
     if (o->hot_us > 0)
-        db_batch_add(&b, SQL_AGENT_LOG_MOVE,
-                     DB_PARAMS(DB_T(STR("hot")), DB_T(STR("warm")), DB_I(now_us - o->hot_us),
-                               DB_I(limit), DB_I(o->insights)),
-                     DB_EXPECT_COUNT);
+        db_batch_add(
+            &b, SQL_AGENT_LOG_MOVE,
+            DB_PARAMS(DB_T(STR("hot")), DB_T(STR("warm")), DB_I(now_us - o->hot_us), DB_I(limit),
+                      DB_I(o->insights)),
+            DB_EXPECT_COUNT);
     if (o->warm_us > 0)
-        db_batch_add(&b, SQL_AGENT_LOG_MOVE,
-                     DB_PARAMS(DB_T(STR("warm")), DB_T(STR("cold")), DB_I(now_us - o->warm_us),
-                               DB_I(limit), DB_I(false)),
-                     DB_EXPECT_COUNT);
+        db_batch_add(
+            &b, SQL_AGENT_LOG_MOVE,
+            DB_PARAMS(DB_T(STR("warm")), DB_T(STR("cold")), DB_I(now_us - o->warm_us), DB_I(limit),
+                      DB_I(false)),
+            DB_EXPECT_COUNT);
     if (o->cold_us > 0)
         db_batch_add(&b, SQL_AGENT_LOG_PURGE, DB_PARAMS(DB_I(now_us - o->cold_us), DB_I(limit)),
                      DB_EXPECT_COUNT);

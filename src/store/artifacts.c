@@ -78,16 +78,16 @@ static int take_blobs(int rc, const struct db_rows *rows, struct arena *a, struc
 int blobs_loose(struct store *s, int64_t before_us, int64_t limit, struct arena *a,
                 struct loose_blob **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    int rc =
-        db_read(s->db, SQL_BLOBS_LOOSE, DB_PARAMS(DB_I(before_us), DB_I(limit)), a, &rows, err);
+    int rc = db_read(s->db, SQL_BLOBS_LOOSE, DB_PARAMS(DB_I(before_us), DB_I(limit)), a, &rows,
+                     err);
     return take_blobs(rc, &rows, a, out, out_count);
 }
 
 int blobs_doomed(struct store *s, int64_t before_us, int64_t limit, struct arena *a,
                  struct loose_blob **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    int rc =
-        db_read(s->db, SQL_BLOBS_DOOMED, DB_PARAMS(DB_I(before_us), DB_I(limit)), a, &rows, err);
+    int rc = db_read(s->db, SQL_BLOBS_DOOMED, DB_PARAMS(DB_I(before_us), DB_I(limit)), a, &rows,
+                     err);
     return take_blobs(rc, &rows, a, out, out_count);
 }
 

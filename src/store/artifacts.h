@@ -51,8 +51,8 @@ MUST_CHECK int blobs_doomed(struct store *s, int64_t before_us, int64_t limit, s
                             struct loose_blob **out, size_t *out_count, struct err *err);
 /* again: it was doomed before, by somebody who did not come to the end. ERR_CONFLICT: somebody
  * else was here, or holds it. */
-MUST_CHECK int blob_doom(struct store *s, const struct loose_blob *blob, bool again, int64_t now_us,
-                         struct arena *a, struct err *err);
+MUST_CHECK int blob_doom(struct store *s, const struct loose_blob *blob, bool again,
+                         int64_t now_us, struct arena *a, struct err *err);
 /* It is held, after all; else nothing. */
 MUST_CHECK int blob_keep(struct store *s, const struct loose_blob *blob, struct arena *a,
                          struct err *err);

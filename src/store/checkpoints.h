@@ -15,9 +15,9 @@ struct checkpoint_channel {
     str name;
     bool is_list;
     bool hidden; /* of what is next: no part of the values */
-    bool whole;  /* LangGraph's layout: value is complete; is_list is false */
-    bool made;   /* of others' writes: the checkpoint itself does not have it */
-    str value;   /* JSON text; of a list its items joined by ',' without brackets */
+    bool whole; /* LangGraph's layout: value is complete; is_list is false */
+    bool made;  /* of others' writes: the checkpoint itself does not have it */
+    str value;  /* JSON text; of a list its items joined by ',' without brackets */
     /* Reference: a list's id and length, or the hash of the value. */
     int64_t list_id, count;
     str hash;

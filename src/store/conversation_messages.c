@@ -215,7 +215,7 @@ str conversation_messages_version(struct arena *a, const struct checkpoint *c) {
     yyjson_val *root = c->lg ? c->lg->root : NULL;
     if (!c->lg && json_parse(a, c->channels, &root, NULL) < 0)
         return STR_NULL;
-    yyjson_val *at =
-        c->lg ? json_get(json_get(root, "channel_versions"), CHANNEL) : json_get(root, CHANNEL);
+    yyjson_val *at = c->lg ? json_get(json_get(root, "channel_versions"), CHANNEL)
+                           : json_get(root, CHANNEL);
     return at ? json_text(a, at) : STR_NULL;
 }

@@ -166,13 +166,13 @@ int conversation_change(struct store *s, const struct principal *who, const stru
     struct db_batch b;
     db_batch_init(&b, a);
     if (change->metadata.p || change->opened)
-        db_batch_add(
-            &b, SQL_CONVERSATION_SET,
-            DB_PARAMS(DB_UUID(c->id), DB_T(principal_owner_low(who)),
-                      DB_T(principal_owner_high(who)),
-                      DB_T(change->metadata.p ? store_metadata(a, change->metadata) : STR("{}")),
-                      DB_T(change->opened ? STR(CONVERSATION_ARCHIVED) : STR(""))),
-            DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+        db_batch_add(&b, SQL_CONVERSATION_SET,
+                     DB_PARAMS(DB_UUID(c->id), DB_T(principal_owner_low(who)),
+                               DB_T(principal_owner_high(who)),
+                               DB_T(change->metadata.p ? store_metadata(a, change->metadata)
+                                                 : STR("{}")),
+                               DB_T(change->opened ? STR(CONVERSATION_ARCHIVED) : STR(""))),
+                     DB_EXPECT_CHANGE(ERR_NOT_FOUND));
     if (change->titled) {
         db_batch_add(&b, SQL_CONVERSATION_HOLD, DB_PARAMS(DB_UUID(c->id), DB_T(c->owner)),
                      DB_EXPECT_CHANGE(ERR_NOT_FOUND));

@@ -34,7 +34,7 @@ struct conversation_place {
     struct id id;
 };
 /* Before everything, newest first. */
-#define CONVERSATION_NEWEST    ((struct conversation_place){INT64_C(253402300799999999), ID_LAST})
+#define CONVERSATION_NEWEST ((struct conversation_place){INT64_C(253402300799999999), ID_LAST})
 #define CONVERSATION_PLACE_LEN 80
 /* "1767225600000000:0198…", and back; false for what is none. */
 str conversation_place_write(struct arena *a, const struct conversation_place *p);

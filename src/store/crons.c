@@ -125,12 +125,13 @@ int cron_search(struct store *s, const struct principal *who, const struct cron_
                 const struct page *page, struct arena *a, struct cron **out, size_t *out_count,
                 struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SEARCH[f->sort][page->order],
-                     DB_PARAMS(DB_T(who->owner), db_uuid_or_null(f->assistant_id),
-                               db_uuid_or_null(f->thread_id), enabled_of(f),
-                               DB_T(f->metadata.p ? f->metadata : STR("{}")), DB_I(page->limit),
-                               DB_I(page->offset)),
-                     a, &rows, err);
+    int rc =
+        db_read(s->db, SEARCH[f->sort][page->order],
+                DB_PARAMS(DB_T(who->owner), db_uuid_or_null(f->assistant_id),
+                          db_uuid_or_null(f->thread_id), enabled_of(f),
+                          DB_T(f->metadata.p ? f->metadata : STR("{}")),
+                          DB_I(page->limit), DB_I(page->offset)),
+                a, &rows, err);
     if (rc == 0)
         list_from_rows(&rows, a, out, out_count);
     return rc;
@@ -139,11 +140,12 @@ int cron_search(struct store *s, const struct principal *who, const struct cron_
 int cron_count(struct store *s, const struct principal *who, const struct cron_filter *f,
                struct arena *a, int64_t *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_CRON_COUNT,
-                     DB_PARAMS(DB_T(who->owner), db_uuid_or_null(f->assistant_id),
-                               db_uuid_or_null(f->thread_id), enabled_of(f),
-                               DB_T(f->metadata.p ? f->metadata : STR("{}"))),
-                     a, &rows, err);
+    int rc =
+        db_read(s->db, SQL_CRON_COUNT,
+                DB_PARAMS(DB_T(who->owner), db_uuid_or_null(f->assistant_id),
+                          db_uuid_or_null(f->thread_id), enabled_of(f),
+                          DB_T(f->metadata.p ? f->metadata : STR("{}"))),
+                a, &rows, err);
     if (rc == 0)
         *out = db_int(&rows, 0, 0);
     return rc;

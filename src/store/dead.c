@@ -55,7 +55,8 @@ void dead_add(struct db_batch *b, struct id plan_id, str owner, str project,
 }
 
 void dead_revive_add(struct db_batch *b, struct id plan_id, str positions) {
-    db_batch_add(b, SQL_DEAD_REVIVE, DB_PARAMS(DB_UUID(plan_id), DB_T(positions)), DB_EXPECT_NONE);
+    db_batch_add(b, SQL_DEAD_REVIVE, DB_PARAMS(DB_UUID(plan_id), DB_T(positions)),
+                 DB_EXPECT_NONE);
 }
 
 int dead_discard(struct store *s, const struct principal *who, const struct id *ids, size_t count,
@@ -103,10 +104,10 @@ static int read_page(struct store *s, const struct principal *who, const struct 
                                  DB_T(f->project.p ? f->project : STR_LAST)),
                        a, rows, err);
     if (f->project.p)
-        return db_read(
-            s->db, SQL_DEAD_PAGE_PROJECT,
-            DB_PARAMS(owner, before, DB_I(f->limit), DB_T(f->project), tool_low, tool_high), a,
-            rows, err);
+        return db_read(s->db, SQL_DEAD_PAGE_PROJECT,
+                       DB_PARAMS(owner, before, DB_I(f->limit), DB_T(f->project), tool_low,
+                                 tool_high),
+                       a, rows, err);
     if (f->tool.p)
         return db_read(s->db, SQL_DEAD_PAGE_TOOL,
                        DB_PARAMS(owner, before, DB_I(f->limit), tool_low), a, rows, err);

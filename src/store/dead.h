@@ -12,8 +12,8 @@
 #include "store/store.h"
 
 enum dead_reason {
-    DEAD_ATTEMPTS,   /* all of them failed */
-    DEAD_REFUSED,    /* it fails however often it is tried */
+    DEAD_ATTEMPTS, /* all of them failed */
+    DEAD_REFUSED,  /* it fails however often it is tried */
     DEAD_QUARANTINED /* its execution was cut off too often */
 };
 extern const struct word_set DEAD_REASON_WORDS;
@@ -38,8 +38,8 @@ struct dead_row {
     int64_t attempt, losses; /* of the step */
 };
 /* "Dead step not found" */
-MUST_CHECK int dead_get(struct store *s, const struct principal *who, struct id id, struct arena *a,
-                        struct dead_row *out, struct err *err);
+MUST_CHECK int dead_get(struct store *s, const struct principal *who, struct id id,
+                        struct arena *a, struct dead_row *out, struct err *err);
 struct dead_filter {
     str tool, project; /* absent: any */
     struct id plan_id; /* nil: of any */
@@ -47,9 +47,9 @@ struct dead_filter {
     int64_t limit;
 };
 /* Of one owner, newest first. */
-MUST_CHECK int dead_list(struct store *s, const struct principal *who, const struct dead_filter *f,
-                         struct arena *a, struct dead_row **out, size_t *out_count,
-                         struct err *err);
+MUST_CHECK int dead_list(struct store *s, const struct principal *who,
+                         const struct dead_filter *f, struct arena *a, struct dead_row **out,
+                         size_t *out_count, struct err *err);
 /* Takes them off the list. *out_count: how many were there. */
 MUST_CHECK int dead_discard(struct store *s, const struct principal *who, const struct id *ids,
                             size_t count, struct arena *a, size_t *out_count, struct err *err);

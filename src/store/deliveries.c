@@ -65,10 +65,10 @@ int delivery_done_next(struct store *s, const struct delivery *done, int64_t now
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_DELIVERY_DONE, DB_PARAMS(DB_UUID(done->id), DB_I(done->attempt)),
                  DB_EXPECT_NONE);
-    db_batch_add(
-        &b, SQL_DELIVERY_NEXT,
-        DB_PARAMS(DB_T(done->kind), DB_T(done->order_key), DB_I(now_us), DB_I(now_us + lease_us)),
-        DB_EXPECT_NONE);
+    db_batch_add(&b, SQL_DELIVERY_NEXT,
+                 DB_PARAMS(DB_T(done->kind), DB_T(done->order_key), DB_I(now_us),
+                           DB_I(now_us + lease_us)),
+                 DB_EXPECT_NONE);
     int rc = db_commit(s->db, &b, err);
     if (rc < 0)
         return rc;
@@ -80,16 +80,17 @@ int delivery_done_next(struct store *s, const struct delivery *done, int64_t now
 
 int delivery_failed(struct store *s, const struct delivery *d, const struct delivery_failure *f,
                     int64_t now_us, struct arena *a, struct err *err) {
-    return commit_one(
-        s, SQL_DELIVERY_FAILED,
-        DB_PARAMS(DB_UUID(d->id), DB_I(d->attempt), DB_T(f->dead ? STR("dead") : STR("pending")),
-                  DB_I(f->due_at), DB_I(f->http_status), DB_T(f->error), DB_I(now_us),
-                  DB_I(f->progress), DB_I(f->progress > d->progress ? 1 : d->attempt)),
-        DB_EXPECT_NONE, a, err);
+    return commit_one(s, SQL_DELIVERY_FAILED,
+                      DB_PARAMS(DB_UUID(d->id), DB_I(d->attempt),
+                                DB_T(f->dead ? STR("dead") : STR("pending")), DB_I(f->due_at),
+                                DB_I(f->http_status), DB_T(f->error), DB_I(now_us),
+                                DB_I(f->progress),
+                                DB_I(f->progress > d->progress ? 1 : d->attempt)),
+                      DB_EXPECT_NONE, a, err);
 }
 
-int delivery_give_back(struct store *s, const struct delivery *d, int64_t progress, int64_t due_at,
-                       struct arena *a, struct err *err) {
+int delivery_give_back(struct store *s, const struct delivery *d, int64_t progress,
+                       int64_t due_at, struct arena *a, struct err *err) {
     return commit_one(s, SQL_DELIVERY_GIVE_BACK,
                       DB_PARAMS(DB_UUID(d->id), DB_I(d->attempt), DB_I(due_at), DB_I(progress)),
                       DB_EXPECT_NONE, a, err);

@@ -16,7 +16,7 @@ struct delivery {
     bool dead;
     int64_t attempt, due_at, http_status, created_at, updated_at;
     int64_t progress; /* parts of the payload that were taken */
-    str error;        /* of the last attempt; absent: none */
+    str error; /* of the last attempt; absent: none */
 };
 
 /* id, owner, kind, order_key ("": any order), target, payload. */

@@ -13,8 +13,8 @@
 
 struct idempotency {
     str key;
-    str request;                 /* digest of what was asked */
-    str body;                    /* of the answer; "": what the run makes, or the thread itself */
+    str request; /* digest of what was asked */
+    str body;    /* of the answer; "": what the run makes, or the thread itself */
     struct id thread_id, run_id; /* run nil: the answer is about no run */
 };
 

@@ -223,8 +223,8 @@ struct bounds {
     str filter;
     int64_t now_us;
 };
-#define BOUNDS(f, b)                                                                               \
-    DB_T(principal_owner_low((f)->who)), DB_T((b)->range.from), DB_T((b)->range.below),            \
+#define BOUNDS(f, b)                                                                             \
+    DB_T(principal_owner_low((f)->who)), DB_T((b)->range.from), DB_T((b)->range.below),          \
         DB_T((b)->range.inside), DB_I((b)->now_us), DB_T((b)->filter), DB_T((f)->e->model)
 
 /* *out_more: there are more than may be looked at, and none was taken. */
@@ -251,7 +251,8 @@ static int read_near(struct search *f, const struct bounds *b, const float *quer
     str vector = str_n((const char *)query, f->e->dims * sizeof(float));
     int rc = 0;
     if (f->s->shared)
-        rc = db_read(f->s->db, f->who->all ? SQL_ITEM_VECTOR_NEAR_ALL : SQL_ITEM_VECTOR_NEAR_MINE,
+        rc = db_read(f->s->db,
+                     f->who->all ? SQL_ITEM_VECTOR_NEAR_ALL : SQL_ITEM_VECTOR_NEAR_MINE,
                      DB_PARAMS(BOUNDS(f, b), DB_B(vector), DB_I((int64_t)count)), a, &rows, err);
     if (rc < 0)
         return rc;
@@ -259,7 +260,8 @@ static int read_near(struct search *f, const struct bounds *b, const float *quer
         return err_set(err, ERR_INVALID,
                        "query: there are more than %zu vectors in this namespace%s; a longer "
                        "namespace_prefix or a filter narrows it",
-                       f->e->scan_max, rows.row_count > 0 ? ", and their index finds too few" : "");
+                       f->e->scan_max,
+                       rows.row_count > 0 ? ", and their index finds too few" : "");
     take_hits(f, &rows, a);
     return 0;
 }

@@ -70,7 +70,8 @@ static void keep_rows(struct arena *a, const struct db_rows *rows, struct checkp
 }
 
 static int from_rows(const struct db_rows *rows, struct id thread_id, str name_space,
-                     struct arena *a, struct checkpoint **out, size_t *out_count, struct err *err) {
+                     struct arena *a, struct checkpoint **out, size_t *out_count,
+                     struct err *err) {
     size_t count = 0;
     struct checkpoint *list = ARENA_ARRAY(a, struct checkpoint, rows->row_count + 1);
     for (size_t i = 0; i < rows->row_count; i++) {
@@ -182,8 +183,9 @@ static int read_channel(const struct checkpoint *c, str channel, yyjson_val *ver
     }
     /* true may stand for a delta channel that was written whole. */
     bool marker = inline_value && yyjson_is_true(inline_value);
-    ptrdiff_t row =
-        inline_value && !marker ? -1 : blob_row(c->lg->rows, channel, lg_version_text(a, version));
+    ptrdiff_t row = inline_value && !marker
+                        ? -1
+                        : blob_row(c->lg->rows, channel, lg_version_text(a, version));
     if (row < 0 && inline_value)
         *out = json_text(a, inline_value);
     if (row < 0)
@@ -262,7 +264,9 @@ static bool is_triggered(const struct checkpoint *c, str node, str channel, yyjs
                                 : yyjson_get_num(version) <= yyjson_get_num(seen))
             return false;
     }
-    return read_channel(c, channel, version, a, &value, &stored, NULL) == 0 && value.p;
+    return read_channel(c, channel, version, a, &value, &stored,
+                        NULL) == 0 &&
+           value.p;
 }
 
 /* The id of a task as JavaScript makes it. */
@@ -412,16 +416,16 @@ static void plan_sends(struct plan *p, yyjson_val *version) {
         !text.p || json_parse(p->a, text, &list, NULL) < 0)
         return;
     yyjson_arr_foreach(list, i, count, send) {
-        str node =
-            json_str(yyjson_is_arr(send) ? yyjson_arr_get_first(send) : json_get(send, "node"));
+        str node = json_str(yyjson_is_arr(send) ? yyjson_arr_get_first(send)
+                                                : json_get(send, "node"));
         if (node.p)
             plan_task(p, &(struct planned){node, STR("__pregel_push"), (ptrdiff_t)i});
     }
 }
 
 /* "join:A+B:NODE" waits for all of A and B; its value is the list of those that came. */
-static bool join_node(const struct checkpoint *c, str channel, yyjson_val *version, struct arena *a,
-                      str *node) {
+static bool join_node(const struct checkpoint *c, str channel, yyjson_val *version,
+                      struct arena *a, str *node) {
     str rest = str_slice(channel, 5, channel.len), names, part, text, stored;
     yyjson_val *came;
     size_t wanted = 0;
@@ -435,8 +439,9 @@ static bool join_node(const struct checkpoint *c, str channel, yyjson_val *versi
     while (str_split_next(&names, '+', &part))
         wanted++;
     return is_triggered(c, *node, channel, version, a) &&
-           read_channel(c, channel, version, a, &text, &stored, NULL) == 0 && text.p &&
-           json_parse(a, text, &came, NULL) == 0 && yyjson_arr_size(came) == wanted;
+           read_channel(c, channel, version, a, &text, &stored,
+                        NULL) == 0 &&
+           text.p && json_parse(a, text, &came, NULL) == 0 && yyjson_arr_size(came) == wanted;
 }
 
 /* Before version 3: "start:NODE", "branch:FROM:CONDITION:NODE". */

@@ -62,7 +62,7 @@ struct lg_versions *lg_versions_read(struct arena *a, const struct checkpoint *c
 /* A value that a checkpoint adds. */
 struct lg_change {
     str channel;
-    str json;  /* its blob; absent: it has no value any more */
+    str json; /* its blob; absent: it has no value any more */
     bool open; /* what it leads to is next */
 };
 struct lg_step {

@@ -26,8 +26,8 @@ struct fold {
 };
 
 static bool is_message(yyjson_val *v) {
-    static const char *const types[] = {"human", "ai",     "system",  "tool",     "function",
-                                        "chat",  "remove", "generic", "developer"};
+    static const char *const types[] = {"human", "ai", "system", "tool", "function", "chat",
+                                        "remove", "generic", "developer"};
     str type = json_str(json_get(v, "type"));
     if (!yyjson_is_obj(v))
         return false;
@@ -174,10 +174,10 @@ static int row_bytes(const struct checkpoint *c, const struct db_rows *r, size_t
 static int read_history(struct store *s, const struct checkpoint *c, str channel, struct arena *a,
                         str *out, struct err *err) {
     struct db_rows r;
-    int rc = db_read(
-        s->db, c->lg->native ? SQL_SAVED_DELTA_HISTORY : SQL_LG_DELTA_HISTORY,
-        DB_PARAMS(DB_UUID(c->thread_id), DB_T(c->name_space), DB_UUID(c->id), DB_T(channel)), a, &r,
-        err);
+    int rc = db_read(s->db, c->lg->native ? SQL_SAVED_DELTA_HISTORY : SQL_LG_DELTA_HISTORY,
+                     DB_PARAMS(DB_UUID(c->thread_id), DB_T(c->name_space), DB_UUID(c->id),
+                               DB_T(channel)),
+                     a, &r, err);
     if (rc < 0)
         return rc;
     str *parts = ARENA_ARRAY(a, str, r.row_count + 1);

@@ -101,9 +101,9 @@ struct lg_versions *lg_versions_read(struct arena *a, const struct checkpoint *c
         struct lg_version *v = &out->channels[out->count++];
         *v = (struct lg_version){.channel = arena_dup(a, key_str(key)),
                                  .version = text_of(a, version)};
-        v->open = is_trigger(v->channel)
-                      ? has_value(c, v->channel, v->version)
-                      : checkpoint_is_hidden(v->channel) && leads_on(a, c, v->channel);
+        v->open = is_trigger(v->channel) ? has_value(c, v->channel, v->version)
+                                         : checkpoint_is_hidden(v->channel) &&
+                                               leads_on(a, c, v->channel);
         out->numbers = out->numbers || yyjson_is_num(version);
         uint64_t number = number_of(version);
         out->newest = number > out->newest ? number : out->newest;

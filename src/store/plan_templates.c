@@ -43,10 +43,10 @@ int plan_template_list(struct store *s, const struct principal *who, str after, 
                        struct arena *a, struct plan_template **out, size_t *out_count,
                        struct err *err) {
     struct db_rows rows;
-    int rc =
-        db_read(s->db, SQL_PLAN_TEMPLATE_LIST,
-                DB_PARAMS(DB_T(principal_owner(who)), DB_T(after.p ? after : STR("")), DB_I(limit)),
-                a, &rows, err);
+    int rc = db_read(s->db, SQL_PLAN_TEMPLATE_LIST,
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(after.p ? after : STR("")),
+                               DB_I(limit)),
+                     a, &rows, err);
     if (rc < 0)
         return rc;
     struct plan_template *list = ARENA_ARRAY(a, struct plan_template, rows.row_count + 1);

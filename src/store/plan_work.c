@@ -105,8 +105,9 @@ int work_any(struct store *s, const struct principal *who, str queue, int64_t no
     int rc = who->all ? db_read(s->db, SQL_WORK_ANY_OWNER, DB_PARAMS(DB_T(queue), DB_I(now_us)), a,
                                 &rows, err)
                       : db_read(s->db, SQL_WORK_ANY,
-                                DB_PARAMS(DB_T(principal_owner(who)), DB_T(queue), DB_I(now_us)), a,
-                                &rows, err);
+                                DB_PARAMS(DB_T(principal_owner(who)), DB_T(queue),
+                                          DB_I(now_us)),
+                                a, &rows, err);
     if (rc == 0)
         *out = rows.row_count > 0;
     return rc;
@@ -123,10 +124,10 @@ int work_claim(struct store *s, const struct principal *who, const struct work_l
         db_batch_add(&b, SQL_WORK_CLAIM_OWNER,
                      DB_PARAMS(queue, DB_I(lease->limit), now, until, worker), DB_EXPECT_NONE);
     else
-        db_batch_add(
-            &b, SQL_WORK_CLAIM,
-            DB_PARAMS(DB_T(principal_owner(who)), queue, now, until, worker, DB_I(lease->limit)),
-            DB_EXPECT_NONE);
+        db_batch_add(&b, SQL_WORK_CLAIM,
+                     DB_PARAMS(DB_T(principal_owner(who)), queue, now, until, worker,
+                               DB_I(lease->limit)),
+                     DB_EXPECT_NONE);
     int rc = db_commit(s->db, &b, err);
     if (rc < 0)
         return rc;
@@ -309,9 +310,9 @@ void work_late_tell_add(struct db_batch *b, struct id plan_id, int64_t position,
 int work_leased(struct store *s, const struct principal *who, str queue, int64_t limit,
                 struct arena *a, struct work_leased *out, struct err *err) {
     struct db_rows rows;
-    int rc =
-        db_read(s->db, SQL_WORK_LEASED,
-                DB_PARAMS(DB_T(principal_owner(who)), DB_T(queue), DB_I(limit)), a, &rows, err);
+    int rc = db_read(s->db, SQL_WORK_LEASED,
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(queue), DB_I(limit)), a, &rows,
+                     err);
     if (rc == 0)
         *out = (struct work_leased){db_int(&rows, 0, 0), db_int(&rows, 0, 1)};
     return rc;

@@ -95,25 +95,26 @@ void plan_rows_make(struct arena *a, const struct plan_place *place, const struc
         steps[i] = new_step(a, place->id, i, &plan->steps[i], now_us);
         done += steps[i].status == RUN_STATE_SUCCEEDED;
     }
-    *out = (struct plan_rows){.row = {.id = place->id,
-                                      .thread_id = place->thread_id,
-                                      .run_id = place->run_id,
-                                      .owner = place->owner.p ? place->owner : STR(""),
-                                      .project = plan->project.p ? plan->project : STR("default"),
-                                      .goal = plan->goal,
-                                      .hash = plan->hash,
-                                      .metadata = plan->metadata,
-                                      .concurrency = plan->concurrency,
-                                      .status = RUN_STATE_QUEUED,
-                                      .version = 1,
-                                      .step_count = (int64_t)plan->step_count,
-                                      .fault_count = (int64_t)plan->fault_count,
-                                      .succeeded = done,
-                                      .failed = (int64_t)plan->fault_count,
-                                      .created_at = now_us,
-                                      .updated_at = now_us,
-                                      .rerun_of = place->rerun_of},
-                              .steps = steps};
+    *out = (struct plan_rows){
+        .row = {.id = place->id,
+                .thread_id = place->thread_id,
+                .run_id = place->run_id,
+                .owner = place->owner.p ? place->owner : STR(""),
+                .project = plan->project.p ? plan->project : STR("default"),
+                .goal = plan->goal,
+                .hash = plan->hash,
+                .metadata = plan->metadata,
+                .concurrency = plan->concurrency,
+                .status = RUN_STATE_QUEUED,
+                .version = 1,
+                .step_count = (int64_t)plan->step_count,
+                .fault_count = (int64_t)plan->fault_count,
+                .succeeded = done,
+                .failed = (int64_t)plan->fault_count,
+                .created_at = now_us,
+                .updated_at = now_us,
+                .rerun_of = place->rerun_of},
+        .steps = steps};
 }
 
 static size_t step_bytes(const struct plan_step_row *s) {
@@ -183,7 +184,7 @@ static str insert_rows(struct arena *a, const struct plan_rows *rows) {
     return arena_take(a, &b);
 }
 
-#define NEW_PARAMS(r)                                                                              \
+#define NEW_PARAMS(r)                                                                       \
     DB_UUID((r)->id), DB_UUID((r)->thread_id), DB_UUID((r)->run_id), DB_T((r)->owner),             \
         DB_T((r)->project), DB_T((r)->goal), DB_T((r)->hash), DB_T((r)->metadata),                 \
         DB_I((r)->concurrency), DB_I((r)->step_count), DB_I((r)->fault_count),                     \
@@ -261,8 +262,8 @@ void plan_change_add(struct db_batch *b, const struct plan_change *c, int64_t no
     if (!c->step_count)
         return;
     str rows = change_rows(b->arena, c, now_us);
-    db_batch_add(b, SQL_PLAN_STEPS_UPDATE, DB_PARAMS(DB_UUID(c->plan_id), DB_I(now_us), DB_T(rows)),
-                 DB_EXPECT_NONE);
+    db_batch_add(b, SQL_PLAN_STEPS_UPDATE,
+                 DB_PARAMS(DB_UUID(c->plan_id), DB_I(now_us), DB_T(rows)), DB_EXPECT_NONE);
 }
 
 void plan_step_wish_add(struct db_batch *b, struct id plan_id, int64_t position, str wish) {
@@ -374,7 +375,8 @@ int plan_list(struct store *s, const struct principal *who, const struct plan_fi
         rc = db_read(s->db, SQL_PLAN_PAGE_STATUS,
                      DB_PARAMS(owner, before, DB_I(f->limit), DB_T(low)), a, &rows, err);
     else
-        rc = db_read(s->db, SQL_PLAN_PAGE, DB_PARAMS(owner, before, DB_I(f->limit)), a, &rows, err);
+        rc = db_read(s->db, SQL_PLAN_PAGE, DB_PARAMS(owner, before, DB_I(f->limit)), a, &rows,
+                     err);
     if (rc < 0)
         return rc;
     struct plan_row *list = ARENA_ARRAY(a, struct plan_row, rows.row_count + 1);
@@ -386,11 +388,12 @@ int plan_list(struct store *s, const struct principal *who, const struct plan_fi
 }
 
 int plan_events(struct store *s, struct id thread_id, int64_t after, int kind, int64_t limit,
-                struct arena *a, struct plan_event_row **out, size_t *out_count, struct err *err) {
+                struct arena *a, struct plan_event_row **out, size_t *out_count,
+                struct err *err) {
     struct db_rows rows;
-    int rc =
-        db_read(s->db, SQL_PLAN_EVENTS,
-                DB_PARAMS(DB_UUID(thread_id), DB_I(after), DB_I(kind), DB_I(limit)), a, &rows, err);
+    int rc = db_read(s->db, SQL_PLAN_EVENTS,
+                     DB_PARAMS(DB_UUID(thread_id), DB_I(after), DB_I(kind), DB_I(limit)), a,
+                     &rows, err);
     if (rc < 0)
         return rc;
     struct plan_event_row *list = ARENA_ARRAY(a, struct plan_event_row, rows.row_count + 1);

@@ -17,8 +17,8 @@ struct plan_row {
     int64_t concurrency;
     enum run_state status;
     int64_t version, step_count, fault_count;
-    int64_t succeeded, failed, cancelled, timed_out;      /* steps */
-    str error;                                            /* absent: none */
+    int64_t succeeded, failed, cancelled, timed_out; /* steps */
+    str error;                                       /* absent: none */
     int64_t created_at, started_at, ended_at, updated_at; /* 0: not yet */
     int64_t attempt;    /* of its run, when the plan last came further */
     struct id rerun_of; /* nil: it was made from no other */
@@ -115,9 +115,9 @@ struct plan_filter {
     int64_t limit;
 };
 /* Of one owner, newest first. */
-MUST_CHECK int plan_list(struct store *s, const struct principal *who, const struct plan_filter *f,
-                         struct arena *a, struct plan_row **out, size_t *out_count,
-                         struct err *err);
+MUST_CHECK int plan_list(struct store *s, const struct principal *who,
+                         const struct plan_filter *f, struct arena *a, struct plan_row **out,
+                         size_t *out_count, struct err *err);
 
 struct plan_event_row {
     int64_t seq, at;

@@ -39,10 +39,10 @@ int project_create(struct store *s, struct project *p, struct arena *a, struct e
 int project_list(struct store *s, const struct principal *who, str after, int64_t limit,
                  struct arena *a, struct project **out, size_t *out_count, struct err *err) {
     struct db_rows rows;
-    int rc =
-        db_read(s->db, SQL_PROJECT_LIST,
-                DB_PARAMS(DB_T(principal_owner(who)), DB_T(after.p ? after : STR("")), DB_I(limit)),
-                a, &rows, err);
+    int rc = db_read(s->db, SQL_PROJECT_LIST,
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(after.p ? after : STR("")),
+                               DB_I(limit)),
+                     a, &rows, err);
     if (rc < 0)
         return rc;
     struct project *list = ARENA_ARRAY(a, struct project, rows.row_count + 1);
@@ -63,8 +63,8 @@ int project_get(struct store *s, const struct principal *who, struct id id, stru
     return 0;
 }
 
-int project_update(struct store *s, const struct principal *who, struct project *p, struct arena *a,
-                   struct err *err) {
+int project_update(struct store *s, const struct principal *who, struct project *p,
+                   struct arena *a, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
     db_batch_add(&b, SQL_PROJECT_UPDATE,
@@ -109,8 +109,8 @@ int setting_list(struct store *s, const struct principal *who, struct arena *a,
 int setting_get(struct store *s, const struct principal *who, str key, struct arena *a,
                 struct setting *out, struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_SETTING_GET, DB_PARAMS(DB_T(principal_owner(who)), DB_T(key)), a,
-                     &rows, err);
+    int rc = db_read(s->db, SQL_SETTING_GET,
+                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(key)), a, &rows, err);
     if (rc < 0)
         return rc;
     if (rows.row_count == 0)
@@ -153,12 +153,12 @@ int plan_context_read(struct store *s, const struct principal *who, str project,
     if (rc < 0)
         return rc;
     size_t rest = ASSISTANT_COLUMN_COUNT;
-    *out = (struct plan_context){
-        .run = {.has_assistant = !db_is_null(&rows, 0, 0), .preferences = db_str(&rows, 0, rest)},
-        .concurrency = db_str(&rows, 0, rest + 1),
-        .webhook = db_str(&rows, 0, rest + 2),
-        .project = db_str(&rows, 0, rest + 3),
-        .of_project = db_str(&rows, 0, rest + 4)};
+    *out = (struct plan_context){.run = {.has_assistant = !db_is_null(&rows, 0, 0),
+                                         .preferences = db_str(&rows, 0, rest)},
+                                 .concurrency = db_str(&rows, 0, rest + 1),
+                                 .webhook = db_str(&rows, 0, rest + 2),
+                                 .project = db_str(&rows, 0, rest + 3),
+                                 .of_project = db_str(&rows, 0, rest + 4)};
     if (out->run.has_assistant)
         assistant_from_row(&rows, 0, 0, &out->run.assistant);
     return 0;

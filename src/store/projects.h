@@ -21,7 +21,8 @@ struct project {
 };
 
 /* ERR_LIMIT: the owner has PROJECT_COUNT_MAX; ERR_EXISTS: one of this name. */
-MUST_CHECK int project_create(struct store *s, struct project *p, struct arena *a, struct err *err);
+MUST_CHECK int project_create(struct store *s, struct project *p, struct arena *a,
+                              struct err *err);
 /* By name, after this one. */
 MUST_CHECK int project_list(struct store *s, const struct principal *who, str after, int64_t limit,
                             struct arena *a, struct project **out, size_t *out_count,
@@ -50,9 +51,9 @@ MUST_CHECK int setting_change(struct store *s, const struct principal *who,
 
 /* What a new plan and its first run begin with. Settings are JSON; absent: there is none. */
 struct plan_context {
-    struct run_context run;            /* of a thread that is not there yet */
+    struct run_context run; /* of a thread that is not there yet */
     str concurrency, webhook, project; /* of the owner */
-    str of_project;                    /* all of its project's, an object */
+    str of_project; /* all of its project's, an object */
 };
 /* project: the one that the plan names; absent: that of the owner's setting. */
 MUST_CHECK int plan_context_read(struct store *s, const struct principal *who, str project,

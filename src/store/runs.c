@@ -238,7 +238,7 @@ void run_context_copy(struct arena *a, const struct run_context *from, struct ru
     ASSERT(!from->has_thread);
     struct run_context to = *from;
     struct assistant *s = &to.assistant;
-    str *texts[] = {&s->owner,   &s->graph_id, &s->name,        &s->description, &s->config,
+    str *texts[] = {&s->owner,   &s->graph_id, &s->name,         &s->description, &s->config,
                     &s->context, &s->metadata, &to.preferences, &to.overrides};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
         *texts[i] = arena_dup(a, *texts[i]);

@@ -148,7 +148,8 @@ struct thread_merge {
 size_t thread_begin_add(struct db_batch *b, const struct run_hold *hold, int64_t run_time_us,
                         struct id head,
                         const struct thread_merge *merge /* NULL: leaves metadata and config */,
-                        struct id checkpoint_id /* nil: keep */, int64_t log_count, int64_t now_us);
+                        struct id checkpoint_id /* nil: keep */, int64_t log_count,
+                        int64_t now_us);
 /* On PostgreSQL run_insert_add and thread_begin_add of a run that is new are one statement, and so
  * are run_finish_add and thread_settle_add: run_begins_whole says whether they are here. */
 bool run_begins_whole(const struct store *s);

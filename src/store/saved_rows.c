@@ -37,9 +37,9 @@ static int value_row(struct store *s, const struct checkpoint *c, yyjson_val *ke
         return rc;
     if (rows.row_count == 0 || !version || !saved_decode(a, type, db_str(&rows, 0, 0), &bytes))
         return err_set(err, ERR_CORRUPT, "a value of the checkpoint is missing");
-    const struct db_value row[COLUMNS] = {
-        DB_I(1),    DB_T(STR("")), DB_T(channel), DB_T(lg_version_text(a, version)),
-        DB_T(type), DB_B(bytes),   DB_NIL};
+    const struct db_value row[COLUMNS] = {DB_I(1),     DB_T(STR("")), DB_T(channel),
+                                          DB_T(lg_version_text(a, version)), DB_T(type),
+                                          DB_B(bytes), DB_NIL};
     memcpy(cells, row, sizeof(row));
     return 0;
 }
@@ -53,9 +53,13 @@ static void write_row(const struct checkpoint *c, const struct db_rows *writes, 
         task = id_dashed(a, id);
     if (!saved_decode(a, type, db_str(writes, i, 4), &bytes))
         bytes = STR("");
-    const struct db_value row[COLUMNS] = {
-        DB_I(2),     DB_T(c->lg->id),           DB_T(task), DB_T(db_str(writes, i, 2)), DB_T(type),
-        DB_B(bytes), DB_T(db_str(writes, i, 5))};
+    const struct db_value row[COLUMNS] = {DB_I(2),
+                                          DB_T(c->lg->id),
+                                          DB_T(task),
+                                          DB_T(db_str(writes, i, 2)),
+                                          DB_T(type),
+                                          DB_B(bytes),
+                                          DB_T(db_str(writes, i, 5))};
     memcpy(cells, row, sizeof(row));
 }
 

@@ -25,7 +25,7 @@ struct thread_storage {
     struct storage_channel {
         str name;
         struct storage_part part; /* versions and their bytes */
-    } * channels;                 /* by name; what two share counts in both */
+    } *channels;                  /* by name; what two share counts in both */
     size_t channel_count;
 };
 /* Of a thread that the caller has looked up. */

@@ -29,8 +29,8 @@ int thread_storage(struct store *s, struct id id, struct arena *a, struct thread
     int rc = db_read(s->db, SQL_THREAD_STORAGE, DB_PARAMS(DB_UUID(id)), a, &rows, err);
     if (rc < 0)
         return rc;
-    *out = (struct thread_storage){.channels =
-                                       ARENA_ARRAY(a, struct storage_channel, rows.row_count + 1)};
+    *out = (struct thread_storage){
+        .channels = ARENA_ARRAY(a, struct storage_channel, rows.row_count + 1)};
     for (size_t i = 0; i < rows.row_count; i++) {
         str part = db_str(&rows, i, 0), name = db_str(&rows, i, 1);
         struct storage_part counted = {db_int(&rows, i, 2), db_int(&rows, i, 3)};

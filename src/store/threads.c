@@ -134,10 +134,10 @@ int thread_patch(struct store *s, const struct principal *who, struct id id, str
 }
 
 void thread_delete_rest_add(const struct store *s, struct db_batch *b, struct id id) {
-    static const enum db_stmt rest[] = {
-        SQL_THREAD_DELETE_RUNS,   SQL_THREAD_DELETE_EVENTS, SQL_THREAD_DELETE_CHECKPOINTS,
-        SQL_THREAD_DELETE_WRITES, SQL_THREAD_DELETE_VALUES, SQL_THREAD_DELETE_LISTS,
-        SQL_THREAD_UNDOOM};
+    static const enum db_stmt rest[] = {SQL_THREAD_DELETE_RUNS,        SQL_THREAD_DELETE_EVENTS,
+                                        SQL_THREAD_DELETE_CHECKPOINTS, SQL_THREAD_DELETE_WRITES,
+                                        SQL_THREAD_DELETE_VALUES,      SQL_THREAD_DELETE_LISTS,
+                                        SQL_THREAD_UNDOOM};
     if (db_knows(s->db, SQL_THREAD_DELETE_REST)) {
         db_batch_add(b, SQL_THREAD_DELETE_REST, DB_PARAMS(DB_UUID(id)), DB_EXPECT_NONE);
         return;

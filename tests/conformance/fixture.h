@@ -27,7 +27,7 @@ struct fixture_kind {
 struct fixture {
     struct fixture_kind kind;
     bool in_memory, postgres;
-    size_t queue_count_max;                      /* 0: the default */
+    size_t queue_count_max; /* 0: the default */
     struct db_postgres_options postgres_options; /* changed before fixture_open, when needed */
     struct rt *rt;
     struct db *db;
@@ -40,30 +40,30 @@ struct fixture {
 };
 
 #define CHECK(cond) CHECK_THAT(cond, "%s", "is false")
-#define CHECK_THAT(cond, format, ...)                                                              \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fixture_fail(f, "%s:%d: %s: " format, __FILE__, __LINE__, #cond, __VA_ARGS__);         \
-            return;                                                                                \
-        }                                                                                          \
+#define CHECK_THAT(cond, format, ...)                                                      \
+    do {                                                                                   \
+        if (!(cond)) {                                                                     \
+            fixture_fail(f, "%s:%d: %s: " format, __FILE__, __LINE__, #cond, __VA_ARGS__); \
+            return;                                                                        \
+        }                                                                                  \
     } while (0)
-#define CHECK_INT(a, b)                                                                            \
-    do {                                                                                           \
-        long long check_a = (long long)(a), check_b = (long long)(b);                              \
-        if (check_a != check_b) {                                                                  \
-            fixture_fail(f, "%s:%d: %s is %lld, %s is %lld", __FILE__, __LINE__, #a, check_a, #b,  \
-                         check_b);                                                                 \
-            return;                                                                                \
-        }                                                                                          \
+#define CHECK_INT(a, b)                                                                  \
+    do {                                                                                 \
+        long long check_a = (long long)(a), check_b = (long long)(b);                    \
+        if (check_a != check_b) {                                                        \
+            fixture_fail(f, "%s:%d: %s is %lld, %s is %lld", __FILE__, __LINE__, #a,     \
+                         check_a, #b, check_b);                                          \
+            return;                                                                      \
+        }                                                                                \
     } while (0)
-#define CHECK_CODE(code, want)                                                                     \
-    do {                                                                                           \
-        int check_code = (code);                                                                   \
-        if (check_code != (want)) {                                                                \
-            fixture_fail(f, "%s:%d: %s gives %s (%s), not %s", __FILE__, __LINE__, #code,          \
-                         err_name(check_code), err.message, err_name(want));                       \
-            return;                                                                                \
-        }                                                                                          \
+#define CHECK_CODE(code, want)                                                           \
+    do {                                                                                 \
+        int check_code = (code);                                                         \
+        if (check_code != (want)) {                                                      \
+            fixture_fail(f, "%s:%d: %s gives %s (%s), not %s", __FILE__, __LINE__,       \
+                         #code, err_name(check_code), err.message, err_name(want));      \
+            return;                                                                      \
+        }                                                                                \
     } while (0)
 
 void fixture_fail(struct fixture *f, const char *format, ...) PRINTF_LIKE(2, 3);

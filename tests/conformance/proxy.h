@@ -25,9 +25,9 @@ struct proxy {
     bool stopping, down;
     /* under the lock */
     enum proxy_fault fault;
-    bool of_server;  /* bytes from the server count, else those from the client */
-    size_t fault_at; /* counted over all connections, from the setting on */
-    size_t sent[2];  /* from client, from server, since the last setting */
+    bool of_server;    /* bytes from the server count, else those from the client */
+    size_t fault_at;   /* counted over all connections, from the setting on */
+    size_t sent[2];    /* from client, from server, since the last setting */
     int pairs[PROXY_CONNECTIONS_MAX][2];
     bool deaf[PROXY_CONNECTIONS_MAX];
     size_t pair_count;

@@ -60,14 +60,9 @@ struct put {
 static int put(struct store *s, const struct principal *who, struct put p, struct arena *a,
                struct err *err) {
     struct db_batch b;
-    struct artifact it = {.id = id_at(p.id),
-                          .plan_id = id_at(p.plan),
-                          .position = p.position,
-                          .name = str_of(p.name),
-                          .type = STR("text/plain"),
-                          .sha256 = sha_at(a, p.sha),
-                          .bytes = p.sha,
-                          .created_at = NOW + p.id};
+    struct artifact it = {.id = id_at(p.id), .plan_id = id_at(p.plan), .position = p.position,
+                          .name = str_of(p.name), .type = STR("text/plain"),
+                          .sha256 = sha_at(a, p.sha), .bytes = p.sha, .created_at = NOW + p.id};
     db_batch_init(&b, a);
     artifact_put_add(&b, who, &it);
     return db_commit(s->db, &b, err);
@@ -105,8 +100,8 @@ static void puts_and_reads(struct fixture *f, struct store *s) {
     struct artifact_page page = {.after_position = -2, .last_position = 10, .limit = 2};
     CHECK_CODE(artifact_list(s, id_at(1), &page, a, &list, &count, &err), 0);
     CHECK(count == 2 && str_eq(list[0].name, STR("z")) && str_eq(list[1].name, STR("a")));
-    page = (struct artifact_page){
-        .after_position = 1, .after_name = STR("a"), .last_position = 1, .limit = 2};
+    page = (struct artifact_page){.after_position = 1, .after_name = STR("a"), .last_position = 1,
+                                  .limit = 2};
     CHECK_CODE(artifact_list(s, id_at(1), &page, a, &list, &count, &err), 0);
     CHECK(count == 1 && str_eq(list[0].name, STR("b")));
 }

@@ -134,8 +134,8 @@ static int listed(struct store *s, struct id thread, struct checkpoint *c, struc
                              .id = id_v6(0),
                              .name_space = STR(""),
                              .source = STR("loop"),
-                             .channels =
-                                 arena_printf(a, "{\"messages\":{\"l\":1,\"n\":%d}}", MESSAGES),
+                             .channels = arena_printf(a, "{\"messages\":{\"l\":1,\"n\":%d}}",
+                                                      MESSAGES),
                              .next = STR("[]"),
                              .tasks = STR("[]"),
                              .metadata = STR("{}"),
@@ -346,13 +346,10 @@ static void places(struct fixture *f, struct arena *a) {
         CHECK(!conversation_place_read(str_n(wrong, text.len), &got));
         CHECK(!conversation_place_read(str_slice(text, 0, i), &got));
     }
-    static const char *const wrong[] = {"",
-                                        ":",
-                                        "1:",
-                                        ":00000000000000000000000000000000",
-                                        "-1:00000000000000000000000000000000",
-                                        "253402300800000000:00000000000000000000000000000000",
-                                        "9223372036854775808:00000000000000000000000000000000"};
+    static const char *const wrong[] = {
+        "", ":", "1:", ":00000000000000000000000000000000", "-1:00000000000000000000000000000000",
+        "253402300800000000:00000000000000000000000000000000",
+        "9223372036854775808:00000000000000000000000000000000"};
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
         CHECK(!conversation_place_read(str_of(wrong[i]), &got));
     CHECK(got.updated_at == p.updated_at);

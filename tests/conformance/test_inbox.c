@@ -22,15 +22,16 @@ static struct id id_at(int n) {
 }
 
 static struct inbox_source source_of(const struct principal *who, int n, const char *name) {
-    return (struct inbox_source){
-        .id = id_at(n),
-        .owner = who->owner,
-        .name = str_of(name),
-        .rule = {.scheme = INBOX_HMAC, .header = STR("x-sign"), .secret = STR("s")},
-        .action = STR("{\"kind\":\"keep\"}"),
-        .retention_us = 1000,
-        .created_at = NOW,
-        .updated_at = NOW};
+    return (struct inbox_source){.id = id_at(n),
+                                 .owner = who->owner,
+                                 .name = str_of(name),
+                                 .rule = {.scheme = INBOX_HMAC,
+                                          .header = STR("x-sign"),
+                                          .secret = STR("s")},
+                                 .action = STR("{\"kind\":\"keep\"}"),
+                                 .retention_us = 1000,
+                                 .created_at = NOW,
+                                 .updated_at = NOW};
 }
 
 static struct inbox_delivery delivery_of(int source, int n, const char *key) {
@@ -127,14 +128,9 @@ static void deliveries(struct fixture *f, struct store *s, struct arena *a) {
 
 static void templates(struct fixture *f, struct store *s, struct arena *a) {
     struct err err = {0};
-    struct plan_template t = {.id = id_at(20),
-                              .owner = ANNA.owner,
-                              .name = STR("t"),
-                              .description = STR(""),
-                              .parameters = STR("{}"),
-                              .plan = STR("{}"),
-                              .created_at = NOW,
-                              .updated_at = NOW};
+    struct plan_template t = {.id = id_at(20), .owner = ANNA.owner, .name = STR("t"),
+                              .description = STR(""), .parameters = STR("{}"), .plan = STR("{}"),
+                              .created_at = NOW, .updated_at = NOW};
     struct plan_template other = t, late, *list;
     size_t count;
     CHECK_CODE(plan_template_create(s, &t, a, &err), 0);
@@ -200,14 +196,9 @@ static void plan_contexts(struct fixture *f, struct store *s, struct arena *a, s
 
 static void settings(struct fixture *f, struct store *s, struct arena *a) {
     struct err err = {0};
-    struct project p = {.id = id_at(30),
-                        .owner = ANNA.owner,
-                        .name = STR("p"),
-                        .description = STR(""),
-                        .metadata = STR("{}"),
-                        .settings = STR("{\"x\":1}"),
-                        .created_at = NOW,
-                        .updated_at = NOW};
+    struct project p = {.id = id_at(30), .owner = ANNA.owner, .name = STR("p"),
+                        .description = STR(""), .metadata = STR("{}"), .settings = STR("{\"x\":1}"),
+                        .created_at = NOW, .updated_at = NOW};
     struct setting both[] = {{STR("plan.concurrency"), STR("2")}, {STR("z"), STR("null")}}, *list;
     struct setting mixed[] = {{STR("new"), STR("1")}, {STR("none"), STR_NULL}};
     size_t count;

@@ -67,22 +67,17 @@ static int change(struct store *s, int64_t version, size_t count, size_t *out_st
     struct db_batch b;
     struct plan_step_change *steps = ARENA_ARRAY(a, struct plan_step_change, count);
     for (size_t i = 0; i < count; i++)
-        steps[i] =
-            (struct plan_step_change){.position = i,
-                                      .status = i % 2 ? RUN_STATE_FAILED : RUN_STATE_SUCCEEDED,
-                                      .attempt = 1,
-                                      .started_at = NOW + 10,
-                                      .ended_at = NOW + 20,
-                                      .output = i % 2 ? STR_NULL : STR("{\"a\":[1,\"\xc3\xa4\"]}"),
-                                      .error = i % 2 ? STR("it's \"broken\"") : STR_NULL};
-    struct plan_change c = {.plan_id = id_at(1),
-                            .run_id = id_at(2001),
-                            .version = version,
-                            .status = RUN_STATE_RUNNING,
-                            .succeeded = (int64_t)(count + 1) / 2,
-                            .failed = (int64_t)count / 2,
-                            .steps = steps,
-                            .step_count = count};
+        steps[i] = (struct plan_step_change){
+            .position = i,
+            .status = i % 2 ? RUN_STATE_FAILED : RUN_STATE_SUCCEEDED,
+            .attempt = 1,
+            .started_at = NOW + 10,
+            .ended_at = NOW + 20,
+            .output = i % 2 ? STR_NULL : STR("{\"a\":[1,\"\xc3\xa4\"]}"),
+            .error = i % 2 ? STR("it's \"broken\"") : STR_NULL};
+    struct plan_change c = {.plan_id = id_at(1), .run_id = id_at(2001), .version = version,
+                            .status = RUN_STATE_RUNNING, .succeeded = (int64_t)(count + 1) / 2,
+                            .failed = (int64_t)count / 2, .steps = steps, .step_count = count};
     db_batch_init(&b, a);
     plan_change_add(&b, &c, NOW + 30);
     *out_statements = b.count;
@@ -215,8 +210,8 @@ static void gates(struct fixture *f, struct store *s) {
     enum gate_status pending = GATE_PENDING;
     size_t count;
     open_gates(f, s);
-    struct gate_filter mine = {.status = &pending, .limit = 2},
-                       its = {.plan_id = id_at(1), .limit = 10};
+    struct gate_filter mine = {.status = &pending, .limit = 2}, its = {.plan_id = id_at(1),
+                                                                       .limit = 10};
     CHECK_CODE(gate_list(s, &ANNA, &mine, a, &list, &count, &err), 0);
     CHECK(count == 2 && id_eq(list[0].id, id_at(100)) && id_eq(list[1].id, id_at(101)));
     CHECK_INT(list[0].expires_at, 0);
@@ -332,7 +327,7 @@ static void history(struct fixture *f) {
     struct err err = {0};
     char digest[DB_DIGEST_LEN + 1];
     static void (*const parts[])(struct fixture *, struct store *) = {creation, changes, wishes,
-                                                                      gates,    lists,   ends};
+                                                                     gates,    lists,   ends};
     for (size_t i = 0; i < ARRAY_COUNT(parts) && !f->failure[0]; i++)
         parts[i](f, &s);
     if (f->failure[0])

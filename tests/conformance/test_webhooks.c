@@ -128,7 +128,8 @@ static int make_told(struct store *s, int n, int count, int64_t *out_changed, st
                              .fault_count = 1};
     db_batch_init(&b, a);
     for (int i = 0; i < count; i++) {
-        struct thread_new t = {.id = id_at(n + 10 + i), .metadata = STR("{}"), .config = STR("{}")};
+        struct thread_new t = {
+            .id = id_at(n + 10 + i), .metadata = STR("{}"), .config = STR("{}")};
         struct plan_place place = {id_at(n + i), t.id, id_at(n + i), ANNA.owner};
         struct log_entry e[] = {
             {.run_id = place.run_id, .kind = LOG_TASK, .at = NOW, .data = STR("{\"n\":1}")},
@@ -199,12 +200,8 @@ static void outbox(struct fixture *f) {
     CHECK_CODE(webhook_list(s, &ANNA, a, &list, &count, &err), 0);
     CHECK(count == 3 && list[0].steps && !list[1].steps && list[1].mode == WEBHOOK_SINGLE);
     CHECK(str_eq(list[1].project, STR("p")) && str_eq(list[0].secret, STR("whsec_AA==")));
-    struct webhook_replay r = {.webhook = id_at(1),
-                               .plan = id_at(101),
-                               .kind = LOG_STEPS,
-                               .until = INT64_MAX,
-                               .only = -1,
-                               .limit = 3};
+    struct webhook_replay r = {.webhook = id_at(1), .plan = id_at(101), .kind = LOG_STEPS,
+                               .until = INT64_MAX, .only = -1, .limit = 3};
     CHECK_CODE(webhook_replay(s, &r, NOW, a, &count, &last, &err), 0);
     CHECK(count == 3 && last == 5);
     CHECK_CODE(webhook_gone(s, id_at(2), NOW, a, &err), 0);

@@ -16,8 +16,8 @@ static bool header_at(void *ctx, size_t n, str *out_name, str *out_value) {
     const struct given *g = ctx;
     static const str binary[] = {STR("ce-specversion"), STR("ce-id"), STR("ce-source"),
                                  STR("ce-type"), STR("ce-more")};
-    static const str proofs[] = {STR("webhook-id"),          STR("webhook-timestamp"),
-                                 STR("webhook-signature"),   STR("stripe-signature"),
+    static const str proofs[] = {STR("webhook-id"), STR("webhook-timestamp"),
+                                 STR("webhook-signature"), STR("stripe-signature"),
                                  STR("x-hub-signature-256"), STR("authorization")};
     *out_value = g->text;
     if (g->kind == 'c' && n < ARRAY_COUNT(binary))

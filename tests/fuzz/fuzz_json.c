@@ -10,7 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define INPUT_BYTES_MAX 65536
-#define ARENA_BYTES     (64u << 20)
+#define ARENA_BYTES (64u << 20)
 
 static yyjson_val *parse_again(struct arena *a, str text) {
     yyjson_val *v = NULL;

@@ -13,7 +13,8 @@
 #define STREAM_US_MAX (2 * SIM_SETTLE_US)
 #define ALL_MODES     0x1ffu
 #define INPUT         "\"input\":{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
-#define MODES         "\"stream_mode\":[\"values\",\"updates\",\"messages-tuple\",\"tasks\",\"custom\"]"
+#define MODES \
+    "\"stream_mode\":[\"values\",\"updates\",\"messages-tuple\",\"tasks\",\"custom\"]"
 
 static const char *const strategies[] = {"enqueue", "enqueue", "reject", "interrupt", "rollback"};
 

@@ -240,7 +240,8 @@ static void check_log(struct sim_world *w, const struct sim_plan *p, const struc
             wrong(w, p, i, "is told to be ", run_state_name(told.states[i]));
     if (told.states[SIM_STEPS_MAX] != row->status && !stopped)
         sim_wrong(w, "plan %02x%02x is told to be " STR_FMT " and is " STR_FMT ": " STR_FMT,
-                  p->id.b[14], p->id.b[15], STR_ARG(run_state_name(told.states[SIM_STEPS_MAX])),
+                  p->id.b[14], p->id.b[15],
+                  STR_ARG(run_state_name(told.states[SIM_STEPS_MAX])),
                   STR_ARG(run_state_name(row->status)), STR_ARG(row->error));
 }
 

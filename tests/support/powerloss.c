@@ -32,10 +32,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FDS_MAX        4096
-#define FILES_MAX      64
+#define FDS_MAX   4096
+#define FILES_MAX 64
 #define NAME_MAX_BYTES 256
-#define SYNC_NS        300000
+#define SYNC_NS   300000
 
 enum kind { NAMED = 1, WRITTEN, TRUNCATED, SYNCED, CREATED, REMOVED, FOLDER_SYNCED };
 
@@ -56,9 +56,9 @@ static uint16_t file_of_fd[FDS_MAX]; /* 0: not watched */
 static uint16_t file_folder;
 
 #define EXPORT __attribute__((visibility("default")))
-#define REAL(name)                                                                                 \
-    static __typeof__(name) *real;                                                                 \
-    if (!real)                                                                                     \
+#define REAL(name) \
+    static __typeof__(name) *real; \
+    if (!real) \
     real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
 static ssize_t real_write(int fd, const void *p, size_t len) {
@@ -74,7 +74,9 @@ static void put(enum kind kind, uint16_t file, int64_t at, const void *p, size_t
         abort(); /* a log with a hole would accuse the innocent */
 }
 
-static int64_t place(void) { return lseek(log_fd, 0, SEEK_END); }
+static int64_t place(void) {
+    return lseek(log_fd, 0, SEEK_END);
+}
 
 static uint16_t file_named(const char *name) {
     for (uint16_t i = 0; i < name_count; i++)
@@ -124,7 +126,9 @@ __attribute__((constructor)) static void start(void) {
         file_folder = file_named("");
 }
 
-static uint16_t watched(int fd) { return fd >= 0 && fd < FDS_MAX ? file_of_fd[fd] : 0; }
+static uint16_t watched(int fd) {
+    return fd >= 0 && fd < FDS_MAX ? file_of_fd[fd] : 0;
+}
 
 static int open_any(__typeof__(open) *real, const char *path, int flags, mode_t mode) {
     pthread_mutex_lock(&lock);
@@ -217,7 +221,9 @@ EXPORT int ftruncate(int fd, off_t bytes) {
     return rc;
 }
 
-EXPORT int ftruncate64(int fd, off64_t bytes) { return ftruncate(fd, bytes); }
+EXPORT int ftruncate64(int fd, off64_t bytes) {
+    return ftruncate(fd, bytes);
+}
 
 static int sync_watched(int fd) {
     pthread_mutex_lock(&lock);

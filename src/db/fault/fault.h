@@ -16,8 +16,8 @@ enum db_fault_kind {
 };
 struct db_fault_plan {
     enum db_fault_kind kind;
-    uint64_t at; /* the n-th operation from the plan's start, from 1; 0: every one */
-    int code;    /* error to answer */
+    uint64_t at;       /* the n-th operation from the plan's start, from 1; 0: every one */
+    int code;          /* error to answer */
     int64_t delay_us;
 };
 struct db *db_fault_wrap(struct db *inner); /* owns inner */

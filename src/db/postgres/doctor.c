@@ -9,7 +9,7 @@
 
 #include "db/postgres/migrate.h"
 
-#define TIMEOUT_US        INT64_C(600000000)
+#define TIMEOUT_US INT64_C(600000000)
 #define SCRATCH_BYTES_MAX ((size_t)16 << 20)
 
 enum parameter { NONE, CONNECTIONS, SCHEMA };
@@ -66,8 +66,8 @@ static int take(struct pg_work *w, size_t index, const struct pg_result *r, stru
 static int ask(struct pg_pool *p, const struct db_postgres_doctor *d, const char *title,
                enum db_postgres_own text, enum parameter parameter, bool *yes, struct err *err) {
     struct asking a = {.d = d, .title = title};
-    struct pg_param param =
-        parameter == CONNECTIONS ? pg_int8(d->connections) : pg_text(str_of(d->checkpoint_schema));
+    struct pg_param param = parameter == CONNECTIONS ? pg_int8(d->connections)
+                                                     : pg_text(str_of(d->checkpoint_schema));
     struct pg_call call = {.name = "doctor",
                            .sql = db_postgres_own[text],
                            .params = &param,

@@ -45,7 +45,7 @@ struct plan {
     size_t table_mask;
     struct mention *wild;
     size_t (*latest)[PGDB_FORM_COUNT]; /* by statement: its last call, whence back by `before` */
-    size_t ordered;                    /* the level of the last operation that is not for many */
+    size_t ordered; /* the level of the last operation that is not for many */
 };
 
 const struct db_op *pgdb_op_of(const struct pgdb_op_ref *ref) {

@@ -38,7 +38,8 @@ struct db_postgres_index {
     bool ours; /* a migration makes it */
 };
 MUST_CHECK MAY_SUSPEND int db_postgres_invalid_read(struct pg_pool *p,
-                                                    const char *checkpoint_schema, struct arena *a,
+                                                    const char *checkpoint_schema,
+                                                    struct arena *a,
                                                     struct db_postgres_index **out,
                                                     size_t *out_count, struct err *err);
 

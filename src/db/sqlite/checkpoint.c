@@ -24,7 +24,7 @@
 
 #define START_BYTES     (INT64_C(32) << 20) /* of log */
 #define AGAIN_BYTES     (INT64_C(8) << 20)  /* growth until the next try, when it did not work */
-#define COPY_PASSES     2                   /* the second one takes what came during the first */
+#define COPY_PASSES     2                  /* the second one takes what came during the first */
 #define RESTART_WAIT_MS 2
 
 static int copy(sqlite3 *db, int mode, const char *who) {

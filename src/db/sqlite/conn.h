@@ -19,16 +19,16 @@ struct lite_conn_options {
     bool synchronous_normal;
     bool log_all;
     bool erases;
-    bool never_wait;                             /* no busy handler */
-    const char *vfs;                             /* NULL: as the other options want */
+    bool never_wait; /* no busy handler */
+    const char *vfs; /* NULL: as the other options want */
     int64_t cache_bytes, mmap_bytes, page_bytes; /* page_bytes 0: SQLite's own choice */
 };
 
 struct lite_conn {
     sqlite3 *db;
-    sqlite3_stmt *stmts[SQL_COUNT]; /* prepared when first used */
+    sqlite3_stmt *stmts[SQL_COUNT];   /* prepared when first used */
     sqlite3_stmt *own[LITE_COUNT];
-    VEC(struct db_value) cells; /* of the result under way */
+    VEC(struct db_value) cells;       /* of the result under way */
     char ids[DB_PARAMS_MAX][ID_HEX_LEN];
     bool log_all;
 };

@@ -108,7 +108,7 @@ static int run_text(struct job *j, const char *sql, int64_t *out) {
 
 static int run_key(struct job *j, const char *sql, int64_t number, int64_t *out, bool *out_row) {
     const struct db_foreign_value params[] = {{.kind = DB_FOREIGN_STR, .s = j->w->key},
-                                              {.kind = DB_FOREIGN_INT, .i = number}};
+                                            {.kind = DB_FOREIGN_INT, .i = number}};
     struct db_foreign_stmt s = {sql, params, strchr(sql, '2') ? 2 : 1};
     return run(j, &s, out, out_row);
 }
@@ -118,8 +118,8 @@ static int check_place(struct job *j) {
     bool found = false;
     const struct db_foreign_value name = {.kind = DB_FOREIGN_STR, .s = j->w->table};
     struct db_foreign_stmt table = {"SELECT type = 'table' AND rootpage > 0 FROM sqlite_schema "
-                                    "WHERE name = ?1 COLLATE NOCASE",
-                                    &name, 1};
+                                  "WHERE name = ?1 COLLATE NOCASE",
+                                  &name, 1};
     int rc = run_text(j, "PRAGMA application_id", &mark);
     if (rc == 0 && mark == LITE_APPLICATION_ID)
         rc = err_set(&j->err, ERR_INVALID, "the server's own data is never written by steps");

@@ -23,25 +23,25 @@ struct lite_task {
     struct rt_msg msg;
     enum lite_task_kind kind;
     struct fiber *fiber;
-    size_t *waiting; /* the count it is in */
+    size_t *waiting;          /* the count it is in */
     struct lite_checkpoint *checkpoint;
-    bool finished;                  /* set on the loop */
-    int code;                       /* out */
-    struct err err;                 /* out */
-    struct db_batch *batch;         /* write */
-    struct lite_call call;          /* read */
-    struct db_rows rows;            /* out: read */
+    bool finished;            /* set on the loop */
+    int code;                 /* out */
+    struct err err;           /* out */
+    struct db_batch *batch;   /* write */
+    struct lite_call call;    /* read */
+    struct db_rows rows;      /* out: read */
     char digest[DB_DIGEST_LEN + 1]; /* out: digest */
 };
-#define LITE_TASK(node_ptr)                                                                        \
+#define LITE_TASK(node_ptr) \
     CONTAINER_OF(LIST_ENTRY(node_ptr, struct rt_msg, node), struct lite_task, msg)
 
 struct lite_writer {
     struct rt_worker *worker;
     struct lite_conn conn;
-    size_t waiting; /* loop: writes under way */
+    size_t waiting;              /* loop: writes under way */
     bool in_memory;
-    int careful; /* groups to come that run with a savepoint for each batch */
+    int careful;                 /* groups to come that run with a savepoint for each batch */
     struct metric *commit_count;
     _Atomic uint64_t batches, commits, statements, errors;
 };
@@ -49,19 +49,19 @@ struct lite_writer {
 struct lite_reader {
     struct rt_worker *worker;
     struct lite_conn conn;
-    size_t waiting; /* loop: reads under way */
+    size_t waiting;              /* loop: reads under way */
     _Atomic uint64_t reads, errors;
 };
 
 struct lite_checkpoint {
-    struct rt_worker *worker; /* NULL in memory */
+    struct rt_worker *worker;    /* NULL in memory */
     struct lite_conn conn;
     struct rt_msg msg;
-    bool running; /* loop */
+    bool running;                /* loop */
     int start_pages, again_pages;
-    int next_pages;        /* loop: length of the log that starts the next one */
-    _Atomic int wal_pages; /* set by the writer */
-    _Atomic bool copied;   /* set by the checkpointer, taken by the writer */
+    int next_pages;              /* loop: length of the log that starts the next one */
+    _Atomic int wal_pages;       /* set by the writer */
+    _Atomic bool copied;         /* set by the checkpointer, taken by the writer */
 };
 
 struct lite_inline {
@@ -76,14 +76,14 @@ struct lite_inline {
 struct lite {
     struct db db;
     struct rt *rt;
-    int lock_fd; /* -1 in memory */
+    int lock_fd;                 /* -1 in memory */
     size_t queue_count_max;
     struct lite_writer writer;
     struct lite_reader *readers;
-    size_t reader_count; /* 0 in memory: the writer's connection reads */
+    size_t reader_count;         /* 0 in memory: the writer's connection reads */
     struct lite_checkpoint checkpoint;
     struct lite_inline inline_reads; /* off in memory */
-    struct lite_reader shared;       /* counts of reads on the writer's connection */
+    struct lite_reader shared;   /* counts of reads on the writer's connection */
 };
 
 /* writer.c */

@@ -13,19 +13,19 @@
 
 struct lite_nowait;
 struct lite_nowait_file {
-    sqlite3_io_methods methods; /* the system's, but for xRead */
+    sqlite3_io_methods methods;       /* the system's, but for xRead */
     const sqlite3_io_methods *system;
     struct lite_nowait *layer;
-    int fd; /* our own; -1 before the file is open */
+    int fd;                           /* our own; -1 before the file is open */
 };
 struct lite_nowait {
     sqlite3_vfs vfs;
     char name[40];
     struct lite_nowait_file main, wal;
-    bool may_block;      /* while the connection is set up */
-    bool refused;        /* out: a read would have blocked or was over the budget */
-    bool unsupported;    /* out: this file system cannot tell */
-    size_t budget_bytes; /* what may still be read */
+    bool may_block;                   /* while the connection is set up */
+    bool refused;                     /* out: a read would have blocked or was over the budget */
+    bool unsupported;                 /* out: this file system cannot tell */
+    size_t budget_bytes;              /* what may still be read */
 };
 /* Registers it under n->name, with may_block set. Returns an SQLite code. */
 int lite_nowait_init(struct lite_nowait *n);

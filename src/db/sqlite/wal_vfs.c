@@ -32,7 +32,9 @@ struct wal_file {
     sqlite3_int64 at;
 };
 
-static struct wal_file *wal_of(sqlite3_file *f) { return (struct wal_file *)f; }
+static struct wal_file *wal_of(sqlite3_file *f) {
+    return (struct wal_file *)f;
+}
 
 static int flush(struct wal_file *w) {
     if (w->len == 0)

@@ -27,8 +27,8 @@
 #include "db/stmt_log.h"
 
 #define GROUP_BATCHES_MAX 512
-#define GROUP_RUN_US      20000
-#define CAREFUL_GROUPS    16
+#define GROUP_RUN_US 20000
+#define CAREFUL_GROUPS 16
 
 enum group_state {
     GROUP_READY, /* to be committed */
@@ -97,7 +97,7 @@ static enum group_state group_lose(struct lite_writer *w, struct list *group, in
                                    const struct err *err) {
     struct err why = *err; /* it may be one of the group's own */
     lite_conn_roll_back(&w->conn);
-    LIST_EACH (group, node) {
+    LIST_EACH(group, node) {
         struct lite_task *t = LITE_TASK(node);
         if (t->code == 0) {
             t->code = code;
@@ -181,7 +181,7 @@ static int commit(struct lite_writer *w, bool *in_doubt, struct err *err) {
 
 static void count_group(struct lite_writer *w, const struct list *group) {
     uint64_t batches = 0, statements = 0, errors = 0;
-    LIST_EACH (group, node) {
+    LIST_EACH(group, node) {
         const struct lite_task *t = LITE_TASK(node);
         batches++;
         statements += t->batch->count;
@@ -204,7 +204,7 @@ static void write_next_group(struct lite_writer *w, struct rt_worker *worker, st
         int code = commit(w, &in_doubt, &err);
         if (code < 0)
             (void)group_lose(w, &group, code, &err); /* the tasks have it now */
-        LIST_EACH (&group, node)
+        LIST_EACH(&group, node)
             LITE_TASK(node)->batch->in_doubt = in_doubt;
     }
     if (w->careful > 0)
@@ -227,7 +227,7 @@ void lite_writer_handle(struct rt_worker *worker, struct list *batch, void *ctx)
     struct list reads;
     list_init(&reads);
     if (w->in_memory) {
-        LIST_EACH (batch, node) {
+        LIST_EACH(batch, node) {
             if (LITE_TASK(node)->kind == LITE_WRITE)
                 continue;
             list_remove(node);

@@ -749,7 +749,8 @@ static void conversations(struct scene *s) {
         {"GET", TALK "/messages/m/branches", NULL, 404, "={\"detail\":\"Message not found\"}"},
         {"POST", TALK "/messages/m/switch", "{}", 404, "={\"detail\":\"Message not found\"}"},
         {"DELETE", TALK, NULL, 204, NULL},
-        {"GET", TALK, NULL, 404, "={\"detail\":\"Conversation with ID " T1 " not found\"}"},
+        {"GET", TALK, NULL, 404,
+         "={\"detail\":\"Conversation with ID " T1 " not found\"}"},
         {"GET", "/conversations/x", NULL, 404,
          "={\"detail\":\"Conversation with ID x not found\"}"},
     };

@@ -31,9 +31,9 @@ static int clear_environment(void **state) {
             unsetenv(name.p);
         }
     }
-    static const char *const platforms[] = {
-        "AWS_LAMBDA_FUNCTION_NAME",   "VERCEL", "NETLIFY", "K_SERVICE", "FUNCTION_TARGET",
-        "AZURE_FUNCTIONS_ENVIRONMENT"};
+    static const char *const platforms[] = {"AWS_LAMBDA_FUNCTION_NAME", "VERCEL", "NETLIFY",
+                                            "K_SERVICE", "FUNCTION_TARGET",
+                                            "AZURE_FUNCTIONS_ENVIRONMENT"};
     for (size_t i = 0; i < ARRAY_COUNT(platforms); i++)
         unsetenv(platforms[i]);
     return 0;
@@ -54,23 +54,23 @@ static int load(struct config *c, struct err *err, ...) {
     return config_load(argc, argv, c, err);
 }
 
-#define assert_str(s, z)                                                                           \
-    do {                                                                                           \
-        assert_non_null((s).p);                                                                    \
-        assert_string_equal((s).p, z);                                                             \
-        assert_int_equal((s).len, strlen(z));                                                      \
+#define assert_str(s, z)                           \
+    do {                                           \
+        assert_non_null((s).p);                    \
+        assert_string_equal((s).p, z);             \
+        assert_int_equal((s).len, strlen(z));      \
     } while (0)
 
 /* Fails the test unless loading fails with the code and a message that holds the part. */
-#define assert_refused(code_wanted, part, ...)                                                     \
-    do {                                                                                           \
-        struct config c_;                                                                          \
-        struct err e_;                                                                             \
-        assert_int_equal(load(&c_, &e_, __VA_ARGS__), code_wanted);                                \
-        assert_int_equal(e_.code, code_wanted);                                                    \
-        if (!strstr(e_.message, part)) {                                                           \
-            fail_msg("\"%s\" does not hold \"%s\"", e_.message, part);                             \
-        }                                                                                          \
+#define assert_refused(code_wanted, part, ...)                                       \
+    do {                                                                             \
+        struct config c_;                                                            \
+        struct err e_;                                                               \
+        assert_int_equal(load(&c_, &e_, __VA_ARGS__), code_wanted);                  \
+        assert_int_equal(e_.code, code_wanted);                                      \
+        if (!strstr(e_.message, part)) {                                             \
+            fail_msg("\"%s\" does not hold \"%s\"", e_.message, part);               \
+        }                                                                            \
     } while (0)
 
 static void test_defaults(void **state) {
@@ -162,8 +162,8 @@ static void test_bytes_units(void **state) {
         assert_refused(ERR_INVALID, "--body-bytes-max: ", "--body-bytes-max", bad[i], NULL);
     }
     /* Shifting must not wrap around into the range. */
-    assert_refused(ERR_INVALID, "is not a number of bytes", "--body-bytes-max", "17179869184G",
-                   NULL);
+    assert_refused(ERR_INVALID, "is not a number of bytes", "--body-bytes-max",
+                   "17179869184G", NULL);
 }
 
 static void test_ranges(void **state) {
@@ -209,8 +209,8 @@ static void test_listen(void **state) {
         assert_int_equal(c.listen_port, cases[i].port);
         config_deinit(&c);
     }
-    static const char *const bad[] = {
-        "localhost", "a:65536", "a:-1", "a:", "[::1]", "[::1:80", "::1:80"};
+    static const char *const bad[] = {"localhost", "a:65536", "a:-1",    "a:",
+                                      "[::1]",     "[::1:80", "::1:80"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         assert_refused(ERR_INVALID, "--listen: ", "--listen", bad[i], NULL);
     }
@@ -349,8 +349,8 @@ static void test_help_lists_every_option(void **state) {
     buf_char(&text, '\0');
     assert_true(buf_ok(&text));
 #define GROUP(title) assert_non_null(strstr(text.p, "\n" title "\n"));
-#define OPT(key, kind, env, fallback, min, max, help)                                              \
-    assert_non_null(strstr(text.p, env[0] ? "  $" env : ""));                                      \
+#define OPT(key, kind, env, fallback, min, max, help)        \
+    assert_non_null(strstr(text.p, env[0] ? "  $" env : "")); \
     assert_non_null(strstr(text.p, help));
 #include "options.def"
 #undef OPT
@@ -364,9 +364,8 @@ static void test_workers(void **state) {
     (void)state;
     assert_refused(ERR_INVALID, "--listen: several processes need a port", "--workers", "2",
                    "--listen", "127.0.0.1:0", NULL);
-    static const char *const with_port[] = {"10.0.0.1:7", "[::1]:7"}, *const without[] = {
-                                                                          "10.0.0.1", "::1",
-                                                                          "fe80::7:8"};
+    static const char *const with_port[] = {"10.0.0.1:7", "[::1]:7"},
+                            *const without[] = {"10.0.0.1", "::1", "fe80::7:8"};
     setenv("DATABASE_URL", "postgres://127.0.0.1/x", 1);
     for (size_t i = 0; i < ARRAY_COUNT(with_port); i++)
         assert_refused(ERR_INVALID, "--peer-address: several processes take ports", "--workers",

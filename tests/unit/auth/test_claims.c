@@ -48,8 +48,9 @@ static void test_times(void **state) {
     times(s, "{\"exp\":1800000000.5}", "");
     times(s, "{\"exp\":1e9}", "The token has expired");
     times(s, "{}", "The token has no exp");
-    static const char *const wrong[] = {"null",  "\"1800000100\"", "true", "-1",
-                                        "1e300", "[1800000100]",   "{}",   "99999999999999999999"};
+    static const char *const wrong[] = {
+        "null", "\"1800000100\"", "true", "-1", "1e300", "[1800000100]", "{}",
+        "99999999999999999999"};
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
         times(s, arena_printf(&s->a, "{\"exp\":%s}", wrong[i]).p, "The token's exp is no time");
     times(s, "{\"exp\":1800000100,\"nbf\":1800000060}", "");

@@ -86,7 +86,7 @@ static void resizing_the_newest(void **state) {
     assert_true(arena_try_resize(&a, second, 200, 3));
     assert_true(arena_try_resize(&a, second, 3, 100));
     assert_int_equal(second[2], 7);
-    assert_false(arena_try_resize(&a, second, 100, 8000)); /* chunk is full */
+    assert_false(arena_try_resize(&a, second, 100, 8000));      /* chunk is full */
     assert_false(arena_try_resize(&a, second, 100, SIZE_MAX));
     assert_false(arena_try_resize(&a, NULL, 0, 10));
     char *third = arena_alloc(&a, 16);
@@ -118,7 +118,9 @@ static void strings(void **state) {
 
 static char cleanup_order[8];
 
-static void cleanup(void *arg) { strncat(cleanup_order, arg, 1); }
+static void cleanup(void *arg) {
+    strncat(cleanup_order, arg, 1);
+}
 
 static void cleanups_run_in_reverse_once(void **state) {
     (void)state;
@@ -151,10 +153,8 @@ static void test_take(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_keep_their_bytes),
-        cmocka_unit_test(cap_is_kept),
-        cmocka_unit_test(resizing_the_newest),
-        cmocka_unit_test(strings),
+        cmocka_unit_test(blocks_keep_their_bytes), cmocka_unit_test(cap_is_kept),
+        cmocka_unit_test(resizing_the_newest),     cmocka_unit_test(strings),
         cmocka_unit_test(a_loop_settles_on_one_chunk),
         cmocka_unit_test(cleanups_run_in_reverse_once),
         cmocka_unit_test(test_take),

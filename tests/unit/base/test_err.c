@@ -74,11 +74,11 @@ static void table_lookups(void **state) {
     assert_true(err_retryable(ERR_UNAVAILABLE));
     assert_false(err_retryable(ERR_INVALID));
     assert_false(err_retryable(-9999));
-#define ERR(name, number, status, retryable, text)                                                 \
-    assert_int_equal(ERR_##name, -(number));                                                       \
-    assert_string_equal(err_name(ERR_##name), #name);                                              \
-    assert_string_equal(err_text(ERR_##name), text);                                               \
-    assert_int_equal(err_http_status(ERR_##name), status);                                         \
+#define ERR(name, number, status, retryable, text)         \
+    assert_int_equal(ERR_##name, -(number));               \
+    assert_string_equal(err_name(ERR_##name), #name);      \
+    assert_string_equal(err_text(ERR_##name), text);       \
+    assert_int_equal(err_http_status(ERR_##name), status); \
     assert_int_equal(err_retryable(ERR_##name), retryable);
 #include "errors.def"
 #undef ERR

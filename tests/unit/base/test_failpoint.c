@@ -42,10 +42,9 @@ static void errors_and_counts(void **state) {
 static void bad_specifications(void **state) {
     (void)state;
     static const char *const bad[] = {
-        "x",          "=off",        "x=",           "x=boom",
-        "x=error",    "x=error()",   "x=error(0)",   "x=error(999)",
-        "x=error(14", "x=delay(-1)", "x=delay(ten)", "x=delay(99999999)",
-        "x=off@0",    "x=off@",      "x=crash@-1",   "x=crash()"};
+        "x", "=off", "x=", "x=boom", "x=error", "x=error()", "x=error(0)", "x=error(999)",
+        "x=error(14", "x=delay(-1)", "x=delay(ten)", "x=delay(99999999)", "x=off@0", "x=off@",
+        "x=crash@-1", "x=crash()"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         struct err err = {0};
         char both[80];

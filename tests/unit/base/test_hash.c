@@ -64,6 +64,7 @@ static void test_sha1(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_sha256), cmocka_unit_test(test_sha1),
-                                       cmocka_unit_test(test_hmac), cmocka_unit_test(test_base64)};
+                                       cmocka_unit_test(test_hmac),
+                                       cmocka_unit_test(test_base64)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

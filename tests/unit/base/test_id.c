@@ -12,7 +12,9 @@
 
 static int64_t fake_us;
 
-static int64_t fake_now(void) { return fake_us; }
+static int64_t fake_now(void) {
+    return fake_us;
+}
 
 static const char *dashed(struct id v) {
     static char text[ID_DASHED_LEN + 1];
@@ -33,16 +35,12 @@ static void spellings(void **state) {
     check_str(id_hex(&a, v), "6ba7b8219dad11d180b400c04fd430c8");
     check_str(id_dashed(&a, v), "6ba7b821-9dad-11d1-80b4-00c04fd430c8");
     arena_deinit(&a);
-    static const char *const bad[] = {"",
-                                      "6ba7b821",
-                                      "6ba7b821-9dad-11d1-80b4-00c04fd430c",
-                                      "6ba7b8219-dad-11d1-80b4-00c04fd430c8",
-                                      "6ba7b821-9dad-11d1-80b4-00c04fd430cg",
-                                      "6ba7b8219dad11d180b400c04fd430c8 ",
-                                      "6ba7b8219dad11d180b400c04fd430c",
-                                      "{ba7b8219dad11d180b400c04fd430c8",
-                                      "6ba7b821_9dad_11d1_80b4_00c04fd430c8",
-                                      "6ba7b821-9dad-11d1-80b400c04fd430c8--"};
+    static const char *const bad[] = {
+        "", "6ba7b821", "6ba7b821-9dad-11d1-80b4-00c04fd430c",
+        "6ba7b8219-dad-11d1-80b4-00c04fd430c8",
+        "6ba7b821-9dad-11d1-80b4-00c04fd430cg", "6ba7b8219dad11d180b400c04fd430c8 ",
+        "6ba7b8219dad11d180b400c04fd430c", "{ba7b8219dad11d180b400c04fd430c8",
+        "6ba7b821_9dad_11d1_80b4_00c04fd430c8", "6ba7b821-9dad-11d1-80b400c04fd430c8--"};
     w = v;
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
         assert_false(id_parse(str_of(bad[i]), &w));
@@ -132,7 +130,9 @@ static void *draw(void *arg) {
     return NULL;
 }
 
-static int id_order(const void *a, const void *b) { return memcmp(a, b, 16); }
+static int id_order(const void *a, const void *b) {
+    return memcmp(a, b, 16);
+}
 
 static void threads_never_share_an_id(void **state) {
     (void)state;
@@ -171,13 +171,10 @@ static void v6_after_another(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spellings),
-        cmocka_unit_test(v5_known_answers),
-        cmocka_unit_test(v7_layout_and_order),
-        cmocka_unit_test(v6_layout_and_order),
+        cmocka_unit_test(spellings),           cmocka_unit_test(v5_known_answers),
+        cmocka_unit_test(v7_layout_and_order), cmocka_unit_test(v6_layout_and_order),
         cmocka_unit_test(v6_after_another),
-        cmocka_unit_test(v4_is_random),
-        cmocka_unit_test(threads_never_share_an_id),
+        cmocka_unit_test(v4_is_random),        cmocka_unit_test(threads_never_share_an_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

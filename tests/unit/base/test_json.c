@@ -64,15 +64,14 @@ static void texts_come_back(void **state) {
 static void escapes_are_repaired(void **state) {
     (void)state;
     static const char *const rows[][2] = {
-        {"\"a\\u0000b\"", "\"a\xEF\xBF\xBD"
-                          "b\""},
+        {"\"a\\u0000b\"", "\"a\xEF\xBF\xBD" "b\""},
         {"\"\\ud800\"", "\"\xEF\xBF\xBD\""},
         {"\"\\udc00\"", "\"\xEF\xBF\xBD\""},
         {"\"\\uD800x\"", "\"\xEF\xBF\xBDx\""},
         {"\"\\ud800\\ud800\\udc00\"", "\"\xEF\xBF\xBD\xF0\x90\x80\x80\""},
         {"\"\\ude00\\ud83d\"", "\"\xEF\xBF\xBD\xEF\xBF\xBD\""},
         {"\"\\ud83d\\n\"", "\"\xEF\xBF\xBD\\n\""},
-        {"\"\\\\u0000\"", "\"\\\\u0000\""}, /* an escaped backslash, then letters */
+        {"\"\\\\u0000\"", "\"\\\\u0000\""},         /* an escaped backslash, then letters */
         {"\"\\\\\\u0000\"", "\"\\\\\xEF\xBF\xBD\""},
         {"{\"k\\u0000\":\"\\u0041\\ud800\"}", "{\"k\xEF\xBF\xBD\":\"A\xEF\xBF\xBD\"}"},
         {"[123456789012345678901234567890,\"\\u0000\"]",
@@ -87,18 +86,9 @@ static void malformed(void **state) {
     static const struct {
         const char *text;
         size_t at;
-    } rows[] = {{"{", 1},
-                {"[1,]", 2},
-                {"{\"a\":}", 5},
-                {"nul", 3},
-                {"[1] x", 4},
-                {"\"\xFF\"", 1},
-                {"[\"a\",\"\xC3(\"]", 6},
-                {"\"\\u00g0\"", 1},
-                {"\"a\nb\"", 2},
-                {"\"\\u0000", 7},
-                {"NaN", 0},
-                {"", 0}};
+    } rows[] = {{"{", 1},         {"[1,]", 2},        {"{\"a\":}", 5}, {"nul", 3},
+                {"[1] x", 4},     {"\"\xFF\"", 1},    {"[\"a\",\"\xC3(\"]", 6},
+                {"\"\\u00g0\"", 1}, {"\"a\nb\"", 2},  {"\"\\u0000", 7}, {"NaN", 0}, {"", 0}};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         yyjson_val *v = (yyjson_val *)&a;
         struct err err = {0};
@@ -280,16 +270,11 @@ static void merging(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_come_back),
-        cmocka_unit_test(escapes_are_repaired),
-        cmocka_unit_test(malformed),
-        cmocka_unit_test(depth),
-        cmocka_unit_test(numbers_out_of_range),
-        cmocka_unit_test(members_are_left_out),
-        cmocka_unit_test(memory_limit),
-        cmocka_unit_test(large_documents),
-        cmocka_unit_test(look_ups),
-        cmocka_unit_test(merging),
+        cmocka_unit_test(texts_come_back), cmocka_unit_test(escapes_are_repaired),
+        cmocka_unit_test(malformed),       cmocka_unit_test(depth),
+        cmocka_unit_test(numbers_out_of_range), cmocka_unit_test(members_are_left_out),
+        cmocka_unit_test(memory_limit),    cmocka_unit_test(large_documents),
+        cmocka_unit_test(look_ups),        cmocka_unit_test(merging),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -130,8 +130,7 @@ static void a_full_buffer_is_noticed(void **state) {
         buf_init(&b, max);
         struct json_writer w = json_writer(&b);
         jw_array(&w);
-        jw_str(&w, STR("ab\x01"
-                       "cdefghijk\n"));
+        jw_str(&w, STR("ab\x01" "cdefghijk\n"));
         jw_i64(&w, 123);
         jw_double(&w, 1.5);
         jw_array_end(&w);
@@ -149,17 +148,9 @@ static void doubles_round_trip(void **state) {
     static const struct {
         double v;
         const char *text;
-    } rows[] = {{0, "0.0"},
-                {-0.0, "-0.0"},
-                {1, "1.0"},
-                {0.1, "0.1"},
-                {1e300, "1e300"},
-                {NAN, "null"},
-                {INFINITY, "null"},
-                {-INFINITY, "null"},
-                {123456.789, "123456.789"},
-                {5e-324, "5e-324"},
-                {DBL_MAX, "1.7976931348623157e308"}};
+    } rows[] = {{0, "0.0"},  {-0.0, "-0.0"}, {1, "1.0"},         {0.1, "0.1"}, {1e300, "1e300"},
+                {NAN, "null"}, {INFINITY, "null"}, {-INFINITY, "null"}, {123456.789, "123456.789"},
+                {5e-324, "5e-324"}, {DBL_MAX, "1.7976931348623157e308"}};
     struct buf b;
     buf_init(&b, 4096);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {

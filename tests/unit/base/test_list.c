@@ -13,7 +13,7 @@ struct letter {
 static const char *read_out(const struct list *l) {
     static char text[16];
     size_t n = 0;
-    LIST_EACH (l, it)
+    LIST_EACH(l, it)
         text[n++] = LIST_ENTRY(it, struct letter, node)->c;
     text[n] = '\0';
     return text;
@@ -56,7 +56,7 @@ static void splice_and_removal_while_walking(void **state) {
     assert_true(list_empty(&two));
     list_splice(&one, &two);
     assert_string_equal(read_out(&one), "abcdef");
-    LIST_EACH (&one, it)
+    LIST_EACH(&one, it)
         if (LIST_ENTRY(it, struct letter, node)->c % 2)
             list_remove(it);
     assert_string_equal(read_out(&one), "bdf");

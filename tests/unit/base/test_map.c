@@ -17,9 +17,15 @@ static void hash_known_answers(void **state) {
         size_t len;
         uint64_t want;
     } rows[] = {
-        {0, 0xabac0158050fc4dcu},  {1, 0xc9f49bf37d57ca93u},  {7, 0xd3927d989bb11140u},
-        {8, 0x369095118d299a8eu},  {9, 0x25a48eb36c063de4u},  {15, 0xd320d86d2a519956u},
-        {16, 0xcc4fdd1a7d908b66u}, {31, 0x2370dd1f8c21d1bcu}, {63, 0x9d199062b7bbb3a8u},
+        {0, 0xabac0158050fc4dcu},
+        {1, 0xc9f49bf37d57ca93u},
+        {7, 0xd3927d989bb11140u},
+        {8, 0x369095118d299a8eu},
+        {9, 0x25a48eb36c063de4u},
+        {15, 0xd320d86d2a519956u},
+        {16, 0xcc4fdd1a7d908b66u},
+        {31, 0x2370dd1f8c21d1bcu},
+        {63, 0x9d199062b7bbb3a8u},
     };
     uint64_t key[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
     char message[64];
@@ -32,7 +38,9 @@ static void hash_known_answers(void **state) {
 enum { KEYS = 700 };
 static char keys[KEYS][16];
 
-static str key_at(size_t i) { return str_of(keys[i]); }
+static str key_at(size_t i) {
+    return str_of(keys[i]);
+}
 
 static void compare_all(const struct map *m, void *const model[KEYS], size_t count) {
     assert_int_equal(m->count, count);

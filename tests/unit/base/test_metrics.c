@@ -11,7 +11,9 @@
 
 static struct metric *refreshed;
 
-static void refresh(void *arg) { metric_set(refreshed, *(int *)arg); }
+static void refresh(void *arg) {
+    metric_set(refreshed, *(int *)arg);
+}
 
 static void prometheus_text(void **state) {
     (void)state;

@@ -42,9 +42,7 @@ static const struct {
     {STR("\xc5\0\x01z"), MSGPACK_BIN, 1, 4},
     {STR("\xc6\0\0\0\x01z"), MSGPACK_BIN, 1, 6},
     {STR("\xd4\x05z"), MSGPACK_EXT, 1, 3},
-    {STR("\xd8\x05"
-         "0123456789abcdef"),
-     MSGPACK_EXT, 16, 18},
+    {STR("\xd8\x05" "0123456789abcdef"), MSGPACK_EXT, 16, 18},
     {STR("\xc7\x03\x05zzz"), MSGPACK_EXT, 3, 6},
     {STR("\xc8\0\x01\x05z"), MSGPACK_EXT, 1, 5},
     {STR("\xc9\0\0\0\x01\x05z"), MSGPACK_EXT, 1, 7},

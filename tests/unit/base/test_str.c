@@ -11,7 +11,7 @@ static void comparing(void **state) {
     assert_true(str_eq(STR_NULL, STR("")));
     assert_false(str_eq(STR("a"), STR("b")));
     assert_true(str_ieq(STR("Content-TYPE"), STR("content-type")));
-    assert_false(str_ieq(STR("["), STR("{"))); /* differ in the case bit only */
+    assert_false(str_ieq(STR("[") , STR("{"))); /* differ in the case bit only */
     assert_true(str_cmp(STR("a"), STR("b")) < 0);
     assert_true(str_cmp(STR("ab"), STR("a")) > 0);
     assert_true(str_cmp(STR("\xff"), STR("a")) > 0);
@@ -66,16 +66,8 @@ static void integers(void **state) {
     assert_true(str_to_i64(STR("-0"), &i) && i == 0);
     i = 77;
     u = 77;
-    static const char *const bad_signed[] = {"",
-                                             "-",
-                                             "+1",
-                                             " 1",
-                                             "1 ",
-                                             "--1",
-                                             "0x1",
-                                             "1.0",
-                                             "9223372036854775808",
-                                             "-9223372036854775809"};
+    static const char *const bad_signed[] = {"", "-", "+1", " 1", "1 ", "--1", "0x1", "1.0",
+                                             "9223372036854775808", "-9223372036854775809"};
     for (size_t k = 0; k < ARRAY_COUNT(bad_signed); k++)
         assert_false(str_to_i64(str_of(bad_signed[k]), &i));
     assert_false(str_to_u64(STR("18446744073709551616"), &u));
@@ -92,8 +84,8 @@ static void doubles(void **state) {
     assert_true(str_to_double(STR("0.1"), &d) && d == 0.1);
     assert_true(str_to_double(STR(".5"), &d) && d == 0.5);
     assert_true(str_to_double(STR("7."), &d) && d == 7);
-    static const char *const bad[] = {"",    ".",    "-",  "e5", "1e",    "1e+", "inf",
-                                      "nan", "0x10", "1 ", "+1", "1e999", "1,5"};
+    static const char *const bad[] = {"", ".", "-", "e5", "1e", "1e+", "inf", "nan", "0x10", "1 ",
+                                      "+1", "1e999", "1,5"};
     d = 7;
     for (size_t k = 0; k < ARRAY_COUNT(bad); k++)
         assert_false(str_to_double(str_of(bad[k]), &d));
@@ -103,31 +95,12 @@ static void doubles(void **state) {
 static void utf8(void **state) {
     (void)state;
     static const char *const good[] = {
-        "",
-        "plain ascii text",
-        "\xC2\x80",
-        "\xDF\xBF",
-        "\xE0\xA0\x80",
-        "\xED\x9F\xBF",
-        "\xEE\x80\x80",
-        "\xEF\xBF\xBF",
-        "\xF0\x90\x80\x80",
-        "\xF4\x8F\xBF\xBF",
-        "1234567\xC3\xA9",
+        "", "plain ascii text", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF",
+        "\xEE\x80\x80", "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF", "1234567\xC3\xA9",
     };
     static const char *const bad[] = {
-        "\x80",
-        "\xC0\x80",
-        "\xC1\xBF",
-        "\xC3",
-        "\xC3(",
-        "\xE0\x9F\xBF",
-        "\xED\xA0\x80",
-        "\xE2\x82",
-        "\xF0\x8F\xBF\xBF",
-        "\xF4\x90\x80\x80",
-        "\xF5\x80\x80\x80",
-        "\xFF",
+        "\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3(", "\xE0\x9F\xBF", "\xED\xA0\x80",
+        "\xE2\x82", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF",
         "12345678\xE2\x28\xA1",
     };
     for (size_t i = 0; i < ARRAY_COUNT(good); i++)

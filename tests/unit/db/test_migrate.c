@@ -91,8 +91,7 @@ static void steps_apply_once(void **state) {
     assert_int_equal(number_of(f, VERSION), 3);
     assert_int_equal(number_of(f, "SELECT count(*) FROM a WHERE y = 'three'"), 1);
     assert_int_equal(number_of(f, "SELECT count(*) FROM schema_migrations WHERE applied_at > 0 "
-                                  "AND sha256 = 'hash' || version"),
-                     3);
+                                  "AND sha256 = 'hash' || version"), 3);
     assert_int_equal(number_of(f, "PRAGMA application_id"), LITE_APPLICATION_ID);
 }
 

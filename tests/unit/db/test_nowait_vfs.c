@@ -134,9 +134,8 @@ static void test_refuses_what_is_not_in_memory(void **state) {
         lite_nowait_begin(&f->layer, 1 << 20);
         run(&f->reader, "SELECT v FROM t WHERE id = 300");
         assert_false(f->layer.refused);
-        assert_int_equal(
-            sqlite3_wal_checkpoint_v2(f->writer.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL),
-            SQLITE_OK);
+        assert_int_equal(sqlite3_wal_checkpoint_v2(f->writer.db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+                                                   NULL, NULL), SQLITE_OK);
     }
 }
 

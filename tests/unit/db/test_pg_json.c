@@ -8,7 +8,7 @@
 #include "../pg/fixture.h"
 #include "base/json.h"
 
-#define DOCUMENTS      3000
+#define DOCUMENTS 3000
 #define DOCUMENTS_FULL 100000
 
 struct maker {
@@ -24,34 +24,15 @@ static uint64_t next(struct maker *m) { /* splitmix64 */
     return z ^ (z >> 31);
 }
 
-static size_t below(struct maker *m, size_t n) { return (size_t)(next(m) % n); }
+static size_t below(struct maker *m, size_t n) {
+    return (size_t)(next(m) % n);
+}
 
 static void make_string(struct maker *m) {
-    static const char *const pieces[] = {"a",
-                                         "owner",
-                                         " ",
-                                         "\\u0000",
-                                         "\\ud800",
-                                         "\\udfff",
-                                         "\\ud83d\\ude00",
-                                         "\\ud83d",
-                                         "\xC3\xA9",
-                                         "\xF0\x9F\x98\x80",
-                                         "\xE2\x80\xA8",
-                                         "\\n",
-                                         "\\\\",
-                                         "\\\"",
-                                         "\\/",
-                                         "\\u001f",
-                                         "\x7F",
-                                         "\\uffff",
-                                         "\xEF\xBF\xBF",
-                                         "'",
-                                         "$1",
-                                         "%s",
-                                         "\xF4\x8F\xBF\xBF",
-                                         "\\u0001",
-                                         "\xC2\x80"};
+    static const char *const pieces[] = {
+        "a", "owner", " ", "\\u0000", "\\ud800", "\\udfff", "\\ud83d\\ude00", "\\ud83d", "\xC3\xA9",
+        "\xF0\x9F\x98\x80", "\xE2\x80\xA8", "\\n", "\\\\", "\\\"", "\\/", "\\u001f", "\x7F",
+        "\\uffff", "\xEF\xBF\xBF", "'", "$1", "%s", "\xF4\x8F\xBF\xBF", "\\u0001", "\xC2\x80"};
     buf_char(&m->out, '"');
     for (size_t n = below(m, 8); n > 0; n--)
         buf_z(&m->out, pieces[below(m, ARRAY_COUNT(pieces))]);
@@ -65,22 +46,10 @@ static void make_digits(struct maker *m, size_t count) {
 }
 
 static void make_number(struct maker *m) {
-    static const char *const odd[] = {"0",
-                                      "-0",
-                                      "-0.0",
-                                      "1e308",
-                                      "1.7976931348623157e308",
-                                      "5e-324",
-                                      "1e-400",
-                                      "1e400",
-                                      "-1e999999999",
-                                      "9007199254740993",
-                                      "18446744073709551615",
-                                      "18446744073709551616",
-                                      "-9223372036854775809",
-                                      "0.1",
-                                      "1E+2",
-                                      "1e-7"};
+    static const char *const odd[] = {
+        "0", "-0", "-0.0", "1e308", "1.7976931348623157e308", "5e-324", "1e-400", "1e400",
+        "-1e999999999", "9007199254740993", "18446744073709551615", "18446744073709551616",
+        "-9223372036854775809", "0.1", "1E+2", "1e-7"};
     if (below(m, 3) == 0) {
         buf_z(&m->out, odd[below(m, ARRAY_COUNT(odd))]);
         return;
@@ -140,8 +109,8 @@ static bool same(yyjson_val *a, yyjson_val *b) {
         struct arena scratch;
         arena_init(&scratch, 1 << 16);
         double x, y;
-        bool read =
-            str_to_double(json_text(&scratch, a), &x) && str_to_double(json_text(&scratch, b), &y);
+        bool read = str_to_double(json_text(&scratch, a), &x) &&
+                    str_to_double(json_text(&scratch, b), &y);
         arena_deinit(&scratch);
         return read && x == y;
     }

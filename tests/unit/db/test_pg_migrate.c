@@ -11,7 +11,7 @@
 #include "../pg/fixture.h"
 #include "base/failpoint.h"
 
-#define SCHEMA   "check\"points" /* needs its quotes */
+#define SCHEMA "check\"points" /* needs its quotes */
 #define VERSIONS ((int64_t)db_postgres_migration_count)
 
 static void up(struct fixture *f) {
@@ -87,11 +87,8 @@ static void body_refusals(struct fixture *f) {
     assert_int_equal(db_postgres_migrate(f->pool, "it's", &err), ERR_INVALID);
     struct pg_param digest = pg_text(str_of(db_postgres_migrations[1].sha256));
     struct one o;
-    assert_int_equal(one_run(f, &o,
-                             "UPDATE holdfast.schema_migrations SET sha256 = $1 "
-                             "WHERE version = 2",
-                             &digest, 1),
-                     0);
+    assert_int_equal(one_run(f, &o, "UPDATE holdfast.schema_migrations SET sha256 = $1 "
+                                    "WHERE version = 2", &digest, 1), 0);
     down(f, 1000, db_postgres_migration_count);
 }
 static void test_refusals(void **state) {
@@ -142,9 +139,10 @@ static void test_one_at_a_time(void **state) {
 }
 
 static void body_invalid_indexes(struct fixture *f) {
-    static const char damage[] = "UPDATE pg_index SET indisvalid = false WHERE indexrelid IN "
-                                 "('langgraph_server.holdfast_threads_updated'::regclass, "
-                                 "'\"check\"\"points\".checkpoint_writes_thread_id_idx'::regclass)";
+    static const char damage[] =
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid IN "
+        "('langgraph_server.holdfast_threads_updated'::regclass, "
+        "'\"check\"\"points\".checkpoint_writes_thread_id_idx'::regclass)";
     static const char count[] = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
     up(f);
     script(f, damage);
@@ -153,8 +151,8 @@ static void body_invalid_indexes(struct fixture *f) {
               "'langgraph_server.another'::regclass");
     struct db_postgres_index *found;
     size_t found_count;
-    assert_int_equal(
-        db_postgres_invalid_read(f->pool, SCHEMA, &f->arena, &found, &found_count, NULL), 0);
+    assert_int_equal(db_postgres_invalid_read(f->pool, SCHEMA, &f->arena, &found, &found_count,
+                                              NULL), 0);
     assert_int_equal(found_count, 3);
     up(f);
     assert_int_equal(number_of(f, count), 1); /* another's: not ours to touch */
@@ -166,8 +164,7 @@ static void body_invalid_indexes(struct fixture *f) {
     up(f);
     assert_int_equal(number_of(f, count), 0);
     assert_int_equal(number_of(f, "SELECT count(*) FROM pg_class "
-                                  "WHERE relname = 'holdfast_threads_updated'"),
-                     1);
+                                  "WHERE relname = 'holdfast_threads_updated'"), 1);
     down(f, 1000, db_postgres_migration_count);
 }
 static void test_invalid_indexes(void **state) {
@@ -216,7 +213,8 @@ static void body_locked_table(struct fixture *f) {
     fiber_group_wait(&g);
     for (size_t i = 0; i < ARRAY_COUNT(runners); i++)
         assert_int_equal(runners[i].code, 0);
-    assert_int_equal(number_of(f, "SELECT count(*) FROM \"check\"\"points\".checkpoint_blobs"), 40);
+    assert_int_equal(number_of(f, "SELECT count(*) FROM \"check\"\"points\".checkpoint_blobs"),
+                     40);
     script(f, "TRUNCATE \"check\"\"points\".checkpoint_blobs");
     down(f, 1000, db_postgres_migration_count);
 }
@@ -246,9 +244,9 @@ static void test_broken_step(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_up_down_up),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_one_at_a_time), cmocka_unit_test(test_invalid_indexes),
-        cmocka_unit_test(test_locked_table),  cmocka_unit_test(test_broken_step),
+        cmocka_unit_test(test_up_down_up),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_one_at_a_time),    cmocka_unit_test(test_invalid_indexes),
+        cmocka_unit_test(test_locked_table),     cmocka_unit_test(test_broken_step),
     };
     return cmocka_run_group_tests_name("schema versions of PostgreSQL", tests, NULL, NULL);
 }

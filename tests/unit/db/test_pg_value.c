@@ -20,7 +20,7 @@ struct row {
 };
 #define B(literal) true, literal, sizeof(literal) - 1
 #define T(literal) false, literal, sizeof(literal) - 1
-#define UUID                                                                                       \
+#define UUID \
     ((struct id){{0x01, 0x9a, 0xbc, 0xde, 0xf0, 0x12, 0x7f, 0x34, 0x80, 1, 2, 3, 4, 5, 6, 7}})
 
 static void check(const struct row *row, struct arena *a) {
@@ -49,13 +49,9 @@ static void test_parameters(void **state) {
         {DB_I(INT64_MIN), PG_OID_TIMESTAMPTZ, B("\x80\0\0\0\0\0\0\0")},
         {DB_I(-12), PG_OID_TEXT, T("-12")},
         {DB_I(12), PG_OID_NUMERIC, T("12")},
-        {DB_I(12), PG_OID_JSONB,
-         B("\x01"
-           "12")},
+        {DB_I(12), PG_OID_JSONB, B("\x01" "12")},
         {DB_D(0.5), PG_OID_FLOAT8, B("\x3f\xe0\0\0\0\0\0\0")},
-        {DB_D(0.5), PG_OID_JSONB,
-         B("\x01"
-           "0.5")},
+        {DB_D(0.5), PG_OID_JSONB, B("\x01" "0.5")},
         {DB_T(STR("")), PG_OID_TEXT, B("")},
         {DB_T(STR("Grüße")), PG_OID_TEXT, B("Grüße")},
         {DB_T(STR("{\"a\":\"\\\"\"}")), PG_OID_JSONB, B("\x01{\"a\":\"\\\"\"}")},

@@ -82,10 +82,10 @@ static int64_t size_of_log(const struct files *f) {
     return stat(path, &st) == 0 ? (int64_t)st.st_size : -1;
 }
 
-#define FILL                                                                                       \
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) "              \
+#define FILL                                                                              \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) "     \
     "INSERT INTO t SELECT i, zeroblob(1000) FROM n"
-#define KEEP   "INSERT INTO t SELECT coalesce(max(i), 5000) + 1, 'kept' FROM t"
+#define KEEP "INSERT INTO t SELECT coalesce(max(i), 5000) + 1, 'kept' FROM t"
 #define INTACT "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"
 
 static void commits_are_in_the_file(void **state) {
@@ -118,8 +118,7 @@ static void spilled_pages_are_gathered_and_read_back(void **state) {
     for (int i = 0; i < 3; i++) { /* frames of this transaction are written again in place */
         run(&f->writer, "UPDATE t SET body = randomblob(1000) WHERE i % 7 = 3");
         assert_int_equal(number_of(f->writer.db, "SELECT count(*) FROM t WHERE body <> "
-                                                 "zeroblob(1000)"),
-                         286);
+                                                 "zeroblob(1000)"), 286);
     }
     assert_int_equal(seen(f, "SELECT count(*) FROM t"), 0);
     run(&f->writer, "COMMIT");
@@ -183,8 +182,10 @@ static void normal_setting_does_not_gather(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(commits_are_in_the_file),         TEST(spilled_pages_are_gathered_and_read_back),
-        TEST(rolled_back_pages_leave_nothing), TEST(killed_process_keeps_its_commits),
+        TEST(commits_are_in_the_file),
+        TEST(spilled_pages_are_gathered_and_read_back),
+        TEST(rolled_back_pages_leave_nothing),
+        TEST(killed_process_keeps_its_commits),
         TEST(normal_setting_does_not_gather),
     };
     return cmocka_run_group_tests_name("wal_vfs", tests, NULL, NULL);

@@ -20,9 +20,9 @@ static int ask_in(struct node_ctx *ctx, struct err *err) {
         return err_set(err, rc, "slept badly");
     rc = node_interrupt(ctx, arena_printf(ctx->arena, "\"%s?\"", ctx->node->name), &answer, err);
     if (rc == 0)
-        node_write_value(
-            ctx, "got",
-            arena_printf(ctx->arena, "[" STR_FMT "]", STR_ARG(json_text(ctx->arena, answer))));
+        node_write_value(ctx, "got",
+                         arena_printf(ctx->arena, "[" STR_FMT "]",
+                                      STR_ARG(json_text(ctx->arena, answer))));
     return rc;
 }
 
@@ -37,7 +37,8 @@ static void ask_both(const struct graph_view *v, void *compiled, int from, struc
 }
 
 static const bool gated = true;
-static const struct node_def deep_nodes[] = {{"first", ask_in}, {"second", ask_in, .data = &gated}};
+static const struct node_def deep_nodes[] = {{"first", ask_in},
+                                             {"second", ask_in, .data = &gated}};
 static const struct graph_def deep = {.id = "deep",
                                       .description = "test",
                                       .channels = got_channels,

@@ -476,7 +476,8 @@ int main(void) {
         cmocka_unit_test(test_errors),    cmocka_unit_test(test_multitask),
         cmocka_unit_test(test_strangers), cmocka_unit_test(test_identity),
         cmocka_unit_test(test_stateless), cmocka_unit_test(test_recover),
-        cmocka_unit_test(test_faults),    cmocka_unit_test(test_late_rollback),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_late_rollback),
         cmocka_unit_test(test_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

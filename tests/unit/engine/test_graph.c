@@ -40,7 +40,8 @@ static int act(struct node_ctx *ctx, struct err *err) {
     node_goto(ctx, act->go);
     if (act->sends) {
         assert_int_equal(json_parse(ctx->arena, str_of(act->sends), &list, err), 0);
-        yyjson_arr_foreach(list, i, n, item) node_send(ctx, act->send, json_text(ctx->arena, item));
+        yyjson_arr_foreach(list, i, n, item)
+            node_send(ctx, act->send, json_text(ctx->arena, item));
     }
     return 0;
 }

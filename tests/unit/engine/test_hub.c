@@ -501,7 +501,8 @@ static void queue_fiber(void *arg) {
         .entry = {.run_id = id_v7(), .kind = LOG_QUEUED, .at = 3, .data = STR("{}")}};
     arena_init(&a, 1 << 20);
     db_batch_init(&b, &a);
-    struct hub_append append = {.thread_id = c->thread, .batch = &b, .entries = &entry, .count = 1};
+    struct hub_append append = {
+        .thread_id = c->thread, .batch = &b, .entries = &entry, .count = 1};
     assert_int_equal(hub_commit(engine_hub(c->f->engine), &append, NULL), 0);
     arena_deinit(&a);
     c->done = true;

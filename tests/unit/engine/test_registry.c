@@ -302,16 +302,12 @@ static void count_unuse(const struct graph_def *g) {
     (void)g;
     uses--;
 }
-static const struct graph_def made = {.id = "made",
-                                      .compile = compile,
-                                      .free_compiled = free_compiled,
-                                      .ref = count_use,
-                                      .unref = count_unuse};
-static const struct graph_def made_again = {.id = "made",
-                                            .compile = compile,
-                                            .free_compiled = free_compiled,
-                                            .ref = count_use,
-                                            .unref = count_unuse};
+static const struct graph_def made = {
+    .id = "made", .compile = compile, .free_compiled = free_compiled, .ref = count_use,
+    .unref = count_unuse};
+static const struct graph_def made_again = {
+    .id = "made", .compile = compile, .free_compiled = free_compiled, .ref = count_use,
+    .unref = count_unuse};
 
 static void body_replaced(struct scene *s) {
     registry_add(s->registry, &made);

@@ -194,7 +194,8 @@ static str on_values(void *ctx, str name_space, struct id checkpoint_id) {
 }
 
 static struct render *open_render(struct sink *k, unsigned modes) {
-    struct render_options o = {.modes = modes, .values = on_values, .frame = on_frame, .ctx = k};
+    struct render_options o = {
+        .modes = modes, .values = on_values, .frame = on_frame, .ctx = k};
     *k = (struct sink){.frames_max = SIZE_MAX};
     buf_init(&k->text, 1 << 20);
     assert_true(id_parse(STR(THREAD), &o.thread_id));

@@ -77,9 +77,9 @@ static void body(struct fx *f) {
     compiled = freed = runs = routes = cancels = 0;
     registry_add(f->registry, &graph);
     assert_int_equal(assistant_seed(&f->store, &graph.id, 1, &f->a, NULL), 0);
-    assert_int_equal(
-        fx_submit(f, "elsewhere", thread_id, "{\"input\":{\"count\":0}}", NULL, NULL, &run, NULL),
-        0);
+    assert_int_equal(fx_submit(f, "elsewhere", thread_id, "{\"input\":{\"count\":0}}", NULL, NULL,
+                               &run, NULL),
+                     0);
     while (runs < 3) /* it sleeps in the third */
         assert_int_equal(fiber_sleep_us(1000), 0);
     assert_int_equal(routes, 2); /* of the start and of "first" */

@@ -199,8 +199,11 @@ static void body_supersteps(struct fx *f) {
                                     {.command = c, .as_node = STR("ask")}};
     struct state_superstep steps[] = {{&first, 1}, {second, 2}};
     assert_int_equal(thread_get(&f->store, &f->who, thread, &f->a, &t, NULL), 0);
-    struct state_change all = {
-        .thread = &t, .graph_id = STR("talk"), .name_space = STR(""), .steps = steps, .count = 2};
+    struct state_change all = {.thread = &t,
+                               .graph_id = STR("talk"),
+                               .name_space = STR(""),
+                               .steps = steps,
+                               .count = 2};
     if (engine_state_update(f->engine, &all, &made, &err) < 0)
         fail_msg("%s", err.message);
     expect(f, thread, "{\"log\":[1,2,3,4]}", "[\"last\",\"one\"]");
@@ -254,9 +257,9 @@ static void test_copied(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shown),     cmocka_unit_test(test_update),
-        cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_supersteps),
-        cmocka_unit_test(test_live),      cmocka_unit_test(test_copied),
+        cmocka_unit_test(test_shown),      cmocka_unit_test(test_update),
+        cmocka_unit_test(test_ambiguous),  cmocka_unit_test(test_supersteps),
+        cmocka_unit_test(test_live),       cmocka_unit_test(test_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,9 +16,9 @@ static const struct channel_def list_channels[] = {
 
 struct part {
     int number;
-    int fails;         /* so often, before it works; with ERR_MODEL_FAILED */
-    const char *asks;  /* JSON */
-    const char *again; /* a second question */
+    int fails;          /* so often, before it works; with ERR_MODEL_FAILED */
+    const char *asks;   /* JSON */
+    const char *again;  /* a second question */
     int64_t sleeps_us;
 };
 
@@ -35,7 +35,8 @@ static int part(struct node_ctx *ctx, struct err *err) {
         rc = node_interrupt(ctx, str_of(p->again), &second, err);
     if (rc < 0)
         return rc;
-    node_write_value(ctx, "log", arena_printf(ctx->arena, "[\"%s\"]", ctx->node->name));
+    node_write_value(ctx, "log",
+                     arena_printf(ctx->arena, "[\"%s\"]", ctx->node->name));
     if (answer)
         node_write_value(ctx, "log", json_text(ctx->arena, answer));
     if (second)
@@ -75,21 +76,24 @@ static void both_only(const struct graph_view *v, void *compiled, int from, stru
     }
 
 static const struct part quick = {0}, flaky = {1, .fails = 1, .sleeps_us = 20000}, after = {2};
-static const struct node_def flaky_nodes[] = {{"quick", part, .data = &quick},
-                                              {"flaky", part, .data = &flaky},
-                                              {"after", part, .data = &after}};
+static const struct node_def flaky_nodes[] = {
+    {"quick", part, .data = &quick},
+    {"flaky", part, .data = &flaky},
+    {"after", part, .data = &after}};
 static const struct graph_def flaky_graph = LIST_GRAPH("flaky", flaky_nodes, both);
 
 static const struct part asker = {1, .asks = "{\"q\":1}", .again = "\"sure?\""};
-static const struct node_def ask_nodes[] = {{"quick", part, .data = &quick},
-                                            {"ask", part, .data = &asker},
-                                            {"after", part, .data = &after}};
+static const struct node_def ask_nodes[] = {
+    {"quick", part, .data = &quick},
+    {"ask", part, .data = &asker},
+    {"after", part, .data = &after}};
 static const struct graph_def ask_graph = LIST_GRAPH("ask", ask_nodes, both);
 
 static const struct part one_asks = {0, .asks = "1"}, two_asks = {1, .asks = "2"};
-static const struct node_def many_nodes[] = {{"one", part, .data = &one_asks},
-                                             {"two", part, .data = &two_asks},
-                                             {"after", part, .data = &after}};
+static const struct node_def many_nodes[] = {
+    {"one", part, .data = &one_asks},
+    {"two", part, .data = &two_asks},
+    {"after", part, .data = &after}};
 static const struct graph_def many_graph = LIST_GRAPH("many", many_nodes, both);
 
 static const struct part thrice = {3, .fails = 2}, sleeper = {4, .sleeps_us = 60000000};
@@ -97,7 +101,8 @@ static const struct node_def retry_nodes[] = {
     {"thrice", part, .data = &thrice,
      .retry = {.attempts_max = 3, .initial_us = 1000, .factor = 2, .jitter = true}}};
 static const struct graph_def retry_graph = LIST_GRAPH("retry", retry_nodes, only);
-static const struct node_def late_nodes[] = {{"late", part, .data = &sleeper, .timeout_us = 20000}};
+static const struct node_def late_nodes[] = {
+    {"late", part, .data = &sleeper, .timeout_us = 20000}};
 static const struct graph_def late_graph = LIST_GRAPH("late", late_nodes, only);
 
 static const struct part inner_first = {5}, inner_asks = {6, .asks = "\"inside\""};
@@ -108,8 +113,8 @@ static const struct node_def outer_nodes[] = {{"child", .subgraph = &inner_graph
                                               {"after", part, .data = &after}};
 static const struct graph_def outer_graph = LIST_GRAPH("outer", outer_nodes, chain);
 
-static const struct node_def long_nodes[] = {{"quick", part, .data = &quick},
-                                             {"sleeper", part, .data = &sleeper}};
+static const struct node_def long_nodes[] = {
+    {"quick", part, .data = &quick}, {"sleeper", part, .data = &sleeper}};
 static const struct graph_def long_graph = LIST_GRAPH("long", long_nodes, both_only);
 
 static const struct graph_def *const graphs[] = {
@@ -186,8 +191,8 @@ static void body_questions(struct fx *f) {
     add_graphs(f);
     struct live_run *run = go(f, "ask", thread, "{\"input\":{}}", RUN_SUCCESS);
     str values = live_run_values(run);
-    assert_true(
-        str_starts(values, STR("{\"log\":[],\"__interrupt__\":[{\"value\":{\"q\":1},\"id\":\"")));
+    assert_true(str_starts(
+        values, STR("{\"log\":[],\"__interrupt__\":[{\"value\":{\"q\":1},\"id\":\"")));
     live_run_unref(run);
     struct thread t = thread_row(f, thread);
     assert_int_equal(t.status, THREAD_INTERRUPTED);
@@ -267,12 +272,13 @@ static void body_subgraph(struct fx *f) {
                                                      "\"inside\"")));
     live_run_unref(run);
     struct checkpoint head;
-    assert_int_equal(checkpoint_get(&f->store, thread, STR(""), ID_NIL, &f->a, &head, NULL), 0);
+    assert_int_equal(
+        checkpoint_get(&f->store, thread, STR(""), ID_NIL, &f->a, &head, NULL), 0);
     expect_text(head.next, "[\"child\"]");
     yyjson_val *tasks;
     assert_int_equal(json_parse(&f->a, head.tasks, &tasks, NULL), 0);
-    str ns =
-        json_str(json_get(json_get(yyjson_arr_get_first(tasks), "checkpoint"), "checkpoint_ns"));
+    str ns = json_str(
+        json_get(json_get(yyjson_arr_get_first(tasks), "checkpoint"), "checkpoint_ns"));
     assert_true(str_starts(ns, STR("child:")));
     assert_int_equal(checkpoint_count(f, thread, ns.p), 3);
     go_to(f, "outer", thread, "{\"command\":{\"resume\":7}}",
@@ -332,8 +338,8 @@ static void body_fork(struct fx *f) {
                      0);
     assert_int_equal(count, 4);
     str at = id_dashed(&f->a, list[1].id); /* before "after" */
-    str body =
-        arena_printf(&f->a, "{\"checkpoint\":{\"checkpoint_id\":\"" STR_FMT "\"}}", STR_ARG(at));
+    str body = arena_printf(&f->a, "{\"checkpoint\":{\"checkpoint_id\":\"" STR_FMT "\"}}",
+                            STR_ARG(at));
     go_to(f, "flaky", thread, body.p, "{\"log\":[\"flaky\",\"quick\",\"after\"]}");
     assert_int_equal(runs[2], 2);
     assert_int_equal(runs[0], 1);
@@ -361,8 +367,8 @@ static void body_exit(struct fx *f) {
     assert_int_equal(checkpoint_count(f, thread, ""), 1);
     thread = fx_thread(f); /* a failure leaves the last state, and what ended of its step */
     runs[1] = 0;
-    live_run_unref(
-        go(f, "flaky", thread, "{\"input\":{\"log\":[1]},\"durability\":\"exit\"}", RUN_ERROR));
+    live_run_unref(go(f, "flaky", thread, "{\"input\":{\"log\":[1]},\"durability\":\"exit\"}",
+                      RUN_ERROR));
     assert_int_equal(checkpoint_count(f, thread, ""), 1);
     int before = runs[0];
     go_to(f, "flaky", thread, "{}", "{\"log\":[1,\"flaky\",\"quick\",\"after\"]}");
@@ -389,9 +395,9 @@ static void body_cut_off(struct fx *f) {
         struct checkpoint head;
         fiber_yield();
         assert_int_equal(checkpoint_get(&f->store, thread, STR(""), ID_NIL, &f->a, &head, NULL), 0);
-        assert_int_equal(
-            checkpoint_writes_read(&f->store, thread, STR(""), head.id, &f->a, &rows, &count, NULL),
-            0);
+        assert_int_equal(checkpoint_writes_read(&f->store, thread, STR(""), head.id, &f->a, &rows,
+                                                &count, NULL),
+                         0);
     }
     assert_true(str_eq(rows[0].channel, STR("log")));
     engine_drain(f->engine, rt_mono_us(f->rt));
@@ -456,14 +462,14 @@ static str streamed(struct fx *f, const char *graph, struct id thread, const cha
     assert_true(live.finished);
     struct hub_reader_options o = reader_options(&again, run);
     assert_int_equal(run_get(&f->store, &f->who, thread, live_run_id(run), &f->a, &row, NULL), 0);
-    assert_int_equal(
-        hub_reader_replay(engine_hub(f->engine), &o, row.first_seq, &c, NULL, &again.reader, NULL),
-        0);
+    assert_int_equal(hub_reader_replay(engine_hub(f->engine), &o, row.first_seq, &c, NULL,
+                                       &again.reader, NULL),
+                     0);
     assert_true(again.finished);
     str text = arena_dup(&f->a, buf_view(&live.text));
     if (!str_eq(text, buf_view(&again.text))) {
         fprintf(stderr, STR_FMT "--- live, replayed ---\n" STR_FMT, STR_ARG(text),
-                STR_ARG(buf_view(&again.text)));
+                    STR_ARG(buf_view(&again.text)));
         fail_msg("the replay differs");
     }
     hub_reader_close(live.reader);
@@ -522,11 +528,12 @@ static void test_stream(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_failure),  cmocka_unit_test(test_questions),
-        cmocka_unit_test(test_by_id),    cmocka_unit_test(test_retry),
+        cmocka_unit_test(test_failure), cmocka_unit_test(test_questions),
+        cmocka_unit_test(test_by_id),   cmocka_unit_test(test_retry),
         cmocka_unit_test(test_subgraph), cmocka_unit_test(test_command),
-        cmocka_unit_test(test_fork),     cmocka_unit_test(test_exit),
-        cmocka_unit_test(test_stream),   cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_fork),    cmocka_unit_test(test_exit),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

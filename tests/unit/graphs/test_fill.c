@@ -48,14 +48,10 @@ static void test_refusals(void **state) {
     static const struct {
         const char *text;
         int code;
-    } rows[] = {{"\"{{ s }}\"", ERR_INVALID},
-                {"\"a {{ s }}\"", ERR_INVALID},
-                {"\"{{{ p }}\"", ERR_MALFORMED},
-                {"[\"{\",\"{{ '{' }}{{ p }}\"]", ERR_INVALID},
-                {"{\"x\":\"{{ [s] }}\"}", ERR_INVALID},
-                {"\"{{ a\"", ERR_MALFORMED},
-                {"\"{{secret.T\"", ERR_MALFORMED},
-                {"\"{{ length(none) }}\"", ERR_INVALID},
+    } rows[] = {{"\"{{ s }}\"", ERR_INVALID},       {"\"a {{ s }}\"", ERR_INVALID},
+                {"\"{{{ p }}\"", ERR_MALFORMED},    {"[\"{\",\"{{ '{' }}{{ p }}\"]", ERR_INVALID},
+                {"{\"x\":\"{{ [s] }}\"}", ERR_INVALID}, {"\"{{ a\"", ERR_MALFORMED},
+                {"\"{{secret.T\"", ERR_MALFORMED},  {"\"{{ length(none) }}\"", ERR_INVALID},
                 {"[\"{{ n }}\",\"{{ n }}\",\"{{ n }}\",\"{{ n }}\"]", ERR_TOO_LARGE}};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct err err = {0};

@@ -3,8 +3,8 @@
  * Method: calls on a fiber with a real HTTP client; the servers asked are threads with blocking
  * sockets on loopback, allowed by address as an operator would. */
 #include "graphs/guarded_http.h"
-#include "graphs/tools.h"
 #include "http/address.h"
+#include "graphs/tools.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -116,15 +116,14 @@ static void test_closes(void **state) {
     frame(0x88, STR(""));
     check_frames("<8 0 >");
     begin();
-    frame(0x88, STR("\x03\xe8"
-                    "bye"));
+    frame(0x88, STR("\x03\xe8" "bye"));
     check_frames("<8 1000 bye>");
     static const struct {
         int code;
         bool valid;
-    } codes[] = {{999, false},  {1003, true}, {1004, false}, {1005, false},
-                 {1006, false}, {1014, true}, {1015, false}, {2999, false},
-                 {3000, true},  {4999, true}, {5000, false}};
+    } codes[] = {{999, false},  {1003, true},  {1004, false}, {1005, false}, {1006, false},
+                 {1014, true},  {1015, false}, {2999, false}, {3000, true},  {4999, true},
+                 {5000, false}};
     for (size_t i = 0; i < ARRAY_COUNT(codes); i++) {
         char payload[] = {(char)(codes[i].code >> 8), (char)(codes[i].code & 255)}, want[32];
         begin();
@@ -210,8 +209,8 @@ static void test_written(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages),     cmocka_unit_test(test_closes),
-        cmocka_unit_test(test_broken_rules), cmocka_unit_test(test_pieces_are_bounded),
+        cmocka_unit_test(test_messages),           cmocka_unit_test(test_closes),
+        cmocka_unit_test(test_broken_rules),       cmocka_unit_test(test_pieces_are_bounded),
         cmocka_unit_test(test_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,7 +163,8 @@ static void test_body_refused(void **state) {
                            "\"claude-x\",\"content\":[],\"usage\":{\"input_tokens\":10,"           \
                            "\"cache_creation_input_tokens\":3,\"cache_read_input_tokens\":4,"      \
                            "\"output_tokens\":1}}")
-#define BLOCK(i, block)     EVENT("content_block_start", ",\"index\":" #i ",\"content_block\":" block)
+#define BLOCK(i, block)                                                                            \
+    EVENT("content_block_start", ",\"index\":" #i ",\"content_block\":" block)
 #define DELTA(i, delta)     EVENT("content_block_delta", ",\"index\":" #i ",\"delta\":" delta)
 #define TEXT_DELTA(i, text) DELTA(i, "{\"type\":\"text_delta\",\"text\":\"" text "\"}")
 #define JSON_DELTA(i, piece)                                                                       \

@@ -155,7 +155,8 @@ static struct mcp_answer call(struct scene *s, const struct mcp_target *t,
 }
 
 #define R(members)     "{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{" members "}}"
-#define E(code)        "{\"jsonrpc\":\"2.0\",\"id\":ID,\"error\":{\"code\":" code ",\"message\":\"m\"}}"
+#define E(code)                                                                                    \
+    "{\"jsonrpc\":\"2.0\",\"id\":ID,\"error\":{\"code\":" code ",\"message\":\"m\"}}"
 #define T(name)        "{\"name\":\"" name "\",\"inputSchema\":{\"type\":\"object\"}}"
 #define NEW_LIST(list) R("\"resultType\":\"complete\",\"ttlMs\":0,\"tools\":[" list "]")
 #define TEXT(t)        "\"content\":[{\"type\":\"text\",\"text\":\"" t "\"}]"
@@ -204,7 +205,8 @@ static void test_modern(void **state) {
 /* --- the older ones --- */
 
 #define INIT(version) R("\"protocolVersion\":\"" version "\",\"capabilities\":{\"tools\":{}}")
-#define NO_SESSION    "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,\"message\":\"x\"}}"
+#define NO_SESSION                                                                                 \
+    "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,\"message\":\"x\"}}"
 
 static void body_legacy(struct scene *s) {
     struct mcp_target t = target_of(s, "ann", NULL, 0);

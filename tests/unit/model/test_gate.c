@@ -55,8 +55,8 @@ static void test_gates(void **state) {
     }
 }
 
-#define RULE                                                                                       \
-    "[{\"kind\":\"quality\",\"on_miss\":\"%s\",\"rule\":[{\"metric\":\"cov\",\"at_least\":0.9},"   \
+#define RULE                                                                             \
+    "[{\"kind\":\"quality\",\"on_miss\":\"%s\",\"rule\":[{\"metric\":\"cov\",\"at_least\":0.9}," \
     "{\"metric\":\"bugs\",\"at_most\":0},{\"metric\":\"lint\",\"equals\":\"ok\"}]}]"
 
 static struct gate quality(const char *on_miss) {
@@ -74,28 +74,24 @@ static void test_evidence(void **state) {
         const char *parts[3];
         enum gate_verdict waits, fails; /* as the gate says of a miss */
     } rows[] = {
-        {{"{\"metrics\":{\"cov\":0.9,\"bugs\":0,\"lint\":\"ok\",\"more\":true}}"},
-         GATE_MET,
+        {{"{\"metrics\":{\"cov\":0.9,\"bugs\":0,\"lint\":\"ok\",\"more\":true}}"}, GATE_MET,
          GATE_MET},
         {{"{\"metrics\":{\"lint\":\"ok\"}}", "{\"metrics\":{\"bugs\":0.0}}",
-          "{\"metrics\":{\"cov\":1}}"},
-         GATE_MET,
-         GATE_MET},
+          "{\"metrics\":{\"cov\":1}}"}, GATE_MET, GATE_MET},
         {{"{\"metrics\":{\"cov\":0.9,\"bugs\":0}}"}, GATE_OPEN, GATE_OPEN},
         {{"{\"uri\":\"s3://x\"}"}, GATE_OPEN, GATE_OPEN},
         {{"{\"metrics\":{\"cov\":0.89}}"}, GATE_OPEN, GATE_MISSED},
         {{"{\"metrics\":{\"cov\":\"1\"}}"}, GATE_OPEN, GATE_MISSED},
         {{"{\"metrics\":{\"lint\":\"no\"}}"}, GATE_OPEN, GATE_MISSED},
         {{"{\"metrics\":{\"cov\":0.1,\"bugs\":0,\"lint\":\"ok\"}}", "{\"metrics\":{\"cov\":2}}"},
-         GATE_MET,
-         GATE_MET},
+         GATE_MET, GATE_MET},
     };
     struct gate waits = quality("wait"), fails = quality("fail");
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         str all = STR_NULL, why;
         for (size_t k = 0; k < 3 && rows[i].parts[k]; k++)
-            assert_int_equal(gate_evidence_merge(&arena, all, value(rows[i].parts[k]), &all, NULL),
-                             0);
+            assert_int_equal(
+                gate_evidence_merge(&arena, all, value(rows[i].parts[k]), &all, NULL), 0);
         assert_int_equal(gate_judge(&arena, &waits, all, &why), rows[i].waits);
         assert_int_equal(why.p == NULL, rows[i].waits == GATE_MET);
         assert_int_equal(gate_judge(&arena, &fails, all, &why), rows[i].fails);

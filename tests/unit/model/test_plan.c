@@ -97,11 +97,11 @@ static void test_bad_steps(void **state) {
 
 static void test_depends(void **state) {
     (void)state;
-    struct plan_spec p =
-        plan_of("{\"goal\":\"g\",\"steps\":[{\"name\":\"a\",\"tool\":\"test:echo\"},"
-                "{\"name\":\"a\",\"tool\":\"test:echo\"},"
-                "{\"name\":\"b\",\"tool\":\"test:echo\",\"depends_on\":[1,\"a\",0]},"
-                "{\"name\":\"c\",\"tool\":\"test:echo\",\"inputs\":{\"_dependsOn\":[\"b\"]}}]}");
+    struct plan_spec p = plan_of(
+        "{\"goal\":\"g\",\"steps\":[{\"name\":\"a\",\"tool\":\"test:echo\"},"
+        "{\"name\":\"a\",\"tool\":\"test:echo\"},"
+        "{\"name\":\"b\",\"tool\":\"test:echo\",\"depends_on\":[1,\"a\",0]},"
+        "{\"name\":\"c\",\"tool\":\"test:echo\",\"inputs\":{\"_dependsOn\":[\"b\"]}}]}");
     assert_int_equal(p.fault_count, 0);
     assert_int_equal(p.steps[2].depend_count, 2);
     assert_int_equal(p.steps[2].depends[0], 0);
@@ -113,18 +113,16 @@ static void test_depends(void **state) {
 static void test_keys(void **state) {
     (void)state;
     char a[PLAN_KEY_LEN], b[PLAN_KEY_LEN];
-    struct plan_spec p =
-        plan_of("{\"goal\":\"g\",\"steps\":["
-                "{\"name\":\"a\",\"tool\":\"test:echo\",\"inputs\":{\"x\":1,\"y\":2}},"
-                "{\"name\":\"a\",\"tool\":\"test:echo\",\"inputs\":{\"y\":2,\"x\":1}}"
-                "]}");
-    struct plan_spec q =
-        plan_of("{\"steps\":["
-                "{\"tool\":\"test:echo\",\"inputs\":{\"y\":2, \"x\":1},\"name\":\"a\"},"
-                "{\"name\":\"a\",\"tool\":\"test:echo\",\"inputs\":{\"x\":1,\"y\":2}}"
-                "],\"goal\":\"g\"}");
+    struct plan_spec p = plan_of("{\"goal\":\"g\",\"steps\":["
+                            "{\"name\":\"a\",\"tool\":\"test:echo\",\"inputs\":{\"x\":1,\"y\":2}},"
+                            "{\"name\":\"a\",\"tool\":\"test:echo\",\"inputs\":{\"y\":2,\"x\":1}}"
+                            "]}");
+    struct plan_spec q = plan_of("{\"steps\":["
+                            "{\"tool\":\"test:echo\",\"inputs\":{\"y\":2, \"x\":1},\"name\":\"a\"},"
+                            "{\"name\":\"a\",\"tool\":\"test:echo\",\"inputs\":{\"x\":1,\"y\":2}}"
+                            "],\"goal\":\"g\"}");
     struct plan_spec other = plan_of("{\"goal\":\"h\",\"steps\":["
-                                     "{\"name\":\"a\",\"tool\":\"test:echo\"}]}");
+                                "{\"name\":\"a\",\"tool\":\"test:echo\"}]}");
     assert_true(str_eq(p.hash, q.hash));
     assert_false(str_eq(p.hash, other.hash));
     struct id run = id_v4();

@@ -109,21 +109,18 @@ static void test_what_cannot_be_read(void **state) {
     (void)state;
     struct webhook w = {.types = STR("[\"*\"]")};
     struct parcel out;
-    const str bad[] = {STR(""),
-                       STR("{}"),
-                       STR("[1]"),
-                       payload(LOG_STEPS, "7", ""),
-                       payload(LOG_STEPS, "{\"e\":[[1]]}", ""),
-                       payload(LOG_END, "{}", "")};
+    const str bad[] = {STR(""), STR("{}"), STR("[1]"), payload(LOG_STEPS, "7", ""),
+                       payload(LOG_STEPS, "{\"e\":[[1]]}", ""), payload(LOG_END, "{}", "")};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
-        assert_int_equal(plans_parcel_make(&w, STR("id"), bad[i], &arena, &out, NULL), ERR_CORRUPT);
+        assert_int_equal(plans_parcel_make(&w, STR("id"), bad[i], &arena, &out, NULL),
+                         ERR_CORRUPT);
 }
 
 static void test_patterns(void **state) {
     (void)state;
     static const char *const good[] = {"*", "plan.*", "step.timed_out", "run.error"},
-                             *const bad[] = {"",        "plan",    "plan.",  ".x",
-                                             "step.a*", "other.x", "step.A", "**"};
+                             *const bad[] = {"", "plan", "plan.", ".x", "step.a*", "other.x",
+                                             "step.A", "**"};
     for (size_t i = 0; i < ARRAY_COUNT(good); i++)
         assert_true(plans_event_pattern_ok(str_of(good[i])));
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++)

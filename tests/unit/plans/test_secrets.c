@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#define CONFIG                                                                                     \
-    "{\"a\":{\"values\":{\"T\":\"pass\\\"word\",\"U\":\"pass\\\"word-longer\"}},"                  \
-    "\"b\":{\"values\":{\"V\":\"elsewhere1\"},\"owners\":[\"ann\"],\"tools\":[\"http\"],"          \
+#define CONFIG                                                                                  \
+    "{\"a\":{\"values\":{\"T\":\"pass\\\"word\",\"U\":\"pass\\\"word-longer\"}},"               \
+    "\"b\":{\"values\":{\"V\":\"elsewhere1\"},\"owners\":[\"ann\"],\"tools\":[\"http\"],"       \
     "\"hosts\":\"x.org, y.org:81\"}}"
 
 static struct arena arena;

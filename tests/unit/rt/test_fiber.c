@@ -29,44 +29,51 @@ struct scene {
     size_t count;
 };
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     struct scene *s = NEW(struct scene);
     fiber_event_init(&s->event);
     *state = s;
     return rt_open(&s->rt, NULL);
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     struct scene *s = *state;
     rt_close(s->rt);
     mem_free(s);
     return 0;
 }
 
-static void note(struct scene *s, char c) {
+static void note(struct scene *s, char c)
+{
     assert_true(s->log_len < LOG_MAX);
     s->log[s->log_len++] = c;
 }
 
-static struct fiber *spawn(struct scene *s, fiber_fn fn) {
+static struct fiber *spawn(struct scene *s, fiber_fn fn)
+{
     struct fiber *f = fiber_spawn(s->rt, "test", fn, s, NULL);
     assert_non_null(f);
     return f;
 }
 
-static void stop_at(struct rt_timer *t) {
+static void stop_at(struct rt_timer *t)
+{
     (void)t;
     rt_stop(fiber_rt());
 }
 
-static void run_for(struct scene *s, int64_t us) {
+static void run_for(struct scene *s, int64_t us)
+{
     struct rt_timer end = {0};
     rt_timer_start(s->rt, &end, us, stop_at);
     rt_run(s->rt);
 }
 
 /* Runs the loop until the log is as long as that, then compares; gives up after a while. */
-static void expect_log(struct scene *s, const char *log) {
+static void expect_log(struct scene *s, const char *log)
+{
     for (int i = 0; i < 5000 && s->log_len < strlen(log); i++)
         run_for(s, 500);
     run_for(s, 100);
@@ -75,7 +82,8 @@ static void expect_log(struct scene *s, const char *log) {
 
 /* --- parking --- */
 
-static void park_once(void *arg) {
+static void park_once(void *arg)
+{
     struct scene *s = arg;
     assert_ptr_equal(fiber_self(), s->fiber);
     assert_ptr_equal(fiber_rt(), s->rt);
@@ -84,14 +92,16 @@ static void park_once(void *arg) {
     note(s, 'b');
 }
 
-static void unpark_it(void *arg) {
+static void unpark_it(void *arg)
+{
     struct scene *s = arg;
     note(s, 'u');
     fiber_unpark(s->fiber);
     note(s, 'v');
 }
 
-static void test_a_parked_fiber_waits_for_its_unpark(void **state) {
+static void test_a_parked_fiber_waits_for_its_unpark(void **state)
+{
     struct scene *s = *state;
     s->rc = 1;
     s->fiber = spawn(s, park_once);
@@ -102,7 +112,8 @@ static void test_a_parked_fiber_waits_for_its_unpark(void **state) {
     assert_int_equal(s->rc, 0);
 }
 
-static void permit_once(void *arg) {
+static void permit_once(void *arg)
+{
     struct scene *s = arg;
     fiber_unpark(fiber_self());
     fiber_unpark(fiber_self());
@@ -111,14 +122,16 @@ static void permit_once(void *arg) {
     note(s, 'x');
 }
 
-static void test_unparks_of_a_running_fiber_are_one_permit(void **state) {
+static void test_unparks_of_a_running_fiber_are_one_permit(void **state)
+{
     struct scene *s = *state;
     spawn(s, permit_once);
     expect_log(s, "x");
     assert_int_equal(s->rc, ERR_TIMEOUT);
 }
 
-static void park_until(void *arg) {
+static void park_until(void *arg)
+{
     struct scene *s = arg;
     int64_t deadline = rt_mono_us(s->rt) + 2000;
     assert_int_equal(fiber_park(rt_mono_us(s->rt) - 1), ERR_TIMEOUT);
@@ -130,13 +143,15 @@ static void park_until(void *arg) {
     note(s, 'x');
 }
 
-static void test_deadlines_and_sleeps_end_no_earlier_than_asked(void **state) {
+static void test_deadlines_and_sleeps_end_no_earlier_than_asked(void **state)
+{
     struct scene *s = *state;
     spawn(s, park_until);
     expect_log(s, "x");
 }
 
-static void be_cancelled(void *arg) {
+static void be_cancelled(void *arg)
+{
     struct scene *s = arg;
     assert_false(fiber_cancelled());
     note(s, 'p');
@@ -158,7 +173,8 @@ static void be_cancelled(void *arg) {
     note(s, 'e');
 }
 
-static void cancel_it(void *arg) {
+static void cancel_it(void *arg)
+{
     struct scene *s = arg;
     fiber_cancel(s->fiber);
     fiber_cancel(s->fiber);
@@ -170,14 +186,16 @@ static void cancel_it(void *arg) {
     fiber_unpark(s->fiber);
 }
 
-static void test_cancellation_ends_waits_except_shielded_ones(void **state) {
+static void test_cancellation_ends_waits_except_shielded_ones(void **state)
+{
     struct scene *s = *state;
     s->fiber = spawn(s, be_cancelled);
     spawn(s, cancel_it);
     expect_log(s, "pscue");
 }
 
-static void test_a_fiber_cancelled_before_it_starts_sees_it(void **state) {
+static void test_a_fiber_cancelled_before_it_starts_sees_it(void **state)
+{
     struct scene *s = *state;
     s->fiber = spawn(s, park_once);
     fiber_cancel(s->fiber);
@@ -187,7 +205,8 @@ static void test_a_fiber_cancelled_before_it_starts_sees_it(void **state) {
 
 /* --- fairness --- */
 
-static void yield_often(void *arg) {
+static void yield_often(void *arg)
+{
     struct scene *s = arg;
     struct rt_stats before, after;
     rt_stats(s->rt, &before);
@@ -198,14 +217,16 @@ static void yield_often(void *arg) {
     note(s, 'y');
 }
 
-static void test_a_yield_lets_the_loop_poll(void **state) {
+static void test_a_yield_lets_the_loop_poll(void **state)
+{
     struct scene *s = *state;
     spawn(s, yield_often);
     expect_log(s, "y");
 }
 
-/* Works on until the turn is long; the clock decides, so that no machine is too slow or too fast. */
-static void work_long(void *arg) {
+/* Works on until the turn is long; the clock decides, so no machine is too slow or too fast. */
+static void work_long(void *arg)
+{
     struct scene *s = arg;
     int64_t begun = rt_mono_us(s->rt);
     note(s, 'a');
@@ -214,9 +235,13 @@ static void work_long(void *arg) {
     note(s, 'c');
 }
 
-static void work_beside(void *arg) { note(arg, 'b'); }
+static void work_beside(void *arg)
+{
+    note(arg, 'b');
+}
 
-static void test_long_work_lets_others_run(void **state) {
+static void test_long_work_lets_others_run(void **state)
+{
     struct scene *s = *state;
     fiber_yield_when_late(); /* not on a fiber: nothing */
     spawn(s, work_long);
@@ -230,7 +255,8 @@ struct pair {
     bool stop, one_ended, both_ended;
 };
 
-static void ping_pong(void *arg) {
+static void ping_pong(void *arg)
+{
     struct pair *p = arg;
     struct fiber *other = p->fibers[fiber_self() == p->fibers[0]];
     while (!p->stop) {
@@ -250,11 +276,13 @@ struct stopper {
     struct pair *pair;
 };
 
-static void stop_pair(struct rt_timer *t) {
+static void stop_pair(struct rt_timer *t)
+{
     CONTAINER_OF(t, struct stopper, timer)->pair->stop = true;
 }
 
-static void test_fibers_that_wake_each_other_do_not_starve_timers(void **state) {
+static void test_fibers_that_wake_each_other_do_not_starve_timers(void **state)
+{
     struct scene *s = *state;
     struct pair p = {.s = s};
     struct stopper stop = {.pair = &p};
@@ -279,7 +307,8 @@ struct waiter {
     struct fiber *fiber;
 };
 
-static void wait_event(void *arg) {
+static void wait_event(void *arg)
+{
     struct waiter *w = arg;
     int64_t deadline = w->wait_us ? rt_mono_us(w->s->rt) + w->wait_us : FIBER_NO_DEADLINE;
     fiber_unpark(fiber_self()); /* a stale permit must not end the wait */
@@ -287,13 +316,15 @@ static void wait_event(void *arg) {
     note(w->s, w->letter);
 }
 
-static void waiter_start(struct waiter *w, struct scene *s, char letter, int64_t wait_us) {
+static void waiter_start(struct waiter *w, struct scene *s, char letter, int64_t wait_us)
+{
     *w = (struct waiter){.s = s, .letter = letter, .wait_us = wait_us, .rc = 1};
     w->fiber = fiber_spawn(s->rt, "waiter", wait_event, w, NULL);
     assert_non_null(w->fiber);
 }
 
-static void test_an_event_wakes_in_order_of_waiting(void **state) {
+static void test_an_event_wakes_in_order_of_waiting(void **state)
+{
     struct scene *s = *state;
     struct waiter w[4];
     for (int i = 0; i < 4; i++)
@@ -309,7 +340,8 @@ static void test_an_event_wakes_in_order_of_waiting(void **state) {
     assert_int_equal(w[3].rc, 0);
 }
 
-static void test_a_wake_up_is_not_lost_to_a_cancelled_waiter(void **state) {
+static void test_a_wake_up_is_not_lost_to_a_cancelled_waiter(void **state)
+{
     struct scene *s = *state;
     struct waiter w[2];
     waiter_start(&w[0], s, 'a', 0);
@@ -332,20 +364,23 @@ struct group_case {
     struct fiber_group group;
 };
 
-static void group_child(void *arg) {
+static void group_child(void *arg)
+{
     struct group_case *c = arg;
     c->s->count++;
     if (fiber_sleep_us(3600 * 1000000LL) == ERR_CANCELLED)
         note(c->s, 'c');
 }
 
-static void group_short_child(void *arg) {
+static void group_short_child(void *arg)
+{
     struct group_case *c = arg;
     (void)fiber_sleep_us(500); /* cancelled or not, it ends */
     note(c->s, 's');
 }
 
-static void group_parent(void *arg) {
+static void group_parent(void *arg)
+{
     struct group_case *c = arg;
     struct rt *rt = fiber_rt();
     fiber_group_init(&c->group);
@@ -364,7 +399,8 @@ static void group_parent(void *arg) {
     note(c->s, '.');
 }
 
-static void test_a_group_waits_for_and_cancels_its_children(void **state) {
+static void test_a_group_waits_for_and_cancels_its_children(void **state)
+{
     struct group_case c = {.s = *state};
     assert_non_null(fiber_spawn(c.s->rt, "parent", group_parent, &c, NULL));
     expect_log(c.s, "sss|ccc.");
@@ -373,7 +409,8 @@ static void test_a_group_waits_for_and_cancels_its_children(void **state) {
 
 /* --- limits, references, the list --- */
 
-static void test_the_limit_of_live_fibers_holds(void **state) {
+static void test_the_limit_of_live_fibers_holds(void **state)
+{
     struct scene *s = *state;
     struct err err = {0};
     fiber_set_limit(s->rt, 1);
@@ -387,7 +424,8 @@ static void test_the_limit_of_live_fibers_holds(void **state) {
     expect_log(s, "aba");
 }
 
-static void test_a_reference_tells_whether_the_fiber_lives(void **state) {
+static void test_a_reference_tells_whether_the_fiber_lives(void **state)
+{
     struct scene *s = *state;
     s->fiber = spawn(s, park_once);
     struct fiber_ref old = fiber_ref_of(s->fiber);
@@ -402,7 +440,8 @@ static void test_a_reference_tells_whether_the_fiber_lives(void **state) {
     assert_null(fiber_ref_get((struct fiber_ref){0}));
 }
 
-static void test_the_list_shows_name_and_state(void **state) {
+static void test_the_list_shows_name_and_state(void **state)
+{
     struct scene *s = *state;
     struct buf out;
     buf_init(&out, 4096);
@@ -413,13 +452,14 @@ static void test_the_list_shows_name_and_state(void **state) {
     run_for(s, 100);
     fiber_list(s->rt, &out);
     assert_true(buf_ok(&out));
-    assert_true(
-        str_starts(buf_view(&out), STR("[{\"id\":1,\"name\":\"test\",\"state\":\"parked\"")));
+    assert_true(str_starts(buf_view(&out),
+                           STR("[{\"id\":1,\"name\":\"test\",\"state\":\"parked\"")));
     assert_true(str_ends(buf_view(&out), STR("}]")));
     buf_deinit(&out);
 }
 
-static void test_close_cancels_and_ends_the_fibers_left(void **state) {
+static void test_close_cancels_and_ends_the_fibers_left(void **state)
+{
     struct scene s = {0};
     (void)state;
     assert_int_equal(rt_open(&s.rt, NULL), 0);
@@ -433,7 +473,8 @@ static void test_close_cancels_and_ends_the_fibers_left(void **state) {
 
 /* --- stacks --- */
 
-static void use_stack(void *arg) {
+static void use_stack(void *arg)
+{
     struct scene *s = arg;
     volatile unsigned char bytes[20000];
     for (size_t i = 0; i < sizeof bytes; i++)
@@ -444,7 +485,8 @@ static void use_stack(void *arg) {
     s->count++;
 }
 
-static void test_many_fibers_have_stacks_of_their_own_and_reuse_them(void **state) {
+static void test_many_fibers_have_stacks_of_their_own_and_reuse_them(void **state)
+{
     struct scene *s = *state;
     struct rt_stats stats;
     for (size_t round = 1; round <= 3; round++) {
@@ -461,14 +503,19 @@ static void test_many_fibers_have_stacks_of_their_own_and_reuse_them(void **stat
 }
 
 static int64_t skipped_us; /* the virtual clock's lead over the real one */
-static int64_t real_mono_us(void) {
+static int64_t real_mono_us(void)
+{
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
-static int64_t virtual_us(void) { return real_mono_us() + skipped_us; }
+static int64_t virtual_us(void)
+{
+    return real_mono_us() + skipped_us;
+}
 
-static void touch_deep(void *arg) {
+static void touch_deep(void *arg)
+{
     struct scene *s = arg;
     volatile unsigned char bytes[100000];
     for (size_t i = 0; i < sizeof bytes; i += 512)
@@ -476,14 +523,16 @@ static void touch_deep(void *arg) {
     s->count = (size_t)(uintptr_t)&bytes[sizeof bytes / 2];
 }
 
-static bool page_resident(size_t address) {
+static bool page_resident(size_t address)
+{
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     unsigned char flags = 0;
     assert_int_equal(mincore((void *)(address / page * page), 1, &flags), 0);
     return flags & 1;
 }
 
-static void test_idle_stacks_give_their_memory_back_and_work_again(void **state) {
+static void test_idle_stacks_give_their_memory_back_and_work_again(void **state)
+{
     struct scene *s = *state;
     struct rt_stats stats;
     skipped_us = 0;
@@ -509,7 +558,8 @@ static void test_idle_stacks_give_their_memory_back_and_work_again(void **state)
     clock_set_source(NULL, NULL);
 }
 
-static int recurse(volatile int *depth) {
+static int recurse(volatile int *depth)
+{
     volatile char frame[1024];
     frame[0] = (char)*depth;
     if (++*depth > 10000)
@@ -517,13 +567,15 @@ static int recurse(volatile int *depth) {
     return recurse(depth) + frame[0];
 }
 
-static void overflow(void *arg) {
+static void overflow(void *arg)
+{
     volatile int depth = 0;
     (void)arg;
     recurse(&depth);
 }
 
-static void test_a_stack_overflow_faults_at_the_guard_page(void **state) {
+static void test_a_stack_overflow_faults_at_the_guard_page(void **state)
+{
     (void)state;
     fflush(stdout);
     pid_t pid = fork();
@@ -543,7 +595,8 @@ static void test_a_stack_overflow_faults_at_the_guard_page(void **state) {
 
 #define FIBER_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         FIBER_TEST(test_a_parked_fiber_waits_for_its_unpark),
         FIBER_TEST(test_unparks_of_a_running_fiber_are_one_permit),

@@ -15,24 +15,28 @@
 #include "base/mem.h"
 #include "rt/fiber.h"
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     struct rt *rt = NULL;
     int rc = rt_open(&rt, NULL);
     *state = rt;
     return rc;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     rt_close(*state);
     return 0;
 }
 
-static void stop_at(struct rt_timer *t) {
+static void stop_at(struct rt_timer *t)
+{
     (void)t;
     rt_stop(fiber_rt());
 }
 
-static void run_for(struct rt *rt, int64_t us) {
+static void run_for(struct rt *rt, int64_t us)
+{
     struct rt_timer end = {0};
     rt_timer_start(rt, &end, us, stop_at);
     rt_run(rt);
@@ -46,7 +50,8 @@ struct log {
     size_t len;
 };
 
-static void note(struct log *log, char c) {
+static void note(struct log *log, char c)
+{
     assert_true(log->len < LOG_MAX);
     log->text[log->len++] = c;
 }
@@ -58,7 +63,8 @@ struct timer_case {
     int64_t fired_us;
 };
 
-static void on_letter(struct rt_timer *t) {
+static void on_letter(struct rt_timer *t)
+{
     struct timer_case *c = CONTAINER_OF(t, struct timer_case, timer);
     c->fired_us = clock_mono_us();
     assert_true(c->fired_us >= t->due_us);
@@ -66,7 +72,8 @@ static void on_letter(struct rt_timer *t) {
     note(c->log, c->letter);
 }
 
-static void test_timers_fire_in_order_of_due_time_and_start(void **state) {
+static void test_timers_fire_in_order_of_due_time_and_start(void **state)
+{
     static const int64_t after[] = {3000, 1000, 1000, 0, 2000, 1000};
     struct rt *rt = *state;
     struct log log = {{0}, 0};
@@ -79,7 +86,8 @@ static void test_timers_fire_in_order_of_due_time_and_start(void **state) {
     assert_string_equal(log.text, "dbcfea");
 }
 
-static void test_a_stopped_timer_is_silent_and_a_moved_one_fires_once(void **state) {
+static void test_a_stopped_timer_is_silent_and_a_moved_one_fires_once(void **state)
+{
     struct rt *rt = *state;
     struct log log = {{0}, 0};
     struct timer_case stopped = {.log = &log, .letter = 's'}, moved = {.log = &log, .letter = 'm'},
@@ -100,7 +108,8 @@ struct again {
     uint64_t turn_last;
 };
 
-static void on_again(struct rt_timer *t) {
+static void on_again(struct rt_timer *t)
+{
     struct again *a = CONTAINER_OF(t, struct again, timer);
     struct rt_stats stats;
     rt_stats(fiber_rt(), &stats);
@@ -112,7 +121,8 @@ static void on_again(struct rt_timer *t) {
         rt_stop(fiber_rt());
 }
 
-static void test_a_timer_restarted_with_zero_fires_in_the_next_turn(void **state) {
+static void test_a_timer_restarted_with_zero_fires_in_the_next_turn(void **state)
+{
     struct again a = {0};
     rt_timer_start(*state, &a.timer, -5, on_again);
     rt_run(*state);
@@ -129,7 +139,8 @@ struct model {
 };
 static struct model *model_now; /* callbacks get a timer inside the array only */
 
-static void on_model(struct rt_timer *t) {
+static void on_model(struct rt_timer *t)
+{
     size_t i = (size_t)(t - model_now->timers);
     assert_true(i < MODEL_TIMERS);
     assert_true(model_now->running[i]);
@@ -139,7 +150,8 @@ static void on_model(struct rt_timer *t) {
     model_now->fired++;
 }
 
-static void test_random_starts_and_stops_agree_with_a_model(void **state) {
+static void test_random_starts_and_stops_agree_with_a_model(void **state)
+{
     struct rt *rt = *state;
     struct model *m = model_now = NEW(struct model);
     uint32_t seed = 12345;
@@ -177,13 +189,15 @@ struct turn_case {
 };
 static struct turn_case *turn_now; /* a fiber and two deferred calls share it */
 
-static void turn_second(struct rt_defer *d) {
+static void turn_second(struct rt_defer *d)
+{
     (void)d;
     note(&turn_now->log, '2');
     fiber_unpark(turn_now->fiber);
 }
 
-static void turn_first(struct rt_defer *d) {
+static void turn_first(struct rt_defer *d)
+{
     note(&turn_now->log, '1');
     assert_false(list_linked(&d->node));
     turn_now->second.fn = turn_second;
@@ -191,7 +205,8 @@ static void turn_first(struct rt_defer *d) {
     rt_defer(fiber_rt(), &turn_now->second);
 }
 
-static void turn_fiber(void *arg) {
+static void turn_fiber(void *arg)
+{
     struct turn_case *c = arg;
     struct rt_stats before, after;
     note(&c->log, 'f');
@@ -207,7 +222,8 @@ static void turn_fiber(void *arg) {
     rt_stop(fiber_rt());
 }
 
-static void turn_timer(struct rt_timer *t) {
+static void turn_timer(struct rt_timer *t)
+{
     struct turn_case *c = CONTAINER_OF(t, struct turn_case, timer);
     note(&c->log, 't');
     c->first.fn = turn_first;
@@ -218,7 +234,8 @@ static void turn_timer(struct rt_timer *t) {
     note(&c->log, 'e'); /* nothing ran inside the calls */
 }
 
-static void test_a_turn_runs_timers_then_fibers_then_deferred_calls(void **state) {
+static void test_a_turn_runs_timers_then_fibers_then_deferred_calls(void **state)
+{
     struct turn_case c = {0};
     turn_now = &c;
     rt_timer_start(*state, &c.timer, 0, turn_timer);
@@ -231,18 +248,21 @@ struct endless {
     uint64_t count;
 };
 
-static void on_endless(struct rt_defer *d) {
+static void on_endless(struct rt_defer *d)
+{
     struct endless *e = CONTAINER_OF(d, struct endless, defer);
     e->count++;
     rt_defer(fiber_rt(), d);
 }
 
-static void on_end_endless(struct rt_timer *t) {
+static void on_end_endless(struct rt_timer *t)
+{
     (void)t;
     rt_stop(fiber_rt());
 }
 
-static void test_endless_deferring_does_not_starve_timers(void **state) {
+static void test_endless_deferring_does_not_starve_timers(void **state)
+{
     struct rt *rt = *state;
     struct endless e = {.defer.fn = on_endless};
     struct rt_timer end = {0};
@@ -253,7 +273,8 @@ static void test_endless_deferring_does_not_starve_timers(void **state) {
     list_remove(&e.defer.node);
 }
 
-static void test_an_idle_loop_sleeps(void **state) {
+static void test_an_idle_loop_sleeps(void **state)
+{
     struct rt_stats before, after;
     rt_stats(*state, &before);
     run_for(*state, 30000);
@@ -261,7 +282,8 @@ static void test_an_idle_loop_sleeps(void **state) {
     assert_true(after.turns - before.turns <= 4);
 }
 
-static void on_slow(struct rt_timer *t) {
+static void on_slow(struct rt_timer *t)
+{
     (void)t;
     for (int64_t end = clock_mono_us() + 5000; clock_mono_us() < end;)
         continue;
@@ -270,12 +292,17 @@ static void on_slow(struct rt_timer *t) {
 /* --- simulated time --- */
 
 static int64_t simulated_us;
-static int64_t read_simulated(void) { return simulated_us; }
-static void leap(void *ctx, int64_t mono_us) {
+static int64_t read_simulated(void)
+{
+    return simulated_us;
+}
+static void leap(void *ctx, int64_t mono_us)
+{
     ++*(int *)ctx;
     simulated_us = mono_us;
 }
-static void sleep_long(void *arg) {
+static void sleep_long(void *arg)
+{
     int64_t *woken = arg;
     for (int i = 0; i < 3; i++)
         if (fiber_sleep_us(INT64_C(3600000000)) < 0)
@@ -284,7 +311,8 @@ static void sleep_long(void *arg) {
     rt_stop(fiber_rt());
 }
 
-static void test_simulated_time_leaps_from_timer_to_timer(void **state) {
+static void test_simulated_time_leaps_from_timer_to_timer(void **state)
+{
     struct rt *rt = *state;
     int leaps = 0;
     int64_t woken = 0;
@@ -298,7 +326,8 @@ static void test_simulated_time_leaps_from_timer_to_timer(void **state) {
     assert_in_range(leaps, 3, 4); /* the pool of stacks has a timer, too */
 }
 
-static void test_the_longest_turn_is_noted_until_read(void **state) {
+static void test_the_longest_turn_is_noted_until_read(void **state)
+{
     struct rt_timer slow = {0};
     struct rt_stats stats;
     rt_timer_start(*state, &slow, 0, on_slow);
@@ -309,7 +338,8 @@ static void test_the_longest_turn_is_noted_until_read(void **state) {
     assert_int_equal(stats.lag_us_max, 0);
 }
 
-static void test_the_loop_runs_again_after_a_stop(void **state) {
+static void test_the_loop_runs_again_after_a_stop(void **state)
+{
     rt_stop(*state);
     rt_run(*state);
     run_for(*state, 100);
@@ -325,7 +355,8 @@ struct signal_case {
     int signum, count;
 };
 
-static void on_usr1(void *arg, int signum) {
+static void on_usr1(void *arg, int signum)
+{
     struct signal_case *c = arg;
     c->signum = signum;
     if (++c->count == 2)
@@ -334,7 +365,8 @@ static void on_usr1(void *arg, int signum) {
         raise(SIGUSR1);
 }
 
-static void test_each_signal_is_delivered_on_the_loop(void **state) {
+static void test_each_signal_is_delivered_on_the_loop(void **state)
+{
     struct signal_case c = {0, 0};
     assert_int_equal(rt_on_signal(*state, SIGUSR1, on_usr1, &c, NULL), 0);
     raise(SIGUSR1);
@@ -344,7 +376,8 @@ static void test_each_signal_is_delivered_on_the_loop(void **state) {
     assert_int_equal(c.signum, SIGUSR1);
 }
 
-static void test_a_signal_that_cannot_be_caught_is_refused(void **state) {
+static void test_a_signal_that_cannot_be_caught_is_refused(void **state)
+{
     struct signal_case c = {0, 0};
     struct err err = {0};
     assert_int_equal(rt_on_signal(*state, SIGKILL, on_usr1, &c, &err), ERR_INVALID);
@@ -358,18 +391,21 @@ struct foreign {
     bool closed, deferred;
 };
 
-static void on_foreign_deferred(struct rt_defer *d) {
+static void on_foreign_deferred(struct rt_defer *d)
+{
     CONTAINER_OF(d, struct foreign, defer)->deferred = true;
 }
 
-static void on_foreign_closed(uv_handle_t *handle) {
+static void on_foreign_closed(uv_handle_t *handle)
+{
     struct foreign *f = CONTAINER_OF(handle, struct foreign, handle);
     f->closed = true;
     f->defer.fn = on_foreign_deferred;
     rt_defer(fiber_rt(), &f->defer);
 }
 
-static void test_close_waits_for_closed_callbacks_and_what_they_defer(void **state) {
+static void test_close_waits_for_closed_callbacks_and_what_they_defer(void **state)
+{
     struct rt *rt = NULL;
     struct foreign f = {.closed = false};
     (void)state;
@@ -384,7 +420,8 @@ static void test_close_waits_for_closed_callbacks_and_what_they_defer(void **sta
 
 #define LOOP_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         LOOP_TEST(test_timers_fire_in_order_of_due_time_and_start),
         LOOP_TEST(test_a_stopped_timer_is_silent_and_a_moved_one_fires_once),

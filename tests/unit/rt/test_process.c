@@ -60,7 +60,7 @@ static void on_closed(void *ctx) {
 
 static int open_child(struct child *c, const char *script, size_t input_bytes_max,
                       struct err *err) {
-    char *argv[] = {(char *)(uintptr_t) "/bin/sh", (char *)(uintptr_t) "-c",
+    char *argv[] = {(char *)(uintptr_t)"/bin/sh", (char *)(uintptr_t)"-c",
                     (char *)(uintptr_t)script, NULL};
     struct rt_process_options o = {.argv = argv,
                                    .input_bytes_max = input_bytes_max,
@@ -196,7 +196,7 @@ static void test_missing(void **state) {
     (void)state;
     struct child c = {0};
     struct err err = {0};
-    char *argv[] = {(char *)(uintptr_t) "/nowhere/program", NULL};
+    char *argv[] = {(char *)(uintptr_t)"/nowhere/program", NULL};
     struct rt_process_options o = {
         .argv = argv, .input_bytes_max = 1, .output = on_output, .ended = on_end, .ctx = &c};
     buf_init(&c.out, 1);

@@ -13,14 +13,16 @@
 
 #include "base/mem.h"
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     struct rt *rt = NULL;
     int rc = rt_open(&rt, NULL);
     *state = rt;
     return rc;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     rt_close(*state);
     return 0;
 }
@@ -34,13 +36,15 @@ struct gate {
     int waiting;
 };
 
-static void gate_init(struct gate *g) {
+static void gate_init(struct gate *g)
+{
     *g = (struct gate){.open = false};
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->changed, NULL);
 }
 
-static void gate_pass(struct gate *g) {
+static void gate_pass(struct gate *g)
+{
     pthread_mutex_lock(&g->lock);
     g->waiting++;
     pthread_cond_broadcast(&g->changed);
@@ -50,21 +54,24 @@ static void gate_pass(struct gate *g) {
     pthread_mutex_unlock(&g->lock);
 }
 
-static void gate_open(struct gate *g) {
+static void gate_open(struct gate *g)
+{
     pthread_mutex_lock(&g->lock);
     g->open = true;
     pthread_cond_broadcast(&g->changed);
     pthread_mutex_unlock(&g->lock);
 }
 
-static void gate_await(struct gate *g, int waiting) {
+static void gate_await(struct gate *g, int waiting)
+{
     pthread_mutex_lock(&g->lock);
     while (g->waiting < waiting)
         pthread_cond_wait(&g->changed, &g->lock);
     pthread_mutex_unlock(&g->lock);
 }
 
-static void gate_deinit(struct gate *g) {
+static void gate_deinit(struct gate *g)
+{
     pthread_mutex_destroy(&g->lock);
     pthread_cond_destroy(&g->changed);
 }
@@ -87,7 +94,8 @@ struct item {
     int number, handled;
 };
 
-static void on_item_done(struct rt_msg *m) {
+static void on_item_done(struct rt_msg *m)
+{
     struct item *it = CONTAINER_OF(m, struct item, msg);
     struct bench *b = it->bench;
     assert_true(pthread_equal(pthread_self(), b->loop_thread));
@@ -98,7 +106,8 @@ static void on_item_done(struct rt_msg *m) {
         rt_stop(fiber_rt());
 }
 
-static void bench_handle(struct rt_worker *w, struct list *batch, void *ctx) {
+static void bench_handle(struct rt_worker *w, struct list *batch, void *ctx)
+{
     struct bench *b = ctx;
     struct list replies;
     int size = 0;
@@ -119,9 +128,13 @@ static void bench_handle(struct rt_worker *w, struct list *batch, void *ctx) {
     rt_worker_reply(w, &replies);
 }
 
-static void bench_idle(void *ctx) { atomic_fetch_add(&((struct bench *)ctx)->idles, 1); }
+static void bench_idle(void *ctx)
+{
+    atomic_fetch_add(&((struct bench *)ctx)->idles, 1);
+}
 
-static struct rt_worker *bench_open(struct rt *rt, struct bench *b, size_t inbox_count_max) {
+static struct rt_worker *bench_open(struct rt *rt, struct bench *b, size_t inbox_count_max)
+{
     struct rt_worker *w = NULL;
     b->loop_thread = pthread_self();
     gate_init(&b->gate);
@@ -134,12 +147,14 @@ static struct rt_worker *bench_open(struct rt *rt, struct bench *b, size_t inbox
     return w;
 }
 
-static int post(struct rt_worker *w, struct bench *b, struct item *it, int number) {
+static int post(struct rt_worker *w, struct bench *b, struct item *it, int number)
+{
     *it = (struct item){.msg.done = on_item_done, .bench = b, .number = number};
     return rt_worker_post(w, &it->msg);
 }
 
-static void test_all_waiting_messages_come_in_one_batch(void **state) {
+static void test_all_waiting_messages_come_in_one_batch(void **state)
+{
     struct bench b = {.gated = true, .reversed = true, .stop_at = 6};
     struct rt_worker *w = bench_open(*state, &b, 100);
     struct item items[6];
@@ -159,7 +174,8 @@ static void test_all_waiting_messages_come_in_one_batch(void **state) {
     gate_deinit(&b.gate);
 }
 
-static void test_a_full_inbox_refuses_and_done_does_not_run(void **state) {
+static void test_a_full_inbox_refuses_and_done_does_not_run(void **state)
+{
     struct bench b = {.gated = true, .stop_at = 3};
     struct rt_worker *w = bench_open(*state, &b, 2);
     struct item items[4];
@@ -176,12 +192,14 @@ static void test_a_full_inbox_refuses_and_done_does_not_run(void **state) {
     gate_deinit(&b.gate);
 }
 
-static int post_late(struct rt_worker *w, struct bench *b, struct item *it, int number) {
+static int post_late(struct rt_worker *w, struct bench *b, struct item *it, int number)
+{
     *it = (struct item){.msg.done = on_item_done, .bench = b, .number = number};
     return rt_worker_post_late(w, &it->msg);
 }
 
-static void test_late_posts_of_a_turn_come_in_one_batch(void **state) {
+static void test_late_posts_of_a_turn_come_in_one_batch(void **state)
+{
     struct bench b = {.stop_at = 6};
     struct rt_worker *w = bench_open(*state, &b, 6); /* fewer than go at once */
     struct item items[7];
@@ -199,7 +217,8 @@ static void test_late_posts_of_a_turn_come_in_one_batch(void **state) {
     gate_deinit(&b.gate);
 }
 
-static void test_many_late_posts_do_not_wait_for_the_turn(void **state) {
+static void test_many_late_posts_do_not_wait_for_the_turn(void **state)
+{
     struct bench b = {.gated = true, .stop_at = 10};
     struct rt_worker *w = bench_open(*state, &b, 100);
     struct item items[10];
@@ -214,7 +233,8 @@ static void test_many_late_posts_do_not_wait_for_the_turn(void **state) {
     gate_deinit(&b.gate);
 }
 
-static void test_close_handles_the_inbox_and_delivers_replies(void **state) {
+static void test_close_handles_the_inbox_and_delivers_replies(void **state)
+{
     struct bench b = {.gated = true};
     struct rt_worker *w = bench_open(*state, &b, 100);
     struct item items[10];
@@ -238,7 +258,8 @@ struct stream {
     struct item items[32];
     int posted, done;
 };
-static void on_stream_done(struct rt_msg *m) {
+static void on_stream_done(struct rt_msg *m)
+{
     struct item *it = CONTAINER_OF(m, struct item, msg);
     struct stream *s = CONTAINER_OF(it->bench, struct stream, b);
     assert_int_equal(it->handled, 1);
@@ -251,7 +272,8 @@ static void on_stream_done(struct rt_msg *m) {
     assert_int_equal(rt_worker_post(s->worker, m), 0);
 }
 
-static void test_a_long_stream_loses_no_message(void **state) {
+static void test_a_long_stream_loses_no_message(void **state)
+{
     struct stream *s = NEW(struct stream);
     s->worker = bench_open(*state, &s->b, 64);
     for (int i = 0; i < 32; i++) {
@@ -281,7 +303,8 @@ struct job {
     bool gated;
 };
 
-static void job_run(void *arg) {
+static void job_run(void *arg)
+{
     struct job *j = arg;
     ASSERT(!pthread_equal(pthread_self(), j->c->loop_thread));
     if (j->gated)
@@ -289,12 +312,14 @@ static void job_run(void *arg) {
     j->out = j->in * 2;
 }
 
-static void fiber_ended(struct offload_case *c) {
+static void fiber_ended(struct offload_case *c)
+{
     if (--c->live == 0)
         rt_stop(c->rt);
 }
 
-static void offload_fiber(void *arg) {
+static void offload_fiber(void *arg)
+{
     struct offload_case *c = arg;
     for (int i = 0; i < 20; i++) {
         struct job j = {.c = c, .in = i};
@@ -305,16 +330,19 @@ static void offload_fiber(void *arg) {
     fiber_ended(c);
 }
 
-static void spawn(struct offload_case *c, fiber_fn fn) {
+static void spawn(struct offload_case *c, fiber_fn fn)
+{
     assert_non_null(fiber_spawn(c->rt, "offload", fn, c, NULL));
     c->live++;
 }
 
-static struct offload_case offload_case(struct rt *rt) {
+static struct offload_case offload_case(struct rt *rt)
+{
     return (struct offload_case){.rt = rt, .loop_thread = pthread_self()};
 }
 
-static void test_jobs_run_outside_the_loop_and_return(void **state) {
+static void test_jobs_run_outside_the_loop_and_return(void **state)
+{
     struct offload_case c = offload_case(*state);
     for (int i = 0; i < 50; i++)
         spawn(&c, offload_fiber);
@@ -322,7 +350,8 @@ static void test_jobs_run_outside_the_loop_and_return(void **state) {
     assert_int_equal(c.ok, 1000);
 }
 
-static void gated_fiber(void *arg) {
+static void gated_fiber(void *arg)
+{
     struct offload_case *c = arg;
     struct job j = {.c = c, .in = 1, .gated = true};
     int rc = rt_offload(c->rt, job_run, &j);
@@ -338,7 +367,8 @@ static void gated_fiber(void *arg) {
     fiber_ended(c);
 }
 
-static void wait_for_gate(void *arg) {
+static void wait_for_gate(void *arg)
+{
     struct offload_case *c = arg;
     spawn(c, gated_fiber); /* taken by the only thread */
     fiber_yield();
@@ -348,7 +378,8 @@ static void wait_for_gate(void *arg) {
     fiber_ended(c);
 }
 
-static void test_a_full_queue_refuses(void **state) {
+static void test_a_full_queue_refuses(void **state)
+{
     struct offload_case c = offload_case(*state);
     gate_init(&c.gate);
     rt_offload_configure(*state, 1, 2);
@@ -359,7 +390,8 @@ static void test_a_full_queue_refuses(void **state) {
     gate_deinit(&c.gate);
 }
 
-static void cancelled_fiber(void *arg) {
+static void cancelled_fiber(void *arg)
+{
     struct offload_case *c = arg;
     struct job j = {.c = c, .in = 4, .gated = true};
     assert_int_equal(rt_offload(c->rt, job_run, &j), 0);
@@ -369,7 +401,8 @@ static void cancelled_fiber(void *arg) {
     fiber_ended(c);
 }
 
-static void test_a_cancelled_fiber_still_waits_for_its_job(void **state) {
+static void test_a_cancelled_fiber_still_waits_for_its_job(void **state)
+{
     struct offload_case c = offload_case(*state);
     gate_init(&c.gate);
     struct fiber *f = fiber_spawn(c.rt, "cancelled", cancelled_fiber, &c, NULL);
@@ -386,7 +419,8 @@ static void test_a_cancelled_fiber_still_waits_for_its_job(void **state) {
 
 /* --- names --- */
 
-static void resolve_fiber(void *arg) {
+static void resolve_fiber(void *arg)
+{
     struct offload_case *c = arg;
     struct rt_address a[4];
     size_t count = 99;
@@ -412,7 +446,8 @@ static void resolve_fiber(void *arg) {
     fiber_ended(c);
 }
 
-static void test_names_are_resolved(void **state) {
+static void test_names_are_resolved(void **state)
+{
     struct offload_case c = offload_case(*state);
     spawn(&c, resolve_fiber);
     rt_run(c.rt);
@@ -421,7 +456,8 @@ static void test_names_are_resolved(void **state) {
 
 #define WORKER_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         WORKER_TEST(test_all_waiting_messages_come_in_one_batch),
         WORKER_TEST(test_a_full_inbox_refuses_and_done_does_not_run),

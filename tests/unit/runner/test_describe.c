@@ -74,8 +74,8 @@ static void test_good(void **state) {
     assert_int_equal(mem_live_count(), before);
 }
 
-#define GRAPH(channels, nodes, edges)                                                              \
-    "{\"protocol\":1,\"graphs\":[{\"id\":\"g\",\"channels\":" channels ",\"nodes\":" nodes         \
+#define GRAPH(channels, nodes, edges) \
+    "{\"protocol\":1,\"graphs\":[{\"id\":\"g\",\"channels\":" channels ",\"nodes\":" nodes \
     ",\"edges\":" edges "}]}"
 
 static void test_wrong(void **state) {

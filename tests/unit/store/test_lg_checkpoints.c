@@ -9,8 +9,8 @@
 #include "base/json.h"
 #include "fixture.h"
 
-#define ID1            "1f1e8ea1-f02c-6887-8004-5e15263efdd8"
-#define ID2            "1f1e8ea1-f030-6ef1-8005-702d82be1291"
+#define ID1 "1f1e8ea1-f02c-6887-8004-5e15263efdd8"
+#define ID2 "1f1e8ea1-f030-6ef1-8005-702d82be1291"
 #define V(n, fraction) "0000000000000000000000000000000" #n "." fraction
 
 struct row {
@@ -57,41 +57,20 @@ static struct store fake_store(struct fake *fake, const struct row *rows, size_t
 }
 
 static const struct row PYTHON[] = {
-    {0,
-     STR(ID2),
+    {0, STR(ID2),
      STR("{\"v\":4,\"id\":\"" ID2 "\",\"ts\":\"2026-11-25T16:06:06.548131+00:00\","
-         "\"versions_seen\":{\"fan\":{\"branch:to:fan\":\"" V(
-             5,
-             "0.5") "\"},\"__start__\":"
-                    "{\"__start__\":\"" V(
-                        1,
-                        "0.3") "\"}},\"channel_values\":{\"note\":null,\"count\":2,"
-                               "\"branch:to:sub\":null},\"channel_versions\":{\"note\":\"" V(4, "0."
-                                                                                                "9") "\",\"count\":\"" V(4, "0.9") "\",\"parts\":\"" V(7, "0.1") "\",\"messages\":\"" V(
-                                   5,
-                                   "0.5") "\",\"__start__\":\"" V(2,
-                                                                  "0.9") "\",\"branch:to:fan\":"
-                                                                         "\"" V(6,
-                                                                                "0.3") "\","
-                                                                                       "\"branch:"
-                                                                                       "to:sub\":"
-                                                                                       "\"" V(7,
-                                                                                              "0.1") "\",\"__pregel_tasks\":\"" V(7,
-                                                                                                                                  "0.1") "\"}}"),
-     STR("{\"step\":5,\"owner\":\"o\",\"source\":\"loop\",\"parents\":{}}"),
-     STR(ID1),
-     {0},
-     {0}},
+         "\"versions_seen\":{\"fan\":{\"branch:to:fan\":\"" V(5, "0.5") "\"},\"__start__\":"
+         "{\"__start__\":\"" V(1, "0.3") "\"}},\"channel_values\":{\"note\":null,\"count\":2,"
+         "\"branch:to:sub\":null},\"channel_versions\":{\"note\":\"" V(4, "0.9") "\",\"count\":\""
+         V(4, "0.9") "\",\"parts\":\"" V(7, "0.1") "\",\"messages\":\"" V(5, "0.5")
+         "\",\"__start__\":\"" V(2, "0.9") "\",\"branch:to:fan\":\"" V(6, "0.3")
+         "\",\"branch:to:sub\":\"" V(7, "0.1") "\",\"__pregel_tasks\":\"" V(7, "0.1") "\"}}"),
+     STR("{\"step\":5,\"owner\":\"o\",\"source\":\"loop\",\"parents\":{}}"), STR(ID1), {0}, {0}},
     {1, STR(""), STR("__pregel_tasks"), STR(V(7, "0.1")), STR("msgpack"), STR("\x90"), {0}},
     {1, STR(""), STR("parts"), STR(V(7, "0.1")), STR("msgpack"), STR("\x92\x01\x02"), {0}},
-    {1,
-     STR(""),
-     STR("messages"),
-     STR(V(5, "0.5")),
-     STR("json"),
+    {1, STR(""), STR("messages"), STR(V(5, "0.5")), STR("json"),
      STR("[{\"lc\":1,\"type\":\"constructor\",\"id\":[\"langchain_core\",\"messages\","
-         "\"HumanMessage\"],\"kwargs\":{\"content\":\"hi\",\"id\":\"h1\"}}]"),
-     {0}},
+         "\"HumanMessage\"],\"kwargs\":{\"content\":\"hi\",\"id\":\"h1\"}}]"), {0}},
     {2, STR(ID2), STR("b25c42c4-145c-5c37-e000-10a6acf48a4a"), STR("__interrupt__"), STR("msgpack"),
      STR("\x91\x81\xa5value\x01"), STR("~__pregel_pull, sub")},
 };
@@ -125,16 +104,12 @@ static void python_head(struct fixture *f) {
  * nodes that must both come; a task that has ended already. */
 static void javascript_next(struct fixture *f) {
     static const struct row rows[] = {
-        {0,
-         STR(ID2),
+        {0, STR(ID2),
          STR("{\"v\":4,\"ts\":\"2026-11-25T16:06:35.610Z\",\"versions_seen\":{\"a\":"
              "{\"branch:to:a\":4},\"b\":{\"branch:to:b\":5}},\"channel_versions\":{\"n\":3,"
              "\"branch:to:a\":5,\"branch:to:b\":5,\"branch:to:c\":7,\"branch:to:d\":10,"
              "\"join:x+y:z\":7,\"join:x+w:v\":7,\"__pregel_tasks\":7}}"),
-         STR("{\"step\":5,\"source\":\"loop\",\"run_id\":\"" ID1 "\"}"),
-         STR_NULL,
-         {0},
-         {0}},
+         STR("{\"step\":5,\"source\":\"loop\",\"run_id\":\"" ID1 "\"}"), STR_NULL, {0}, {0}},
         {1, STR(""), STR("n"), STR("3"), STR("json"), STR("\"h\""), {0}},
         {1, STR(""), STR("branch:to:a"), STR("5"), STR("empty"), {0}, {0}},
         {1, STR(""), STR("branch:to:b"), STR("5"), STR("json"), STR("null"), {0}},
@@ -142,13 +117,8 @@ static void javascript_next(struct fixture *f) {
         {1, STR(""), STR("branch:to:d"), STR("10"), STR("json"), STR("null"), {0}},
         {1, STR(""), STR("join:x+y:z"), STR("7"), STR("json"), STR("[\"y\",\"x\"]"), {0}},
         {1, STR(""), STR("join:x+w:v"), STR("7"), STR("json"), STR("[\"x\"]"), {0}},
-        {1,
-         STR(""),
-         STR("__pregel_tasks"),
-         STR("7"),
-         STR("json"),
-         STR("[{\"node\":\"worker\",\"args\":{\"n\":1}}]"),
-         {0}},
+        {1, STR(""), STR("__pregel_tasks"), STR("7"), STR("json"),
+         STR("[{\"node\":\"worker\",\"args\":{\"n\":1}}]"), {0}},
         {2, STR(ID2), STR("t1"), STR("n"), STR("json"), {0}, STR("~__pregel_pull, c")},
         {2, STR(ID2), STR("t2"), STR("__error__"), STR("json"), STR("\"broken\""),
          STR("~__pregel_pull, d")},
@@ -170,9 +140,7 @@ static void javascript_next(struct fixture *f) {
 /* Rows of any form are no reason to fail, but for values that cannot be shown. */
 static void strange_rows(struct fixture *f) {
     static const str checkpoints[] = {
-        STR("null"),
-        STR("[]"),
-        STR("{\"channel_versions\":[1]}"),
+        STR("null"), STR("[]"), STR("{\"channel_versions\":[1]}"),
         STR("{\"channel_versions\":{\"a\":null,\"branch:to:\":{},\"join:\":1,\"join:+:\":[]},"
             "\"versions_seen\":7,\"channel_values\":[],\"holdfast\":3,\"ts\":1}"),
         STR("{\"channel_versions\":{\"branch:to:x\":1},\"versions_seen\":{\"x\":{\"branch:to:x\":"
@@ -213,8 +181,8 @@ static str blobs_of(struct fixture *f, const struct db_batch *b, yyjson_val **ch
     for (size_t i = 0; i < b->count; i++) {
         const struct db_value *p = b->ops[i].params;
         if (b->ops[i].stmt == SQL_LG_BLOB_INSERT)
-            buf_printf(&text, STR_FMT "=" STR_FMT ":" STR_FMT " ", STR_ARG(p[2].s), STR_ARG(p[4].s),
-                       STR_ARG(p[5].type == DB_NULL ? STR("-") : p[5].s));
+            buf_printf(&text, STR_FMT "=" STR_FMT ":" STR_FMT " ", STR_ARG(p[2].s),
+                       STR_ARG(p[4].s), STR_ARG(p[5].type == DB_NULL ? STR("-") : p[5].s));
         else if (json_parse(&f->arena, p[4].s, checkpoint, NULL) < 0)
             *checkpoint = NULL;
     }
@@ -252,17 +220,14 @@ static void written(struct fixture *f) {
     str next = STR("agent");
     struct lg_change change = {STR("messages"), STR("[1]")};
     db_batch_init(&b, &f->arena);
-    step = (struct lg_step){.c = &c,
-                            .before = v1,
-                            .changes = &change,
-                            .change_count = 1,
-                            .next = &next,
-                            .next_count = 1};
+    step = (struct lg_step){.c = &c, .before = v1, .changes = &change, .change_count = 1,
+                            .next = &next, .next_count = 1};
     struct lg_versions *v2 = lg_checkpoint_add(&b, &f->arena, &step);
-    CHECK_STR(blobs_of(f, &b, &json), STR("messages=json:[1] branch:to:agent=json:null "));
-    CHECK_STR(
-        json_str(json_get(json_get(json_get(json, "versions_seen"), "__start__"), "__start__")),
-        start);
+    CHECK_STR(blobs_of(f, &b, &json),
+              STR("messages=json:[1] branch:to:agent=json:null "));
+    CHECK_STR(json_str(json_get(json_get(json_get(json, "versions_seen"), "__start__"),
+                                "__start__")),
+              start);
     str version = version_at(json, "channel_versions", "messages");
     CHECK(str_cmp(version, start) > 0);
     CHECK_STR(version_at(json, "channel_versions", "__start__"), version);
@@ -291,21 +256,11 @@ static void written(struct fixture *f) {
 
 static void numbers_stay_numbers(struct fixture *f) {
     static const struct row rows[] = {
-        {0,
-         STR(ID2),
-         STR("{\"channel_versions\":{\"n\":3,\"__pregel_tasks\":9,\"branch:to:a\":9},"
-             "\"versions_seen\":{\"a\":{\"branch:to:a\":4}}}"),
-         STR("{}"),
-         STR_NULL,
-         {0},
-         {0}},
-        {1,
-         STR(""),
-         STR("__pregel_tasks"),
-         STR("9"),
-         STR("json"),
-         STR("[{\"node\":\"a\",\"args\":1}]"),
-         {0}},
+        {0, STR(ID2), STR("{\"channel_versions\":{\"n\":3,\"__pregel_tasks\":9,\"branch:to:a\":9},"
+                          "\"versions_seen\":{\"a\":{\"branch:to:a\":4}}}"),
+         STR("{}"), STR_NULL, {0}, {0}},
+        {1, STR(""), STR("__pregel_tasks"), STR("9"), STR("json"),
+         STR("[{\"node\":\"a\",\"args\":1}]"), {0}},
         {1, STR(""), STR("branch:to:a"), STR("9"), STR("json"), STR("null"), {0}},
     };
     struct fake fake = {0};
@@ -316,13 +271,12 @@ static void numbers_stay_numbers(struct fixture *f) {
     CHECK_INT(checkpoint_get(&s, id_v7(), STR(""), ID_NIL, &f->arena, &head, &f->err), 0);
     CHECK_INT(checkpoint_load_values(&s, &head, &f->arena, &f->err), 0);
     struct lg_change change = {STR("n"), STR("1")};
-    struct lg_step step = {.c = &c,
-                           .before = lg_versions_read(&f->arena, &head),
-                           .changes = &change,
-                           .change_count = 1};
+    struct lg_step step = {.c = &c, .before = lg_versions_read(&f->arena, &head),
+                           .changes = &change, .change_count = 1};
     db_batch_init(&b, &f->arena);
     (void)lg_checkpoint_add(&b, &f->arena, &step);
-    CHECK_STR(blobs_of(f, &b, &json), STR("__pregel_tasks=json:[] n=json:1 "));
+    CHECK_STR(blobs_of(f, &b, &json),
+              STR("__pregel_tasks=json:[] n=json:1 "));
     CHECK_STR(json_text(&f->arena, json_get(json, "channel_versions")),
               STR("{\"n\":10,\"__pregel_tasks\":10,\"branch:to:a\":10}"));
     CHECK_STR(json_text(&f->arena, json_get(json, "versions_seen")),
@@ -342,8 +296,8 @@ TEST(numbers_stay_numbers)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_python_head),          cmocka_unit_test(test_javascript_next),
-        cmocka_unit_test(test_strange_rows),         cmocka_unit_test(test_written),
+        cmocka_unit_test(test_python_head),      cmocka_unit_test(test_javascript_next),
+        cmocka_unit_test(test_strange_rows),     cmocka_unit_test(test_written),
         cmocka_unit_test(test_numbers_stay_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 
 #include "store/lg_delta.h"
 
-#define PARTS(...)  (const str[]){__VA_ARGS__}, sizeof((const str[]){__VA_ARGS__}) / sizeof(str)
+#define PARTS(...) (const str[]){__VA_ARGS__}, sizeof((const str[]){__VA_ARGS__}) / sizeof(str)
 #define M(id, text) "{\"type\":\"human\",\"content\":\"" text "\",\"id\":\"" id "\"}"
 #define GONE(id)    "{\"type\":\"remove\",\"id\":\"" id "\"}"
 
@@ -31,7 +31,8 @@ static void test_messages(void **state) {
            "[" M("1", "c") "," M("2", "b") "]");
     expect(PARTS(STR("[" M("1", "a") "," M("2", "b") "]"), STR(GONE("1")), STR(GONE("9"))),
            "[" M("2", "b") "]");
-    expect(PARTS(STR(M("1", "a")), STR(GONE("1")), STR(M("1", "again"))), "[" M("1", "again") "]");
+    expect(PARTS(STR(M("1", "a")), STR(GONE("1")), STR(M("1", "again"))),
+           "[" M("1", "again") "]");
     expect(PARTS(STR(M("1", "a")), STR(GONE("__remove_all__")), STR(M("2", "b"))),
            "[" M("2", "b") "]");
     expect(PARTS(STR("{\"role\":\"user\",\"content\":\"x\"}"),

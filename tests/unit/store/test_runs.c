@@ -18,8 +18,8 @@ struct actor {
 static struct id thread_of(struct fixture *f) {
     struct id id = id_v7();
     struct thread t;
-    int rc =
-        thread_create(&f->store, &ALICE, id, STR("{}"), STR("{}"), false, &f->arena, &t, &f->err);
+    int rc = thread_create(&f->store, &ALICE, id, STR("{}"), STR("{}"), false, &f->arena, &t,
+                           &f->err);
     return rc == 0 ? id : ID_NIL;
 }
 
@@ -261,9 +261,9 @@ static void wishes(struct fixture *f) {
                              &f->err),
               0);
     CHECK(live);
-    CHECK_INT(
-        run_ask_cancel(&f->store, run, CANCEL_INTERRUPT, STR_NULL, 6, &f->arena, &live, &f->err),
-        0);
+    CHECK_INT(run_ask_cancel(&f->store, run, CANCEL_INTERRUPT, STR_NULL, 6, &f->arena, &live,
+                             &f->err),
+              0);
     CHECK_INT(run_wishes(&f->store, a.worker, 10, &f->arena, &list, &count, &f->err), 0);
     CHECK_INT(count, 1);
     CHECK(id_eq(list[0].run_id, run) && list[0].action == CANCEL_ROLLBACK);
@@ -271,9 +271,9 @@ static void wishes(struct fixture *f) {
     CHECK_INT(settle(&a, hold_of(&a, run, 1)), 0);
     CHECK_INT(run_wishes(&f->store, a.worker, 10, &f->arena, &list, &count, &f->err), 0);
     CHECK_INT(count, 0);
-    CHECK_INT(
-        run_ask_cancel(&f->store, run, CANCEL_INTERRUPT, STR_NULL, 6, &f->arena, &live, &f->err),
-        0);
+    CHECK_INT(run_ask_cancel(&f->store, run, CANCEL_INTERRUPT, STR_NULL, 6, &f->arena, &live,
+                             &f->err),
+              0);
     CHECK(!live);
 }
 
@@ -294,8 +294,9 @@ TEST(wishes)
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slot),      cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_fences),    cmocka_unit_test(test_adoption),
-        cmocka_unit_test(test_hand_back), cmocka_unit_test(test_adopted_and_left),
+        cmocka_unit_test(test_fences),
+        cmocka_unit_test(test_adoption),  cmocka_unit_test(test_hand_back),
+        cmocka_unit_test(test_adopted_and_left),
         cmocka_unit_test(test_wishes),    cmocka_unit_test(test_late_elder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
