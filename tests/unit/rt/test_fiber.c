@@ -224,7 +224,7 @@ static void test_a_yield_lets_the_loop_poll(void **state)
     expect_log(s, "y");
 }
 
-/* Works on until the turn is long; the clock decides, so that no machine is too slow or too fast. */
+/* Works on until the turn is long; the clock decides, so no machine is too slow or too fast. */
 static void work_long(void *arg)
 {
     struct scene *s = arg;
