@@ -228,6 +228,7 @@ static int start(struct call *c, bool stream, struct live_run **out, struct rpc_
         s.accepted = on_accepted;
     if (c->send.push)
         s.join_batch = join_push;
+    s.join_refers = s.join_batch != NULL;
     return engine_submit(c->r->engine, &s, out, err);
 }
 

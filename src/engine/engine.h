@@ -102,6 +102,7 @@ struct run_submit {
     /* Adds to the batch that makes the run durable; may be NULL. A failed expectation of what it
      * adds must be a code that the engine does not use for its own: ERR_FENCED, ERR_REPEATED. */
     void (*join_batch)(void *ctx, const struct live_run *run, struct db_batch *b);
+    bool join_refers; /* what it adds looks at the run's row, which then stands before that */
     /* What the first task finds in its context, if the run begins at once; after join_batch. In
      * the arena, which lives as long as the run. May be NULL, and give NULL. */
     const void *(*give)(void *ctx, struct arena *a);

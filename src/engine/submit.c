@@ -354,6 +354,11 @@ static bool begins_whole(const struct live_run *run, const struct run_submit *s)
     return !s->join_batch && run_begins_whole(run->engine->store);
 }
 
+/* The thread is made with its run, in the statement of its begin. */
+static bool makes_first(const struct run_submit *s, const struct run_context *ctx) {
+    return !ctx->has_thread && !s->join_refers;
+}
+
 static struct thread_new thread_of_run(const struct live_run *run, const struct run_merged *m) {
     return (struct thread_new){run->row.thread_id, m->metadata, m->config,
                                run->engine->store->thread_ttl};
@@ -362,7 +367,7 @@ static struct thread_new thread_of_run(const struct live_run *run, const struct 
 int run_accept_rows(struct live_run *run, const struct run_submit *s, const struct run_context *ctx,
                     const struct run_merged *m, bool direct, struct db_batch *b, struct err *err) {
     struct engine *e = run->engine;
-    bool first = direct && !ctx->has_thread; /* both come with the run's begin */
+    bool first = direct && makes_first(s, ctx); /* both come with the run's begin */
     if (!ctx->has_thread && !first) {
         struct thread_new n = thread_of_run(run, m);
         thread_insert_add(b, s->who, &n, rt_now_us(e->rt));
@@ -441,7 +446,7 @@ static int commit_new(struct live_run *run, const struct run_submit *s,
     struct run_first first = {s->who, &thread, &run->row, run->worker, run->made_id};
     struct begin_row row = {.run = run,
                             .merge = &merge,
-                            .first = ctx->has_thread ? NULL : &first,
+                            .first = makes_first(s, ctx) ? &first : NULL,
                             .head = ctx->head,
                             .checkpoint_id = run->made_id,
                             .fresh = begins_whole(run, s)};
