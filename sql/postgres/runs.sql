@@ -179,12 +179,7 @@ WITH args AS (
 ), thread AS (
   INSERT INTO langgraph_server.threads (id, metadata, config, status, interrupts, created_at,
                                         updated_at)
-  SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads t
-                           WHERE t.id = replace(a.thread::text, '-', ''))
-         THEN holdfast.other_spelling() ELSE a.thread::text END,
-         CASE WHEN a.owner = '' THEN a.metadata - 'owner'
-         ELSE a.metadata || jsonb_build_object('owner', a.owner) END,
-         a.config, 'busy', '{}', a.now, a.now
+  SELECT @thread_values 'busy', '{}', a.now, a.now
   FROM args a
 ), run AS (
   INSERT INTO langgraph_server.runs (id, thread_id, assistant_id, status, metadata, kwargs,
@@ -344,6 +339,16 @@ DELETE FROM holdfast.events WHERE thread_id = $1 AND run_id = $2;
 
 -- Each of these moves the thread's log counter on by as many entries as the batch appends, too.
 
+-- shared: heads_of_turn
+-- Heads as runs take them, each when no live one stands before it.
+INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, run_id, attempt, worker,
+                                          state_updated_at)
+  SELECT a.thread, a.entries, a.checkpoint, a.run, a.attempt, a.worker, a.now
+  FROM args a
+  WHERE NOT EXISTS (SELECT 1 FROM holdfast.run_states r
+                    WHERE r.thread_id = a.thread AND r.live
+                      AND (r.created_at, r.run_id) < (a.at, a.run))
+
 -- shared: head_taken
 seq = h.seq + excluded.seq, checkpoint_id = coalesce(excluded.checkpoint_id, h.checkpoint_id),
     state_updated_at = CASE WHEN excluded.checkpoint_id IS NULL THEN h.state_updated_at
@@ -388,13 +393,7 @@ WITH args AS (
     AS a(thread, read, metadata, now, checkpoint, entries, config, under, over, run, attempt, worker,
          at, origin, number)
 ), head AS (
-  INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, run_id, attempt, worker,
-                                          state_updated_at)
-  SELECT a.thread, a.entries, a.checkpoint, a.run, a.attempt, a.worker, a.now
-  FROM args a
-  WHERE NOT EXISTS (SELECT 1 FROM holdfast.run_states r
-                    WHERE r.thread_id = a.thread AND r.live
-                      AND (r.created_at, r.run_id) < (a.at, a.run))
+  @heads_of_turn
      OR EXISTS (SELECT 1 FROM holdfast.thread_heads o
                 WHERE o.thread_id = a.thread AND o.run_id = a.run)
   ON CONFLICT (thread_id) DO UPDATE SET
@@ -464,13 +463,7 @@ WITH args AS (
     AS a(thread, now, checkpoint, entries, config, under, over, run, attempt, worker, at, origin,
          assistant, metadata, kwargs, strategy, number)
 ), head AS (
-  INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, run_id, attempt, worker,
-                                          state_updated_at)
-  SELECT a.thread, a.entries, a.checkpoint, a.run, a.attempt, a.worker, a.now
-  FROM args a
-  WHERE NOT EXISTS (SELECT 1 FROM holdfast.run_states r
-                    WHERE r.thread_id = a.thread AND r.live
-                      AND (r.created_at, r.run_id) < (a.at, a.run))
+  @heads_of_turn
   ON CONFLICT (thread_id) DO UPDATE SET
     @head_taken
     AND h.checkpoint_id IS NOT DISTINCT FROM

@@ -22,6 +22,28 @@ coalesce(greatest(h.checkpoint_id::text, (
               THEN '00000000-0000-5000-8000-000000000000' END),
 t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at)
 
+-- shared: thread_values
+-- id, metadata and config of a new thread in `a`, in the spelling that is to be used.
+CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads t
+                           WHERE t.id = replace(a.thread::text, '-', ''))
+         THEN holdfast.other_spelling() ELSE a.thread::text END,
+         CASE WHEN a.owner = '' THEN a.metadata - 'owner'
+         ELSE a.metadata || jsonb_build_object('owner', a.owner) END,
+         a.config,
+
+-- shared: lg_rows_go
+-- What a thread has in LangGraph's tables; $1 thread.
+lg AS (
+  DELETE FROM lg_checkpoints.checkpoints
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+), blobs AS (
+  DELETE FROM lg_checkpoints.checkpoint_blobs
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+), writes AS (
+  DELETE FROM lg_checkpoints.checkpoint_writes
+  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
+)
+
 -- shared: spellings_of_1
 -- The texts of the ids in $1, in both spellings.
 ARRAY(SELECT unnest(ARRAY[i::text, replace(i::text, '-', '')]) FROM unnest($1::uuid[]) AS i)
@@ -62,12 +84,7 @@ WITH args AS (
 ), thread AS (
   INSERT INTO langgraph_server.threads (id, metadata, config, status, interrupts, created_at,
                                         updated_at)
-  SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads t
-                           WHERE t.id = replace(a.thread::text, '-', ''))
-         THEN holdfast.other_spelling() ELSE a.thread::text END,
-         CASE WHEN a.owner = '' THEN a.metadata - 'owner'
-         ELSE a.metadata || jsonb_build_object('owner', a.owner) END,
-         a.config, 'idle', '{}', a.now, a.now
+  SELECT @thread_values 'idle', '{}', a.now, a.now
   FROM args a
   RETURNING id, status, metadata - 'owner' AS metadata, config, interrupts, created_at, updated_at
 )
@@ -177,16 +194,7 @@ WITH runs AS (
   DELETE FROM holdfast.thread_conversations WHERE thread_id = $1
 ), events AS (
   DELETE FROM holdfast.events WHERE thread_id = $1
-), lg AS (
-  DELETE FROM lg_checkpoints.checkpoints
-  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-), blobs AS (
-  DELETE FROM lg_checkpoints.checkpoint_blobs
-  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-), writes AS (
-  DELETE FROM lg_checkpoints.checkpoint_writes
-  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-), native AS (
+), @lg_rows_go, native AS (
   DELETE FROM holdfast.checkpoints WHERE thread_id = $1
 ), parts AS (
   DELETE FROM holdfast.checkpoint_values WHERE thread_id = $1
@@ -243,16 +251,7 @@ WHERE s.run_id = ANY (ARRAY(
 DELETE FROM holdfast.events WHERE thread_id = $1;
 
 -- name: thread_delete_checkpoints
-WITH lg AS (
-  DELETE FROM lg_checkpoints.checkpoints
-  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-), blobs AS (
-  DELETE FROM lg_checkpoints.checkpoint_blobs
-  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-), writes AS (
-  DELETE FROM lg_checkpoints.checkpoint_writes
-  WHERE thread_id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))
-)
+WITH @lg_rows_go
 DELETE FROM holdfast.checkpoints WHERE thread_id = $1;
 
 -- name: thread_delete_values

@@ -69,25 +69,23 @@ WHERE thread_id = $1
                    AND checkpoint_id NOT IN (SELECT value FROM json_each($4))
                  ORDER BY checkpoint_id LIMIT $5);
 
+-- shared: next_to_go
+-- The checkpoints that go next.
+checkpoint_id IN (SELECT checkpoint_id FROM checkpoints
+                  WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id < $3
+                    AND checkpoint_id NOT IN (SELECT value FROM json_each($4))
+                  ORDER BY checkpoint_id LIMIT $5)
+
 -- name: prune_writes
 -- only: sqlite
--- Of the checkpoints that go next. $1 thread, $2 namespace, $3 floor, $4 JSON array of ids that
--- stay, $5 limit
+-- $1 thread, $2 namespace, $3 floor, $4 JSON array of ids that stay, $5 limit
 DELETE FROM checkpoint_writes
-WHERE thread_id = $1 AND checkpoint_ns = $2
-  AND checkpoint_id IN (SELECT checkpoint_id FROM checkpoints
-                        WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id < $3
-                          AND checkpoint_id NOT IN (SELECT value FROM json_each($4))
-                        ORDER BY checkpoint_id LIMIT $5);
+WHERE thread_id = $1 AND checkpoint_ns = $2 AND @next_to_go;
 
 -- name: prune_checkpoints
 -- $1 thread, $2 namespace, $3 floor, $4 JSON array of ids that stay, $5 limit
 DELETE FROM checkpoints
-WHERE thread_id = $1 AND checkpoint_ns = $2
-  AND checkpoint_id IN (SELECT checkpoint_id FROM checkpoints
-                        WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id < $3
-                          AND checkpoint_id NOT IN (SELECT value FROM json_each($4))
-                        ORDER BY checkpoint_id LIMIT $5);
+WHERE thread_id = $1 AND checkpoint_ns = $2 AND @next_to_go;
 
 -- name: prune_parents
 -- $1 thread, $2 namespace, $3 floor, $4 JSON array of ids that stay

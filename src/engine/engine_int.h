@@ -326,7 +326,7 @@ int live_run_recursed(int64_t limit, struct err *err);
 struct begin_row {
     const struct live_run *run;
     const struct thread_merge *merge; /* NULL: the thread was told when the run was accepted */
-    const struct run_first *first; /* makes the thread and the run's row; NULL: they are there */
+    const struct run_first *first;    /* makes the thread and the run's row; NULL: they are there */
     struct id head;                   /* as the run's context was read */
     struct id checkpoint_id;
     bool fresh; /* the run's own rows are not in the batch: this makes them, too */
