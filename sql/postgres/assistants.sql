@@ -23,9 +23,7 @@ WITH made AS (
   SELECT $1, version, graph_id, name, description, config, context, metadata, updated_at FROM made
   ON CONFLICT (assistant_id, version) DO NOTHING
 )
-SELECT id, $2::text, graph_id, name, description, config, context, metadata, version, created_at,
-       updated_at
-FROM made;
+SELECT id FROM made;
 
 -- arrays: assistant_make
 WITH args AS (
@@ -53,8 +51,7 @@ WITH args AS (
   FROM made m
   ON CONFLICT (assistant_id, version) DO NOTHING
 )
-SELECT a.number, m.id, a.owner, m.graph_id, m.name, m.description, m.config, m.context, m.metadata,
-       m.version, m.created_at, m.updated_at
+SELECT a.number, m.id
 FROM args a JOIN made m ON m.id = a.assistant::text;
 
 -- name: assistant_insert_missing

@@ -66,8 +66,7 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads
        CASE WHEN $2::text = '' THEN $3::jsonb - 'owner'
        ELSE $3::jsonb || jsonb_build_object('owner', $2::text) END,
        $4::jsonb, 'idle', '{}', $5, $5
-RETURNING id, $2::text, status, metadata - 'owner', config, interrupts, NULL::text, 0::int8,
-          NULL::uuid, created_at, updated_at, updated_at;
+RETURNING id;
 
 -- arrays: thread_insert
 WITH args AS (
@@ -86,10 +85,9 @@ WITH args AS (
                                         updated_at)
   SELECT @thread_values 'idle', '{}', a.now, a.now
   FROM args a
-  RETURNING id, status, metadata - 'owner' AS metadata, config, interrupts, created_at, updated_at
+  RETURNING id
 )
-SELECT a.number, t.id, a.owner, t.status, t.metadata, t.config, t.interrupts, NULL::text, 0::int8,
-       NULL::uuid, t.created_at, t.updated_at, t.updated_at
+SELECT a.number, t.id
 FROM args a JOIN thread t ON t.id = a.thread::text;
 
 -- name: thread_get

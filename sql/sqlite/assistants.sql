@@ -6,9 +6,7 @@
 -- $1 id, $2 owner, $3 graph, $4 name, $5 description, $6 config, $7 context, $8 metadata, $9 now
 INSERT INTO assistants (id, owner, graph_id, name, description, config, context, metadata, version,
                         created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9)
-RETURNING id, owner, graph_id, name, description, config, context, metadata, version,
-          created_at, updated_at;
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9);
 
 -- name: assistant_insert_missing
 -- Parameters as assistant_insert; changes nothing when the id exists.

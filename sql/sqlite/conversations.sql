@@ -1,13 +1,17 @@
 -- Conversations: threads, newest first. src/store/conversations.c. Both kinds of a list run along an
 -- index of threads; the rows of this table are looked up by key.
 
+-- shared: archived_at
+-- As the index threads_archived has it.
+(CASE WHEN t.metadata GLOB '*archived_at"*' THEN t.metadata ->> '$.archived_at' END)
+
 -- name: conversation_older
 -- vary: kind = open:ISNULL archived:NOTNULL
 -- $1 owner, $2 and $3 before this time and thread, $4 limit
 SELECT t.id, t.status, t.metadata, t.created_at, t.updated_at,
        (SELECT c.title FROM thread_conversations c WHERE c.thread_id = t.id)
 FROM threads t
-WHERE t.owner = $1 AND (t.metadata ->> '$.archived_at') @kind
+WHERE t.owner = $1 AND @archived_at @kind
   AND t.updated_at <= $2 AND (t.updated_at < $2 OR t.id < $3)
 ORDER BY t.updated_at DESC, t.id DESC LIMIT $4;
 
@@ -17,7 +21,7 @@ ORDER BY t.updated_at DESC, t.id DESC LIMIT $4;
 SELECT t.id, t.status, t.metadata, t.created_at, t.updated_at,
        (SELECT c.title FROM thread_conversations c WHERE c.thread_id = t.id)
 FROM threads t
-WHERE t.owner = $1 AND (t.metadata ->> '$.archived_at') @kind
+WHERE t.owner = $1 AND @archived_at @kind
   AND t.updated_at >= $2 AND (t.updated_at > $2 OR t.id > $3)
 ORDER BY t.updated_at, t.id LIMIT $4;
 

@@ -1,16 +1,18 @@
 -- The thread log.
 
 -- name: log_bump
-UPDATE threads SET seq = seq + $2 WHERE id = $1 RETURNING seq;
+UPDATE threads SET seq = hf_returning(seq + $2) WHERE id = $1;
 
 -- name: log_bump_run
 -- Only while a run has the thread. $1 thread, $2 entries, $3 run, $4 attempt, $5 worker
-UPDATE threads SET seq = seq + $2
-WHERE id = $1 AND run_id = $3 AND attempt = $4 AND worker = $5 RETURNING seq;
+UPDATE threads SET seq = hf_returning(seq + $2)
+WHERE id = $1 AND run_id = $3 AND attempt = $4 AND worker = $5;
 
 -- name: log_insert
+-- The counter was moved on in the same batch, so the thread is there. VALUES is one row, for which
+-- SQLite keeps no journal of the statement; SELECT could be many.
 INSERT INTO events (thread_id, seq, run_id, kind, at, data)
-SELECT $1, seq - $2, $3, $4, $5, $6 FROM threads WHERE id = $1;
+VALUES ($1, (SELECT seq FROM threads WHERE id = $1) - $2, $3, $4, $5, $6);
 
 -- name: log_page
 -- point

@@ -42,9 +42,10 @@ ORDER BY updated_at @dir, namespace, key LIMIT $7 OFFSET $8;
 -- name: item_text_put
 -- $1 owner, $2 namespace, $3 key, $4 number of words, $5 the owner as a word, $6 words, $7 now
 INSERT INTO item_texts (owner, namespace, key, size, owner_word, words)
-SELECT $1, $2, $3, $4, $5, $6 WHERE $7 IS NOT NULL
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (owner, namespace, key) DO UPDATE SET
-  size = excluded.size, owner_word = excluded.owner_word, words = excluded.words;
+  size = excluded.size, owner_word = excluded.owner_word, words = excluded.words
+WHERE $7 IS NOT NULL;
 
 -- name: item_texts_waiting
 -- only: sqlite

@@ -145,22 +145,21 @@ UPDATE threads SET
              ELSE hf_merge(hf_merge($8, metadata), $9) END,
   checkpoint_id = coalesce($5, checkpoint_id),
   state_updated_at = CASE WHEN $5 IS NULL THEN state_updated_at ELSE $4 END,
-  seq = seq + $6, run_id = $10, attempt = $11, worker = $12
+  seq = hf_returning(seq + $6), run_id = $10, attempt = $11, worker = $12
 WHERE id = $1 AND checkpoint_id IS $14
   AND (run_id = $10
        OR (run_id IS NULL
            AND NOT EXISTS (SELECT 1 FROM runs r
                            WHERE r.thread_id = $1 AND r.status IN ('pending', 'running')
-                             AND (r.created_at, r.id) < ($13, $10))))
-RETURNING seq;
+                             AND (r.created_at, r.id) < ($13, $10))));
 
 -- name: thread_queue
 -- A run waits for the thread. $1 to $4 as thread_begin, $5 entries, $6 config, $7 under, $8 over
 UPDATE threads SET
   status = 'busy', config = coalesce($6, config), updated_at = $4,
   metadata = CASE WHEN metadata = $2 THEN $3 ELSE hf_merge(hf_merge($7, metadata), $8) END,
-  seq = seq + $5
-WHERE id = $1 RETURNING seq;
+  seq = hf_returning(seq + $5)
+WHERE id = $1;
 
 -- name: thread_settle
 -- The run that has the thread leaves it. $8 run, $9 attempt, $10 worker
@@ -169,8 +168,8 @@ UPDATE threads SET
                              AND status IN ('pending', 'running')) THEN 'busy' ELSE $2 END,
   interrupts = $3, error = $4, checkpoint_id = coalesce($5, checkpoint_id),
   updated_at = $6, state_updated_at = CASE WHEN $5 IS NULL THEN state_updated_at ELSE $6 END,
-  seq = seq + $7, run_id = NULL, attempt = NULL, worker = NULL
-WHERE id = $1 AND run_id = $8 AND attempt = $9 AND worker = $10 RETURNING seq;
+  seq = hf_returning(seq + $7), run_id = NULL, attempt = NULL, worker = NULL
+WHERE id = $1 AND run_id = $8 AND attempt = $9 AND worker = $10;
 
 -- name: thread_leave
 -- A run that waited goes, also one that waited for its next attempt. $1 thread, $2 run, $3 now,
@@ -181,8 +180,8 @@ UPDATE threads SET
   attempt = CASE WHEN run_id = $2 THEN NULL ELSE attempt END,
   worker = CASE WHEN run_id = $2 THEN NULL ELSE worker END,
   run_id = CASE WHEN run_id = $2 THEN NULL ELSE run_id END,
-  updated_at = $3, seq = seq + $4
-WHERE id = $1 RETURNING seq;
+  updated_at = $3, seq = hf_returning(seq + $4)
+WHERE id = $1;
 
 -- name: thread_update_state
 -- A state that no run made: only while none is live, and the thread has not moved on. $1 thread,
@@ -197,8 +196,8 @@ WHERE id = $1 AND run_id IS NULL AND (checkpoint_id IS NULL OR checkpoint_id <= 
 
 -- name: thread_checkpoint
 -- $1 thread, $2 checkpoint, $3 now, $4 entries, $5 run, $6 attempt, $7 worker
-UPDATE threads SET checkpoint_id = $2, state_updated_at = $3, seq = seq + $4
-WHERE id = $1 AND run_id = $5 AND attempt = $6 AND worker = $7 RETURNING seq;
+UPDATE threads SET checkpoint_id = $2, state_updated_at = $3, seq = hf_returning(seq + $4)
+WHERE id = $1 AND run_id = $5 AND attempt = $6 AND worker = $7;
 
 -- name: thread_hold
 -- Does the run still have the thread? $1 thread, $2 run, $3 attempt, $4 worker

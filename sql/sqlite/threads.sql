@@ -5,9 +5,7 @@
 -- $1 id, $2 owner, $3 metadata, $4 config, $5 now, $6 and $7 what ends it, and when; NULL: nothing
 INSERT INTO threads (id, owner, status, metadata, config, interrupts, seq,
                      created_at, updated_at, state_updated_at, ttl_strategy, ttl_us, ttl_check_at)
-VALUES ($1, $2, 'idle', $3, $4, '{}', 0, $5, $5, $5, $6, $7, $5 + $7)
-RETURNING id, owner, status, metadata, config, interrupts, error, seq, checkpoint_id,
-          created_at, updated_at, state_updated_at;
+VALUES ($1, $2, 'idle', $3, $4, '{}', 0, $5, $5, $5, $6, $7, $5 + $7);
 
 -- name: thread_get
 -- point

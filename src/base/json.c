@@ -300,7 +300,14 @@ str json_without(struct arena *a, str object_text, const char *key) {
     return arena_take(a, &b);
 }
 
+static bool is_empty_object(str text) { return text.len == 0 || str_eq(text, STR("{}")); }
+static bool begins_object(str text) { return text.len > 0 && text.p[0] == '{'; }
+
 str json_merge(struct arena *a, str a_text, str b_text) {
+    if (is_empty_object(b_text) && begins_object(a_text))
+        return arena_dup(a, a_text);
+    if (is_empty_object(a_text) && begins_object(b_text))
+        return arena_dup(a, b_text);
     struct json_members low, high;
     json_members_init(&low, object_parse(a, a_text));
     json_members_init(&high, object_parse(a, b_text));

@@ -16,6 +16,23 @@
 #include "base/json.h"
 
 #define PART_BYTES_MIN 256 /* less is not worth a look-up */
+#define HEAD_BYTES     64  /* with the id of a message: enough to tell one from another */
+
+/* Where `part`, which is longer than HEAD_BYTES, begins in text, or -1. memmem prepares tables for
+ * long needles, which costs more than the search for something that is there and begins alike
+ * nowhere else. */
+static ptrdiff_t find_long(str text, str part) {
+    str head = str_slice(part, 0, HEAD_BYTES);
+    for (size_t from = 0;;) {
+        ptrdiff_t at = str_find(str_slice(text, from, text.len), head);
+        if (at < 0 || text.len - (from + (size_t)at) < part.len)
+            return -1;
+        from += (size_t)at;
+        if (memcmp(text.p + from, part.p, part.len) == 0)
+            return (ptrdiff_t)from;
+        from++;
+    }
+}
 
 str log_parts_take(const struct db_batch *b, struct id thread_id, str data) {
     for (size_t i = 0; i < b->count && data.len > PART_BYTES_MIN; i++) {
@@ -23,7 +40,7 @@ str log_parts_take(const struct db_batch *b, struct id thread_id, str data) {
         if (op->stmt != SQL_CHECKPOINT_SEGMENT_INSERT || !id_eq(op->params[0].id, thread_id))
             continue;
         str items = op->params[4].s;
-        ptrdiff_t at = items.len < PART_BYTES_MIN ? -1 : str_find(data, items);
+        ptrdiff_t at = items.len < PART_BYTES_MIN ? -1 : find_long(data, items);
         if (at < 0)
             continue;
         str place = arena_printf(b->arena, "@%lld %lld %td ", (long long)op->params[1].i,

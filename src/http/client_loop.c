@@ -25,6 +25,7 @@ struct client_socket {
     curl_socket_t fd;
     int have, want; /* UV_READABLE | UV_WRITABLE */
     bool owned;     /* opened by client_open_socket */
+    bool connected; /* as far as is known */
 };
 
 /* --- sockets --- */
@@ -102,11 +103,13 @@ static void socket_event(uv_poll_t *p, int status, int events) {
     client_collect(c);
 }
 
-/* Curl keeps it for a later request only if it is connected. */
-static bool socket_stays(const struct client_socket *s) {
+/* Curl keeps it for a later request only if it is connected; what was once, is asked no more. */
+static bool socket_stays(struct client_socket *s) {
     struct sockaddr_storage peer;
     socklen_t len = sizeof(peer);
-    return s->owned && getpeername(s->fd, (struct sockaddr *)&peer, &len) == 0;
+    if (s->owned && !s->connected)
+        s->connected = getpeername(s->fd, (struct sockaddr *)&peer, &len) == 0;
+    return s->connected;
 }
 
 static int client_on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx) {

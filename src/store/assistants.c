@@ -89,7 +89,11 @@ int assistant_create(struct store *s, const struct principal *who, const struct 
     store_ride(s, &b, now);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0) {
-        assistant_from_row(&b.ops[0].rows, 0, 0, out);
+        *out = *in; /* the row is what was put */
+        out->owner = who->owner;
+        out->metadata = store_metadata(a, in->metadata);
+        out->version = 1;
+        out->created_at = out->updated_at = now;
         return 0;
     }
     if (rc != ERR_EXISTS)

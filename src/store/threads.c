@@ -74,6 +74,20 @@ void thread_insert_add(struct db_batch *b, const struct principal *who, const st
                  DB_EXPECT_NONE);
 }
 
+/* The row that thread_insert makes. */
+static struct thread thread_as_made(const struct principal *who, const struct thread_new *n,
+                                    struct arena *a, int64_t now_us) {
+    return (struct thread){.id = n->id,
+                           .owner = who->owner,
+                           .metadata = store_metadata(a, n->metadata),
+                           .config = n->config,
+                           .interrupts = STR("{}"),
+                           .status = THREAD_IDLE,
+                           .created_at = now_us,
+                           .updated_at = now_us,
+                           .state_updated_at = now_us};
+}
+
 int thread_make(struct store *s, const struct principal *who, const struct thread_new *n,
                 bool do_nothing, struct arena *a, struct thread *out, struct err *err) {
     struct db_batch b;
@@ -83,7 +97,7 @@ int thread_make(struct store *s, const struct principal *who, const struct threa
     store_ride(s, &b, now);
     int rc = db_commit(s->db, &b, err);
     if (rc == 0) {
-        thread_from_row(&b.ops[0].rows, 0, 0, out);
+        *out = thread_as_made(who, n, a, now);
         return 0;
     }
     if (rc != ERR_EXISTS)

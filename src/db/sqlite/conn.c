@@ -109,7 +109,7 @@ static int set_up(struct lite_conn *c, const struct lite_conn_options *o, struct
      * with the condition of a partial index is prepared anew whenever it is bound. */
     int rc = sqlite3_db_config(c->db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
     if (rc == SQLITE_OK)
-        rc = db_sqlite_functions_register(c->db);
+        rc = db_sqlite_functions_register(c->db, &c->returned);
     if (rc != SQLITE_OK)
         return lite_error(c->db, "connection", err);
     int code = lite_conn_own(c, LITE_SET_TEMP_MEMORY, err);
@@ -209,6 +209,7 @@ static int gather(struct lite_conn *c, sqlite3_stmt *s, const struct lite_call *
     size_t col_count = (size_t)sqlite3_column_count(s), row_count = 0;
     size_t used_before = call->arena->used_bytes;
     c->cells.count = 0;
+    c->returned.given = false;
     int rc;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         size_t need = c->cells.count + col_count;
@@ -224,6 +225,12 @@ static int gather(struct lite_conn *c, sqlite3_stmt *s, const struct lite_call *
     }
     if (rc != SQLITE_DONE)
         return lite_error(c->db, name, err);
+    if (row_count == 0 && c->returned.given) {
+        struct db_value *n = arena_alloc(call->arena, sizeof(*n));
+        *n = DB_I(c->returned.n);
+        *out = (struct db_rows){n, 1, 1};
+        return 0;
+    }
     struct db_value *cells = NULL;
     if (row_count > 0) {
         size_t bytes = c->cells.count * sizeof(*cells);

@@ -10,6 +10,7 @@
 
 #include "base/vec.h"
 #include "db/port.h"
+#include "db/sqlite/functions.h"
 
 #define LITE_BUSY_TIMEOUT_MS 5000
 
@@ -29,6 +30,7 @@ struct lite_conn {
     sqlite3_stmt *stmts[SQL_COUNT];   /* prepared when first used */
     sqlite3_stmt *own[LITE_COUNT];
     VEC(struct db_value) cells;       /* of the result under way */
+    struct lite_returned returned;    /* by the statement under way */
     char ids[DB_PARAMS_MAX][ID_HEX_LEN];
     bool log_all;
 };

@@ -174,7 +174,14 @@ static void fn_labels_match(sqlite3_context *ctx, int count, sqlite3_value **arg
     sqlite3_result_int(ctx, fits);
 }
 
-int db_sqlite_functions_register(sqlite3 *db) {
+static void fn_returning(sqlite3_context *ctx, int count, sqlite3_value **args) {
+    (void)count;
+    struct lite_returned *r = sqlite3_user_data(ctx);
+    *r = (struct lite_returned){true, sqlite3_value_int64(args[0])};
+    sqlite3_result_int64(ctx, r->n);
+}
+
+int db_sqlite_functions_register(sqlite3 *db, struct lite_returned *returned) {
     static const struct {
         const char *name;
         int arg_count;
@@ -199,5 +206,7 @@ int db_sqlite_functions_register(sqlite3 *db) {
         if (rc != SQLITE_OK)
             return rc;
     }
-    return db_sqlite_text_score_register(db);
+    int rc = sqlite3_create_function_v2(db, "hf_returning", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY,
+                                        returned, fn_returning, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? db_sqlite_text_score_register(db) : rc;
 }
