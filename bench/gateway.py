@@ -6,13 +6,15 @@ list is read from a place in its middle, too. The indexes that they run along ar
 on the same rows; another plan is a failure.
 
 Jobs: a million sessions that are over and a million logs that leave the tier hot. The same requests
-beside the jobs, and on an empty database; and how soon a start answers, in turns with that one.
+beside the jobs, and on an empty database, and how soon a start answers: each in turns with that one.
 """
 import concurrent.futures
 import contextlib
 import http.client
 import json
+import os
 import re
+import signal
 import sqlite3
 import statistics
 import time
@@ -278,17 +280,24 @@ REQUESTS = {"read": {"method": "GET", "path": "/conversations?limit=20"},
             "write": {"method": "PUT", "path": "/preferences/k{m}", "body": '{"value":{n}}'}}
 
 
-def windows(server, seconds, rounds, at_work=None):
-    got = {kind: [] for kind in REQUESTS}
+def windows(idle, due, seconds, rounds):
+    """{kind: loads} of the server without jobs and of the one with them, in turns. The latter
+    sleeps while the former is measured, so that both have the machine to themselves."""
+    without, beside = ({kind: [] for kind in REQUESTS} for _ in range(2))
     for _ in range(rounds):
         for kind, request in REQUESTS.items():
-            before = at_work() if at_work else True
-            one = load("http", server, connections=4, seconds=seconds, **request)
-            if before and (not at_work or at_work()):
-                got[kind].append(one)
-    if not all(got.values()):
+            os.kill(due.pid, signal.SIGSTOP)
+            try:
+                without[kind].append(load("http", idle, connections=4, seconds=seconds, **request))
+            finally:
+                os.kill(due.pid, signal.SIGCONT)
+            before = busy(due)
+            one = load("http", due, connections=4, seconds=seconds, **request)
+            if before and busy(due):
+                beside[kind].append(one)
+    if not all(beside.values()):
         raise Failure("the jobs are over before anything was measured beside them")
-    return got
+    return without, beside
 
 
 def jobs(result, cluster, seconds, rounds):
@@ -303,15 +312,13 @@ def jobs(result, cluster, seconds, rounds):
     for _ in range(max(7, rounds)):
         for name, place in (("empty", empty), ("due", due)):
             starts[name] += started(place, 1)
-    with empty.server() as server:
-        without = windows(server, seconds, rounds)
-    with due.server() as server:
+    with empty.server() as idle, due.server() as server:
         deadline = time.monotonic() + 30
         while not busy(server):
             if time.monotonic() > deadline:
                 raise Failure("the jobs do not begin")
             time.sleep(0.05)
-        beside = windows(server, seconds, rounds, lambda: busy(server))
+        without, beside = windows(idle, server, seconds, rounds)
     for kind in REQUESTS:
         row = {"without_p50_us": median(without[kind], "latency_us", "p50"),
                "without_p99_us": median(without[kind], "latency_us", "p99"),

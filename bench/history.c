@@ -11,7 +11,7 @@
  *
  * options: --writers 16, --events 50 (an append), --bytes 2000 (a payload), --sessions 16,
  *          --seconds 5 or --fill N (events in all), --page BYTES (of a file made anew),
- *          --session NAME, --reads 2000 */
+ *          --session NAME, --reads 2000, --within N (of pages: the N events in its middle) */
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -48,6 +48,7 @@ struct bench {
     const char *mode, *store;
     str session;
     int64_t writers, events, bytes, sessions, seconds, fill, page, reads;
+    int64_t within;                        /* pages from so many events in the middle; 0: from all */
     int64_t begun, stored, errors, end_us; /* begun: events that are stored or under way */
     uint32_t *samples;                     /* latencies, us */
     size_t sample_count;
@@ -210,7 +211,11 @@ static int read_pages(struct bench *b, struct err *err) {
     double user, system, user_after, system_after;
     arena_init(&a, 64u << 20);
     int rc = history_session_get(b->h, &key, &a, &session, err);
-    int64_t places = rc == 0 ? session.last_seq - PAGE_EVENTS + 1 : 0;
+    int64_t count = rc == 0 ? session.last_seq : 0;
+    if (b->within && b->within < count)
+        count = b->within;
+    int64_t first = rc == 0 ? 1 + (session.last_seq - count) / 2 : 0;
+    int64_t places = count - PAGE_EVENTS + 1;
     if (rc == 0 && places < 1)
         rc = err_set(err, ERR_INVALID, "a session of less than a page");
     cpu_us(&user, &system);
@@ -218,7 +223,7 @@ static int read_pages(struct bench *b, struct err *err) {
         struct history_range range = HISTORY_RANGE_ALL(key);
         struct history_page page;
         arena_reset(&a);
-        range.seq_min = 1 + (int64_t)rand_below((uint64_t)places);
+        range.seq_min = first + (int64_t)rand_below((uint64_t)places);
         range.limit = PAGE_EVENTS;
         int64_t start_us = clock_mono_us();
         rc = history_read(b->h, &range, &a, &page, err);
@@ -320,6 +325,7 @@ static bool read_options(struct bench *b, int argc, char **argv) {
                 {{"sessions", required_argument, NULL, 0}, &b->sessions, 1000000},
                 {{"seconds", required_argument, NULL, 0}, &b->seconds, 3600},
                 {{"fill", required_argument, NULL, 0}, &b->fill, INT64_C(1) << 40},
+                {{"within", required_argument, NULL, 0}, &b->within, INT64_C(1) << 40},
                 {{"page", required_argument, NULL, 0}, &b->page, 65536},
                 {{"reads", required_argument, NULL, 0}, &b->reads, (int64_t)SAMPLES_MAX}};
     struct option options[ARRAY_COUNT(rows) + 2] = {0};

@@ -46,6 +46,8 @@ struct disk {
     int fail_write, fail_sync; /* the next one, with this error; short before it */
     int open_count, open_peak; /* descriptors: now, and the most at a time */
     int open_max;              /* then no more is given; 0: any number */
+    int cold_each; /* of so many reads of what is in memory one finds nothing; 0: none */
+    int reads, warm_reads, cold_reads; /* calls of pread, of pread_cached with and without data */
     bool locked, off;
 };
 
@@ -137,11 +139,26 @@ static inline ssize_t disk_pread(struct hfile_io *io, int fd, void *to, size_t n
     struct disk *d = disk_of(io);
     bool on = disk_enter(d);
     const struct disk_file *f = d->files[fd];
+    d->reads++;
     size_t there = at < f->size ? f->size - at : 0;
     n = n < there ? n : there;
     if (on && n > 0)
         memcpy(to, f->data + at, n);
     return (ssize_t)disk_leave(d, on ? (int64_t)n : -EIO);
+}
+
+/* Every second one gives half of what is wanted. */
+static inline ssize_t disk_pread_cached(struct hfile_io *io, int fd, void *to, size_t n,
+                                        uint64_t at) {
+    struct disk *d = disk_of(io);
+    pthread_mutex_lock(&d->lock);
+    int number = d->warm_reads + d->cold_reads + 1;
+    bool cold = d->cold_each && number % d->cold_each == 0;
+    d->cold_reads += cold;
+    d->warm_reads += !cold;
+    d->reads -= !cold; /* disk_pread counts it */
+    pthread_mutex_unlock(&d->lock);
+    return cold ? -EAGAIN : disk_pread(io, fd, to, number % 2 && n > 1 ? n / 2 : n, at);
 }
 
 static inline ssize_t disk_pwrite(struct hfile_io *io, int fd, const void *p, size_t n,
@@ -273,9 +290,11 @@ static inline struct disk *disk_new(uint64_t seed) {
     pthread_mutex_init(&d->lock, NULL);
     d->random = seed * 0x9e3779b97f4a7c15ULL + 1;
     d->calls_left = d->room = -1;
+    d->cold_each = 5;
     d->io = (struct hfile_io){.open = disk_open,
                               .close_file = disk_close_file,
                               .pread = disk_pread,
+                              .pread_cached = disk_pread_cached,
                               .pwrite = disk_pwrite,
                               .sync = disk_sync,
                               .truncate = disk_truncate,

@@ -348,6 +348,8 @@ int history_file_open(struct rt *rt, const struct history_file_options *o, struc
     struct hfile *h = hfile_new(rt, o);
     uint64_t torn;
     int rc = h->io ? 0 : hfile_io_folder(o->dir, !o->read_only, &h->io, err);
+    if (rc == 0)
+        hfile_nowait_init(&h->nowait, h->io);
     if (rc == 0 && !o->read_only)
         rc = hfile_lock(h->io, err);
     if (rc == 0 && o->no_sync) {

@@ -393,6 +393,20 @@ struct hfile_stage {
     struct hfile_job *job;  /* planned */
 };
 
+/* --- reading without waiting: nowait.c --- */
+
+struct hfile_nowait {
+    struct hfile_io io; /* pread alone */
+    struct hfile_io *disk;
+    size_t budget_bytes;
+    bool unsupported;
+    int pause, left; /* tries to leave out after one in vain; of them, still */
+};
+void hfile_nowait_init(struct hfile_nowait *n, struct hfile_io *disk);
+/* What to read with until hfile_nowait_end; NULL: let it be. */
+struct hfile_io *hfile_nowait_begin(struct hfile_nowait *n, size_t budget_bytes);
+void hfile_nowait_end(struct hfile_nowait *n, bool in_vain);
+
 struct hfile {
     struct history base;
     struct rt *rt;
@@ -404,6 +418,8 @@ struct hfile {
     struct hfile_index index;
     struct hfile_view *view;
     VEC(struct hfile_frames *) frames; /* of reads that are not under way */
+    struct hfile_nowait nowait;
+    size_t reads_away; /* on the pool */
     struct fiber_event appended, idle;
     struct list waiting, group; /* struct hfile_op */
     struct rt_defer start;

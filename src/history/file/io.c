@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -39,6 +40,14 @@ static void folder_close_file(struct hfile_io *io, int fd) {
 static ssize_t folder_pread(struct hfile_io *io, int fd, void *to, size_t bytes, uint64_t at) {
     (void)io;
     ssize_t n = pread(fd, to, bytes, (off_t)at);
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t folder_pread_cached(struct hfile_io *io, int fd, void *to, size_t bytes,
+                                   uint64_t at) {
+    (void)io;
+    struct iovec one = {to, bytes};
+    ssize_t n = preadv2(fd, &one, 1, (off_t)at, RWF_NOWAIT);
     return n < 0 ? -errno : n;
 }
 
@@ -126,6 +135,7 @@ int hfile_io_folder(const char *dir, bool make, struct hfile_io **out, struct er
     f->io = (struct hfile_io){.open = folder_open,
                               .close_file = folder_close_file,
                               .pread = folder_pread,
+                              .pread_cached = folder_pread_cached,
                               .pwrite = folder_pwrite,
                               .sync = folder_sync,
                               .truncate = folder_truncate,

@@ -17,6 +17,8 @@ struct hfile_io {
     int (*open)(struct hfile_io *io, const char *name, int flags);
     void (*close_file)(struct hfile_io *io, int fd);
     ssize_t (*pread)(struct hfile_io *io, int fd, void *to, size_t bytes, uint64_t at);
+    /* As pread, of what is in memory; -EAGAIN for what is not. NULL: the disk cannot tell. */
+    ssize_t (*pread_cached)(struct hfile_io *io, int fd, void *to, size_t bytes, uint64_t at);
     ssize_t (*pwrite)(struct hfile_io *io, int fd, const void *from, size_t bytes, uint64_t at);
     int (*sync)(struct hfile_io *io, int fd); /* data and length */
     int (*truncate)(struct hfile_io *io, int fd, uint64_t bytes);

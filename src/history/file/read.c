@@ -4,7 +4,10 @@
  * The loop notes which rows of which segments the session has, and the entries of its events that
  * are still in a log: the only thing that it copies. The pool finds the places of the page's events
  * (by seq: one row after the other; by time: merging them), then reads the records, those that lie
- * side by side at once. */
+ * side by side at once.
+ *
+ * A short page by seq is tried on the loop first, one at a time (nowait.c): when a read is on the
+ * pool already, the others and the clients profit more from the threads. */
 #include <stdlib.h>
 
 #include "history/file/file_int.h"
@@ -12,6 +15,8 @@
 #define AHEAD       16
 #define SPAN_BYTES  ((size_t)256 << 10)
 #define FRAMES_KEPT 4
+#define HERE_EVENTS ((size_t)128) /* of a page that the loop tries itself, and its bytes */
+#define HERE_BYTES  ((size_t)640 << 10)
 #define WHOLE_BYTES 4096 /* shorter records are read whole, and checked, without payloads too */
 
 struct place {
@@ -29,6 +34,7 @@ struct cursor { /* over one row in the order of the page */
 };
 struct page {
     struct hfile *h;
+    struct hfile_io *io;
     const struct history_range *r;
     struct arena *a;
     struct hfile_view *view;
@@ -105,7 +111,7 @@ static int cursor_begin(struct page *p, struct cursor *c, const struct hfile_run
     struct hfile_key low = {r->time_min, r->seq_min}, high = {r->time_max, INT64_MIN};
     size_t from, to;
     *c = (struct cursor){.run = run};
-    int rc = hfile_row_read(p->h->io, run->segment, run->row, &c->row, &p->err);
+    int rc = hfile_row_read(p->io, run->segment, run->row, &c->row, &p->err);
     if (r->by_time)
         low.seq = INT64_MIN;
     else
@@ -119,9 +125,9 @@ static int cursor_begin(struct page *p, struct cursor *c, const struct hfile_run
     if (!r->by_time && low.seq < p->first_seq)
         low.seq = p->first_seq;
     if (rc == 0)
-        rc = hfile_row_search(p->h->io, run->segment, &c->row, r->by_time, &low, &from, &p->err);
+        rc = hfile_row_search(p->io, run->segment, &c->row, r->by_time, &low, &from, &p->err);
     if (rc == 0)
-        rc = hfile_row_search(p->h->io, run->segment, &c->row, r->by_time, &high, &to, &p->err);
+        rc = hfile_row_search(p->io, run->segment, &c->row, r->by_time, &high, &to, &p->err);
     if (rc == 0 && to > from) {
         c->left = to - from;
         c->next = r->newest_first ? to : from; /* newest first: behind the next one */
@@ -132,7 +138,7 @@ static int cursor_begin(struct page *p, struct cursor *c, const struct hfile_run
 static int cursor_fill(struct page *p, struct cursor *c) {
     size_t n = c->left < AHEAD ? c->left : AHEAD;
     size_t from = p->r->newest_first ? c->next - n : c->next;
-    int rc = hfile_row_entries(p->h->io, c->run->segment, &c->row, p->r->by_time, from, n, c->ahead,
+    int rc = hfile_row_entries(p->io, c->run->segment, &c->row, p->r->by_time, from, n, c->ahead,
                                &p->err);
     for (size_t i = 0; p->r->newest_first && i < n / 2; i++) {
         struct hfile_entry e = c->ahead[i];
@@ -284,9 +290,11 @@ static size_t span(const struct page *p, size_t i, size_t *out_count) {
 }
 
 static int bytes_read(struct page *p, const struct place *at, void *to, size_t bytes) {
+    if (p->io != p->h->io && at->segment && at->segment->footer.frame_bytes)
+        return err_set(&p->err, ERR_LIMIT, "history: what is compressed is the pool's work");
     if (at->segment)
-        return hfile_records_read(p->h->io, p->frames, at->segment, to, bytes, at->e.at, &p->err);
-    return hfile_read(p->h->io, at->fd, to, bytes, at->e.at, &p->err);
+        return hfile_records_read(p->io, p->frames, at->segment, to, bytes, at->e.at, &p->err);
+    return hfile_read(p->io, at->fd, to, bytes, at->e.at, &p->err);
 }
 
 static int read_span(struct page *p, size_t *i) {
@@ -344,6 +352,37 @@ static void frames_give(struct hfile *h, struct hfile_frames *frames) {
         hfile_frames_free(frames);
 }
 
+/* True: it is read. An error is a try in vain, too: the pool meets it again, and tells. */
+static bool page_here(struct page *p) {
+    struct hfile *h = p->h;
+    if (p->r->by_time || p->r->limit > HERE_EVENTS || h->reads_away > 0)
+        return false;
+    struct hfile_io *io = hfile_nowait_begin(&h->nowait, HERE_BYTES);
+    if (!io)
+        return false;
+    p->io = io;
+    page_run(p);
+    p->io = h->io;
+    hfile_nowait_end(&h->nowait, p->rc < 0);
+    if (p->rc == 0)
+        return true;
+    p->rc = 0;
+    err_reset(&p->err);
+    p->places.count = p->bytes = 0;
+    p->out = (struct history_page){0};
+    return false;
+}
+
+MAY_SUSPEND static int page_away(struct page *p) {
+    struct hfile *h = p->h;
+    hfile_view_ref(p->view);
+    h->reads_away++;
+    int rc = rt_offload(h->rt, page_run, p);
+    h->reads_away--;
+    hfile_view_unref(h, p->view);
+    return rc;
+}
+
 int hfile_call_read(struct history *base, const struct history_range *r, struct arena *a,
                     struct history_page *out, struct err *err) {
     struct hfile *h = hfile_of(base);
@@ -351,6 +390,7 @@ int hfile_call_read(struct history *base, const struct history_range *r, struct 
     if (!s)
         return err_set(err, ERR_NOT_FOUND, "no such session");
     struct page p = {.h = h,
+                     .io = h->io,
                      .r = r,
                      .a = a,
                      .view = h->view,
@@ -362,9 +402,7 @@ int hfile_call_read(struct history *base, const struct history_range *r, struct 
     if (s->run_count)
         memcpy(p.runs, s->runs, s->run_count * sizeof *p.runs);
     logs_take(&p, s);
-    hfile_view_ref(p.view);
-    int rc = rt_offload(h->rt, page_run, &p);
-    hfile_view_unref(h, p.view);
+    int rc = page_here(&p) ? 0 : page_away(&p);
     frames_give(h, p.frames);
     vec_deinit(&p.logs);
     vec_deinit(&p.places);

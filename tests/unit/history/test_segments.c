@@ -527,6 +527,65 @@ static void test_reading_meanwhile(void **state) {
     run_fast(reading_meanwhile, 1);
 }
 
+/* --- read by the loop itself --- */
+
+/* One page by seq from the middle; by time when it says so. */
+static void middle(struct scene *s, bool by_time, int *out_away, int *out_here) {
+    struct history_range r = HISTORY_RANGE_ALL(key_of(0));
+    struct history_page page;
+    struct err err = {0};
+    int away = s->disk->reads, here = s->disk->warm_reads;
+    r.by_time = by_time;
+    r.seq_min = 20;
+    r.limit = 10;
+    int rc = history_read(s->h, &r, &s->arena, &page, &err);
+    CHECK(rc == 0 && page.count == 10 && page.more, "%s", err.message);
+    for (int i = 0; i < 10; i++)
+        CHECK(page.events[i].seq == 20 + i &&
+                  str_eq(page.events[i].payload, payload_of(s, 0, 20 + i)),
+              "event %d", i);
+    *out_away = s->disk->reads - away;
+    *out_here = s->disk->warm_reads - here;
+}
+
+static void reading_here(struct scene *s) {
+    int away, here;
+    struct err err = {0};
+    CHECK(open_with(s, (struct history_file_options){0}, &err) == 0, "%s", err.message);
+    append_many(s, 0, 60);
+    seal(s);
+    s->disk->cold_each = 0;
+    middle(s, false, &away, &here);
+    CHECK(away == 0 && here > 0, "what is in memory: %d, %d", away, here);
+    middle(s, true, &away, &here);
+    CHECK(away > 0 && here == 0, "by time: %d, %d", away, here);
+    s->disk->cold_each = 1;
+    middle(s, false, &away, &here);
+    CHECK(away > 0 && here == 0 && s->disk->cold_reads == 1, "not in memory");
+    s->disk->cold_each = 0;
+    middle(s, false, &away, &here);
+    CHECK(away > 0 && here == 0, "left out after one in vain");
+    middle(s, false, &away, &here);
+    CHECK(away == 0 && here > 0, "and tried again");
+    struct history_file_options packed = {.compress = true, .segment_bytes = 1 << 20};
+    reopen(s, packed);
+    append_many(s, 0, 60);
+    seal(s);
+    struct history_range r = HISTORY_RANGE_ALL(key_of(0));
+    struct history_page page;
+    r.seq_min = 100;
+    r.limit = 10;
+    away = s->disk->reads;
+    CHECK(history_read(s->h, &r, &s->arena, &page, &err) == 0 && page.count == 10 &&
+              s->disk->reads > away,
+          "compressed: by the pool");
+}
+
+static void test_reading_here(void **state) {
+    (void)state;
+    run_fast(reading_here, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_odd_pages),         cmocka_unit_test(test_smaller),
@@ -534,7 +593,7 @@ int main(void) {
         cmocka_unit_test(test_merging),           cmocka_unit_test(test_merging_deletions),
         cmocka_unit_test(test_merging_cut),       cmocka_unit_test(test_merging_fails),
         cmocka_unit_test(test_few_descriptors),   cmocka_unit_test(test_no_descriptor),
-        cmocka_unit_test(test_reading_meanwhile),
+        cmocka_unit_test(test_reading_meanwhile), cmocka_unit_test(test_reading_here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
