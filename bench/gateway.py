@@ -6,7 +6,7 @@ list is read from a place in its middle, too. The indexes that they run along ar
 on the same rows; another plan is a failure.
 
 Jobs: a million sessions that are over and a million logs that leave the tier hot. The same requests
-beside the jobs, and on an empty database, and how soon a start answers: each in turns with that one.
+beside the jobs and on an empty database, and how soon a start answers: each in turns with that.
 """
 import concurrent.futures
 import contextlib

@@ -48,7 +48,7 @@ struct bench {
     const char *mode, *store;
     str session;
     int64_t writers, events, bytes, sessions, seconds, fill, page, reads;
-    int64_t within;                        /* pages from so many events in the middle; 0: from all */
+    int64_t within; /* pages are of so many events in the middle; 0: of all */
     int64_t begun, stored, errors, end_us; /* begun: events that are stored or under way */
     uint32_t *samples;                     /* latencies, us */
     size_t sample_count;
