@@ -52,6 +52,7 @@
 #include "plans/plans.h"
 #include "store/assistants.h"
 #include "store/items.h"
+#include "store/remembered.h"
 
 #define STOP_GRACE_US        15000000 /* beyond the drain: the last answers, the database */
 #define WORKER_PAUSE_US_MIN  100000
@@ -61,6 +62,10 @@
 #define LAST_ANSWERS_US      1000000
 #define LAST_ANSWERS_POLL_US 5000
 #define PLAN_LOOK_US         500000 /* for what other processes ask of a plan */
+
+/* What new plans take from their owners: other processes' changes are seen so much later. */
+static const struct remembered_options REMEMBERED = {
+    .hold_us = 250000, .count_max = 256, .bytes_max = 16384};
 
 struct app {
     struct config config;
@@ -660,6 +665,7 @@ static int open_all(struct app *app, struct err *err) {
     if (rc < 0)
         return rc;
     app->store.db = app->db;
+    app->store.remembered = remembered_new(&REMEMBERED);
     rc = parts_open(app, err);
     if (rc == 0)
         rc = rt_on_signal(app->rt, SIGTERM, on_signal, app, err);
@@ -692,6 +698,7 @@ static void close_all(struct app *app) {
     llm_free(app->llm);
     embeddings_free(app->embeddings);
     vector_cache_free(app->embedder.cache);
+    remembered_free(app->store.remembered);
     mcp_free(app->mcp);
     tracer_free(app->tracer);
     if (app->client) {

@@ -66,6 +66,7 @@ size_t db_batch_add(struct db_batch *b, enum db_stmt stmt, const struct db_value
         copy = arena_alloc(b->arena, param_count * sizeof(*copy));
         memcpy(copy, params, param_count * sizeof(*copy));
     }
+    b->changes_settings = b->changes_settings || db_catalogue[stmt].changes_settings;
     b->ops[b->count] = (struct db_op){
         .stmt = stmt, .params = copy, .param_count = param_count, .expect = expect};
     return b->count++;
@@ -83,6 +84,7 @@ int db_commit(struct db *db, struct db_batch *b, struct err *err) {
     metric_add(m->statements, (int64_t)b->count);
     metric_add(m->writes_waiting, 1);
     int code = db->vtable->commit(db, b, err);
+    db->settings_changes += b->changes_settings; /* also in doubt: it may be stored */
     metric_add(m->writes_waiting, -1);
     metric_observe_us(m->commit_seconds, clock_mono_us() - start_us);
     if (code < 0)

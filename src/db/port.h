@@ -101,6 +101,7 @@ struct db_batch {
     struct arena *arena; /* ops, copies of parameter arrays (not of strings), result rows */
     struct db_op *ops;
     size_t count, cap;
+    bool changes_settings; /* one of the statements does */
     size_t failed_at;    /* out: index of the statement that made it fail; SIZE_MAX otherwise */
     /* out, after an error; both false: it is not stored and never will be */
     bool committed; /* it is stored, only its results were lost */
@@ -148,7 +149,12 @@ struct db {
     const struct db_vtable *vtable;
     enum db_dialect dialect; /* the vtable's; a wrapper takes over that of the inner driver */
     struct db_metrics metrics;
+    uint64_t settings_changes;
 };
+/* How many batches with a statement that changes settings (db_statement.changes_settings) this
+ * process has committed, or tried to: also those that failed. Counted before db_commit returns, so
+ * what was read at the present count holds all changes that anybody was told of here. */
+static inline uint64_t db_settings_changes(const struct db *db) { return db->settings_changes; }
 /* Some statements are for one database only. */
 bool db_knows(const struct db *db, enum db_stmt stmt);
 /* Drivers and wrappers call it when they are built. */

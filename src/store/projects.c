@@ -5,6 +5,10 @@
  * settings that plans read. So a project may come later than its plans, and go before them. */
 #include "store/projects.h"
 
+#include "base/buf.h"
+#include "base/clock.h"
+#include "store/remembered.h"
+
 static struct project from_row(const struct db_rows *r, size_t row) {
     return (struct project){.id = db_id(r, row, 0),
                             .owner = db_str(r, row, 1),
@@ -142,14 +146,51 @@ int setting_change(struct store *s, const struct principal *who, const struct se
     return rc;
 }
 
+/* --- what plans begin with --- */
+
+/* One text of the values: equal only where they are. */
+static str key_of(const struct db_value *values, size_t count, struct arena *a) {
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    for (size_t i = 0; i < count; i++) {
+        const struct db_value *v = &values[i];
+        str bytes = v->type == DB_ID     ? str_n((const char *)v->id.b, sizeof(v->id.b))
+                    : v->type == DB_TEXT ? v->s
+                                         : STR_NULL;
+        ASSERT(bytes.p || v->type == DB_NULL);
+        buf_i64(&b, bytes.p ? (int64_t)bytes.len : -1);
+        buf_char(&b, ':');
+        buf_append(&b, bytes.p, bytes.len);
+    }
+    return arena_take(a, &b);
+}
+
+/* As db_read of a statement whose rows are an owner's settings alone. Those that this process
+ * changes are read anew; of other processes' changes one hears when an entry is over. */
+static int read_remembered(struct store *s, enum db_stmt stmt, const struct db_value *values,
+                           size_t count, struct arena *a, struct db_rows *out, struct err *err) {
+    if (!s->remembered)
+        return db_read(s->db, stmt, values, count, a, out, err);
+    str key = key_of(values, count, a);
+    int64_t now_us = clock_mono_us();
+    uint64_t changes = db_settings_changes(s->db);
+    if (remembered_get(s->remembered, key, now_us, changes, a, out))
+        return 0;
+    int rc = db_read(s->db, stmt, values, count, a, out, err);
+    if (rc == 0)
+        remembered_put(s->remembered, key, now_us, changes, out);
+    return rc;
+}
+
 int plan_context_read(struct store *s, const struct principal *who, str project,
                       struct id assistant_id, struct arena *a, struct plan_context *out,
                       struct err *err) {
     struct db_rows rows;
-    int rc = db_read(s->db, SQL_PLAN_CONTEXT,
-                     DB_PARAMS(DB_T(principal_owner(who)), DB_T(project), DB_UUID(assistant_id),
-                               DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
-                     a, &rows, err);
+    int rc = read_remembered(
+        s, SQL_PLAN_CONTEXT,
+        DB_PARAMS(DB_T(principal_owner(who)), DB_T(project), DB_UUID(assistant_id),
+                  DB_T(principal_owner_low(who)), DB_T(principal_owner_high(who))),
+        a, &rows, err);
     if (rc < 0)
         return rc;
     size_t rest = ASSISTANT_COLUMN_COUNT;

@@ -41,6 +41,8 @@ struct agent_log_options {
     int64_t insights_us; /* the age at which those go; 0: never */
 };
 
+struct remembered;
+
 /* When a thread ends: so long after its last use. */
 struct thread_ttl {
     enum prune_strategy strategy;
@@ -56,6 +58,7 @@ struct store {
     struct agent_log_options agent_logs;
     bool shared; /* with other runtimes, which add and delete rows of their own accord */
     struct thread_ttl thread_ttl; /* of threads that are made without one of their own */
+    struct remembered *remembered; /* what new plans begin with; NULL: nothing is remembered */
 };
 static inline void store_ride(const struct store *s, struct db_batch *b, int64_t now_us) {
     if (s->with)

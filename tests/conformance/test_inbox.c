@@ -3,13 +3,16 @@
  *
  * Goal: a key lets one delivery in until it has expired, whatever else the batch does; failed ones
  * are done again once; lists are an owner's, newest first; a source goes with what it brought;
- * names are their owner's; a change names the version that was read; settings change whole.
+ * names are their owner's; a change names the version that was read; settings change whole;
+ * what is remembered of them is forgotten when they change.
  * Method: one history on each driver. */
 #include "fixture.h"
 
 #include "store/inbox.h"
 #include "store/plan_templates.h"
+#include "store/preferences.h"
 #include "store/projects.h"
+#include "store/remembered.h"
 
 #define NOW INT64_C(1764000000000000)
 
@@ -215,12 +218,137 @@ static void settings(struct fixture *f, struct store *s, struct arena *a) {
     CHECK_CODE(project_delete(s, &ANNA, p.id, a, &err), 0);
 }
 
+static uint64_t reads(struct fixture *f) {
+    struct db_stats stats;
+    db_stats(f->db, &stats);
+    return stats.reads;
+}
+
+/* The change is seen by who reads next, which the one after him need not do. */
+#define CHECK_SEEN(change)                                                              \
+    do {                                                                                \
+        uint64_t seen_before;                                                           \
+        CHECK_CODE((change), 0);                                                        \
+        seen_before = reads(f);                                                         \
+        CHECK_CODE(plan_context_read(s, &ANNA, STR("p"), mine, a, &ctx, &err), 0);      \
+        CHECK_INT(reads(f) - seen_before, 1);                                           \
+        CHECK_CODE(plan_context_read(s, &ANNA, STR("p"), mine, a, &ctx, &err), 0);      \
+        CHECK_INT(reads(f) - seen_before, 1);                                           \
+    } while (0)
+
+static void remembered_settings(struct fixture *f, struct store *s, struct arena *a) {
+    struct id mine = id_at(31); /* made by plan_contexts */
+    struct setting two[] = {{STR("plan.concurrency"), STR("7")}, {STR("z"), STR_NULL}};
+    struct setting gone = {STR("plan.concurrency"), STR_NULL}, none = {STR("none"), STR_NULL};
+    struct project p = {.id = id_at(40), .owner = ANNA.owner, .name = STR("p"),
+                        .description = STR(""), .metadata = STR("{}"), .settings = STR("{\"y\":1}"),
+                        .created_at = NOW, .updated_at = NOW};
+    struct inbox_source source = source_of(&ANNA, 41, "other");
+    struct plan_context ctx;
+    struct err err = {0};
+    CHECK_SEEN(setting_change(s, &ANNA, two, 2, 0, NOW, a, &err));
+    CHECK(str_eq(ctx.concurrency, STR("7")) && !ctx.of_project.p);
+    CHECK_SEEN(project_create(s, &p, a, &err));
+    CHECK(str_eq(ctx.of_project, p.settings));
+    p.settings = STR("{}");
+    CHECK_SEEN(project_update(s, &ANNA, &p, a, &err));
+    CHECK(str_eq(ctx.of_project, p.settings));
+    uint64_t before = reads(f);
+    CHECK_CODE(inbox_source_create(s, &source, a, &err), 0); /* it is no setting */
+    CHECK_CODE(plan_context_read(s, &ANNA, STR("p"), mine, a, &ctx, &err), 0);
+    CHECK_INT(reads(f) - before, 0);
+    CHECK_CODE(setting_change(s, &ANNA, &none, 1, ERR_NOT_FOUND, NOW, a, &err), ERR_NOT_FOUND);
+    CHECK_CODE(plan_context_read(s, &ANNA, STR("p"), mine, a, &ctx, &err), 0);
+    CHECK_INT(reads(f) - before, 1); /* a change that failed may be one that is stored */
+    /* Others have their own. */
+    CHECK_CODE(plan_context_read(s, &BERT, STR("p"), mine, a, &ctx, &err), 0);
+    CHECK(!ctx.of_project.p && !ctx.concurrency.p && !ctx.run.has_assistant);
+    CHECK_CODE(plan_context_read(s, &ANNA, STR_NULL, mine, a, &ctx, &err), 0);
+    CHECK(!ctx.of_project.p && ctx.run.has_assistant);
+    CHECK_CODE(plan_context_read(s, &ANNA, STR("p"), id_at(99), a, &ctx, &err), 0);
+    CHECK(ctx.of_project.p && !ctx.run.has_assistant);
+    CHECK_INT(reads(f) - before, 4);
+    CHECK_SEEN(project_delete(s, &ANNA, p.id, a, &err));
+    CHECK(!ctx.of_project.p);
+    CHECK_SEEN(setting_change(s, &ANNA, &gone, 1, 0, NOW, a, &err));
+    CHECK(!ctx.concurrency.p);
+}
+
+static int preference_item(struct store *s, const char *value, struct arena *a, struct err *err) {
+    struct item_change c = {.name_space = STR("anna.preferences"), .key = STR("k"),
+                            .value = str_of(value)};
+    struct db_batch b;
+    db_batch_init(&b, a);
+    if (!value)
+        preference_item_delete_add(&ANNA, c.key, &b);
+    else if (preference_item_put_add(s, &ANNA, &c, &b, err) < 0)
+        return ERR_INVALID;
+    return item_commit(s, &b, err);
+}
+
+static void remembered_preferences(struct fixture *f, struct store *s, struct arena *a) {
+    struct id mine = id_at(31);
+    struct preference_actor by = {.owner = ANNA.owner};
+    struct preference made, *all;
+    struct plan_context ctx;
+    struct err err = {0};
+    yyjson_val *object;
+    size_t count;
+    CHECK_CODE(json_parse(a, STR("{\"k\":22,\"l\":3}"), &object, &err), 0);
+    CHECK_SEEN(preference_put(s, &by, STR("k"), STR("11"), a, &made, &err));
+    CHECK(str_find(ctx.run.preferences, STR("11")) >= 0);
+    CHECK_SEEN(preference_put_all(s, &by, object, a, &all, &count, &err));
+    CHECK(str_find(ctx.run.preferences, STR("22")) >= 0);
+    CHECK_SEEN(preference_item(s, "{\"value\":33}", a, &err));
+    CHECK(str_find(ctx.run.preferences, STR("33")) >= 0);
+    CHECK_SEEN(preference_item(s, NULL, a, &err));
+    CHECK(str_find(ctx.run.preferences, STR("33")) < 0);
+    CHECK_SEEN(preference_delete(s, &by, STR("l"), a, &err));
+    CHECK(str_find(ctx.run.preferences, STR("\"l\"")) < 0);
+}
+
+static void remembered_assistants(struct fixture *f, struct store *s, struct arena *a) {
+    struct id mine = id_at(31);
+    struct assistant_patch patch = {.name = STR("new")};
+    struct assistant made, again = {.id = mine,
+                                    .owner = ANNA.owner,
+                                    .graph_id = STR("plan"),
+                                    .name = STR("again"),
+                                    .config = STR("{}"),
+                                    .context = STR("{}"),
+                                    .metadata = STR("{}"),
+                                    .created_at = NOW,
+                                    .updated_at = NOW};
+    struct plan_context ctx;
+    struct err err = {0};
+    CHECK_SEEN(assistant_update(s, &ANNA, mine, &patch, a, &made, &err));
+    CHECK(str_eq(ctx.run.assistant.name, STR("new")) && ctx.run.assistant.version == 2);
+    CHECK_SEEN(assistant_set_latest(s, &ANNA, mine, 1, a, &made, &err));
+    CHECK(str_eq(ctx.run.assistant.name, STR("n")) && ctx.run.assistant.version == 1);
+    CHECK_SEEN(assistant_delete(s, &ANNA, mine, false, a, &err));
+    CHECK(!ctx.run.has_assistant);
+    CHECK_SEEN(assistant_create(s, &ANNA, &again, false, a, &made, &err));
+    CHECK(str_eq(ctx.run.assistant.name, STR("again")));
+}
+
+/* Whoever was told of a change sees it, though what was read a moment ago is remembered. */
+static void remembered(struct fixture *f) {
+    struct remembered_options o = {
+        .hold_us = INT64_C(3600000000), .count_max = 16, .bytes_max = 16384};
+    struct store store = {.db = f->db, .remembered = remembered_new(&o)};
+    remembered_settings(f, &store, &f->arena);
+    remembered_preferences(f, &store, &f->arena);
+    remembered_assistants(f, &store, &f->arena);
+    remembered_free(store.remembered);
+}
+
 static void history(struct fixture *f) {
     struct store store = {.db = f->db};
     sources(f, &store, &f->arena);
     deliveries(f, &store, &f->arena);
     templates(f, &store, &f->arena);
     settings(f, &store, &f->arena);
+    remembered(f);
 }
 
 int main(void) { return fixture_main("inbox", history); }
