@@ -61,8 +61,9 @@ struct graph_def;
 struct node_def {
     const char *name;
     node_fn run; /* built in; NULL for a subgraph */
-    /* Does nothing to the world but ask a model: a run's first tasks of this kind start while its
-     * begin is being committed. What they write and emit waits for that commit all the same. */
+    /* Does nothing to the world but ask a model, or waits by itself before it does
+     * (node_run_has_begun): a run's first tasks of this kind start while its begin is being
+     * committed. What they write and emit waits for that commit all the same. */
     bool eager;
     const void *data; /* of the node, reachable as ctx->node->data */
     struct node_retry retry;
@@ -220,6 +221,9 @@ yyjson_val *node_answer(const struct node_ctx *ctx, str id);
 MUST_CHECK int node_ask(struct node_ctx *ctx, str id, str value_json, struct err *err);
 /* Is somebody ending the run? A node that is cancelled without goes on later, maybe elsewhere. */
 bool node_run_is_cancelled(const struct node_ctx *ctx);
+/* Waits until the run's begin is stored, before which an eager node may run; false: it was not, and
+ * the node is to end without a trace. Deaf to cancellation. */
+MAY_SUSPEND bool node_run_has_begun(const struct node_ctx *ctx);
 /* Commits a batch of the node's own with entries for the log (JSON objects, LOG_STEPS), while the
  * run has its thread: ERR_FENCED. Deaf to cancellation; waits for a database that is away. The
  * batch has an arena of its own. */

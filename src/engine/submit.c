@@ -318,7 +318,8 @@ static size_t tell(void *ctx, struct db_batch *b, int64_t log_count) {
     return a->submit->tell(a->submit->ctx, b, log_count);
 }
 
-/* The first tasks only ask a model: they need not wait for the disk. */
+/* The first tasks only ask a model, or know what may not begin yet: they need not wait for the
+ * disk. */
 static void start_early(struct live_run *run) {
     if (!live_run_may_start_early(run))
         return;

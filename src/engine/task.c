@@ -93,6 +93,10 @@ bool node_run_is_cancelled(const struct node_ctx *ctx) {
     return run->cancel && !run->hand_back;
 }
 
+bool node_run_has_begun(const struct node_ctx *ctx) {
+    return live_run_has_begun(((const struct task *)ctx->task)->run);
+}
+
 int node_commit(struct node_ctx *ctx, struct db_batch *b, const str *entries, size_t count,
                 struct err *err) {
     return live_run_commit_own(((struct task *)ctx->task)->run, b, entries, count, err);

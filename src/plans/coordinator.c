@@ -8,9 +8,12 @@
  * All moves since the last batch go with the next one, however many: the plan's row (under the
  * version that was seen), the rows of the steps, and entries of the log. While it is under way the
  * executors go on; when too much waits to be written, they wait. A step that others wait for has
- * succeeded when that is durable, so a crash never finds an effect before its cause. A tool that
- * changes something outside begins when that it begins is durable; in a run that was cut off before
- * every step does (quarantine.c).
+ * succeeded when that is durable, so a crash never finds an effect before its cause.
+ *
+ * The coordinator begins while the plan itself is being committed, with what that is made of; its
+ * first batch waits for that commit, and when it fails all is cancelled and nothing written. A tool
+ * that changes something outside begins when that it begins is durable, any other one at once; in a
+ * run that was cut off before every step waits (quarantine.c).
  *
  * The run's hold on its thread fences all of it: a coordinator that lost the thread writes nothing.
  * The plan's version is for those who ask for something from beside: the batch then fails, what
@@ -501,12 +504,19 @@ static int flush_blocked(struct coordinator *c, struct err *err) {
     return rc;
 }
 
+bool coordinator_has_begun(struct coordinator *c) {
+    c->begun = c->begun || node_run_has_begun(c->ctx);
+    return c->begun;
+}
+
 static int coordinate(struct coordinator *c, struct err *err) {
     int rc = 0;
     while (!fiber_cancelled()) {
         bool spawned = pump(c);
         if (c->execs > 0)
             fiber_yield(); /* what takes no time is over before the batch is made */
+        if (!coordinator_has_begun(c))
+            return ERR_CANCELLED;
         bool looks = c->look || (c->plans->o.look_us &&
                                  rt_mono_us(c->plans->rt) >= c->look_due_us);
         if (c->keep_due_us && rt_mono_us(c->plans->rt) >= c->keep_due_us)
@@ -603,8 +613,10 @@ static int run_plan(struct coordinator *c, struct err *err) {
     plan_note_run_begin(c);
     rc = coordinate(c, err);
     stop(c);
-    /* A plan whose end is stored stays as it ended, though its run is ended now. */
-    if (rc == ERR_CANCELLED && !(run_state_final(c->row.status) && all_final(c)))
+    /* A plan whose end is stored stays as it ended, though its run is ended now; one that was never
+     * stored leaves no trace. A cancel may come before it is known which. */
+    if (rc == ERR_CANCELLED && coordinator_has_begun(c) &&
+        !(run_state_final(c->row.status) && all_final(c)))
         write_rest(c);
     plan_note_run_end(c, clock_mono_us() - began_us);
     coordinator_alone_end(c);

@@ -228,6 +228,8 @@ int coordinator_load(struct coordinator *c, struct err *err) {
     struct plan_step_row *rows;
     size_t count = 0;
     c->fresh = take_given(c, &rows, &count);
+    if (!c->fresh && !coordinator_has_begun(c))
+        return ERR_CANCELLED;
     int rc = c->fresh ? 0 : read_plan(c, &rows, &count, err);
     if (rc == 0 && (int64_t)count != c->row.step_count)
         rc = err_set(err, ERR_CORRUPT, "a plan of %lld steps has %zu", (long long)c->row.step_count,

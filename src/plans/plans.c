@@ -94,7 +94,7 @@ static int progress(const struct graph_def *g, const struct graph_end *run, int6
     "\"status\":{\"type\":\"string\"},\"steps\":{\"type\":\"object\"}"
 
 static void graph_init(struct plans *p) {
-    p->node = (struct node_def){.name = "steps", .run = plan_node, .data = p};
+    p->node = (struct node_def){.name = "steps", .run = plan_node, .eager = true, .data = p};
     p->graph = (struct graph_def){
         .id = PLAN_GRAPH,
         .description = "Executes a plan of steps; POST /plans/runs makes one.",

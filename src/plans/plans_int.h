@@ -191,6 +191,7 @@ struct coordinator {
     bool fresh;               /* it was made just now: there is nothing of gates and workers */
     bool stop;                /* executes nothing any more */
     bool look;                /* somebody may have asked for something */
+    bool begun;               /* the rows of plan and run are stored */
     bool told;                /* the present status of the plan is stored */
     bool careful;             /* the run was cut off: what begins is durable before it does */
     VEC(uint32_t) held;       /* ready, but to be executed alone among their like */
@@ -201,6 +202,8 @@ struct coordinator {
 /* load.c: all of a plan from its rows. */
 MUST_CHECK MAY_SUSPEND int coordinator_load(struct coordinator *c, struct err *err);
 void coordinator_deinit(struct coordinator *c);
+/* Waits until the rows are stored; false: they were not. */
+MAY_SUSPEND bool coordinator_has_begun(struct coordinator *c);
 /* Those that wait for a step that came to nothing are given up, too. */
 void coordinator_give_up(struct coordinator *c, uint32_t position);
 /* Writes down a move, for the next batch. error: kept if it is the step's own. */

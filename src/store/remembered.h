@@ -4,7 +4,7 @@
  * An entry holds for a time that begins before its read, and only while the version that its
  * reader saw then is the present one. What a version is, the caller says: a number that grows
  * whenever the rows may have become others.
- * Owner: one thread. Memory: bounded; rows and keys are copied, into the arena given on the way out.
+ * Owner: one thread. Memory: bounded; rows and keys are copied, on the way out into an arena.
  * Errors: none. Suspends: never. Tests: tests/unit/store/test_remembered.c */
 #ifndef HF_STORE_REMEMBERED_H
 #define HF_STORE_REMEMBERED_H

@@ -162,7 +162,8 @@ static void on_hint(void *ctx, str text) {
 static void server_graphs(struct sim_server *s) {
     struct sim_world *w = s->world;
     struct plans_options o = {
-        .concurrency_default = 3, .concurrency_max = 10, .look_us = 250000, .notes = -1};
+        .concurrency_default = 3, .concurrency_max = 10, .look_us = 250000,
+        .waiting_max = 1000000, .notes = -1};
     s->registry = registry_new(&w->services, &(struct registry_options){60000000, 16});
     for (size_t i = 0; i < sim_graph_count; i++)
         registry_add(s->registry, &sim_graphs[i]);

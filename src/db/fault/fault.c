@@ -51,6 +51,8 @@ static int fault_commit(struct db *db, struct db_batch *b, struct err *err) {
     case DB_FAULT_NONE:
         break;
     case DB_FAULT_FAIL_BEFORE:
+        if (f->plan.delay_us)
+            fiber_sleep_shielded_us(f->plan.delay_us);
         return injected(f, err);
     case DB_FAULT_FAIL_AFTER: {
         int code = f->inner->vtable->commit(f->inner, b, err);

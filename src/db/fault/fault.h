@@ -18,7 +18,7 @@ struct db_fault_plan {
     enum db_fault_kind kind;
     uint64_t at;       /* the n-th operation from the plan's start, from 1; 0: every one */
     int code;          /* error to answer */
-    int64_t delay_us;
+    int64_t delay_us;  /* of a batch that FAIL_BEFORE fails, too */
 };
 struct db *db_fault_wrap(struct db *inner); /* owns inner */
 void db_fault_set(struct db *fault, const struct db_fault_plan *plan);
