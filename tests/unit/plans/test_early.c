@@ -2,9 +2,9 @@
 /* test_early.c - plans whose steps begin while the plan itself is being committed.
  *
  * Goal: a step whose tool changes nothing outside begins, and may be over, before the commit is;
- * the plan ends as ever. A commit that fails then leaves no row at all, nothing that goes on, and no
- * line in the log. A step that changes something outside waits until that it begins is stored. One
- * that began early is cancelled like any other.
+ * the plan ends as ever. A commit that fails then leaves no row at all, nothing that goes on, and
+ * no line in the log. A step that changes something outside waits until that it begins is stored.
+ * One that began early is cancelled like any other.
  * Method: a database that is told to be slow, then to fail; digests of all tables before and after;
  * the coordinator's own memory. */
 #include "../engine/engine_fixture.h"
