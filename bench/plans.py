@@ -2,7 +2,9 @@
 
 Making is one POST on one connection, durable when it is answered; the steps of these plans wait for
 a first one that sleeps, so nothing else happens meanwhile. Working off: a plan of steps that do
-nothing, from the request to its end; and from the making of a plan to the start of its only step.
+nothing, from the request to its end; and from the making of a plan to the start of its only step,
+whose tool changes nothing outside: such a one starts while the plan is being stored, often in the
+turn of the loop that made it (then the time is 0). One that does waits for two commits.
 On PostgreSQL the peer is graphile-worker, on the same cluster, in turns: adding as many jobs in one
 call, and working off jobs that do nothing.
 """
