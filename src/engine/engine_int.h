@@ -319,6 +319,9 @@ MAY_SUSPEND bool live_run_has_begun(struct live_run *run);
 bool live_run_is_passing(int rc);
 /* Did it fail for a passing reason, and is the run still ours to go on with? */
 bool live_run_may_retry(const struct live_run *run, int rc);
+/* The same of what a node reads and writes by itself: it has no end of its own to leave the run for
+ * others, so it goes on while the server drains, until the run is cut. */
+bool live_run_own_may_retry(const struct live_run *run, int rc);
 int64_t live_run_next_wait_us(int64_t wait_us); /* between tries; after 0: the first */
 int64_t live_run_recursion_limit(const struct live_run *run);
 int live_run_recursed(int64_t limit, struct err *err);

@@ -314,6 +314,15 @@ int live_run_commit_step(struct step_commit *s) {
     }
 }
 
+bool live_run_own_may_retry(const struct live_run *run, int rc) {
+    return live_run_is_passing(rc) && rc != ERR_CANCELLED && !run->hand_back;
+}
+
+static bool own_patient(void *ctx) {
+    const struct live_run *run = ctx;
+    return !run->hand_back;
+}
+
 int live_run_commit_own(struct live_run *run, struct db_batch *b, const str *entries, size_t count,
                         struct err *err) {
     struct engine *e = run->engine;
@@ -331,11 +340,11 @@ int live_run_commit_own(struct live_run *run, struct db_batch *b, const str *ent
                                     .entries = list,
                                     .count = count,
                                     .held = true,
-                                    .patient = run_patient,
+                                    .patient = own_patient,
                                     .ctx = run};
         b->count = own; /* what the log added goes again */
         int rc = hub_commit(e->hub, &append, &why);
-        if (rc == 0 || !live_run_may_retry(run, rc)) {
+        if (rc == 0 || !live_run_own_may_retry(run, rc)) {
             if (rc < 0 && err)
                 *err = why;
             return rc;

@@ -110,7 +110,7 @@ int node_keep_state(struct node_ctx *ctx, struct err *err) {
 /* Also while this process drains: a failure would end the run, being handed back does not. */
 bool node_try_again(struct node_ctx *ctx, int rc, int64_t *wait_us) {
     const struct live_run *run = ((const struct task *)ctx->task)->run;
-    if (!live_run_is_passing(rc) || rc == ERR_CANCELLED || run->hand_back)
+    if (!live_run_own_may_retry(run, rc))
         return false;
     *wait_us = live_run_next_wait_us(*wait_us);
     fiber_sleep_shielded_us(*wait_us);
