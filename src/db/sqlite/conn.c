@@ -226,10 +226,8 @@ static int gather(struct lite_conn *c, sqlite3_stmt *s, const struct lite_call *
     if (rc != SQLITE_DONE)
         return lite_error(c->db, name, err);
     if (row_count == 0 && c->returned.given) {
-        struct db_value *n = arena_alloc(call->arena, sizeof(*n));
-        *n = DB_I(c->returned.n);
-        *out = (struct db_rows){n, 1, 1};
-        return 0;
+        vec_push(&c->cells, DB_I(c->returned.n));
+        row_count = col_count = 1;
     }
     struct db_value *cells = NULL;
     if (row_count > 0) {
