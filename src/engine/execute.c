@@ -121,9 +121,12 @@ bool live_run_is_passing(int rc) {
     return rc == ERR_UNAVAILABLE || rc == ERR_IO || rc == ERR_LIMIT || rc == ERR_CANCELLED;
 }
 
+bool live_run_own_may_retry(const struct live_run *run, int rc) {
+    return live_run_is_passing(rc) && rc != ERR_CANCELLED && !run->hand_back;
+}
+
 bool live_run_may_retry(const struct live_run *run, int rc) {
-    return live_run_is_passing(rc) && rc != ERR_CANCELLED && !run->engine->draining &&
-           !run->hand_back;
+    return live_run_own_may_retry(run, rc) && !run->engine->draining;
 }
 
 int64_t live_run_next_wait_us(int64_t wait_us) {
@@ -312,10 +315,6 @@ int live_run_commit_step(struct step_commit *s) {
         go_back(f, &old);
         fiber_sleep_shielded_us(wait_us);
     }
-}
-
-bool live_run_own_may_retry(const struct live_run *run, int rc) {
-    return live_run_is_passing(rc) && rc != ERR_CANCELLED && !run->hand_back;
 }
 
 static bool own_patient(void *ctx) {
