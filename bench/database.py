@@ -2,8 +2,8 @@
 """database.py - PostgreSQL for the benchmarks: a cluster of its own, as durable as in production,
 and what pgbench gets out of it: the floor.
 
-Server and pgbench reach it the same way, over TCP on the loopback. Its settings stand in the result
-file.
+Server, pgbench and peers reach it the same way, over its Unix-domain socket, as programs on one
+machine do. Its settings stand in the result file.
 """
 import re
 import subprocess
@@ -49,15 +49,15 @@ class Cluster:
         return self.postgres.cpu_seconds()
 
     def new_database(self):
-        name = self.postgres.create_database()
-        return self.postgres.url(name)
+        return self.postgres.socket_url(self.postgres.create_database())
 
     def settle(self, url):
         """What autovacuum would do within its minute: statistics, and plans made with them."""
         self.postgres.psql("VACUUM ANALYZE", url.rsplit("/", 1)[1])
 
     def describe(self):
-        return {"version": self.postgres.version(), "fsync": "on", **SETTINGS}
+        return {"version": self.postgres.version(), "reached over": "its socket", "fsync": "on",
+                **SETTINGS}
 
     def __enter__(self):
         return self

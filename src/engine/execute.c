@@ -56,11 +56,12 @@ static bool ends_whole(const struct live_run *run) {
     return !rolls_back(run) && !outbox_has_push(run) && run_begins_whole(run->engine->store);
 }
 
-/* The thread's side of a run's end. whole: the run's own is in the same statement. What is asked of
- * the run after finish_add, while its entries wait for their turn, changes neither. */
+/* The thread's side of a run's end. whole: the run's own is in the same statement; back: it is
+ * rolled back. What is asked of the run after finish_add, while its entries wait for their turn,
+ * changes neither: a rollback that is asked for then comes too late, for the batch stores a state. */
 struct settling {
     struct live_run *run;
-    bool whole;
+    bool whole, back;
     struct run_end end;
 };
 
@@ -68,8 +69,9 @@ static bool finish_add(struct settling *s, struct db_batch *b) {
     struct live_run *run = s->run;
     bool told = live_run_ended_add(run, b);
     s->whole = ends_whole(run);
+    s->back = rolls_back(run);
     s->end = (struct run_end){run->status, run->error, run->cancel_reason};
-    if (rolls_back(run))
+    if (s->back)
         run_rollback_add(run->engine->store, b, run->row.thread_id, run->row.id);
     else if (!s->whole)
         run_finish_add(b, run->row.id, run->row.attempt, run->status, run->error,
@@ -82,14 +84,13 @@ static size_t settle_counter(void *ctx, struct db_batch *b, int64_t count) {
     const struct settling *s = ctx;
     const struct live_run *run = s->run;
     bool failed = (run->status == RUN_ERROR || run->status == RUN_TIMEOUT) && !run->refusal.p;
-    bool back = rolls_back(run);
-    enum thread_status status = back               ? THREAD_IDLE
+    enum thread_status status = s->back            ? THREAD_IDLE
                                 : failed           ? THREAD_ERROR
                                 : run->interrupted ? THREAD_INTERRUPTED
                                                    : THREAD_IDLE;
-    str interrupts = run->interrupts.p && !back ? run->interrupts : STR("{}");
-    str error = back || !failed ? STR_NULL : run->error;
-    struct id made = back ? ID_NIL : run->made_id;
+    str interrupts = run->interrupts.p && !s->back ? run->interrupts : STR("{}");
+    str error = s->back || !failed ? STR_NULL : run->error;
+    struct id made = s->back ? ID_NIL : run->made_id;
     struct run_hold hold = live_run_hold(run);
     int64_t now_us = rt_now_us(run->engine->rt);
     if (s->whole)

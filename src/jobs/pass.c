@@ -8,10 +8,11 @@
  * of it, twice as many. Behind each slice the job pauses for as long as it took, so it has half of
  * the time at most, and what has waited meanwhile goes on.
  *
- * While others use the database, a slice gets a sixteenth of the rows and the pause is
- * PAUSE_MAX_US: of some hundred requests one meets a slice. Others are who made the database do
- * something outside of slices, at least once in OTHERS_US. A pass that has lasted for LATE_US has
- * given way for long enough, since what it clears away may come faster than it goes.
+ * While others use the database, a slice gets a sixteenth of the rows and the pause is GIVING_PART
+ * times what it took, GIVING_MIN_US to GIVING_MAX_US: of some hundreds of requests one meets a
+ * slice. Others are who made the database do something outside of slices, at least once in
+ * OTHERS_US. A pass that has lasted for LATE_US has given way for long enough, since what it clears
+ * away may come faster than it goes.
  *
  * A pass that fails is tried again: after a second, then ever later, up to its interval or ten
  * minutes, whichever is longer. What it has done so far stays done. */
@@ -21,18 +22,21 @@
 #include "base/rand.h"
 #include "jobs/jobs_int.h"
 
-#define SLICE_US     INT64_C(10000)
-#define FEW_ROWS     8
-#define FEW_PART     16
-#define OTHERS_US    INT64_C(20000)
-#define LATE_US      INT64_C(600000000)
-#define PAUSE_MIN_US INT64_C(1000)
-#define PAUSE_MAX_US INT64_C(250000)
-#define AGAIN_US     INT64_C(1000000)
-#define AGAIN_MAX_US INT64_C(600000000)
-#define DOUBLED_MAX  20
-#define SAVE_US      INT64_C(1000000)  /* of a pass under way */
-#define QUIET_US     INT64_C(30000000) /* a pass that found nothing */
+#define SLICE_US      INT64_C(10000)
+#define FEW_ROWS      8
+#define FEW_PART      16
+#define OTHERS_US     INT64_C(20000)
+#define LATE_US       INT64_C(600000000)
+#define PAUSE_MIN_US  INT64_C(1000)
+#define PAUSE_MAX_US  INT64_C(250000)
+#define GIVING_PART   200
+#define GIVING_MIN_US INT64_C(250000)
+#define GIVING_MAX_US INT64_C(1000000)
+#define AGAIN_US      INT64_C(1000000)
+#define AGAIN_MAX_US  INT64_C(600000000)
+#define DOUBLED_MAX   20
+#define SAVE_US       INT64_C(1000000)  /* of a pass under way */
+#define QUIET_US      INT64_C(30000000) /* a pass that found nothing */
 
 /* Other fibers' slices first. False: the process stops, or another one leads. */
 static bool take_turn(struct job *job) {
@@ -116,8 +120,9 @@ static int slice(struct job *job, bool first, bool *out_more, int64_t *out_us, s
 }
 
 static void pause_after(struct job *job, int64_t took_us) {
-    int64_t us =
-        job->gives_way ? PAUSE_MAX_US : max_of(min_of(took_us, PAUSE_MAX_US), PAUSE_MIN_US);
+    int64_t us = job->gives_way
+                     ? max_of(min_of(took_us * GIVING_PART, GIVING_MAX_US), GIVING_MIN_US)
+                     : max_of(min_of(took_us, PAUSE_MAX_US), PAUSE_MIN_US);
     if (!job->spec.local && job->unsaved && rt_mono_us(job->jobs->rt) - job->saved_us >= SAVE_US)
         jobs_save(job->jobs);
     (void)fiber_sleep_us(us);

@@ -24,7 +24,8 @@
 /* A change of the simulation makes other worlds of them; then they are seeds like any other. */
 static const uint64_t once_wrong[] = {247,  367,  446,  562,  838,  1397,  1450, 2538,
                                       2866, 2921, 3675, 4757, 4758, 5962, 6981,  7735,
-                                      8122, 8135, 8517, 8542, 9674, 9885, 9994, 500013};
+                                      8122, 8135, 8517, 8542, 8873, 9674,  9885, 9994,
+                                      500013};
 
 struct options {
     uint64_t first, count, twice;

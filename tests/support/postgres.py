@@ -303,8 +303,8 @@ class Postgres(Child):
         return text + ("?" + urllib.parse.urlencode(parameters) if parameters else "")
 
     def socket_url(self, database="postgres"):
-        return (f"postgresql:///{urllib.parse.quote(database)}?host={self.folder}"
-                f"&port={self.port}&user={USER}")
+        place = f"{urllib.parse.quote(str(self.folder), safe='')}:{self.port}"
+        return f"postgresql://{USER}@{place}/{urllib.parse.quote(database)}"
 
     def psql(self, sql, database="postgres"):
         """Runs statements; the rows of the last one as tuples of texts."""
