@@ -58,7 +58,7 @@ static bool ends_whole(const struct live_run *run) {
 
 /* The thread's side of a run's end. whole: the run's own is in the same statement; back: it is
  * rolled back. What is asked of the run after finish_add, while its entries wait for their turn,
- * changes neither: a rollback that is asked for then comes too late, for the batch stores a state. */
+ * changes neither: a rollback that is asked for then is too late, for the batch stores a state. */
 struct settling {
     struct live_run *run;
     bool whole, back;

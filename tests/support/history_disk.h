@@ -43,7 +43,8 @@ struct disk {
     uint64_t random;
     int64_t calls_left;        /* -1: for ever */
     int64_t room;              /* bytes that may still be written; -1: any */
-    int fail_write, fail_sync; /* the next one, with this error; short before it */
+    bool fills;                /* a write that is larger than the room fills it first */
+    int fail_sync;             /* the next one, with this error */
     int open_count, open_peak; /* descriptors: now, and the most at a time */
     int open_max;              /* then no more is given; 0: any number */
     int cold_each; /* of so many reads of what is in memory one finds nothing; 0: none */
@@ -165,17 +166,10 @@ static inline ssize_t disk_pwrite(struct hfile_io *io, int fd, const void *p, si
                                   uint64_t at) {
     struct disk *d = disk_of(io);
     int rc = disk_enter(d) ? 0 : -EIO;
-    if (rc == 0 && d->fail_write) {
-        if (n > 1 && d->fail_write > 0) { /* a part of it first */
-            n = 1 + disk_random(d, n - 1);
-            d->fail_write = -d->fail_write;
-        } else {
-            rc = d->fail_write < 0 ? d->fail_write : -d->fail_write;
-            d->fail_write = 0;
-        }
+    if (rc == 0 && d->room >= 0 && (int64_t)n > d->room) {
+        rc = d->fills && d->room > 0 ? 0 : -ENOSPC;
+        n = (size_t)d->room;
     }
-    if (rc == 0 && d->room >= 0 && (int64_t)n > d->room)
-        rc = -ENOSPC;
     if (rc < 0)
         return (ssize_t)disk_leave(d, rc);
     if (d->room >= 0)

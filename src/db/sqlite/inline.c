@@ -20,8 +20,7 @@
  * and, with the two switches of threads, twice that on another thread; so one at a time runs here.
  * When a reading thread is at work already, or the turn has lasted for long, the others and the
  * clients profit more from the threads. A page that was tried in vain (large rows, a file that is
- * not in memory) was work for nothing: then the next ones are not tried, one after the first such
- * page, up to PAUSE_MAX of them.
+ * not in memory) was work for nothing: then the next ones are not tried (base/holdoff.h).
  *
  * An attempt that is dropped leaves what it had copied in the caller's arena, its bounds and a row
  * at most. In memory there is one connection, the writer's: nothing runs here. */
@@ -31,7 +30,6 @@
 
 #define ROW_COUNT_MAX 1000
 #define PAGE_ROWS_MAX 128 /* what may be asked for */
-#define PAUSE_MAX     63
 
 /* What a statement may take: bytes from the files and of its result, and instructions of SQLite's
  * machine (a thousand take some ten microseconds); 0: any number. */
@@ -102,18 +100,7 @@ static void bound_ops(struct lite_inline *n, enum db_stmt stmt, int ops) {
 
 /* Whether a page is to be tried here. */
 static bool try_page(struct lite_inline *n, bool busy) {
-    if (busy || n->pages_left > 0) {
-        n->pages_left -= n->pages_left > 0;
-        return false;
-    }
-    return true;
-}
-
-static void page_tried(struct lite_inline *n, bool in_vain) {
-    n->pages_pause = in_vain ? 2 * n->pages_pause + 1 : 0;
-    if (n->pages_pause > PAUSE_MAX)
-        n->pages_pause = PAUSE_MAX;
-    n->pages_left = n->pages_pause;
+    return !holdoff_skips(&n->pages) && !busy;
 }
 
 /* NULL: not here. */
@@ -144,7 +131,7 @@ bool lite_inline_read(struct lite_inline *n, const struct lite_call *call, bool 
     bound_ops(n, call->stmt, b->ops);
     bool done = lite_conn_run(&n->conn, &bounded, out, NULL, NULL) == 0;
     if (b == &of_page)
-        page_tried(n, !done);
+        holdoff_tried(&n->pages, !done);
     if (done) {
         n->reads++;
         metric_add(n->read_count, 1);

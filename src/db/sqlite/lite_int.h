@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 
+#include "base/holdoff.h"
 #include "db/sqlite/conn.h"
 #include "db/sqlite/nowait_vfs.h"
 #include "db/sqlite/sqlite.h"
@@ -68,7 +69,7 @@ struct lite_inline {
     struct lite_nowait layer;
     struct lite_conn conn;
     bool layer_open, on;
-    unsigned pages_pause, pages_left; /* pages that are not tried, after one that was in vain */
+    struct holdoff pages; /* that are not tried, after one that was in vain */
     uint64_t reads, fallbacks;
     struct metric *read_count, *fallback_count;
 };

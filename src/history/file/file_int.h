@@ -13,6 +13,7 @@
 #ifndef HF_HISTORY_FILE_FILE_INT_H
 #define HF_HISTORY_FILE_FILE_INT_H
 
+#include "base/holdoff.h"
 #include "base/map.h"
 #include "base/vec.h"
 #include "history/file/file.h"
@@ -400,7 +401,7 @@ struct hfile_nowait {
     struct hfile_io *disk;
     size_t budget_bytes;
     bool unsupported;
-    int pause, left; /* tries to leave out after one in vain; of them, still */
+    struct holdoff tries; /* that are left out, after one in vain */
 };
 void hfile_nowait_init(struct hfile_nowait *n, struct hfile_io *disk);
 /* What to read with until hfile_nowait_end; NULL: let it be. */

@@ -4,13 +4,11 @@
  * A page of a hundred events of 2 kB is a copy of some ten microseconds when the kernel holds it in
  * memory, and handing it to the pool and back costs more than that. So the loop tries; what is not
  * in memory, or more than the budget, ends the try, and the pool reads the page from its beginning.
- * A try in vain was work for nothing: then the next ones are left out, one after the first, up to
- * PAUSE_MAX of them. */
+ * A try in vain was work for nothing: then the next ones are left out (base/holdoff.h). */
 #include <errno.h>
 
 #include "history/file/file_int.h"
 
-#define PAUSE_MAX  63
 #define CALL_BYTES 1024 /* what a call costs beside its bytes, in bytes */
 
 static ssize_t nowait_pread(struct hfile_io *io, int fd, void *to, size_t bytes, uint64_t at) {
@@ -29,17 +27,10 @@ void hfile_nowait_init(struct hfile_nowait *n, struct hfile_io *disk) {
 }
 
 struct hfile_io *hfile_nowait_begin(struct hfile_nowait *n, size_t budget_bytes) {
-    if (n->unsupported || n->left > 0) {
-        n->left -= n->left > 0;
+    if (n->unsupported || holdoff_skips(&n->tries))
         return NULL;
-    }
     n->budget_bytes = budget_bytes;
     return &n->io;
 }
 
-void hfile_nowait_end(struct hfile_nowait *n, bool in_vain) {
-    n->pause = in_vain ? 2 * n->pause + 1 : 0;
-    if (n->pause > PAUSE_MAX)
-        n->pause = PAUSE_MAX;
-    n->left = n->pause;
-}
+void hfile_nowait_end(struct hfile_nowait *n, bool in_vain) { holdoff_tried(&n->tries, in_vain); }

@@ -96,11 +96,11 @@ static void disk_full(struct scene *s) {
     CHECK(open_with(s, (struct history_file_options){0}, &err) == 0, "%s", err.message);
     for (int64_t n = 1; n <= 100; n++) {
         if (n % 10 == 5) { /* not even the half of it fits, or only a part */
-            s->disk->room = n % 20 == 5 ? 20 : -1;
-            s->disk->fail_write = n % 20 == 5 ? 0 : ENOSPC;
+            s->disk->room = 20;
+            s->disk->fills = n % 20 == 15;
             s->tried[0] = n;
             int rc = append(s, 0, n, &r);
-            CHECK(rc == ERR_UNAVAILABLE, "%s", err_name(rc));
+            CHECK(rc == ERR_UNAVAILABLE, "event %lld: %s", (long long)n, err_name(rc));
             s->disk->room = -1;
         }
         CHECK(append(s, 0, n, &r) == 0 && r.seq == n && !r.duplicate, "event %lld", (long long)n);
