@@ -6,7 +6,8 @@
  * Graph "slow": one node that sleeps until it is cancelled.
  * Graph "fail": one node that fails. Graph "loop": a node that always follows itself.
  * Graph "pair": two parallel nodes, then a joining one.
- * Graph "gate": a node that says a word, then waits until fx_gate_open, then counts. */
+ * Graph "gate": a node that says a word, then waits until fx_gate_open, then counts.
+ * Graph "parting": the same, and says its word behind the gate. */
 #ifndef HF_TESTS_ENGINE_FIXTURE_H
 #define HF_TESTS_ENGINE_FIXTURE_H
 
@@ -75,18 +76,31 @@ static int fx_count(struct node_ctx *ctx, struct err *err) {
 
 static bool fx_gate_open;
 
-static int fx_gate(struct node_ctx *ctx, struct err *err) {
-    struct node_chunk chunk = {.message_id = STR("run-gate"), .content = STR("waiting")};
-    node_emit_chunk(ctx, &chunk);
+static int fx_wait_gate(struct err *err) {
     while (!fx_gate_open) {
         int rc = fiber_sleep_us(1000);
         if (rc < 0)
             return err_set(err, rc, "slept badly");
     }
-    return fx_count(ctx, err);
+    return 0;
+}
+
+static int fx_gate(struct node_ctx *ctx, struct err *err) {
+    struct node_chunk chunk = {.message_id = STR("run-gate"), .content = STR("waiting")};
+    node_emit_chunk(ctx, &chunk);
+    int rc = fx_wait_gate(err);
+    return rc < 0 ? rc : fx_count(ctx, err);
+}
+
+static int fx_parting(struct node_ctx *ctx, struct err *err) {
+    struct node_chunk chunk = {.message_id = STR("run-gate"), .content = STR("going")};
+    int rc = fx_wait_gate(err);
+    node_emit_chunk(ctx, &chunk);
+    return rc < 0 ? rc : fx_count(ctx, err);
 }
 
 static const struct node_def fx_gate_nodes[] = {{"gate", fx_gate}};
+static const struct node_def fx_parting_nodes[] = {{"parting", fx_parting}};
 static const struct node_def fx_echo_nodes[] = {{"echo", fx_echo, .eager = true}};
 static const struct node_def fx_slow_nodes[] = {{"slow", fx_slow}};
 static const struct node_def fx_fail_nodes[] = {{"fail", fx_fail}};
@@ -128,7 +142,8 @@ static inline void fx_pair(const struct graph_view *v, void *compiled, int from,
 static const struct graph_def fx_graphs[] = {
     FX_GRAPH("echo", fx_echo_nodes, fx_once), FX_GRAPH("slow", fx_slow_nodes, fx_once),
     FX_GRAPH("fail", fx_fail_nodes, fx_once), FX_GRAPH("loop", fx_loop_nodes, fx_forever),
-    FX_GRAPH("pair", fx_pair_nodes, fx_pair), FX_GRAPH("gate", fx_gate_nodes, fx_once)};
+    FX_GRAPH("pair", fx_pair_nodes, fx_pair), FX_GRAPH("gate", fx_gate_nodes, fx_once),
+    FX_GRAPH("parting", fx_parting_nodes, fx_once)};
 
 struct fx {
     struct rt *rt;

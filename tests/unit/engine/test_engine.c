@@ -423,6 +423,61 @@ static void test_late_rollback(void **state) {
     fx_run(body_late_rollback);
 }
 
+struct behind {
+    struct fx *f;
+    struct id thread;
+    struct live_run *run;
+    bool submitted;
+};
+
+static void submit_behind(void *arg) {
+    struct behind *b = arg;
+    char body[256];
+    snprintf(body, sizeof(body), "{\"multitask_strategy\":\"enqueue\",%s", hello + 1);
+    assert_int_equal(fx_submit(b->f, "echo", b->thread, body, NULL, NULL, &b->run, NULL), 0);
+    b->submitted = true;
+}
+
+/* The run's end is put together and waits for its turn, behind its last word and an entry of a run
+ * that is accepted, when a rollback is asked for: too late for all of it. The thread has the run's
+ * last state, from which the next one begins. */
+static void body_too_late_rollback(struct fx *f) {
+    struct behind b = {.f = f, .thread = fx_thread(f)};
+    struct live_run *run;
+    struct run row;
+    str values;
+    fx_gate_open = false;
+    assert_int_equal(fx_submit(f, "parting", b.thread,
+                               "{\"input\":{\"count\":5},\"stream_mode\":\"messages-tuple\"}", NULL,
+                               NULL, &run, NULL),
+                     0);
+    db_fault_set(f->db, &(struct db_fault_plan){.kind = DB_FAULT_DELAY, .delay_us = 300000});
+    assert_non_null(fiber_spawn(f->rt, "test.behind", submit_behind, &b, NULL));
+    while (db_fault_count(f->db) < 2) /* it was looked up; its row and entry are under way */
+        assert_int_equal(fiber_sleep_us(1000), 0);
+    fx_gate_open = true;
+    while (live_run_status(run) != RUN_SUCCESS) /* it has come to its end, which is not stored */
+        assert_int_equal(fiber_sleep_us(1000), 0);
+    assert_false(b.submitted || live_run_done(run));
+    assert_int_equal(live_run_cancel(run, CANCEL_ROLLBACK, STR("test"), NULL), 0);
+    db_fault_set(f->db, &(struct db_fault_plan){.kind = DB_FAULT_NONE});
+    wait_done(run);
+    assert_int_equal(live_run_status(run), RUN_SUCCESS);
+    assert_int_equal(run_get(&f->store, &f->who, b.thread, live_run_id(run), &f->a, &row, NULL), 0);
+    assert_int_equal(row.status, RUN_SUCCESS);
+    while (!b.submitted)
+        assert_int_equal(fiber_sleep_us(1000), 0);
+    wait_done(b.run);
+    assert_int_equal(checkpoint_head_values(&f->store, b.thread, &f->a, &values, NULL), 0);
+    assert_true(str_find(values, STR("\"count\":6")) >= 0);
+    live_run_unref(b.run);
+    live_run_unref(run);
+}
+static void test_too_late_rollback(void **state) {
+    (void)state;
+    fx_run(body_too_late_rollback);
+}
+
 /* Whichever commit of a run loses its answer: the run goes on as if it had come, and nothing of it
  * stands twice. */
 static void body_doubt(struct fx *f) {
@@ -478,6 +533,7 @@ int main(void) {
         cmocka_unit_test(test_stateless), cmocka_unit_test(test_recover),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_late_rollback),
+        cmocka_unit_test(test_too_late_rollback),
         cmocka_unit_test(test_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
