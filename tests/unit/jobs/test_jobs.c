@@ -213,6 +213,7 @@ static void giving_way(struct fixture *f) {
         CHECK_INT(fiber_sleep_us(1000), 0);
     one.left = 60;
     CHECK_INT(want(f, j, "one"), 2);
+    AWAIT(one.left <= 60 - 2 * 8); /* until then it gives way to what was asked before */
     for (; one.left > 0; nobody++)
         CHECK_INT(fiber_sleep_us(1000), 0);
     CHECK(others > 2 * nobody);
