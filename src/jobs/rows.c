@@ -55,6 +55,7 @@ void jobs_save(struct jobs *j) {
         job_put_add(&b, &rows[count++]);
     }
     int rc = count ? db_commit(j->store->db, &b, &err) : 0;
+    j->ops_seen += count > 0; /* no doing of others, to whom jobs give way */
     for (size_t i = 0; rc < 0 && !b.committed && !b.in_doubt && i < count; i++)
         give_back(taken[i], &rows[i]);
     if (rc < 0) {
