@@ -34,7 +34,8 @@ WITH args AS (
   INSERT INTO langgraph_server.assistants (id, graph_id, name, description, config, context,
                                            metadata, version, created_at, updated_at)
   SELECT CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.assistants s
-                           WHERE s.id = replace(a.assistant::text, '-', ''))
+                           WHERE s.id = replace(a.assistant::text, '-', '')
+                           OFFSET 0) -- never all of them, hashed
          THEN holdfast.other_spelling() ELSE a.assistant::text END,
          a.graph, a.name, a.description, a.config, a.context,
          CASE WHEN a.owner = '' THEN a.metadata - 'owner'

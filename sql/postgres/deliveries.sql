@@ -66,8 +66,8 @@ WHERE id = $1 AND owner = $2 AND status = 'dead';
 DELETE FROM holdfast.deliveries
 WHERE id = ANY (ARRAY(SELECT d.id FROM holdfast.deliveries d
                       WHERE d.status = 'dead' AND d.updated_at < $1
-                      ORDER BY d.updated_at LIMIT $2))
-  AND status = 'dead';
+                      ORDER BY d.updated_at LIMIT $2
+                      FOR UPDATE SKIP LOCKED)); -- none that is replayed meanwhile
 
 -- name: delivery_counts
 -- The dead, those that wait, and since when the first of them is due. $1 counted at most

@@ -37,8 +37,7 @@ WHERE thread_id = $1 ORDER BY seq DESC LIMIT $2;
 
 -- name: log_heads
 -- The last numbers of threads that exist. $1 JSON array of ids
-SELECT i.id, coalesce(h.seq, 0)
+SELECT i.id, coalesce((SELECT h.seq FROM holdfast.thread_heads h WHERE h.thread_id = i.id), 0)
 FROM (SELECT j::uuid AS id FROM jsonb_array_elements_text($1::jsonb) AS j) i
-LEFT JOIN holdfast.thread_heads h ON h.thread_id = i.id
 WHERE EXISTS (SELECT 1 FROM langgraph_server.threads t
               WHERE t.id = ANY (holdfast.spellings(i.id)));

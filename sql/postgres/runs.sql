@@ -169,7 +169,8 @@ WITH args AS (
   SELECT a.thread, a.entries, a.checkpoint, a.run, a.attempt, a.worker, a.now, a.ends, a.ttl,
          a.now + a.ttl * interval '1 microsecond'
   FROM args a
-  WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads h WHERE h.thread_id = a.thread)
+  WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads h WHERE h.thread_id = a.thread
+                          OFFSET 0) -- never all of them, hashed
         THEN holdfast.thread_clear(a.thread) ELSE true END
   RETURNING thread_id, seq
 ), state AS (
@@ -347,7 +348,8 @@ INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, run_id, a
   FROM args a
   WHERE NOT EXISTS (SELECT 1 FROM holdfast.run_states r
                     WHERE r.thread_id = a.thread AND r.live
-                      AND (r.created_at, r.run_id) < (a.at, a.run))
+                      AND (r.created_at, r.run_id) < (a.at, a.run)
+                    OFFSET 0) -- of this thread, never of all
 
 -- shared: head_taken
 seq = h.seq + excluded.seq, checkpoint_id = coalesce(excluded.checkpoint_id, h.checkpoint_id),
@@ -395,7 +397,7 @@ WITH args AS (
 ), head AS (
   @heads_of_turn
      OR EXISTS (SELECT 1 FROM holdfast.thread_heads o
-                WHERE o.thread_id = a.thread AND o.run_id = a.run)
+                WHERE o.thread_id = a.thread AND o.run_id = a.run OFFSET 0)
   ON CONFLICT (thread_id) DO UPDATE SET
     @head_taken
     AND h.checkpoint_id IS NOT DISTINCT FROM

@@ -25,7 +25,8 @@ t.created_at, t.updated_at, coalesce(h.state_updated_at, t.updated_at)
 -- shared: thread_values
 -- id, metadata and config of a new thread in `a`, in the spelling that is to be used.
 CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads t
-                           WHERE t.id = replace(a.thread::text, '-', ''))
+                           WHERE t.id = replace(a.thread::text, '-', '')
+                           OFFSET 0) -- never all of them, hashed
          THEN holdfast.other_spelling() ELSE a.thread::text END,
          CASE WHEN a.owner = '' THEN a.metadata - 'owner'
          ELSE a.metadata || jsonb_build_object('owner', a.owner) END,
@@ -78,7 +79,8 @@ WITH args AS (
                                      ttl_check_at)
   SELECT a.thread, 0, a.now, a.strategy, a.ttl, a.now + a.ttl * interval '1 microsecond'
   FROM args a
-  WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads h WHERE h.thread_id = a.thread)
+  WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads h WHERE h.thread_id = a.thread
+                          OFFSET 0) -- never all of them, hashed
         THEN holdfast.thread_clear(a.thread) ELSE true END
 ), thread AS (
   INSERT INTO langgraph_server.threads (id, metadata, config, status, interrupts, created_at,
