@@ -251,10 +251,12 @@ static int conn_write(struct pg_conn *c, struct err *err) {
         c->pool->stats.writes++;
     }
     c->written_total += sent;
+    bool all = sent == c->out.len;
+    if (!all)
+        buf_consume(&c->out, sent);
     if (rc != 0)
         return rc;
-    if (sent < c->out.len) {
-        buf_consume(&c->out, sent);
+    if (!all) {
         poll_start(c, UV_READABLE | UV_WRITABLE);
         return 0;
     }
@@ -280,6 +282,12 @@ static void on_flush(struct rt_defer *d) {
 void pg_conn_flush_later(struct pg_conn *c) {
     c->flush.fn = on_flush;
     rt_defer(c->pool->rt, &c->flush);
+}
+
+void pg_conn_flush_now(struct pg_conn *c) {
+    struct err err = {0};
+    if (c->ssl || (c->poll->events & UV_WRITABLE) || conn_write(c, &err) != 0)
+        pg_conn_flush_later(c); /* an error is met again there */
 }
 
 /* --- beginning and end ------------------------------------------------------------------------ */

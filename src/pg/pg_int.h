@@ -204,6 +204,8 @@ void pg_conn_watch(struct pg_conn *c, int events); /* a fresh poll handle on lib
 void pg_conn_unwatch(struct pg_conn *c);
 void pg_conn_established(struct pg_conn *c); /* from libpq's hands into ours */
 void pg_conn_flush_later(struct pg_conn *c);
+/* Now, as far as the socket takes it; else at the end of the turn. */
+void pg_conn_flush_now(struct pg_conn *c);
 /* Ends it: units under way are retried or end. why NULL: orderly, nothing is under way. */
 void pg_conn_close(struct pg_conn *c, const struct err *why);
 void pg_conn_free(struct pg_conn *c);

@@ -54,6 +54,7 @@ struct pg_work {
     enum pg_lane lane;
     const struct pg_call *calls;
     size_t call_count;
+    bool at_once;       /* its bytes do not wait for others of this turn */
     int64_t timeout_us; /* from submission to done; 0: the pool's statement timeout; <0: none */
     /* For each statement that succeeded, in order; may be NULL. A negative code stops the delivery
      * of further results and becomes the unit's code; it does not undo the unit. */

@@ -226,7 +226,10 @@ void pg_send(struct pg_conn *c, struct pg_work *w) {
     case PG_KIND_PREPARE:
         UNREACHABLE();
     }
-    pg_conn_flush_later(c);
+    if (w->at_once)
+        pg_conn_flush_now(c);
+    else
+        pg_conn_flush_later(c);
 }
 
 void pg_send_close(struct pg_conn *c, const struct pg_stmt *t) {

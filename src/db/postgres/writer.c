@@ -273,7 +273,10 @@ static void on_group_done(struct pg_work *work) {
         w->resolve = true;
         break;
     }
-    kick(w);
+    if (list_empty(&w->waiting))
+        kick(w);
+    else /* before the fibers run that have their answers now: the server is idle meanwhile */
+        next(w);
 }
 
 static int on_group_result(struct pg_work *work, size_t index, const struct pg_result *r,
@@ -452,6 +455,7 @@ static void send_group(struct pgdb_writer *w) {
     w->work = (struct pg_work){.lane = PG_LANE_ORDER,
                                .calls = w->unit.calls,
                                .call_count = w->unit.call_count,
+                               .at_once = true,
                                .result = on_group_result,
                                .done = on_group_done};
     submit(w);

@@ -135,6 +135,35 @@ static void test_one_write(void **state) {
     fixture_run(one_write, one_connection);
 }
 
+/* The bytes of such a unit are out when it is taken, and those that stood before them. */
+static void at_once(struct fixture *f) {
+    struct queued q[3];
+    struct pg_stats before, after;
+    size_t left = ARRAY_COUNT(q);
+    assert_int_equal(number_of(f, "SELECT 1"), 1);
+    pg_pool_stats(f->pool, &before);
+    for (size_t i = 0; i < ARRAY_COUNT(q); i++) {
+        q[i] = (struct queued){.p = pg_int4((int32_t)i), .left = &left, .fiber = fiber_self()};
+        q[i].calls[0] = (struct pg_call){"q", "SELECT $1", &q[i].p, 1};
+        q[i].w = (struct pg_work){
+            .calls = q[i].calls, .call_count = 1, .at_once = i == 1, .done = on_queued};
+        assert_int_equal(pg_pool_submit(f->pool, &q[i].w, NULL), 0);
+        pg_pool_stats(f->pool, &after);
+        assert_int_equal(after.writes - before.writes, i == 0 ? 0 : 1);
+    }
+    while (left > 0)
+        fiber_park_shielded();
+    for (size_t i = 0; i < ARRAY_COUNT(q); i++)
+        assert_int_equal(q[i].w.code, 0);
+    pg_pool_stats(f->pool, &after);
+    assert_int_equal(after.writes - before.writes, 2);
+}
+
+static void test_at_once(void **state) {
+    (void)state;
+    fixture_run(at_once, one_connection);
+}
+
 /* --- limits ---------------------------------------------------------------------------------- */
 
 static void limits(struct fixture *f) {
@@ -319,11 +348,11 @@ static void test_closing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_thousand),  cmocka_unit_test(test_ordered),
-        cmocka_unit_test(test_one_write), cmocka_unit_test(test_ordered_alone),
-        cmocka_unit_test(test_limits),    cmocka_unit_test(test_deadlines),
-        cmocka_unit_test(test_grows),     cmocka_unit_test(test_many_texts),
-        cmocka_unit_test(test_closing),
+        cmocka_unit_test(test_thousand),   cmocka_unit_test(test_ordered),
+        cmocka_unit_test(test_one_write),  cmocka_unit_test(test_ordered_alone),
+        cmocka_unit_test(test_at_once),    cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_deadlines),  cmocka_unit_test(test_grows),
+        cmocka_unit_test(test_many_texts), cmocka_unit_test(test_closing),
     };
     return cmocka_run_group_tests_name("pg/load", tests, NULL, NULL);
 }
