@@ -14,7 +14,7 @@ import harness as h
 sys.path.insert(0, str(h.ROOT / "tests" / "support"))
 import postgres  # noqa: E402
 
-SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB", "max_connections": "200",
+SETTINGS = {"shared_buffers": "4GB", "max_wal_size": "4GB", "max_connections": "200",
             "synchronous_commit": "on", "autovacuum": "on", "checkpoint_timeout": "15min"}
 SEEDED = 1000
 THREAD_ID = "00000000-0000-4000-8000-{:012d}"

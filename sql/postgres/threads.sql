@@ -263,14 +263,18 @@ DELETE FROM holdfast.checkpoint_lists WHERE thread_id = $1;
 -- name: thread_search
 -- vary: sort = updated_at created_at
 -- vary: dir = desc asc
+-- The page is cut before anything else is looked up, and its filters stand in CASE: what the planner
+-- would think of them without statistics is that hardly a row is left, and that sorting all is cheap.
 -- $1 owner, $2 statuses, $3 metadata, $4 limit, $5 offset
 SELECT @thread_columns
-FROM langgraph_server.threads t
-LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
-WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" = $1
-  AND ($2 = '' OR t.status = ANY (string_to_array($2, ',')))
-  AND t.metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner'
-ORDER BY @sort @dir, t.id @dir LIMIT $4 OFFSET $5;
+FROM (SELECT * FROM langgraph_server.threads
+      WHERE coalesce(metadata ->> 'owner', '') COLLATE "C" = $1
+        AND CASE WHEN $2 = '' THEN true ELSE status = ANY (string_to_array($2, ',')) END
+        AND CASE WHEN ($3::jsonb) ? 'owner' THEN false ELSE metadata @> $3::jsonb END
+      ORDER BY @sort @dir, id @dir LIMIT $4 OFFSET $5) t
+LEFT JOIN LATERAL (SELECT * FROM holdfast.thread_heads
+                   WHERE thread_id = holdfast.to_uuid(t.id) LIMIT 1) h ON true
+ORDER BY t.@sort @dir, t.id @dir;
 
 -- name: thread_search_sorted
 -- vary: sort = state_updated_at:coalesce(h.state_updated_at,o.updated_at) id:o.id status:o.status
@@ -300,11 +304,13 @@ ORDER BY p.place;
 -- For a status other than idle, in the order of updated_at: few threads, which have their own index.
 -- $1 owner, $2 status, $3 metadata, $4 limit, $5 offset
 SELECT @thread_columns
-FROM langgraph_server.threads t
-LEFT JOIN holdfast.thread_heads h ON h.thread_id = holdfast.to_uuid(t.id)
-WHERE coalesce(t.metadata ->> 'owner', '') COLLATE "C" = $1 AND t.status = $2
-  AND t.status <> 'idle' AND t.metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner'
-ORDER BY t.updated_at @dir, t.id @dir LIMIT $4 OFFSET $5;
+FROM (SELECT * FROM langgraph_server.threads
+      WHERE coalesce(metadata ->> 'owner', '') COLLATE "C" = $1 AND status = $2
+        AND status <> 'idle' AND metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner'
+      ORDER BY updated_at @dir, id @dir LIMIT $4 OFFSET $5) t
+LEFT JOIN LATERAL (SELECT * FROM holdfast.thread_heads
+                   WHERE thread_id = holdfast.to_uuid(t.id) LIMIT 1) h ON true
+ORDER BY t.updated_at @dir, t.id @dir;
 
 -- name: thread_search_ids
 -- vary: sort = updated_at created_at state_updated_at:coalesce(h.state_updated_at,t.updated_at) id status
