@@ -5,14 +5,14 @@
  * that collide cost a look, no more. The filter is filled from the segments before the first
  * append. It has two layers, as hashes cannot be taken out of one to be put into a larger one: 1 MB
  * for the first million ids, since most folders hold no more and all of its pages are touched soon,
- * and 8 MB for all others. With ten million ids one look in twenty-five goes to the segments in
- * vain, which is a read or two in each. */
+ * and 7 MB for all others. With ten million ids one look in twenty goes to the segments in vain,
+ * which is a read or two in each. */
 #include "history/file/file_int.h"
 
 #define FILTER_BITS  4
 #define FIRST_WORDS  ((size_t)1 << 17) /* of 64 bits */
 #define FIRST_HASHES ((size_t)1 << 20)
-#define REST_WORDS   ((size_t)1 << 20)
+#define REST_WORDS   ((size_t)7 << 17)
 
 static void ids_grow(struct hfile_ids *ids) {
     struct hfile_ids bigger = {.cap = ids->cap ? 2 * ids->cap : 64};
