@@ -8,9 +8,11 @@ SELECT current_setting('server_version_num')::int4, current_setting('max_connect
 -- name: session_setup
 -- Where the session is ours alone (no pooler): statements are planned once, not for each execution,
 -- and with their indexes, however empty a table is at that moment. A table that has to be read whole
--- looks very dear then, which must not make the server compile the statement.
+-- looks very dear then, which must not make the server compile the statement. A page may be thought a
+-- tenth of a large table: to start workers for it takes ten times as long as to read it.
 SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
-       set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false);
+       set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),
+       set_config('max_parallel_workers_per_gather', '0', false);
 
 -- name: writer_register
 -- Takes old rows away, those of processes that ended without a word: that of a living one comes back
