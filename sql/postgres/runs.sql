@@ -169,9 +169,7 @@ WITH args AS (
   SELECT a.thread, a.entries, a.checkpoint, a.run, a.attempt, a.worker, a.now, a.ends, a.ttl,
          a.now + a.ttl * interval '1 microsecond'
   FROM args a
-  WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads h WHERE h.thread_id = a.thread
-                          OFFSET 0) -- never all of them, hashed
-        THEN holdfast.thread_clear(a.thread) ELSE true END
+  WHERE @thread_cleared
   RETURNING thread_id, seq
 ), state AS (
   INSERT INTO holdfast.run_states (run_id, thread_id, created_at, status, live, attempt, first_seq,

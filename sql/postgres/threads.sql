@@ -32,6 +32,17 @@ CASE WHEN EXISTS (SELECT 1 FROM langgraph_server.threads t
          ELSE a.metadata || jsonb_build_object('owner', a.owner) END,
          a.config,
 
+-- shared: thread_cleared
+-- What another runtime has left of the new thread in `a` goes first.
+CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads h WHERE h.thread_id = a.thread
+                          OFFSET 0) -- never all of them, hashed
+        THEN holdfast.thread_clear(a.thread) ELSE true END
+
+-- shared: head_of_row
+-- The head of a row `t` of a page: by its key, whatever the planner believes of the tables.
+LEFT JOIN LATERAL (SELECT * FROM holdfast.thread_heads
+                   WHERE thread_id = holdfast.to_uuid(t.id) LIMIT 1) h ON true
+
 -- shared: lg_rows_go
 -- What a thread has in LangGraph's tables; $1 thread.
 lg AS (
@@ -79,9 +90,7 @@ WITH args AS (
                                      ttl_check_at)
   SELECT a.thread, 0, a.now, a.strategy, a.ttl, a.now + a.ttl * interval '1 microsecond'
   FROM args a
-  WHERE CASE WHEN EXISTS (SELECT 1 FROM holdfast.thread_heads h WHERE h.thread_id = a.thread
-                          OFFSET 0) -- never all of them, hashed
-        THEN holdfast.thread_clear(a.thread) ELSE true END
+  WHERE @thread_cleared
 ), thread AS (
   INSERT INTO langgraph_server.threads (id, metadata, config, status, interrupts, created_at,
                                         updated_at)
@@ -272,8 +281,7 @@ FROM (SELECT * FROM langgraph_server.threads
         AND CASE WHEN $2 = '' THEN true ELSE status = ANY (string_to_array($2, ',')) END
         AND CASE WHEN ($3::jsonb) ? 'owner' THEN false ELSE metadata @> $3::jsonb END
       ORDER BY @sort @dir, id @dir LIMIT $4 OFFSET $5) t
-LEFT JOIN LATERAL (SELECT * FROM holdfast.thread_heads
-                   WHERE thread_id = holdfast.to_uuid(t.id) LIMIT 1) h ON true
+@head_of_row
 ORDER BY t.@sort @dir, t.id @dir;
 
 -- name: thread_search_sorted
@@ -308,8 +316,7 @@ FROM (SELECT * FROM langgraph_server.threads
       WHERE coalesce(metadata ->> 'owner', '') COLLATE "C" = $1 AND status = $2
         AND status <> 'idle' AND metadata @> $3::jsonb AND NOT ($3::jsonb) ? 'owner'
       ORDER BY updated_at @dir, id @dir LIMIT $4 OFFSET $5) t
-LEFT JOIN LATERAL (SELECT * FROM holdfast.thread_heads
-                   WHERE thread_id = holdfast.to_uuid(t.id) LIMIT 1) h ON true
+@head_of_row
 ORDER BY t.updated_at @dir, t.id @dir;
 
 -- name: thread_search_ids
