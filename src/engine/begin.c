@@ -43,7 +43,11 @@ static int find_origin(struct live_run *run, const struct thread *thread, struct
     *o = (struct origin){.c = {.source = STR("loop"), .next = STR("[]")}};
     if (id_is_nil(thread->checkpoint_id) && id_is_nil(named))
         return 0;
-    int rc = checkpoint_head(store, thread->id, thread->checkpoint_id, a, &head, err);
+    int rc = 0;
+    if (run->ahead)
+        head = *run->ahead;
+    else
+        rc = checkpoint_head(store, thread->id, thread->checkpoint_id, a, &head, err);
     if (rc == ERR_NOT_FOUND && id_is_nil(named)) {
         err_reset(err);
         return 0;

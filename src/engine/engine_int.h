@@ -81,6 +81,7 @@ struct live_run {
     struct compiled_graph *compiled;
     struct hub_topic *topic;
     struct frame root; /* since it has begun */
+    struct checkpoint *ahead; /* its thread's state as the context names it; NULL: not read yet */
     const void *given; /* to its first task; NULL: nothing, or it was taken */
     bool subgraphs;    /* their frames are shown, too */
     bool exit_only;    /* of the steps only the last one is stored (durability exit) */
@@ -158,6 +159,7 @@ struct engine {
     struct hub *hub;
     struct map slots; /* thread id (16 bytes) → struct slot */
     struct map live;  /* run id (16 bytes) → struct live_run */
+    struct id ran_here[1024]; /* threads, see context.c */
     struct list ready;
     size_t running, pending, delayed;
     size_t accepting; /* requests inside engine_submit */
@@ -282,6 +284,11 @@ void outbox_grew(const struct live_run *run);
 
 /* submit.c */
 MUST_CHECK int live_run_read_kwargs(struct live_run *run, struct err *err); /* from row.kwargs */
+
+/* context.c: of the run's row are used id, thread and time. Fills run->ahead. */
+MUST_CHECK MAY_SUSPEND int live_run_read_context(struct live_run *run, const struct principal *who,
+                                                 struct id assistant_id, struct run_context *out,
+                                                 struct err *err);
 
 /* begin.c */
 struct begin {

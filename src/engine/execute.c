@@ -624,14 +624,9 @@ static int claim_commit(struct live_run *run, struct db_batch *b, const struct b
 /* ERR_UNAVAILABLE: the database is away; ERR_CONFLICT: the thread is not free; ERR_FENCED: not
  * ours any more; else the run's own failure. */
 static int claim(struct live_run *run, struct begin *begin, struct err *err) {
-    struct engine *e = run->engine;
     struct run_context ctx;
     struct principal who = {.owner = run->owner, .all = true};
-    struct run_context_key key = {.assistant_id = run->row.assistant_id,
-                                  .thread_id = run->row.thread_id,
-                                  .run_id = run->row.id,
-                                  .time_us = run->row.created_at};
-    int rc = run_context_read(e->store, &who, &key, &run->arena, &ctx, err);
+    int rc = live_run_read_context(run, &who, run->row.assistant_id, &ctx, err);
     if (rc < 0)
         return live_run_is_passing(rc) ? ERR_UNAVAILABLE : ERR_FENCED;
     if (!ctx.has_thread)

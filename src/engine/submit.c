@@ -572,10 +572,6 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
                       struct err *err) {
     struct engine *e = run->engine;
     struct run_context ctx;
-    struct run_context_key key = {.assistant_id = s->assistant_id,
-                                  .thread_id = run->row.thread_id,
-                                  .run_id = run->row.id,
-                                  .time_us = run->row.created_at};
     /* The slot is taken before the first suspension: whoever comes meanwhile finds it busy. */
     struct slot *slot = slot_of(e, run->row.thread_id);
     bool busy = slot && (slot->running || !list_empty(&slot->queue));
@@ -593,7 +589,7 @@ static int accept_run(struct live_run *run, const struct run_submit *s, struct r
     if (s->context)
         run_context_copy(&run->arena, s->context, &ctx);
     else
-        rc = run_context_read(e->store, s->who, &key, &run->arena, &ctx, err);
+        rc = live_run_read_context(run, s->who, s->assistant_id, &ctx, err);
     if (rc == 0)
         rc = run_context_check(s, q, run, &ctx, err);
     if (rc == 0 && busy && !ctx.has_thread && slot_is_foreign(slot, s->who))
