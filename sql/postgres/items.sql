@@ -64,19 +64,58 @@ DELETE FROM langgraph_server.store_items
 WHERE owner_id = coalesce(nullif($1, ''), 'anonymous')
   AND holdfast.labels(namespace) COLLATE "C" = $2 AND key = $3;
 
+-- shared: item_in_range
+-- Items `i` of the namespaces $2, $3, $4, see above.
+holdfast.labels(i.namespace) COLLATE "C" >= $2 AND holdfast.labels(i.namespace) COLLATE "C" < $3
+     AND (holdfast.labels(i.namespace) = $2 OR holdfast.labels(i.namespace) COLLATE "C" >= $4)
+
+-- shared: item_end
+-- When an item `i` is over: by its key, whatever the planner believes of the table.
+LEFT JOIN LATERAL (SELECT e.expires_at FROM holdfast.item_ttls e
+                      WHERE e.owner = i.owner_id AND e.namespace = holdfast.labels(i.namespace)
+                        AND e.key = i.key LIMIT 1) t ON true
+
+-- shared: item_meets
+-- Items `i` that meet the filter $6. They hold $9, which costs a fraction of the function to see.
+($6::jsonb = '{}' OR i.value @> $9::jsonb AND holdfast.filter(i.value, $6::jsonb))
+
 -- name: item_search
 -- vary: own = mine:coalesce(nullif($1,''),'anonymous')=i.owner_id all:$1<=i.owner_id
 -- vary: dir = desc asc
--- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 limit, $8 offset
-SELECT holdfast.labels(i.namespace), i.key, i.value, i.created_at, i.updated_at, t.expires_at
-FROM langgraph_server.store_items i
-LEFT JOIN holdfast.item_ttls t
-  ON t.owner = i.owner_id AND t.namespace = holdfast.labels(i.namespace) AND t.key = i.key
-WHERE @own
-  AND holdfast.labels(i.namespace) COLLATE "C" >= $2 AND holdfast.labels(i.namespace) COLLATE "C" < $3
-  AND (holdfast.labels(i.namespace) = $2 OR holdfast.labels(i.namespace) COLLATE "C" >= $4)
-  AND (t.expires_at IS NULL OR t.expires_at > $5)
-  AND ($6::jsonb = '{}' OR holdfast.filter(i.value, $6::jsonb))
+-- Of a range that holds fewer items than $10: reads and sorts them. The last column is how many the
+-- range holds, $10 at most; there is a row without an item for it when there are no others.
+-- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 limit, $8 offset, $9 what a value that
+-- meets the filter holds
+WITH held AS MATERIALIZED (
+  SELECT i.owner_id, i.namespace, i.key, i.value, i.created_at, i.updated_at
+  FROM langgraph_server.store_items i WHERE @own AND @item_in_range LIMIT $10
+)
+SELECT found.*, n.among
+FROM (SELECT count(*) AS among FROM held) n
+LEFT JOIN LATERAL (
+  SELECT holdfast.labels(i.namespace), i.key, i.value, i.created_at, i.updated_at, t.expires_at
+  FROM held i @item_end
+  WHERE n.among < $10 AND @item_meets AND (t.expires_at IS NULL OR t.expires_at > $5)
+  ORDER BY i.updated_at @dir, holdfast.labels(i.namespace) COLLATE "C", i.key COLLATE "C"
+  LIMIT $7 OFFSET $8) found ON true;
+
+-- name: item_search_wide
+-- only: postgres
+-- vary: own = mine:coalesce(nullif($1,''),'anonymous')=i.owner_id all:$1<=i.owner_id
+-- vary: dir = desc asc
+-- Of a range that holds many: goes through the owner's items in order of time until there are enough,
+-- with all of the last one's time. Conditions stand in CASE: what the planner would think of them
+-- without statistics is that hardly an item is left, and that sorting all is cheap. Parameters as above.
+WITH found AS (
+  SELECT i.namespace, i.key, i.value, i.created_at, i.updated_at, t.expires_at
+  FROM langgraph_server.store_items i @item_end
+  WHERE @own
+    AND CASE WHEN i.updated_at IS NULL THEN false ELSE @item_in_range AND @item_meets END
+    AND CASE WHEN t.expires_at IS NULL THEN true ELSE t.expires_at > $5 END
+  ORDER BY i.updated_at @dir FETCH FIRST ($7::int8 + $8::int8) ROWS WITH TIES
+)
+SELECT holdfast.labels(i.namespace), i.key, i.value, i.created_at, i.updated_at, i.expires_at
+FROM found i
 ORDER BY i.updated_at @dir, holdfast.labels(i.namespace) COLLATE "C", i.key COLLATE "C"
 LIMIT $7 OFFSET $8;
 

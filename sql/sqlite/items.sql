@@ -32,10 +32,12 @@ DELETE FROM store_items WHERE owner = $1 AND namespace = $2 AND key = $3;
 -- few
 -- vary: own = mine:= all:>=
 -- vary: dir = desc asc
--- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 limit, $8 offset
-SELECT namespace, key, value, created_at, updated_at, expires_at
+-- $1 owner, $2 $3 $4 range of the namespace, $5 now, $6 filter, $7 limit, $8 offset,
+-- $9 and $10 are for others: to read and sort many takes little
+SELECT namespace, key, value, created_at, updated_at, expires_at, 0
 FROM store_items
-WHERE owner @own $1 AND namespace >= $2 AND namespace < $3 AND (namespace = $2 OR namespace >= $4)
+WHERE $9 <> '' AND $10 > 0 AND owner @own $1
+  AND namespace >= $2 AND namespace < $3 AND (namespace = $2 OR namespace >= $4)
   AND (expires_at IS NULL OR expires_at > $5) AND hf_filter(value, $6)
 ORDER BY updated_at @dir, namespace, key LIMIT $7 OFFSET $8;
 

@@ -17,7 +17,10 @@
 #include "base/json_filter.h"
 #include "store/preferences.h"
 
-#define MINUTE_US 60e6
+#define MINUTE_US         60e6
+#define ITEM_COLUMN_COUNT 6
+/* A range of more is gone through in the order that is asked for, where an index has that. */
+#define ITEMS_SORTED_MAX 1000
 
 void item_from_row(const struct db_rows *r, size_t row, struct item *out) {
     *out = (struct item){
@@ -152,6 +155,60 @@ int item_filter_read(struct arena *a, str text, str *out, struct err *err) {
     return rc;
 }
 
+/* Of a filter, the members that ask for a value itself: not for a part of it, and by no operator.
+ * What meets the filter holds them. */
+static str plain_members(struct arena *a, str filter) {
+    yyjson_val *parsed = NULL, *key;
+    struct buf b;
+    if (json_parse(a, filter, &parsed, NULL) < 0)
+        return STR("{}");
+    buf_init(&b, SIZE_MAX / 2);
+    struct json_writer w = json_writer(&b);
+    jw_object(&w);
+    yyjson_obj_iter it = yyjson_obj_iter_with(parsed);
+    while ((key = yyjson_obj_iter_next(&it)) != NULL) {
+        str name = json_str(key);
+        yyjson_val *v = yyjson_obj_iter_get_val(key);
+        if (yyjson_is_ctn(v) || str_starts(name, STR("$")) || str_find(name, STR(".")) >= 0)
+            continue;
+        jw_key_str(&w, name);
+        jw_val(&w, v);
+    }
+    jw_object_end(&w);
+    return arena_take(a, &b);
+}
+
+static int search_rows(struct store *s, const struct principal *who, struct label_range range,
+                       str filter, const struct page *page, struct arena *a, struct db_rows *rows,
+                       struct err *err) {
+    static const enum db_stmt all_of[2][2] = {
+        {SQL_ITEM_SEARCH_MINE_DESC, SQL_ITEM_SEARCH_MINE_ASC},
+        {SQL_ITEM_SEARCH_ALL_DESC, SQL_ITEM_SEARCH_ALL_ASC},
+    };
+    static const enum db_stmt in_order[2][2] = {
+        {SQL_ITEM_SEARCH_WIDE_MINE_DESC, SQL_ITEM_SEARCH_WIDE_MINE_ASC},
+        {SQL_ITEM_SEARCH_WIDE_ALL_DESC, SQL_ITEM_SEARCH_WIDE_ALL_ASC},
+    };
+    const struct db_value params[] = {DB_T(principal_owner_low(who)),
+                                      DB_T(range.from),
+                                      DB_T(range.below),
+                                      DB_T(range.inside),
+                                      DB_I(clock_wall_us()),
+                                      DB_T(filter),
+                                      DB_I(page->limit),
+                                      DB_I(page->offset),
+                                      DB_T(plain_members(a, filter)),
+                                      DB_I(ITEMS_SORTED_MAX + 1)};
+    int rc =
+        db_read(s->db, all_of[who->all][page->order], params, ARRAY_COUNT(params), a, rows, err);
+    if (rc == 0 && rows->row_count > 0 && db_int(rows, 0, ITEM_COLUMN_COUNT) > ITEMS_SORTED_MAX)
+        return db_read(s->db, in_order[who->all][page->order], params, ARRAY_COUNT(params) - 1, a,
+                       rows, err);
+    if (rc == 0 && rows->row_count > 0 && db_is_null(rows, 0, 0))
+        rows->row_count = 0;
+    return rc;
+}
+
 int item_search(struct store *s, const struct principal *who, str prefix, str filter,
                 const struct page *page, struct arena *a, struct item **out, size_t *out_count,
                 struct err *err) {
@@ -160,17 +217,8 @@ int item_search(struct store *s, const struct principal *who, str prefix, str fi
     int rc = item_filter_read(a, filter, &filter, err);
     if (rc < 0)
         return rc;
-    static const enum db_stmt by[2][2] = {
-        {SQL_ITEM_SEARCH_MINE_DESC, SQL_ITEM_SEARCH_MINE_ASC},
-        {SQL_ITEM_SEARCH_ALL_DESC, SQL_ITEM_SEARCH_ALL_ASC},
-    };
     struct db_rows rows;
-    struct label_range range = item_label_range(a, prefix);
-    rc = db_read(s->db, by[who->all][page->order],
-                 DB_PARAMS(DB_T(principal_owner_low(who)), DB_T(range.from), DB_T(range.below),
-                           DB_T(range.inside), DB_I(clock_wall_us()), DB_T(filter),
-                           DB_I(page->limit), DB_I(page->offset)),
-                 a, &rows, err);
+    rc = search_rows(s, who, item_label_range(a, prefix), filter, page, a, &rows, err);
     if (rc < 0)
         return rc;
     *out = ARENA_ARRAY(a, struct item, rows.row_count + 1);

@@ -211,6 +211,53 @@ static void item_vectors(struct history *h, struct rt *rt) {
     vector_cache_free(e.cache);
 }
 
+/* Hundreds at the same time, every seventh with an end; one commit. */
+static int put_many(struct history *h, size_t from, size_t count) {
+    struct db_batch b;
+    int rc = 0;
+    db_batch_init(&b, h->a);
+    for (size_t i = from; rc == 0 && i < from + count; i++) {
+        struct item_change c = {arena_printf(h->a, "m.%zu", i % 3),
+                                arena_printf(h->a, "%zu", i * 7919 % 1400),
+                                arena_printf(h->a, "{\"n\":%zu,\"s\":\"x\"}", i % 100),
+                                .ttl_minutes = i % 7 == 0,
+                                .unindexed = true};
+        rc = item_put_add(&h->store, &ANNA, &c, &b, &h->err);
+    }
+    return rc < 0 ? rc : item_commit(&h->store, &b, &h->err);
+}
+
+/* Many are gone through in order where a database has that, few are sorted: the same are found. */
+static void items_many(struct history *h) {
+    static const struct {
+        const char *prefix, *filter;
+        struct page page;
+    } searches[] = {
+        {"m", "{}", {5, 0, SORT_DESC}},          {"m", "{}", {5, 298, SORT_DESC}},
+        {"m", "{}", {5, 298, SORT_ASC}},         {"m", "{}", {5, 1198, SORT_ASC}},
+        {"m", "{}", {5, 2000, SORT_DESC}},       {"m.1", "{}", {5, 3, SORT_DESC}},
+        {"", "{}", {5, 1, SORT_ASC}},            {"m", "{\"n\":7}", {4, 1, SORT_DESC}},
+        {"m", "{\"n\":{\"$lt\":2}}", {4, 2, SORT_ASC}},
+        {"m", "{\"s\":\"x\",\"$or\":[{\"n\":1},{\"n.o\":1}]}", {4, 0, SORT_ASC}},
+        {"m", "{\"n\":null}", {4, 0, SORT_ASC}},
+    };
+    for (size_t i = 0; i < 1400; i += 350)
+        CALL("put many", put_many(h, i, 350));
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < ARRAY_COUNT(searches); i++) {
+            struct item *list;
+            size_t count;
+            CALL(searches[i].filter,
+                 item_search(&h->store, &ANNA, str_of(searches[i].prefix),
+                             str_of(searches[i].filter), &searches[i].page, h->a, &list, &count,
+                             &h->err));
+            for (size_t k = 0; k < count; k++)
+                line(h, "  %.*s %.*s", P(list[k].name_space), P(list[k].key));
+        }
+        h->ticks += 61000; /* a minute and a second: those with an end are over */
+    }
+}
+
 static void items(struct history *h) {
     struct item item = {0}, *list;
     size_t count;
@@ -266,4 +313,5 @@ void store_items(struct history *h) {
     item_texts(h);
     item_words_follow(h);
     item_vectors(h, h->f->rt);
+    items_many(h);
 }
