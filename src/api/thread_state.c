@@ -7,6 +7,7 @@
  * The newest state is shown as it stands now; others as their step began. */
 #include "api/api_int.h"
 #include "engine/inspect.h"
+#include "store/checkpoint_ahead.h"
 
 #define HISTORY_LIMIT_DEFAULT 10
 #define SUBGRAPH_DEPTH_MAX    16
@@ -187,39 +188,17 @@ static int view_of(struct api_request *r, struct thread *t, struct state_view *v
     return select_read(r, view, err);
 }
 
-/* The newest state, asked for together with the thread: what it is does not depend on that. Whether
- * it may be shown does. */
-struct head_ahead {
-    struct api_request *r;
-    struct fiber_group group;
-    struct id id;
-    struct checkpoint c;
-    struct err err;
-    int rc;
-    bool asked;
-};
-
-static void read_head(void *arg) {
-    struct head_ahead *h = arg;
-    h->rc = checkpoint_head(h->r->store, h->id, ID_NIL, h->r->arena, &h->c, &h->err);
-}
-
-static void ask_ahead(struct head_ahead *h, struct api_request *r) {
-    *h = (struct head_ahead){.r = r};
-    fiber_group_init(&h->group);
-    h->asked = r->store->layout == CHECKPOINTS_LANGGRAPH &&
-               api_param_thread_id(r, &h->id, &h->err) == 0 &&
-               fiber_group_spawn(&h->group, fiber_rt(), "state", read_head, h, &h->err) == 0;
-}
-
 int api_thread_state(struct api_request *r, struct err *err) {
     struct thread t;
     struct checkpoint c;
     struct state_view view;
-    struct head_ahead ahead;
-    ask_ahead(&ahead, r);
+    struct id id;
+    struct checkpoint_ahead ahead = {0};
+    /* The newest state does not depend on the thread's row. Whether it may be shown does. */
+    if (api_param_thread_id(r, &id, NULL) == 0)
+        checkpoint_ahead_ask(&ahead, r->store, fiber_rt(), id, r->arena);
     int rc = view_of(r, &t, &view, err);
-    fiber_group_wait(&ahead.group);
+    checkpoint_ahead_wait(&ahead);
     if (rc < 0)
         return rc;
     view.live = true;

@@ -11,19 +11,7 @@
  * matter which of the two was read first. */
 #include "engine/engine_int.h"
 
-struct ahead {
-    struct live_run *run;
-    struct fiber_group group;
-    struct checkpoint c;
-    bool found;
-};
-
-static void read_state(void *arg) {
-    struct ahead *a = arg;
-    struct err ignored = {0}; /* whoever needs the state reads it, and hears of it */
-    a->found = checkpoint_head(a->run->engine->store, a->run->row.thread_id, ID_NIL,
-                               &a->run->arena, &a->c, &ignored) == 0;
-}
+#include "store/checkpoint_ahead.h"
 
 /* A hint, kept by the last bytes of ids: one thread may displace another. */
 static struct id *place_of(struct engine *e, struct id thread_id) {
@@ -45,17 +33,15 @@ int live_run_read_context(struct live_run *run, const struct principal *who,
                                   .thread_id = run->row.thread_id,
                                   .run_id = run->row.id,
                                   .time_us = run->row.created_at};
-    struct ahead ahead = {.run = run};
+    struct checkpoint_ahead ahead = {0};
     bool begins = run->slot && run->slot->running == run; /* else it waits first */
-    fiber_group_init(&ahead.group);
     run->ahead = NULL;
-    if (e->store->layout == CHECKPOINTS_LANGGRAPH && !run->temporary &&
-        had_a_run(e, run->row.thread_id) && begins &&
-        fiber_group_spawn(&ahead.group, e->rt, "state", read_state, &ahead, NULL) < 0)
-        ahead.found = false;
+    if (!run->temporary && had_a_run(e, run->row.thread_id) && begins)
+        checkpoint_ahead_ask(&ahead, e->store, e->rt, run->row.thread_id, &run->arena);
     int rc = run_context_read(e->store, who, &key, &run->arena, out, err);
-    fiber_group_wait(&ahead.group);
-    if (rc == 0 && ahead.found && out->has_thread &&
+    checkpoint_ahead_wait(&ahead);
+    /* An error of it is met again by who needs the state. */
+    if (rc == 0 && ahead.asked && ahead.rc == 0 && out->has_thread &&
         id_eq(ahead.c.id, out->thread.checkpoint_id)) {
         run->ahead = arena_alloc(&run->arena, sizeof(*run->ahead));
         *run->ahead = ahead.c;

@@ -160,7 +160,7 @@ int item_filter_read(struct arena *a, str text, str *out, struct err *err) {
 static str plain_members(struct arena *a, str filter) {
     yyjson_val *parsed = NULL, *key;
     struct buf b;
-    if (json_parse(a, filter, &parsed, NULL) < 0)
+    if (filter.len <= 2 || json_parse(a, filter, &parsed, NULL) < 0)
         return STR("{}");
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
