@@ -550,7 +550,7 @@ int api_plan_cancel(struct api_request *r, struct err *err) {
     struct id id;
     int rc = read_id(r, &id, err);
     if (rc == 0)
-        rc = plans_cancel(plans_of(r), &r->who, id, true, r->arena, err);
+        rc = plans_cancel(plans_of(r), &r->who, id, r->arena, err);
     return rc < 0 ? rc : reply_plan(r, id, err);
 }
 

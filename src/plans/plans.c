@@ -406,7 +406,7 @@ static void abandon(struct plans *p, const struct plan_row *row, const struct pl
     }
 }
 
-/* No run has it: it waits for somebody, or its run has just ended. */
+/* No run has it: it waits for somebody, or its run has just ended. ERR_FENCED: one has. */
 static int end_here(struct plans *p, const struct plan_row *row, struct arena *a,
                     struct err *err) {
     struct db_batch b;
@@ -415,7 +415,7 @@ static int end_here(struct plans *p, const struct plan_row *row, struct arena *a
     db_batch_init(&b, a);
     plan_end_add(&b, row->thread_id, row->run_id, true, status, STR("it was cancelled"),
                  rt_now_us(p->rt));
-    b.ops[0].expect = DB_EXPECT_CHANGE(ERR_CONFLICT);
+    b.ops[0].expect = DB_EXPECT_CHANGE(ERR_FENCED);
     struct plan_news news = {.version = row->version + 1, .status = &status};
     (void)plan_entries_write(a, &news, NULL, 0, &entries);
     struct hub_entry entry = {.entry = {.run_id = row->run_id,
@@ -424,32 +424,48 @@ static int end_here(struct plans *p, const struct plan_row *row, struct arena *a
                                         .data = entries[0]}};
     struct hub_append append = {
         .thread_id = row->thread_id, .batch = &b, .entries = &entry, .count = 1};
-    int rc = hub_commit(engine_hub(p->engine), &append, err);
-    return rc == ERR_CONFLICT ? over(err) : rc;
+    return hub_commit(engine_hub(p->engine), &append, err);
 }
 
-int plans_cancel(struct plans *p, const struct principal *who, struct id id, bool wait,
-                 struct arena *a, struct err *err) {
-    struct plan_row row;
-    struct plan_step_row *steps;
+/* ERR_FENCED: the plan is not as it was read. A run that was asked may have been past hearing it,
+ * having left the plan to whoever answers its gates. */
+static int cancel_once(struct plans *p, const struct principal *who, const struct plan_row *row,
+                       bool *asked, struct arena *a, struct err *err) {
     enum run_state running = RUN_STATE_RUNNING;
+    struct plan_step_row *steps;
     size_t count;
-    int rc = plan_get(p->store, who, id, 0, a, &row, &steps, &count, err);
-    if (rc == 0 && run_state_final(row.status))
-        rc = over(err);
-    if (rc == 0)
-        rc = plan_steps(p->store, id, -1, &running, PLAN_STEPS_MAX, a, &steps, &count, err);
+    int rc = plan_steps(p->store, row->id, -1, &running, PLAN_STEPS_MAX, a, &steps, &count, err);
     if (rc < 0)
         return rc;
-    rc = engine_cancel(p->engine, who, row.thread_id, row.run_id, CANCEL_INTERRUPT,
-                       STR("the plan was cancelled"), wait, err);
-    if (rc == ERR_CONFLICT || rc == ERR_NOT_FOUND) {
+    rc = engine_cancel(p->engine, who, row->thread_id, row->run_id, CANCEL_INTERRUPT,
+                       STR("the plan was cancelled"), true, err);
+    *asked = *asked || rc == 0;
+    bool here = rc == ERR_CONFLICT || rc == ERR_NOT_FOUND;
+    if (here) {
         err_reset(err);
-        rc = end_here(p, &row, a, err);
+        rc = end_here(p, row, a, err);
     }
     if (rc == 0) /* a run that was cut off may not get to them any more */
-        abandon(p, &row, steps, count);
-    return rc;
+        abandon(p, row, steps, count);
+    return rc == 0 && !here ? ERR_FENCED : rc;
+}
+
+int plans_cancel(struct plans *p, const struct principal *who, struct id id, struct arena *a,
+                 struct err *err) {
+    struct plan_row row;
+    struct plan_step_row *steps;
+    size_t count;
+    bool asked = false;
+    int rc = ERR_FENCED;
+    for (int i = 0; i < TRIES_MAX && rc == ERR_FENCED; i++) {
+        err_reset(err);
+        rc = plan_get(p->store, who, id, 0, a, &row, &steps, &count, err);
+        if (rc == 0 && run_state_final(row.status))
+            return asked ? 0 : over(err);
+        if (rc == 0)
+            rc = cancel_once(p, who, &row, &asked, a, err);
+    }
+    return rc == ERR_FENCED ? err_set(err, ERR_CONFLICT, "The plan run went on") : rc;
 }
 
 struct wishing {

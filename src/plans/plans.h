@@ -103,9 +103,9 @@ MUST_CHECK MAY_SUSPEND int plans_rerun(struct plans *p, struct id id, const stru
                                        struct plans_create *c, struct arena *a,
                                        struct plan_spec *spec, struct plans_made *out,
                                        struct err *err);
-/* Ends the plan, whatever it does; ERR_CONFLICT when it is over. */
+/* Ends the plan, whatever it does, and waits for that; ERR_CONFLICT when it is over. */
 MUST_CHECK MAY_SUSPEND int plans_cancel(struct plans *p, const struct principal *who, struct id id,
-                                        bool wait, struct arena *a, struct err *err);
+                                        struct arena *a, struct err *err);
 /* ERR_CONFLICT when the step is over. */
 MUST_CHECK MAY_SUSPEND int plans_cancel_step(struct plans *p, const struct principal *who,
                                              struct id id, int64_t position, struct arena *a,

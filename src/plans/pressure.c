@@ -13,7 +13,9 @@
  * Steps that only their own plan's `concurrency` holds up do not wait for the server.
  *
  * The number is one of the whole database; between two looks what this process stores is added, so
- * only what other processes store in that second can go beyond.
+ * only what other processes store in that second can go beyond. What is being stored during a look
+ * may be in what it finds, or not, and is counted twice until the next one; who would be refused
+ * for that alone waits for that one, which comes at once.
  *
  * Nobody looks often while nothing waits here and nobody asks, nor when the database is slow to
  * answer. */
@@ -34,6 +36,8 @@
 #define PAUSE_MS_MIN 1000
 #define PAUSE_MS_MAX 15000
 #define FULL_PAUSE_MS 5000
+#define SETTLE_LOOKS  3 /* for one request, at most */
+#define SETTLE_US     1000000
 #define KEY_BYTES_MAX 1024
 
 struct late_queue {
@@ -241,7 +245,8 @@ static int look_at_depth(struct look *l, struct err *err) {
     if (rc < 0)
         return rc;
     x->backlog = found;
-    x->stored -= before; /* what came meanwhile may be in it, or not */
+    x->stored -= before;
+    x->twice = x->stored + x->storing; /* what came meanwhile may be in it, or not */
     if (has_room(p))
         turn_full(p, false);
     return 0;
@@ -313,20 +318,23 @@ static int64_t next_look_us(const struct plans *p, int64_t took_us) {
     if (wait < LOOK_US_MIN)
         wait = LOOK_US_MIN;
     int64_t rest = took_us * REST < IDLE_LOOK_US ? took_us * REST : IDLE_LOOK_US;
-    return wait > rest ? wait : rest;
+    return wait > rest && !x->wanted ? wait : rest;
 }
 
 static void pressure_fiber(void *arg) {
     struct plans *p = arg;
     struct pressure *x = &p->pressure;
     while (!p->stopping) {
+        x->wanted = false;
         int64_t took_us = look_once(p);
+        fiber_event_wake_all(&x->looked);
         int64_t due = rt_mono_us(p->rt) + next_look_us(p, took_us);
         if (!p->stopping)
             (void)fiber_event_wait(&x->wake, due);
     }
     x->runs = false;
     fiber_event_wake_all(&x->wake);
+    fiber_event_wake_all(&x->looked);
 }
 
 int pressure_start(struct plans *p, struct err *err) {
@@ -350,6 +358,7 @@ void pressure_init(struct plans *p) {
     static const char *const age = "Age of what waits longest, by queue.";
     map_init(&x->late);
     fiber_event_init(&x->wake);
+    fiber_event_init(&x->looked);
     x->edges = metric_counter("holdfast_backpressure_total", edges, NULL);
     x->late_now = metric_gauge("holdfast_backpressure_queues",
                                "Queues of steps that have waited too long.", NULL);
@@ -398,13 +407,38 @@ int pressure_tool(struct plans *p, str owner, str tool, struct err *err) {
     return ERR_LIMIT;
 }
 
+static bool fits(const struct plans *p, int64_t known, size_t count) {
+    return known + (int64_t)count <= p->o.waiting_max;
+}
+
+/* Waits until it is known whether there is room, if that hangs on what may be counted twice. */
+static int settle_depth(struct plans *p, size_t count, struct err *err) {
+    struct pressure *x = &p->pressure;
+    int64_t deadline = rt_mono_us(p->rt) + SETTLE_US;
+    for (int i = 0; i < SETTLE_LOOKS; i++) {
+        if (fits(p, depth(x), count) || !fits(p, depth(x) - x->twice, count) || !x->runs)
+            return 0;
+        x->wanted = true;
+        fiber_event_wake_all(&x->wake);
+        int rc = fiber_event_wait(&x->looked, deadline);
+        if (rc == ERR_TIMEOUT)
+            return 0;
+        if (rc < 0)
+            return err_set(err, rc, "Stopped while the steps that wait were counted");
+    }
+    return 0;
+}
+
 int pressure_begin(struct plans *p, size_t count, struct err *err) {
     struct pressure *x = &p->pressure;
     bool idle = !x->asked_us || rt_mono_us(p->rt) - x->asked_us >= IDLE_US;
     x->asked_us = rt_mono_us(p->rt);
     if (idle)
         fiber_event_wake_all(&x->wake);
-    if (depth(x) + (int64_t)count <= p->o.waiting_max) {
+    int rc = settle_depth(p, count, err);
+    if (rc < 0)
+        return rc;
+    if (fits(p, depth(x), count)) {
         x->storing += (int64_t)count;
         return 0;
     }

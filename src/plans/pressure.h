@@ -18,9 +18,10 @@ struct pressure {
     /* Steps that are not over: as the database said, what was stored here since it was asked, what
      * is being stored. */
     int64_t backlog, stored, storing;
-    bool full, runs;
+    int64_t twice; /* at most so many of them are in backlog and in the others, too */
+    bool full, runs, wanted;
     int64_t asked_us; /* mono: when somebody last wanted to make steps */
-    struct fiber_event wake;
+    struct fiber_event wake, looked;
     struct metric *edges, *late_now, *refused_age, *refused_depth;
     struct metric *age_steps, *age_work, *depth;
 };
@@ -32,11 +33,11 @@ MAY_SUSPEND void pressure_stop(struct plans *p);
 /* May the owner add steps for this tool? */
 MUST_CHECK int pressure_tool(struct plans *p, str owner, str tool, struct err *err);
 /* May `count` steps more be stored? If so they count from now on, until it is known whether they
- * are. */
-MUST_CHECK int pressure_begin(struct plans *p, size_t count, struct err *err);
+ * are. Suspends if that is not known before the database is asked again. */
+MUST_CHECK MAY_SUSPEND int pressure_begin(struct plans *p, size_t count, struct err *err);
 void pressure_end(struct plans *p, size_t count, bool stored);
 /* Both, of a plan that is to be made. out_count: for pressure_end. */
-MUST_CHECK int pressure_plan(struct plans *p, str owner, const struct plan_spec *plan,
+MUST_CHECK MAY_SUSPEND int pressure_plan(struct plans *p, str owner, const struct plan_spec *plan,
                              size_t *out_count, struct err *err);
 
 #endif

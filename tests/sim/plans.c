@@ -111,7 +111,7 @@ static void touch(struct sim_world *w, struct sim_server *s) {
     struct arena a;
     plan->touched = true;
     arena_init(&a, SIZE_MAX / 2);
-    int rc = what == 0   ? plans_cancel(s->plans, &w->who, id, false, &a, &err)
+    int rc = what == 0   ? plans_cancel(s->plans, &w->who, id, &a, &err)
              : what == 1 ? plans_cancel_step(s->plans, &w->who, id, position, &a, &err)
                          : plans_retry_step(s->plans, &w->who, id, position, &a, &run, &err);
     sim_note(w, "server %d.%d %s plan %02x%02x: %d", s->number, s->life,

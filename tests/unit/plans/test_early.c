@@ -196,7 +196,7 @@ static void cancelled_at_once(struct fx *f) {
     assert_null(engine_find(f->engine, live()->ctx->run_id));
     made(&m);
     assert_int_equal(m.rc, 0);
-    assert_int_equal(plans_cancel(plans, &f->who, m.made.id, true, &m.a, NULL), 0);
+    assert_int_equal(plans_cancel(plans, &f->who, m.made.id, &m.a, NULL), 0);
     assert_int_equal(ended(&m, &steps).status, RUN_STATE_CANCELLED);
     assert_int_equal(steps[0].status, RUN_STATE_CANCELLED);
     nothing_runs(f);
