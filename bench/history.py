@@ -201,9 +201,9 @@ def reads(address, rounds):
             "large_over_small": ratio(got["middle"], got["small"], "p50_us")}
 
 
-def through_http(server, events, seconds, watch):
+def through_http(server, events, size, seconds, watch):
     """Pages while others append at half of what the server takes at most."""
-    payload = "".join(random.Random(7).choices("abcdefghijklmnopqrstuvwxyz 0123456789", k=BYTES))
+    payload = "".join(random.Random(7).choices("abcdefghijklmnopqrstuvwxyz 0123456789", k=size))
     body = json.dumps([{"type": "tool.result", "source": "bench", "payload": payload}] * AT_ONCE)
     put = {"method": "PUT", "path": "/history/session{m}/events", "body": body, "watch": watch,
            "connections": WRITERS}
@@ -256,32 +256,32 @@ def memory(address):
 
 
 # --- the whole -----------------------------------------------------------------------------------
-def on_disk(kind, appends, events, rounds, seconds):
+def on_disk(kind, appends, events, size, rounds, seconds):
     store = Store(kind)
     out = {"events": events, "append": appends(rounds, seconds)}
     h.say(f"{kind}: {json.dumps(out)}")
-    fill(store.fresh(), events, **store.options())
+    fill(store.fresh(), events, bytes=size, **store.options())
     out["read"] = reads(store.address, rounds)
     out["memory"] = memory(store.address)
     with store.serve() as server:
-        out["http"] = through_http(server, events, seconds, (server,))
+        out["http"] = through_http(server, events, size, seconds, (server,))
     h.say(f"{kind}: {json.dumps(out)}")
     shutil.rmtree(store.folder)
     return out
 
 
-def on_postgres(cluster, events, rounds, seconds):
+def on_postgres(cluster, events, size, rounds, seconds):
     url = cluster.new_database()
     with h.server(h.fresh_folder("history"), database=url):
         pass  # makes the tables
     out = {"events": events, "append": appends_postgres(rounds, seconds, cluster, url)}
     h.say(f"postgres: {json.dumps(out)}")
-    fill(url, events)
+    fill(url, events, bytes=size)
     cluster.settle(url)
     out["read"] = reads(url, rounds)
     out["memory"] = memory(url)
     with h.server(h.fresh_folder("history"), database=url) as server:
-        out["http"] = through_http(server, events, seconds, (server, cluster))
+        out["http"] = through_http(server, events, size, seconds, (server, cluster))
     h.say(f"postgres: {json.dumps(out)}")
     return out
 
@@ -321,11 +321,12 @@ def targets(result, name, f, page_ms):
 
 def bench(args, clusters):
     rounds, seconds = args.rounds or 3, max(1, round(args.seconds or SECONDS))
-    events = args.events or EVENTS
+    events, size = args.events or EVENTS, args.event_bytes or BYTES
     method = (f"{rounds} rounds of {seconds} s, in turns with floors and peers; medians, and "
               f"medians of the rounds' ratios. {WRITERS} writers, {AT_ONCE} events of {BYTES:,} "
               "bytes an append, each waiting for its answer; one waiting writer appends events "
-              f"one by one. Pages of 100 events from random places, {READS} of each session. "
+              f"one by one. Pages of 100 events of {size:,} bytes from random places, {READS} "
+              "of each session. "
               "Through HTTP: the generator's processes share the cores with the server; pages "
               f"{PAGES_PER_SECOND} and GET /ok {PROBES_PER_SECOND} times a second. Memory: the "
               "peak of holdfast history export and copy (into a folder)")
@@ -334,7 +335,7 @@ def bench(args, clusters):
             result = h.Result("history-postgres", method + ". COPY: psql's \\copy, one "
                               "transaction, of the rows that were appended just before; inserts: "
                               "pgbench -M prepared", cluster)
-            result.figures["postgres"] = on_postgres(cluster, events, rounds, seconds)
+            result.figures["postgres"] = on_postgres(cluster, events, size, rounds, seconds)
         targets(result, "PostgreSQL", result.figures["postgres"], 0.2)
     else:
         peers.packages()
@@ -343,6 +344,6 @@ def bench(args, clusters):
                           "page size, one connection, sessions in turns")
         for name, kind, appends in (("SQLite", "sqlite", appends_sqlite),
                                     ("folder", "file", appends_file)):
-            result.figures[kind] = on_disk(kind, appends, events, rounds, seconds)
+            result.figures[kind] = on_disk(kind, appends, events, size, rounds, seconds)
             targets(result, name, result.figures[kind], 0.1)
     result.save()

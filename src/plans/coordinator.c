@@ -228,25 +228,29 @@ static void cancel_step(struct coordinator *c, uint32_t i) {
     }
 }
 
+/* Between the batch that says that the plan waits and the end of its run somebody may have given it
+ * to another run. Then all that is left to do here is to ask. */
 static int look(struct coordinator *c, struct err *err) {
     struct arena a;
-    struct plan_wish *wishes;
-    size_t count = 0;
-    int64_t version, wait_us = 0;
+    struct plan_wishes seen = {0};
+    int64_t wait_us = 0;
     int rc;
     c->look = false;
     arena_init(&a, SIZE_MAX / 2);
     do
-        rc = plan_wishes(c->plans->store, c->row.id, &a, &version, &wishes, &count, err);
+        rc = plan_wishes(c->plans->store, c->row.id, &a, &seen, err);
     while (node_try_again(c->ctx, rc, &wait_us));
     if (rc == 0)
-        c->row.version = version;
-    if (rc == 0 && count)
+        c->row.version = seen.version;
+    c->gone = rc == 0 && c->holds && !id_eq(seen.run_id, c->ctx->run_id);
+    if (c->gone)
+        rc = err_set(err, ERR_FENCED, "Another run has the plan");
+    if (rc == 0 && seen.count)
         rc = coordinator_work_recall(c, err);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        if (wishes[i].position >= 0 && (size_t)wishes[i].position < c->count &&
-            str_eq(wishes[i].wish, STR("cancel")))
-            cancel_step(c, (uint32_t)wishes[i].position);
+    for (size_t i = 0; rc == 0 && i < seen.count; i++)
+        if (seen.list[i].position >= 0 && (size_t)seen.list[i].position < c->count &&
+            str_eq(seen.list[i].wish, STR("cancel")))
+            cancel_step(c, (uint32_t)seen.list[i].position);
     if (rc == 0) /* behind the version: what comes later is seen by the next batch */
         rc = coordinator_gates_look(c, err);
     if (rc == 0)
@@ -393,7 +397,7 @@ static void flushed(struct coordinator *c, struct flush *f) {
     c->row.version++;
     c->row.status = f->status;
     c->row.error = f->error.p ? arena_dup(c->a, f->error) : STR_NULL;
-    c->told = true;
+    c->told = c->holds = true;
     for (size_t k = 0; k < f->taken_count; k++) {
         uint32_t i = f->taken[k];
         struct step *s = &c->steps[i];
@@ -536,6 +540,10 @@ static int coordinate(struct coordinator *c, struct err *err) {
                                                     : flush_blocked(c, err);
         else
             rc = fiber_event_wait(&c->wake, next_due(c, spawned));
+        if (c->gone) {
+            err_reset(err);
+            return coordinator_ask(c, err);
+        }
         if (rc < 0 && rc != ERR_TIMEOUT)
             return rc;
     }
@@ -601,7 +609,8 @@ static int run_plan(struct coordinator *c, struct err *err) {
         return rc < 0 ? rc : result(c, err);
     turns_join(&p->turns, &c->turns, c->row.owner, concurrency_of(c));
     c->careful = c->careful || c->ctx->run_attempt > 1;
-    c->told = c->row.status == RUN_STATE_RUNNING && id_eq(c->row.run_id, c->ctx->run_id);
+    c->holds = id_eq(c->row.run_id, c->ctx->run_id);
+    c->told = c->holds && c->row.status == RUN_STATE_RUNNING;
     c->look_due_us = rt_mono_us(p->rt) + p->o.look_us;
     c->keep_due_us = rt_mono_us(p->rt) + KEEP_AFTER_US;
     for (uint32_t i = 0; i < c->count; i++)

@@ -340,22 +340,21 @@ int plan_steps(struct store *s, struct id plan_id, int64_t after, const enum run
     return 0;
 }
 
-int plan_wishes(struct store *s, struct id plan_id, struct arena *a, int64_t *out_version,
-                struct plan_wish **out, size_t *out_count, struct err *err) {
+int plan_wishes(struct store *s, struct id plan_id, struct arena *a, struct plan_wishes *out,
+                struct err *err) {
     struct db_rows rows;
     int rc = db_read(s->db, SQL_PLAN_WISHES, DB_PARAMS(DB_UUID(plan_id)), a, &rows, err);
     if (rc < 0)
         return rc;
     if (rows.row_count == 0)
         return err_set(err, ERR_NOT_FOUND, "Plan run not found");
-    struct plan_wish *list = ARENA_ARRAY(a, struct plan_wish, rows.row_count);
-    size_t count = 0;
+    *out = (struct plan_wishes){.version = db_int(&rows, 0, 0),
+                                .run_id = db_id(&rows, 0, 3),
+                                .list = ARENA_ARRAY(a, struct plan_wish, rows.row_count)};
     for (size_t i = 0; i < rows.row_count; i++)
         if (!db_is_null(&rows, i, 1))
-            list[count++] = (struct plan_wish){db_int(&rows, i, 1), db_str(&rows, i, 2)};
-    *out_version = db_int(&rows, 0, 0);
-    *out = list;
-    *out_count = count;
+            out->list[out->count++] =
+                (struct plan_wish){db_int(&rows, i, 1), db_str(&rows, i, 2)};
     return 0;
 }
 

@@ -103,10 +103,15 @@ struct plan_wish {
     int64_t position;
     str wish;
 };
+struct plan_wishes {
+    int64_t version; /* of the plan */
+    struct id run_id;
+    struct plan_wish *list;
+    size_t count;
+};
 /* ERR_NOT_FOUND: the plan is gone. */
 MUST_CHECK int plan_wishes(struct store *s, struct id plan_id, struct arena *a,
-                           int64_t *out_version, struct plan_wish **out, size_t *out_count,
-                           struct err *err);
+                           struct plan_wishes *out, struct err *err);
 
 struct plan_filter {
     str project;                  /* absent: any */

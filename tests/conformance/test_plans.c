@@ -143,10 +143,9 @@ static void changes(struct fixture *f, struct store *s) {
 static void wishes(struct fixture *f, struct store *s) {
     struct arena *a = &f->arena;
     struct err err = {0};
-    struct plan_wish *list;
+    struct plan_wishes seen;
     struct db_batch b;
-    int64_t version;
-    size_t count, unused;
+    size_t unused;
     db_batch_init(&b, a);
     plan_touch_live_add(&b, id_at(9), ERR_FENCED, NOW); /* nobody has it */
     CHECK_CODE(db_commit(s->db, &b, &err), ERR_FENCED);
@@ -154,17 +153,17 @@ static void wishes(struct fixture *f, struct store *s) {
     plan_touch_live_add(&b, id_at(1), ERR_FENCED, NOW);
     plan_step_wish_add(&b, id_at(1), 0, STR("cancel")); /* that one is over */
     CHECK_CODE(db_commit(s->db, &b, &err), ERR_CONFLICT);
-    CHECK_CODE(plan_wishes(s, id_at(1), a, &version, &list, &count, &err), 0);
-    CHECK(version == 2 && count == 0);
+    CHECK_CODE(plan_wishes(s, id_at(1), a, &seen, &err), 0);
+    CHECK(seen.version == 2 && seen.count == 0);
     db_batch_init(&b, a);
     plan_touch_live_add(&b, id_at(1), ERR_FENCED, NOW);
     plan_step_wish_add(&b, id_at(1), STEPS - 1, STR("cancel"));
     CHECK_CODE(db_commit(s->db, &b, &err), 0);
-    CHECK_CODE(plan_wishes(s, id_at(1), a, &version, &list, &count, &err), 0);
-    CHECK(version == 3 && count == 1 && list[0].position == STEPS - 1);
-    CHECK(str_eq(list[0].wish, STR("cancel")));
+    CHECK_CODE(plan_wishes(s, id_at(1), a, &seen, &err), 0);
+    CHECK(seen.version == 3 && seen.count == 1 && seen.list[0].position == STEPS - 1);
+    CHECK(str_eq(seen.list[0].wish, STR("cancel")));
     CHECK_CODE(change(s, 2, 1, &unused, a, &err), ERR_CONFLICT); /* it has to look first */
-    CHECK_CODE(plan_wishes(s, id_at(9), a, &version, &list, &count, &err), ERR_NOT_FOUND);
+    CHECK_CODE(plan_wishes(s, id_at(9), a, &seen, &err), ERR_NOT_FOUND);
 }
 
 /* Three gates of the first plan's last step, and one of Bert's. */

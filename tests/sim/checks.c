@@ -179,11 +179,11 @@ static void walk_entry(struct sim_world *w, const struct sim_thread *t, struct l
 }
 
 /* For whoever looks for the cause. */
-static void describe_log(struct sim_world *w, const struct sim_thread *t) {
+void sim_describe_log(struct sim_world *w, struct id thread) {
     struct log_entry *log;
     size_t count;
     for (int64_t seq = 0; w->verbose; seq = log[count - 1].seq) {
-        if (log_read(store_of(w), t->id, seq, LOG_PAGE_MAX, &w->arena, &log, &count, NULL) < 0 ||
+        if (log_read(store_of(w), thread, seq, LOG_PAGE_MAX, &w->arena, &log, &count, NULL) < 0 ||
             count == 0)
             return;
         for (size_t i = 0; i < count; i++)
@@ -242,7 +242,7 @@ void sim_check_thread(struct sim_world *w, const struct sim_thread *t) {
     if (state != walk.counted) {
         sim_wrong(w, "%lld tasks are in the state of thread %02x%02x, %lld in the log",
                   (long long)state, t->id.b[14], t->id.b[15], (long long)walk.counted);
-        describe_log(w, t);
+        sim_describe_log(w, t->id);
     }
 }
 

@@ -7,6 +7,7 @@
  *    the others are done, whoever executed them and however often that server died
  *  - no step begins before those that it waits for are done; none comes to two ends, unless it was
  *    put back between them
+ *  - a plan whose cancel is acknowledged is over
  *  - the plan's row counts what its steps say, and its log tells what the rows say
  *
  * Tools are those for tests: they take simulated time, and fail as often as they are told. */
@@ -16,12 +17,13 @@
 
 #include "model/plan.h"
 
-#define CALLS_MAX 8
-#define BODY_MAX  2000
+#define CALLS_MAX  8
+#define BODY_MAX   4000
+#define FINISH_MAX 200
 
 /* --- the client --- */
 
-static bool passing(int rc) {
+bool sim_passing(int rc) {
     return rc == 0 || rc == ERR_UNAVAILABLE || rc == ERR_CONFLICT || rc == ERR_NOT_FOUND ||
            rc == ERR_LIMIT || rc == ERR_TIMEOUT;
 }
@@ -30,17 +32,21 @@ static void write_step(struct sim_world *w, struct json_writer *j, struct sim_pl
     struct sim_step *s = &plan->steps[at];
     *s = (struct sim_step){.depends = (unsigned)sim_below(w, UINT64_C(1) << at),
                            .attempts_max = 1 + (int)sim_below(w, 3)};
-    bool fails = sim_chance(w, 40);
+    s->outside = w->working && sim_chance(w, 50);
+    bool fails = !s->outside && sim_chance(w, 40);
     if (fails)
         s->fails = (int)sim_below(w, 4) - 1;
     jw_object(j);
     jw_key(j, "name");
     jw_str(j, arena_printf(&w->arena, "s%d", at));
     jw_key(j, "tool");
-    jw_z(j, fails ? "test:fail" : "test:sleep");
+    if (s->outside)
+        jw_str(j, sim_worker_tool(w));
+    else
+        jw_z(j, fails ? "test:fail" : "test:sleep");
     jw_key(j, "inputs");
     jw_object(j);
-    if (!fails || s->fails >= 0) {
+    if (!s->outside && (!fails || s->fails >= 0)) {
         jw_key(j, fails ? "times" : "ms");
         jw_i64(j, fails ? s->fails : (int64_t)sim_below(w, 2000));
     }
@@ -51,6 +57,8 @@ static void write_step(struct sim_world *w, struct json_writer *j, struct sim_pl
         if (s->depends >> i & 1)
             jw_i64(j, i);
     jw_array_end(j);
+    if (w->gating)
+        sim_write_gates(w, j, s);
     jw_key(j, "retry");
     jw_raw(j, arena_printf(&w->arena,
                            "{\"max_attempts\":%d,\"initial_interval\":0.1,\"max_interval\":1,"
@@ -90,7 +98,7 @@ static void make(struct sim_world *w, struct sim_server *s) {
     struct plans_create c = {.who = &w->who, .plan = &spec, .received_us = rt_mono_us(w->rt)};
     int rc = plans_create(s->plans, &c, &a, &made, &err);
     bool too_many = rc == ERR_LIMIT && str_starts(str_of(err.message), STR("Too many steps"));
-    if (!passing(rc) || too_many) /* no world has so many */
+    if (!sim_passing(rc) || too_many) /* no world has so many */
         sim_wrong(w, "a plan was refused with %s: %s", err_name(rc), err.message);
     if (rc == 0) {
         plan.id = made.id;
@@ -100,6 +108,18 @@ static void make(struct sim_world *w, struct sim_server *s) {
                  plan.id.b[14], plan.id.b[15], plan.step_count);
     }
     arena_deinit(&a);
+}
+
+/* A plan is over when its cancel is acknowledged; nobody else has anything of it done again. */
+static void check_cancelled(struct sim_world *w, struct sim_server *s, struct id id,
+                            struct arena *a) {
+    struct plan_row row;
+    struct plan_step_row *steps;
+    size_t count;
+    if (plan_get(&s->store, &w->who, id, 0, a, &row, &steps, &count, NULL) == 0 &&
+        !run_state_final(row.status))
+        sim_wrong(w, "plan %02x%02x was cancelled and is " STR_FMT, id.b[14], id.b[15],
+                  STR_ARG(run_state_name(row.status)));
 }
 
 static void touch(struct sim_world *w, struct sim_server *s) {
@@ -119,9 +139,23 @@ static void touch(struct sim_world *w, struct sim_server *s) {
              : what == 1 ? "cancels a step of"
                          : "does a step again of",
              id.b[14], id.b[15], rc);
-    if (!passing(rc))
+    if (!sim_passing(rc))
         sim_wrong(w, "a plan was not touched, with %s: %s", err_name(rc), err.message);
+    if (rc == 0 && what == 0)
+        check_cancelled(w, s, id, &a);
     arena_deinit(&a);
+}
+
+static bool any_is_open(struct sim_world *w) {
+    struct plan_row row;
+    struct plan_step_row *steps;
+    size_t count;
+    bool open = false;
+    for (size_t i = 0; i < w->plans.count && !open; i++)
+        open = plan_get(&w->current[0]->store, &w->who, w->plans.p[i].id, 0, &w->arena, &row,
+                        &steps, &count, NULL) == 0 &&
+               !run_state_final(row.status);
+    return open;
 }
 
 void sim_planner(void *arg) {
@@ -140,6 +174,19 @@ void sim_planner(void *arg) {
     w->clients--;
 }
 
+/* Plans that wait have no run: when nobody decides or works any more, this does. */
+void sim_finish_plans(struct sim_world *w) {
+    for (int i = 0; i < FINISH_MAX; i++) {
+        bool more = w->gating && sim_decide_all(w);
+        more = (w->working && sim_work_all(w)) || more;
+        sim_settle(w);
+        if (!more && !any_is_open(w))
+            return;
+        fiber_sleep_shielded_us(500000);
+    }
+    sim_wrong(w, "plans wait, and nobody knows for what");
+}
+
 /* --- the checks --- */
 
 static void wrong(struct sim_world *w, const struct sim_plan *p, size_t at, const char *what,
@@ -149,21 +196,32 @@ static void wrong(struct sim_world *w, const struct sim_plan *p, size_t at, cons
 }
 
 /* Of one that nobody touched; its dependencies come before it. */
-static enum run_state wanted(const struct sim_plan *p, size_t at, const enum run_state *before) {
+static enum run_state wanted(const struct sim_plan *p, size_t at, const enum run_state *before,
+                             const enum sim_gates *gates) {
     const struct sim_step *s = &p->steps[at];
     for (size_t i = 0; i < at; i++)
         if ((s->depends >> i & 1) && before[i] != RUN_STATE_SUCCEEDED)
             return RUN_STATE_CANCELLED;
+    if (gates[at] != SIM_GATES_PASSED) /* not open: nothing it waits for is left, so it must be */
+        return RUN_STATE_FAILED;
     return s->fails < 0 || s->fails >= s->attempts_max ? RUN_STATE_FAILED : RUN_STATE_SUCCEEDED;
 }
 
 static void check_steps(struct sim_world *w, const struct sim_plan *p,
                         const struct plan_step_row *rows) {
     enum run_state states[SIM_STEPS_MAX];
+    enum sim_gates gates[SIM_STEPS_MAX] = {0};
+    if (w->gating)
+        sim_check_gates(w, p, rows, gates);
     for (size_t i = 0; i < p->step_count; i++) {
         const struct plan_step_row *r = &rows[i];
         str word = run_state_name(r->status);
-        states[i] = wanted(p, i, states);
+        states[i] = wanted(p, i, states, gates);
+        if (p->steps[i].outside) {
+            sim_check_work(w, p, r);
+            if (states[i] == RUN_STATE_SUCCEEDED && r->status == RUN_STATE_FAILED)
+                states[i] = RUN_STATE_FAILED; /* its workers failed, or were lost */
+        }
         if (!run_state_final(r->status))
             wrong(w, p, i, "is not over: ", word);
         else if (!p->touched && r->status != states[i])
@@ -203,6 +261,8 @@ static void walk_event(struct sim_world *w, const struct sim_plan *p, struct tol
                        const struct plan_event *e) {
     size_t at = e->position < 0 ? SIM_STEPS_MAX : (size_t)e->position;
     enum run_state to;
+    if (!id_is_nil(e->gate_id))
+        return; /* the step's moves follow from it */
     if (!run_state_parse(e->status, &to) || at > SIM_STEPS_MAX) {
         wrong(w, p, at, "is told to be ", e->status);
         return;
@@ -233,11 +293,12 @@ static void check_log(struct sim_world *w, const struct sim_plan *p, const struc
         if (rc < 0 || count == 0)
             break;
     }
-    /* Of a plan whose run was stopped before it had it, the run's end tells. */
+    /* Of a plan that was stopped while no run had it, its end tells: of the steps that it cancels,
+     * too, which stay so when another step is done again. */
     bool stopped = p->touched && row->status == RUN_STATE_CANCELLED;
     for (size_t i = 0; i < p->step_count; i++)
         if (told.states[i] != steps[i].status &&
-            !(stopped && steps[i].status == RUN_STATE_CANCELLED))
+            !(p->touched && steps[i].status == RUN_STATE_CANCELLED))
             wrong(w, p, i, "is told to be ", run_state_name(told.states[i]));
     if (told.states[SIM_STEPS_MAX] != row->status && !stopped)
         sim_wrong(w, "plan %02x%02x is told to be " STR_FMT " and is " STR_FMT ": " STR_FMT,
@@ -247,6 +308,7 @@ static void check_log(struct sim_world *w, const struct sim_plan *p, const struc
 }
 
 static void check_plan(struct sim_world *w, const struct sim_plan *p) {
+    size_t wrong_before = w->why.len;
     struct plan_row row;
     struct plan_step_row *steps;
     struct err err = {0};
@@ -265,6 +327,8 @@ static void check_plan(struct sim_world *w, const struct sim_plan *p) {
     check_counts(w, p, &row, steps);
     check_log(w, p, &row, steps);
     sim_check_thread(w, &thread);
+    if (w->why.len != wrong_before)
+        sim_describe_log(w, p->thread_id);
 }
 
 void sim_check_plans(struct sim_world *w) {

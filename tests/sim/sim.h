@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "history/log.h"
 #include "plans/plans.h"
+#include "store/plan_work.h"
 
 #define SIM_SERVERS 3
 #define SIM_THREADS 4
@@ -74,9 +75,28 @@ struct sim_plan {
     struct sim_step {
         unsigned depends;        /* bits of positions */
         int attempts_max, fails; /* how many of its attempts fail; -1: all */
+        size_t gates;
+        bool outside; /* a worker does it */
     } steps[SIM_STEPS_MAX];
     size_t step_count;
     bool touched; /* somebody cancelled it or a step, or had one done again */
+};
+
+/* A decision that was acknowledged. */
+struct sim_gate {
+    struct id id;
+    enum gate_status status;
+};
+/* What the gates of a step say at the end. */
+enum sim_gates { SIM_GATES_PASSED, SIM_GATES_FAILED, SIM_GATES_NOT_OPEN };
+
+/* A lease on a step that a worker was told of. */
+struct sim_work {
+    struct work_ref ref;
+    int64_t claimed_us, until_us; /* by the wall clock */
+    int64_t number;               /* of all leases; its result has it */
+    bool told, succeeded;     /* its result may be known to the servers, and is this */
+    bool taken;               /* they said so */
 };
 
 /* What the database knows by what it was told: model.c. */
@@ -105,11 +125,15 @@ struct sim_world {
     VEC(struct sim_run) runs;
     VEC(struct sim_stream *) streams;
     VEC(struct sim_plan) plans;
+    VEC(struct sim_gate) gates;
+    VEC(struct sim_work) works;
     VEC(struct sim_lease) leases;
     VEC(struct sim_held) held;
     VEC(struct run_hold) begun; /* last attempts of runs */
     bool peaceful;              /* a world without trouble */
     bool planning;              /* a world with plans, and with webhooks of them and of runs */
+    bool gating;                /* one with plans, steps of which have gates */
+    bool working;               /* one with plans, steps of which are done outside */
     bool trouble;               /* delays and failures are allowed now */
     size_t clients;
     int64_t answers; /* numbers that commands have given: 1 to this */
@@ -143,6 +167,24 @@ MAY_SUSPEND void sim_replay(struct sim_server *s, struct sim_stream *out);
 /* plans.c */
 void sim_planner(void *world); /* a client */
 MAY_SUSPEND void sim_check_plans(struct sim_world *w);
+MAY_SUSPEND void sim_finish_plans(struct sim_world *w); /* those that wait for somebody */
+
+bool sim_passing(int rc); /* an answer that a call may have in trouble */
+
+/* gates.c: of worlds with gates */
+void sim_write_gates(struct sim_world *w, struct json_writer *j, struct sim_step *step);
+void sim_decider(void *world);                     /* a client */
+MAY_SUSPEND bool sim_decide_all(struct sim_world *w); /* what is asked; false: nothing is */
+/* out: of each step. */
+MAY_SUSPEND void sim_check_gates(struct sim_world *w, const struct sim_plan *p,
+                                 const struct plan_step_row *steps, enum sim_gates *out);
+
+/* workers.c: of worlds with workers */
+str sim_worker_tool(struct sim_world *w);
+void sim_worker(void *world);                         /* a client */
+MAY_SUSPEND bool sim_work_all(struct sim_world *w); /* what is to be done; false: nothing is */
+void sim_check_work(struct sim_world *w, const struct sim_plan *p,
+                    const struct plan_step_row *step);
 
 /* model.c: of every batch that the database has stored. */
 void sim_stored(struct sim_world *w, const struct db_batch *b);
@@ -153,6 +195,7 @@ MAY_SUSPEND void sim_subscribe(struct sim_world *w);
 MAY_SUSPEND void sim_check_told(struct sim_world *w);
 
 /* checks.c */
+MAY_SUSPEND void sim_describe_log(struct sim_world *w, struct id thread); /* if it is verbose */
 MAY_SUSPEND void sim_check_thread(struct sim_world *w, const struct sim_thread *t);
 MAY_SUSPEND void sim_settle(struct sim_world *w);
 MAY_SUSPEND void sim_answer_all(struct sim_world *w); /* what is asked still */

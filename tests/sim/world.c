@@ -17,6 +17,7 @@
 #include "base/rand.h"
 #include "store/assistants.h"
 
+#define WORKERS    3
 #define TROUBLE_US 40000000
 #define START_US   INT64_C(1700000000000000)
 
@@ -224,6 +225,8 @@ static void server_start(struct sim_world *w, int number, int life) {
         fiber_sleep_shielded_us(500000);
         s = server_new(w, number, ++life);
     }
+    if (w->gating && plans_start(s->plans, NULL) < 0)
+        UNREACHABLE(); /* takes fibers alone */
     s->up = true;
     sim_note(w, "server %d.%d is up", number, life);
 }
@@ -243,6 +246,8 @@ void sim_kill(struct sim_server *s, bool politely) {
     sim_note(w, "server %d.%d %s", s->number, s->life, politely ? "drains" : "dies");
     s->up = false;
     s->dead = !politely;
+    if (w->gating)
+        plans_stop(s->plans);
     engine_drain(s->engine, rt_mono_us(w->rt) + (politely ? (int64_t)sim_below(w, 2000000) : 0));
     while (s->users) /* their calls fail soon */
         fiber_sleep_shielded_us(10000);
@@ -300,12 +305,21 @@ static void world_fiber(void *arg) {
             UNREACHABLE();
     if (w->planning && fiber_spawn(w->rt, "sim", sim_planner, w, NULL))
         w->clients++;
+    if (w->gating && fiber_spawn(w->rt, "sim", sim_decider, w, NULL))
+        w->clients++;
+    for (int i = 0; w->working && i < WORKERS; i++)
+        if (fiber_spawn(w->rt, "sim", sim_worker, w, NULL))
+            w->clients++;
     while (w->clients)
         fiber_sleep_shielded_us(50000);
     sim_settle(w);
     sim_answer_all(w);
+    if (w->gating)
+        sim_finish_plans(w);
     sim_check(w);
     for (size_t i = 0; i < SIM_SERVERS; i++) {
+        if (w->gating)
+            plans_stop(w->current[i]->plans);
         engine_drain(w->current[i]->engine, rt_mono_us(w->rt));
         w->current[i]->up = false;
     }
@@ -317,6 +331,8 @@ void sim_run_world(uint64_t seed, bool verbose, struct sim_world *w) {
     *w = (struct sim_world){.seed = seed, .verbose = verbose, .who = {.owner = STR("")}};
     w->peaceful = seed % 4 == 0;
     w->planning = seed % 3 == 1;
+    w->gating = seed % 12 == 1;
+    w->working = seed % 24 == 13;
     w->trace = 0xcbf29ce484222325u;
     buf_init(&w->why, 4096);
     arena_init(&w->arena, SIZE_MAX / 2);
@@ -351,6 +367,8 @@ void sim_world_deinit(struct sim_world *w) {
     vec_deinit(&w->servers);
     vec_deinit(&w->runs);
     vec_deinit(&w->plans);
+    vec_deinit(&w->gates);
+    vec_deinit(&w->works);
     vec_deinit(&w->leases);
     vec_deinit(&w->held);
     vec_deinit(&w->begun);
