@@ -243,10 +243,10 @@ WITH state AS (
 )
 SELECT number FROM state;
 
--- name: run_still_waiting
--- Holds a run that has not begun, against whoever claims it. $1 id, $2 attempt
+-- name: run_still
+-- Holds a run as it was read, against whoever claims or ends it. $1 id, $2 attempt, $3 status
 SELECT FROM holdfast.run_states
-WHERE run_id = $1 AND attempt = $2 AND status = 'pending' FOR NO KEY UPDATE;
+WHERE run_id = $1 AND attempt = $2 AND status = $3 FOR NO KEY UPDATE;
 
 -- name: run_hand_back
 -- Only who has begun the attempt: one that adopted the run and did not claim it yet gives back what

@@ -109,7 +109,7 @@ ORDER BY s.position LIMIT $5;
 
 -- name: plan_wishes
 -- $1 plan
-SELECT p.version, s.position, s.wish, p.run_id
+SELECT p.version, s.position, s.wish, p.run_id, p.status
 FROM plans p
 LEFT JOIN plan_steps s ON s.plan_id = p.id AND s.wish IS NOT NULL
 WHERE p.id = $1;

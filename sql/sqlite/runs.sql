@@ -64,9 +64,9 @@ UPDATE runs SET status = $3, error = $4, cancel_reason = coalesce($5, cancel_rea
                 cancel_action = NULL, updated_at = $6
 WHERE id = $1 AND attempt = $2 AND status IN ('pending', 'running');
 
--- name: run_still_waiting
--- Holds a run that has not begun, against whoever claims it. $1 id, $2 attempt
-UPDATE runs SET attempt = attempt WHERE id = $1 AND attempt = $2 AND status = 'pending';
+-- name: run_still
+-- Holds a run as it was read, against whoever claims or ends it. $1 id, $2 attempt, $3 status
+UPDATE runs SET attempt = attempt WHERE id = $1 AND attempt = $2 AND status = $3;
 
 -- name: run_hand_back
 -- Only who has begun the attempt: one that adopted the run and did not claim it yet gives back what

@@ -312,8 +312,8 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
                    .kind = LOG_END,
                    .at = now,
                    .data = STR("{\"status\":\"interrupted\",\"error\":null}")}}};
-    if (run->row.status == RUN_PENDING)
-        run_still_waiting_add(&b, run->row.id, run->row.attempt);
+    if (run->row.status == RUN_PENDING || action == CANCEL_ROLLBACK)
+        run_still_add(&b, run->row.id, run->row.attempt, run->row.status);
     if (action == CANCEL_ROLLBACK)
         run_rollback_add(run->engine->store, &b, run->row.thread_id, run->row.id);
     else

@@ -332,6 +332,10 @@ int live_run_commit_own(struct live_run *run, struct db_batch *b, const str *ent
                                            .kind = LOG_STEPS,
                                            .at = rt_now_us(e->rt),
                                            .data = entries[i]};
+    if (!count) { /* else the log's counter asks whose the thread is */
+        struct run_hold hold = live_run_hold(run);
+        (void)thread_hold_add(b, &hold);
+    }
     size_t own = b->count;
     for (int64_t wait_us = COMMIT_RETRY_US_MIN;; wait_us = live_run_next_wait_us(wait_us)) {
         struct err why = {0};

@@ -229,7 +229,13 @@ static void cancel_step(struct coordinator *c, uint32_t i) {
 }
 
 /* Between the batch that says that the plan waits and the end of its run somebody may have given it
- * to another run. Then all that is left to do here is to ask. */
+ * to another run; and before this run has written anything, somebody who found the plan waiting may
+ * have ended it. Then it is not this run's any more. */
+static bool has_lost(const struct coordinator *c, const struct plan_wishes *seen) {
+    bool ended = run_state_final(seen->status) && !run_state_final(c->row.status);
+    return ended || (c->holds && !id_eq(seen->run_id, c->ctx->run_id));
+}
+
 static int look(struct coordinator *c, struct err *err) {
     struct arena a;
     struct plan_wishes seen = {0};
@@ -242,9 +248,10 @@ static int look(struct coordinator *c, struct err *err) {
     while (node_try_again(c->ctx, rc, &wait_us));
     if (rc == 0)
         c->row.version = seen.version;
-    c->gone = rc == 0 && c->holds && !id_eq(seen.run_id, c->ctx->run_id);
+    c->gone = rc == 0 && has_lost(c, &seen);
+    c->ended = c->gone && run_state_final(seen.status);
     if (c->gone)
-        rc = err_set(err, ERR_FENCED, "Another run has the plan");
+        rc = err_set(err, ERR_FENCED, "The plan is not this run's any more");
     if (rc == 0 && seen.count)
         rc = coordinator_work_recall(c, err);
     for (size_t i = 0; rc == 0 && i < seen.count; i++)
@@ -513,6 +520,21 @@ bool coordinator_has_begun(struct coordinator *c) {
     return c->begun;
 }
 
+/* The end that somebody else gave the plan is what this run tells. */
+static int take_end(struct coordinator *c, struct err *err) {
+    int64_t wait_us = 0;
+    bool found;
+    int rc;
+    do
+        rc = plan_of_thread(c->plans->store, c->row.thread_id, c->a, &c->row, &found, err);
+    while (node_try_again(c->ctx, rc, &wait_us));
+    c->final[RUN_STATE_SUCCEEDED] = (size_t)c->row.succeeded;
+    c->final[RUN_STATE_FAILED] = (size_t)c->row.failed;
+    c->final[RUN_STATE_CANCELLED] = (size_t)c->row.cancelled;
+    c->final[RUN_STATE_TIMED_OUT] = (size_t)c->row.timed_out;
+    return rc;
+}
+
 static int coordinate(struct coordinator *c, struct err *err) {
     int rc = 0;
     while (!fiber_cancelled()) {
@@ -542,7 +564,7 @@ static int coordinate(struct coordinator *c, struct err *err) {
             rc = fiber_event_wait(&c->wake, next_due(c, spawned));
         if (c->gone) {
             err_reset(err);
-            return coordinator_ask(c, err);
+            return c->ended ? take_end(c, err) : coordinator_ask(c, err);
         }
         if (rc < 0 && rc != ERR_TIMEOUT)
             return rc;

@@ -194,7 +194,8 @@ struct coordinator {
     bool begun;               /* the rows of plan and run are stored */
     bool told;                /* the present status of the plan is stored */
     bool holds;               /* this run has the plan, as far as is known */
-    bool gone;                /* it had, and another one has it now */
+    bool gone;                /* another one has it now, or it was ended */
+    bool ended;               /* it was ended */
     bool careful;             /* the run was cut off: what begins is durable before it does */
     VEC(uint32_t) held;       /* ready, but to be executed alone among their like */
     int64_t look_due_us;

@@ -350,6 +350,7 @@ int plan_wishes(struct store *s, struct id plan_id, struct arena *a, struct plan
         return err_set(err, ERR_NOT_FOUND, "Plan run not found");
     *out = (struct plan_wishes){.version = db_int(&rows, 0, 0),
                                 .run_id = db_id(&rows, 0, 3),
+                                .status = state_of(db_str(&rows, 0, 4)),
                                 .list = ARENA_ARRAY(a, struct plan_wish, rows.row_count)};
     for (size_t i = 0; i < rows.row_count; i++)
         if (!db_is_null(&rows, i, 1))

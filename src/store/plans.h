@@ -106,6 +106,7 @@ struct plan_wish {
 struct plan_wishes {
     int64_t version; /* of the plan */
     struct id run_id;
+    enum run_state status;
     struct plan_wish *list;
     size_t count;
 };

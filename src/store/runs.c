@@ -302,8 +302,9 @@ void run_finish_add(struct db_batch *b, struct id run_id, int64_t attempt, enum 
                  DB_EXPECT_CHANGE(ERR_FENCED));
 }
 
-void run_still_waiting_add(struct db_batch *b, struct id run_id, int64_t attempt) {
-    db_batch_add(b, SQL_RUN_STILL_WAITING, DB_PARAMS(DB_UUID(run_id), DB_I(attempt)),
+void run_still_add(struct db_batch *b, struct id run_id, int64_t attempt, enum run_status status) {
+    db_batch_add(b, SQL_RUN_STILL,
+                 DB_PARAMS(DB_UUID(run_id), DB_I(attempt), DB_T(run_status_name(status))),
                  DB_EXPECT_CHANGE(ERR_FENCED));
 }
 

@@ -121,8 +121,8 @@ void run_claim_add(struct db_batch *b, const struct run_hold *hold, int64_t atte
 /* Sets the end state, only for `attempt`; ERR_FENCED. error and cancel_reason may be absent. */
 void run_finish_add(struct db_batch *b, struct id run_id, int64_t attempt, enum run_status status,
                     str error, str cancel_reason, int64_t now_us);
-/* Fails the batch with ERR_FENCED when the run does not wait any more. */
-void run_still_waiting_add(struct db_batch *b, struct id run_id, int64_t attempt);
+/* Fails the batch with ERR_FENCED when the run is not as it was read. */
+void run_still_add(struct db_batch *b, struct id run_id, int64_t attempt, enum run_status status);
 /* Back to pending at a drain, for any worker, if it still runs and has the thread; that is free
  * then. The attempt becomes negative, which says that it is not spent. Of a run that was adopted
  * and not begun again nothing changes: its attempt was another worker's. Never fails the batch. */

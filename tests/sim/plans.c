@@ -185,6 +185,8 @@ void sim_finish_plans(struct sim_world *w) {
         fiber_sleep_shielded_us(500000);
     }
     sim_wrong(w, "plans wait, and nobody knows for what");
+    for (size_t i = 0; i < w->plans.count; i++)
+        sim_describe_log(w, w->plans.p[i].thread_id);
 }
 
 /* --- the checks --- */
@@ -308,7 +310,6 @@ static void check_log(struct sim_world *w, const struct sim_plan *p, const struc
 }
 
 static void check_plan(struct sim_world *w, const struct sim_plan *p) {
-    size_t wrong_before = w->why.len;
     struct plan_row row;
     struct plan_step_row *steps;
     struct err err = {0};
@@ -327,8 +328,12 @@ static void check_plan(struct sim_world *w, const struct sim_plan *p) {
     check_counts(w, p, &row, steps);
     check_log(w, p, &row, steps);
     sim_check_thread(w, &thread);
-    if (w->why.len != wrong_before)
+    if (w->why.len) {
+        sim_note(w, "plan %02x%02x, version %lld: " STR_FMT ", run %02x%02x", p->id.b[14],
+                 p->id.b[15], (long long)row.version, STR_ARG(run_state_name(row.status)),
+                 row.run_id.b[14], row.run_id.b[15]);
         sim_describe_log(w, p->thread_id);
+    }
 }
 
 void sim_check_plans(struct sim_world *w) {
