@@ -44,11 +44,10 @@ LEFT JOIN threads t ON t.id = $2 AND t.owner BETWEEN $3 AND $4;
 
 -- name: run_insert
 -- $1 id, $2 thread, $3 assistant, $4 status, $5 metadata, $6 kwargs, $7 strategy, $8 attempt, $9 now,
--- $10 worker
+-- $10 worker. Nothing, when the thread is gone: what changes the thread says so.
 INSERT INTO runs (id, thread_id, assistant_id, status, metadata, kwargs, multitask_strategy,
                   attempt, first_seq, created_at, updated_at, worker)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
-        (SELECT seq FROM threads WHERE id = $2), $9, $9, $10);
+SELECT $1, t.id, $3, $4, $5, $6, $7, $8, t.seq, $9, $9, $10 FROM threads t WHERE t.id = $2;
 
 -- name: run_claim
 -- $1 id, $2 attempt, $3 the attempt that begins, $4 now, $5 worker

@@ -153,11 +153,8 @@ static int load_value(struct store *s, struct id thread_id, struct checkpoint_ch
     return 0;
 }
 
-int checkpoint_load_values(struct store *s, struct checkpoint *c, struct arena *a,
-                           struct err *err) {
+static int load_values(struct store *s, struct checkpoint *c, struct arena *a, struct err *err) {
     yyjson_val *refs;
-    if (c->lg)
-        return lg_checkpoint_load(s, c, a, err);
     if (json_parse(a, c->channels, &refs, err) < 0)
         return err_set(err, ERR_CORRUPT, "the references of a checkpoint cannot be read");
     struct checkpoint_channel *values =
@@ -185,6 +182,20 @@ int checkpoint_load_values(struct store *s, struct checkpoint *c, struct arena *
     c->values = values;
     c->value_count = count;
     return 0;
+}
+
+/* Its values are read after its row; meanwhile both may have been deleted. */
+int checkpoint_load_values(struct store *s, struct checkpoint *c, struct arena *a,
+                           struct err *err) {
+    struct checkpoint again;
+    struct err inner = {0};
+    int rc = c->lg ? lg_checkpoint_load(s, c, a, err) : load_values(s, c, a, err);
+    if (rc != ERR_CORRUPT)
+        return rc;
+    int there = checkpoint_get(s, c->thread_id, c->name_space, c->id, a, &again, &inner);
+    if (there < 0 && err)
+        *err = inner;
+    return there < 0 ? there : rc;
 }
 
 str checkpoint_values_json(struct arena *a, const struct checkpoint *c) {
@@ -219,12 +230,12 @@ int checkpoint_head_values(struct store *s, struct id thread_id, struct arena *a
     struct checkpoint c;
     struct err inner = {0};
     int rc = checkpoint_get(s, thread_id, STR(""), ID_NIL, a, &c, &inner);
+    if (rc == 0)
+        rc = checkpoint_load_values(s, &c, a, &inner);
     if (rc == ERR_NOT_FOUND) {
         *out = STR_NULL;
         return 0;
     }
-    if (rc == 0)
-        rc = checkpoint_load_values(s, &c, a, &inner);
     if (rc < 0) {
         if (err)
             *err = inner;

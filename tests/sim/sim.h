@@ -99,6 +99,16 @@ struct sim_work {
     bool taken;               /* they said so */
 };
 
+/* A thread that is to be deleted, and a run of one that was accepted. */
+struct sim_doomed {
+    struct id id;
+    bool gone; /* that was acknowledged */
+};
+struct sim_doomed_run {
+    struct id id;
+    size_t thread; /* which of them */
+};
+
 /* What the database knows by what it was told: model.c. */
 struct sim_lease {
     struct id worker;
@@ -127,6 +137,8 @@ struct sim_world {
     VEC(struct sim_plan) plans;
     VEC(struct sim_gate) gates;
     VEC(struct sim_work) works;
+    VEC(struct sim_doomed) doomed;
+    VEC(struct sim_doomed_run) doomed_runs;
     VEC(struct sim_lease) leases;
     VEC(struct sim_held) held;
     VEC(struct run_hold) begun; /* last attempts of runs */
@@ -134,6 +146,7 @@ struct sim_world {
     bool planning;              /* a world with plans, and with webhooks of them and of runs */
     bool gating;                /* one with plans, steps of which have gates */
     bool working;               /* one with plans, steps of which are done outside */
+    bool deleting;              /* one in which threads are deleted */
     bool trouble;               /* delays and failures are allowed now */
     size_t clients;
     int64_t answers; /* numbers that commands have given: 1 to this */
@@ -185,6 +198,12 @@ void sim_worker(void *world);                         /* a client */
 MAY_SUSPEND bool sim_work_all(struct sim_world *w); /* what is to be done; false: nothing is */
 void sim_check_work(struct sim_world *w, const struct sim_plan *p,
                     const struct plan_step_row *step);
+
+/* deletes.c: of worlds with deletes */
+void sim_deleter(void *world); /* a client */
+void sim_unaware(void *world); /* a client */
+MAY_SUSPEND void sim_delete_all(struct sim_world *w); /* what is left of them */
+MAY_SUSPEND void sim_check_gone(struct sim_world *w);
 
 /* model.c: of every batch that the database has stored. */
 void sim_stored(struct sim_world *w, const struct db_batch *b);

@@ -310,8 +310,13 @@ static void world_fiber(void *arg) {
     for (int i = 0; w->working && i < WORKERS; i++)
         if (fiber_spawn(w->rt, "sim", sim_worker, w, NULL))
             w->clients++;
+    for (int i = 0; w->deleting && i < 3; i++)
+        if (fiber_spawn(w->rt, "sim", i ? sim_unaware : sim_deleter, w, NULL))
+            w->clients++;
     while (w->clients)
         fiber_sleep_shielded_us(50000);
+    if (w->deleting)
+        sim_delete_all(w);
     sim_settle(w);
     sim_answer_all(w);
     if (w->gating)
@@ -333,6 +338,7 @@ void sim_run_world(uint64_t seed, bool verbose, struct sim_world *w) {
     w->planning = seed % 3 == 1;
     w->gating = seed % 12 == 1;
     w->working = seed % 24 == 13;
+    w->deleting = seed % 24 == 11;
     w->trace = 0xcbf29ce484222325u;
     buf_init(&w->why, 4096);
     arena_init(&w->arena, SIZE_MAX / 2);
@@ -369,6 +375,8 @@ void sim_world_deinit(struct sim_world *w) {
     vec_deinit(&w->plans);
     vec_deinit(&w->gates);
     vec_deinit(&w->works);
+    vec_deinit(&w->doomed);
+    vec_deinit(&w->doomed_runs);
     vec_deinit(&w->leases);
     vec_deinit(&w->held);
     vec_deinit(&w->begun);
