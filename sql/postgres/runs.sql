@@ -642,8 +642,9 @@ WITH head AS (
 SELECT seq FROM head;
 
 -- name: thread_update_state
--- A state that no run made: only while none is live, and the thread has not moved on. $1 thread,
--- $2 checkpoint as it was read, $3 the new one (NULL: of a subgraph), $4 status, $5 now
+-- A state that no run made: only while none is live, and the thread has not moved on, nor back (a
+-- run that began and was rolled back leaves its end in the log). $1 thread, $2 checkpoint as it was
+-- read, $3 the new one (NULL: of a subgraph), $4 status, $5 now, $6 end of the log as it was read
 WITH head AS (
   INSERT INTO holdfast.thread_heads AS h (thread_id, seq, checkpoint_id, state_updated_at)
   SELECT $1, 0, $3, $5
@@ -653,6 +654,7 @@ WITH head AS (
     state_updated_at = excluded.state_updated_at,
     error = CASE WHEN excluded.checkpoint_id IS NULL THEN h.error END
   WHERE h.run_id IS NULL AND (h.checkpoint_id IS NULL OR h.checkpoint_id <= $2::uuid)
+    AND h.seq = $6
   RETURNING h.thread_id
 )
 UPDATE langgraph_server.threads t SET

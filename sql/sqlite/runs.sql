@@ -183,14 +183,15 @@ UPDATE threads SET
 WHERE id = $1;
 
 -- name: thread_update_state
--- A state that no run made: only while none is live, and the thread has not moved on. $1 thread,
--- $2 checkpoint as it was read, $3 the new one (NULL: of a subgraph), $4 status, $5 now
+-- A state that no run made: only while none is live, and the thread has not moved on, nor back (a
+-- run that began and was rolled back leaves its end in the log). $1 thread, $2 checkpoint as it was
+-- read, $3 the new one (NULL: of a subgraph), $4 status, $5 now, $6 end of the log as it was read
 UPDATE threads SET
   checkpoint_id = coalesce($3, checkpoint_id), updated_at = $5, state_updated_at = $5,
   status = CASE WHEN $3 IS NULL THEN status ELSE $4 END,
   interrupts = CASE WHEN $3 IS NULL THEN interrupts ELSE '{}' END,
   error = CASE WHEN $3 IS NULL THEN error END
-WHERE id = $1 AND run_id IS NULL AND (checkpoint_id IS NULL OR checkpoint_id <= $2)
+WHERE id = $1 AND run_id IS NULL AND (checkpoint_id IS NULL OR checkpoint_id <= $2) AND seq = $6
   AND NOT EXISTS (SELECT 1 FROM runs WHERE thread_id = $1 AND status IN ('pending', 'running'));
 
 -- name: thread_checkpoint

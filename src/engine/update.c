@@ -249,13 +249,12 @@ static int commit(struct live_run *run, const struct state_change *change, struc
                   struct err *err) {
     struct engine *e = run->engine;
     enum thread_status status = run->root.plan.count ? THREAD_INTERRUPTED : THREAD_IDLE;
-    thread_update_add(b, change->thread->id, change->thread->checkpoint_id, run->made_id, status,
-                      rt_now_us(e->rt));
+    thread_update_add(b, change->thread, run->made_id, status, rt_now_us(e->rt));
     struct slot *slot = slot_of(e, change->thread->id);
     int rc = slot && (slot->running || !list_empty(&slot->queue)) ? ERR_CONFLICT : 0;
     if (rc == 0)
         rc = db_commit(e->store->db, b, err);
-    if (rc == ERR_CONFLICT)
+    if (rc == ERR_CONFLICT || rc == ERR_EXISTS) /* another run has put the next items behind a list */
         return err_set(err, ERR_CONFLICT,
                        "Thread is already running a task. Wait for it to finish or choose a "
                        "different multitask strategy.");

@@ -396,12 +396,12 @@ size_t run_settle_add(struct db_batch *b, const struct run_hold *hold, const str
                         DB_EXPECT_CHANGE(ERR_FENCED));
 }
 
-void thread_update_add(struct db_batch *b, struct id thread_id, struct id head, struct id made,
+void thread_update_add(struct db_batch *b, const struct thread *t, struct id made,
                        enum thread_status status, int64_t now_us) {
     db_batch_add(b, SQL_THREAD_UPDATE_STATE,
-                 DB_PARAMS(DB_UUID(thread_id), id_is_nil(head) ? DB_NIL : DB_UUID(head),
-                           id_is_nil(made) ? DB_NIL : DB_UUID(made),
-                           DB_T(thread_status_name(status)), DB_I(now_us)),
+                 DB_PARAMS(DB_UUID(t->id), db_uuid_or_null(t->checkpoint_id),
+                           db_uuid_or_null(made), DB_T(thread_status_name(status)), DB_I(now_us),
+                           DB_I(t->seq)),
                  DB_EXPECT_CHANGE(ERR_CONFLICT));
 }
 

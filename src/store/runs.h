@@ -176,9 +176,10 @@ size_t run_settle_add(struct db_batch *b, const struct run_hold *hold, const str
 /* A newer state in the middle of a run. */
 size_t thread_checkpoint_add(struct db_batch *b, const struct run_hold *hold,
                              struct id checkpoint_id, int64_t log_count, int64_t now_us);
-/* A newer state that no run made: ERR_CONFLICT while a run of the thread is live, and when the
- * thread has a newer checkpoint than `head`. made nil: of a subgraph, the thread stays as it is. */
-void thread_update_add(struct db_batch *b, struct id thread_id, struct id head, struct id made,
+/* A newer state that no run made: ERR_CONFLICT while a run of the thread is live, and when one was,
+ * or the state was changed, since `t` was read, which has to be before the state was. made nil: of
+ * a subgraph, the thread stays as it is. */
+void thread_update_add(struct db_batch *b, const struct thread *t, struct id made,
                        enum thread_status status, int64_t now_us);
 /* Only moves the log counter on. */
 size_t thread_log_add(struct db_batch *b, const struct run_hold *hold, int64_t log_count);

@@ -367,6 +367,8 @@ void sim_check(struct sim_world *w) {
         check_run(w, &w->runs.p[i]);
     for (size_t i = 0; i < w->streams.count; i++)
         check_stream(w, w->streams.p[i]);
+    if (w->updating)
+        sim_check_updates(w);
     if (w->deleting)
         sim_check_gone(w);
     if (w->planning) {

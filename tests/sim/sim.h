@@ -109,6 +109,12 @@ struct sim_doomed_run {
     size_t thread; /* which of them */
 };
 
+/* A change of a state by hand. */
+struct sim_update {
+    struct id thread_id;
+    bool stored, refused; /* as it was answered */
+};
+
 /* What the database knows by what it was told: model.c. */
 struct sim_lease {
     struct id worker;
@@ -137,6 +143,7 @@ struct sim_world {
     VEC(struct sim_plan) plans;
     VEC(struct sim_gate) gates;
     VEC(struct sim_work) works;
+    VEC(struct sim_update) updates;
     VEC(struct sim_doomed) doomed;
     VEC(struct sim_doomed_run) doomed_runs;
     VEC(struct sim_lease) leases;
@@ -146,6 +153,7 @@ struct sim_world {
     bool planning;              /* a world with plans, and with webhooks of them and of runs */
     bool gating;                /* one with plans, steps of which have gates */
     bool working;               /* one with plans, steps of which are done outside */
+    bool updating;              /* one in which states are changed by hand */
     bool deleting;              /* one in which threads are deleted */
     bool trouble;               /* delays and failures are allowed now */
     size_t clients;
@@ -204,6 +212,10 @@ void sim_deleter(void *world); /* a client */
 void sim_unaware(void *world); /* a client */
 MAY_SUSPEND void sim_delete_all(struct sim_world *w); /* what is left of them */
 MAY_SUSPEND void sim_check_gone(struct sim_world *w);
+
+/* updates.c: of worlds with updates */
+void sim_updater(void *world); /* a client */
+MAY_SUSPEND void sim_check_updates(struct sim_world *w);
 
 /* model.c: of every batch that the database has stored. */
 void sim_stored(struct sim_world *w, const struct db_batch *b);

@@ -310,6 +310,9 @@ static void world_fiber(void *arg) {
     for (int i = 0; w->working && i < WORKERS; i++)
         if (fiber_spawn(w->rt, "sim", sim_worker, w, NULL))
             w->clients++;
+    for (int i = 0; w->updating && i < 2; i++)
+        if (fiber_spawn(w->rt, "sim", sim_updater, w, NULL))
+            w->clients++;
     for (int i = 0; w->deleting && i < 3; i++)
         if (fiber_spawn(w->rt, "sim", i ? sim_unaware : sim_deleter, w, NULL))
             w->clients++;
@@ -339,6 +342,7 @@ void sim_run_world(uint64_t seed, bool verbose, struct sim_world *w) {
     w->gating = seed % 12 == 1;
     w->working = seed % 24 == 13;
     w->deleting = seed % 24 == 11;
+    w->updating = seed % 24 == 9;
     w->trace = 0xcbf29ce484222325u;
     buf_init(&w->why, 4096);
     arena_init(&w->arena, SIZE_MAX / 2);
@@ -375,6 +379,7 @@ void sim_world_deinit(struct sim_world *w) {
     vec_deinit(&w->plans);
     vec_deinit(&w->gates);
     vec_deinit(&w->works);
+    vec_deinit(&w->updates);
     vec_deinit(&w->doomed);
     vec_deinit(&w->doomed_runs);
     vec_deinit(&w->leases);
