@@ -196,7 +196,7 @@ void hub_release_held(struct hub_topic *t) {
     struct list *n;
     while (t->pending == 0 && !hub_topic_behind(t) && (n = list_pop_front(&t->held)) != NULL)
         fragment_open(t, LIST_ENTRY(n, struct fragment, node));
-    if (list_empty(&t->held))
+    if (list_empty(&t->held) || t->pending == 0) /* also when readers have to be told more before */
         fiber_event_wake_all(&t->released);
 }
 

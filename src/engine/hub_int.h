@@ -45,7 +45,7 @@ struct hub_topic {
     struct list open;   /* fragments in no batch yet */
     struct list flying; /* fragments in batches under way, oldest first */
     struct list held;   /* fragments that wait for a pending commit; no ids yet */
-    struct fiber_event released; /* they were shown */
+    struct fiber_event released; /* they were shown, or wait for nobody's commit */
     size_t open_bytes;
     struct rt_timer flush_timer;
     bool flushing;

@@ -254,7 +254,7 @@ static int commit(struct live_run *run, const struct state_change *change, struc
     int rc = slot && (slot->running || !list_empty(&slot->queue)) ? ERR_CONFLICT : 0;
     if (rc == 0)
         rc = db_commit(e->store->db, b, err);
-    if (rc == ERR_CONFLICT || rc == ERR_EXISTS) /* another run has put the next items behind a list */
+    if (rc == ERR_CONFLICT || rc == ERR_EXISTS) /* others have put items behind the same list */
         return err_set(err, ERR_CONFLICT,
                        "Thread is already running a task. Wait for it to finish or choose a "
                        "different multitask strategy.");
