@@ -124,38 +124,53 @@ static void follow(struct sim_world *w, const struct sim_run *run) {
 
 /* --- calls --- */
 
-static int submit(struct sim_world *w, struct sim_server *s, struct sim_thread *thread,
-                  const char *what, const char *strategy, const char *after) {
-    char body[400];
+const char *sim_strategy(struct sim_world *w) {
+    return strategies[sim_below(w, ARRAY_COUNT(strategies))];
+}
+
+int sim_submit(struct sim_world *w, struct sim_server *s, struct id thread_id, const char *graph,
+               str body, struct id *out_run, struct err *err) {
     struct arena a;
-    struct err err = {0};
     struct live_run *live;
-    const char *graph =
-        thread->asking ? thread->asking : sim_graphs[sim_below(w, SIM_PLAIN_GRAPHS)].id;
     struct run_submit submit = {.who = &w->who,
                                 .assistant_id = id_v5(ID_NAMESPACE_GRAPH, str_of(graph)),
                                 .assistant_name = str_of(graph),
-                                .thread_id = thread->id};
+                                .thread_id = thread_id};
+    arena_init(&a, SIZE_MAX / 2);
+    if (json_parse(&a, body, &submit.body, NULL) < 0)
+        UNREACHABLE();
+    int rc = engine_submit(s->engine, &submit, &live, err);
+    if (rc == 0) {
+        *out_run = live_run_id(live);
+        live_run_unref(live);
+    }
+    arena_deinit(&a);
+    return rc;
+}
+
+static int submit(struct sim_world *w, struct sim_server *s, struct sim_thread *thread,
+                  const char *what, const char *strategy, const char *after) {
+    char body[400];
+    struct err err = {0};
+    struct id id;
+    const char *graph =
+        thread->asking ? thread->asking : sim_graphs[sim_below(w, SIM_PLAIN_GRAPHS)].id;
     bool webhook = w->planning && w->runs.count % 3 == 0;
     (void)snprintf(body, sizeof(body), "{%s," MODES ",\"multitask_strategy\":\"%s\"%s%s}", what,
                    strategy, after, webhook ? ",\"webhook\":\"" SIM_WEBHOOK "\"" : "");
-    arena_init(&a, SIZE_MAX / 2);
-    if (json_parse(&a, str_of(body), &submit.body, NULL) < 0)
-        UNREACHABLE();
     int64_t asked_us = rt_mono_us(w->rt);
     bool undoes = strcmp(strategy, "rollback") == 0, stops = strcmp(strategy, "interrupt") == 0;
     thread->rolled_back = thread->rolled_back || undoes;
     thread->interrupted = thread->interrupted || stops;
-    int rc = engine_submit(s->engine, &submit, &live, &err);
+    int rc = sim_submit(w, s, thread->id, graph, str_of(body), &id, &err);
     if (undoes || stops) /* whatever was asked for until now, be it just being accepted */
         thread->stopped_us = rt_mono_us(w->rt);
     if (rc == 0) {
-        struct sim_run run = {.id = live_run_id(live),
+        struct sim_run run = {.id = id,
                               .thread_id = thread->id,
                               .graph = graph,
                               .asked_us = asked_us,
                               .webhook = webhook};
-        live_run_unref(live);
         vec_push(&w->runs, run);
         sim_note(w, "server %d.%d accepts run %02x%02x of %s, %s: %.20s", s->number, s->life,
                  run.id.b[14], run.id.b[15], graph, strategy, what);
@@ -164,7 +179,6 @@ static int submit(struct sim_world *w, struct sim_server *s, struct sim_thread *
                !(thread->asking && strstr(err.message, "no input for"))) {
         sim_wrong(w, "a run was refused with %s: %s", err_name(rc), err.message);
     }
-    arena_deinit(&a);
     return rc;
 }
 
@@ -182,7 +196,7 @@ int sim_answer(struct sim_world *w, struct sim_server *s, struct sim_thread *thr
 
 static void submit_any(struct sim_world *w, struct sim_server *s, struct sim_thread *thread) {
     char after[40] = "";
-    const char *strategy = strategies[sim_below(w, ARRAY_COUNT(strategies))];
+    const char *strategy = sim_strategy(w);
     if (sim_chance(w, 10))
         (void)snprintf(after, sizeof(after), ",\"after_seconds\":%d", (int)sim_below(w, 5));
     if (thread->asking && sim_chance(w, 60))
@@ -233,6 +247,19 @@ static void call(struct sim_world *w, struct sim_server *s) {
         cancel(w, s, &run);
     else
         await(w, s, &run);
+}
+
+void sim_calls(struct sim_world *w, int calls, uint64_t pause_us,
+               void (*each)(struct sim_world *w, struct sim_server *s)) {
+    for (int i = 0; i < calls; i++) {
+        fiber_sleep_shielded_us((int64_t)sim_below(w, pause_us));
+        struct sim_server *s = sim_enter(w);
+        if (!s)
+            continue;
+        each(w, s);
+        sim_leave(s);
+    }
+    w->clients--;
 }
 
 void sim_client(void *arg) {

@@ -18,8 +18,6 @@
 #define LIST_MAX     100
 #define CREATE_TRIES 5
 
-static const char *const strategies[] = {"enqueue", "enqueue", "reject", "interrupt", "rollback"};
-
 static bool known(int rc) { return sim_passing(rc) || rc == ERR_FENCED; }
 
 /* --- who deletes --- */
@@ -104,24 +102,16 @@ void sim_deleter(void *arg) {
 
 static void submit(struct sim_world *w, struct sim_server *s, size_t at) {
     const char *graph = sim_graphs[sim_below(w, SIM_PLAIN_GRAPHS)].id;
+    struct sim_doomed_run run = {.thread = at};
     struct arena a;
     struct err err = {0};
-    struct live_run *live;
-    struct run_submit submit = {.who = &w->who,
-                                .assistant_id = id_v5(ID_NAMESPACE_GRAPH, str_of(graph)),
-                                .assistant_name = str_of(graph),
-                                .thread_id = w->doomed.p[at].id};
     arena_init(&a, SIZE_MAX / 2);
     str body = arena_printf(&a,
                             "{\"input\":{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]},"
                             "\"multitask_strategy\":\"%s\"}",
-                            strategies[sim_below(w, ARRAY_COUNT(strategies))]);
-    if (json_parse(&a, body, &submit.body, NULL) < 0)
-        UNREACHABLE();
-    int rc = engine_submit(s->engine, &submit, &live, &err);
+                            sim_strategy(w));
+    int rc = sim_submit(w, s, w->doomed.p[at].id, graph, body, &run.id, &err);
     if (rc == 0) {
-        struct sim_doomed_run run = {.id = live_run_id(live), .thread = at};
-        live_run_unref(live);
         vec_push(&w->doomed_runs, run);
         sim_note(w, "server %d.%d accepts run %02x%02x of a thread that goes", s->number, s->life,
                  run.id.b[14], run.id.b[15]);

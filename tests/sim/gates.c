@@ -79,27 +79,19 @@ static int say(struct sim_world *w, struct sim_server *s, const struct gate_row 
 static void answer(struct sim_world *w, struct sim_server *s, size_t at,
                    const struct gate_row *gate, struct arena *a) {
     struct err err = {0};
-    struct live_run *live;
+    struct id run;
     bool stops = sim_chance(w, 15);
-    struct run_submit submit = {.who = &w->who,
-                                .assistant_id = id_v5(ID_NAMESPACE_GRAPH, STR(PLAN_GRAPH)),
-                                .assistant_name = STR(PLAN_GRAPH),
-                                .thread_id = w->plans.p[at].thread_id};
     str body = arena_printf(a,
                             "{\"command\":{\"resume\":{\"" STR_FMT "\":\"%s\"}},"
                             "\"multitask_strategy\":\"%s\"}",
                             STR_ARG(id_hex(a, gate->id)), sim_chance(w, 75) ? "approve" : "reject",
                             stops ? "interrupt" : "enqueue");
     w->plans.p[at].touched = w->plans.p[at].touched || stops;
-    if (json_parse(a, body, &submit.body, NULL) < 0)
-        UNREACHABLE();
-    int rc = engine_submit(s->engine, &submit, &live, &err);
+    int rc = sim_submit(w, s, w->plans.p[at].thread_id, PLAN_GRAPH, body, &run, &err);
     sim_note(w, "server %d.%d is answered gate %02x%02x of plan %02x%02x by a run%s: %d", s->number,
              s->life, gate->id.b[14], gate->id.b[15], gate->plan_id.b[14],
              gate->plan_id.b[15], stops ? " that stops others" : "", rc);
-    if (rc == 0)
-        live_run_unref(live);
-    else if (!sim_passing(rc))
+    if (!sim_passing(rc))
         sim_wrong(w, "an answer was refused, with %s: %s", err_name(rc), err.message);
 }
 

@@ -158,21 +158,14 @@ static bool any_is_open(struct sim_world *w) {
     return open;
 }
 
-void sim_planner(void *arg) {
-    struct sim_world *w = arg;
-    for (int i = 0; i < CALLS_MAX; i++) {
-        fiber_sleep_shielded_us((int64_t)sim_below(w, 5000000));
-        struct sim_server *s = sim_enter(w);
-        if (!s)
-            continue;
-        if (w->plans.count == 0 || sim_chance(w, 60))
-            make(w, s);
-        else
-            touch(w, s);
-        sim_leave(s);
-    }
-    w->clients--;
+static void call(struct sim_world *w, struct sim_server *s) {
+    if (w->plans.count == 0 || sim_chance(w, 60))
+        make(w, s);
+    else
+        touch(w, s);
 }
+
+void sim_planner(void *world) { sim_calls(world, CALLS_MAX, 5000000, call); }
 
 /* Plans that wait have no run: when nobody decides or works any more, this does. */
 void sim_finish_plans(struct sim_world *w) {

@@ -4,7 +4,8 @@
  * Time, randomness, the delays and failures of the database, what clients do and when servers die
  * all follow from the seed; nothing waits for real time. The same seed gives the same world, step
  * by step (sim_world.trace says so). Parts: world.c (time, servers, database), graphs.c (what runs
- * execute), clients.c (what is asked of them), checks.c (what must be true at the end), main.c. */
+ * execute), clients.c (what is asked of them), checks.c (what must be true at the end), model.c,
+ * main.c; and of some worlds: plans.c, gates.c, workers.c, told.c, deletes.c, updates.c. */
 #ifndef HF_TESTS_SIM_H
 #define HF_TESTS_SIM_H
 
@@ -182,6 +183,13 @@ extern const size_t sim_graph_count;
 /* A run with the next answer. 0: accepted. */
 MAY_SUSPEND int sim_answer(struct sim_world *w, struct sim_server *s, struct sim_thread *thread);
 void sim_client(void *world);
+/* A run; its body names neither assistant nor thread. */
+MAY_SUSPEND int sim_submit(struct sim_world *w, struct sim_server *s, struct id thread_id,
+                           const char *graph, str body, struct id *out_run, struct err *err);
+const char *sim_strategy(struct sim_world *w); /* any */
+/* What a client is: calls of some servers that are up, with pauses up to pause_us. */
+MAY_SUSPEND void sim_calls(struct sim_world *w, int calls, uint64_t pause_us,
+                           void (*each)(struct sim_world *w, struct sim_server *s));
 void sim_stream_free(struct sim_stream *s);
 MAY_SUSPEND void sim_replay(struct sim_server *s, struct sim_stream *out);
 

@@ -46,18 +46,7 @@ static void call(struct sim_world *w, struct sim_server *s) {
     arena_deinit(&a);
 }
 
-void sim_updater(void *arg) {
-    struct sim_world *w = arg;
-    for (int i = 0; i < CALLS_MAX; i++) {
-        fiber_sleep_shielded_us((int64_t)sim_below(w, 3000000));
-        struct sim_server *s = sim_enter(w);
-        if (!s)
-            continue;
-        call(w, s);
-        sim_leave(s);
-    }
-    w->clients--;
-}
+void sim_updater(void *world) { sim_calls(world, CALLS_MAX, 3000000, call); }
 
 static int times(str text, str part) {
     int n = 0;
