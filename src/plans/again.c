@@ -136,9 +136,8 @@ static int put_back(struct again *x, struct arena *a, struct id *out_run, struct
     rc = may_queue(x, err);
     if (rc < 0)
         return rc;
-    size_t shown = moved < EVENTS_PER_ENTRY ? moved : EVENTS_PER_ENTRY;
-    struct plan_news news = {.version = x->row.version + 1, .status = &queued};
-    (void)plan_entries_write(a, &news, x->events, shown, &entries);
+    struct plan_news news = {.version = x->row.version + 1, .status = &queued, .whole = true};
+    (void)plan_entries_write(a, &news, x->events, moved, &entries);
     struct principal who = {.owner = x->row.owner};
     struct trace_context trace;
     struct run_submit s = {.who = &who,

@@ -8,9 +8,10 @@
  *    "b": [[position, time in us, tool or queue, how long it waits, in ms], …]}
  *
  * One entry carries up to EVENTS_PER_ENTRY changes of steps, so that a wave of a thousand steps is
- * some sixteen rows. A plan that has begun since the last entry says so, whatever it is now.
- * Members that say nothing are left out; so is an event's error. The time is that of the change,
- * the entry's that of its commit. */
+ * some sixteen rows; what comes with a new run of the plan is one entry, however many they are. A
+ * plan that has begun since the last entry says so, whatever it is now. Members that say nothing
+ * are left out; so is an event's error. The time is that of the change, the entry's that of its
+ * commit. */
 #include "plans/plans_int.h"
 
 static void entry_begin(struct json_writer *w, int64_t version, bool began,
@@ -138,7 +139,8 @@ struct gate_event gate_event_of(const struct gate *g, const struct gate_row *row
 size_t plan_entries_write(struct arena *a, const struct plan_news *news,
                           const struct step_event *events, size_t count, str **out) {
     const enum run_state *status = news->status;
-    size_t entries = (count + EVENTS_PER_ENTRY - 1) / EVENTS_PER_ENTRY;
+    size_t each = news->whole ? SIZE_MAX : EVENTS_PER_ENTRY;
+    size_t entries = count / each + (count % each > 0);
     if (entries == 0)
         entries = status || news->began || news->gate_count ? 1 : 0;
     str *list = ARENA_ARRAY(a, str, entries + 1);
@@ -155,7 +157,7 @@ size_t plan_entries_write(struct arena *a, const struct plan_news *news,
         }
         jw_key(&w, "e");
         jw_array(&w);
-        for (size_t k = 0; k < EVENTS_PER_ENTRY && at < count; k++)
+        for (size_t k = 0; k < each && at < count; k++)
             write_event(&w, &events[at++]);
         jw_array_end(&w);
         if (last && news->gate_count)

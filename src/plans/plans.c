@@ -14,8 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define TRIES_MAX 16
-
 /* --- the graph --- */
 
 static const struct channel_def CHANNELS[] = {
@@ -57,16 +55,15 @@ static void on_ended(const struct graph_def *g, struct db_batch *b, const struct
 static str untold(const struct graph_def *g, const struct graph_end *run, struct arena *a) {
     struct plans *p = (struct plans *)g->nodes[0].data;
     struct plan_row row;
-    str *entries;
+    str entry = STR_NULL;
     bool found = false;
     enum run_state status = run_state_of(run->status);
     if (plan_of_thread(p->store, run->thread_id, a, &row, &found, NULL) < 0 || !found ||
         !id_eq(row.run_id, run->run_id) || run_state_final(row.status))
         return STR_NULL;
     plan_note_run_untold(p, &row, run->run_id, status);
-    struct plan_news news = {
-        .version = row.version + 1, .status = &status, .error = end_error(a, run)};
-    return plan_entries_write(a, &news, NULL, 0, &entries) ? entries[0] : STR_NULL;
+    return plan_end_entry(p, &row, status, end_error(a, run), a, &entry, NULL) == 0 ? entry
+                                                                                    : STR_NULL;
 }
 
 /* Attempts before that of the last batch that moved a step. What was executed when an attempt was
@@ -388,137 +385,4 @@ bool plan_trace_of(struct plans *p, const struct plan_row *row, struct arena *a,
         return false;
     return trace_context_parse(json_str(json_get(kwargs, "traceparent")),
                                json_str(json_get(kwargs, "tracestate")), out);
-}
-
-/* --- asking --- */
-
-static int over(struct err *err) {
-    return err_set(err, ERR_CONFLICT, "The plan run is over");
-}
-
-/* What steps have begun outside, and nobody goes on with. */
-static void abandon(struct plans *p, const struct plan_row *row, const struct plan_step_row *steps,
-                    size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        const struct tool *tool = plan_tool_find(steps[i].tool);
-        if (tool && tool->abandon)
-            tool->abandon(&p->tools, row->owner, steps[i].key);
-    }
-}
-
-/* No run has it: it waits for somebody, or its run has just ended. ERR_FENCED: one has. */
-static int end_here(struct plans *p, const struct plan_row *row, struct arena *a,
-                    struct err *err) {
-    struct db_batch b;
-    enum run_state status = RUN_STATE_CANCELLED;
-    str *entries;
-    db_batch_init(&b, a);
-    plan_end_add(&b, row->thread_id, row->run_id, true, status, STR("it was cancelled"),
-                 rt_now_us(p->rt));
-    b.ops[0].expect = DB_EXPECT_CHANGE(ERR_FENCED);
-    struct plan_news news = {.version = row->version + 1, .status = &status};
-    (void)plan_entries_write(a, &news, NULL, 0, &entries);
-    struct hub_entry entry = {.entry = {.run_id = row->run_id,
-                                        .kind = LOG_STEPS,
-                                        .at = rt_now_us(p->rt),
-                                        .data = entries[0]}};
-    struct hub_append append = {
-        .thread_id = row->thread_id, .batch = &b, .entries = &entry, .count = 1};
-    return hub_commit(engine_hub(p->engine), &append, err);
-}
-
-/* ERR_FENCED: the plan is not as it was read. A run that was asked may have been past hearing it,
- * having left the plan to whoever answers its gates. */
-static int cancel_once(struct plans *p, const struct principal *who, const struct plan_row *row,
-                       bool *asked, struct arena *a, struct err *err) {
-    enum run_state running = RUN_STATE_RUNNING;
-    struct plan_step_row *steps;
-    size_t count;
-    int rc = plan_steps(p->store, row->id, -1, &running, PLAN_STEPS_MAX, a, &steps, &count, err);
-    if (rc < 0)
-        return rc;
-    rc = engine_cancel(p->engine, who, row->thread_id, row->run_id, CANCEL_INTERRUPT,
-                       STR("the plan was cancelled"), true, err);
-    *asked = *asked || rc == 0;
-    bool here = rc == ERR_CONFLICT || rc == ERR_NOT_FOUND;
-    if (here) {
-        err_reset(err);
-        rc = end_here(p, row, a, err);
-    }
-    if (rc == 0) /* a run that was cut off may not get to them any more */
-        abandon(p, row, steps, count);
-    return rc == 0 && !here ? ERR_FENCED : rc;
-}
-
-int plans_cancel(struct plans *p, const struct principal *who, struct id id, struct arena *a,
-                 struct err *err) {
-    struct plan_row row;
-    struct plan_step_row *steps;
-    size_t count;
-    bool asked = false;
-    int rc = ERR_FENCED;
-    for (int i = 0; i < TRIES_MAX && rc == ERR_FENCED; i++) {
-        err_reset(err);
-        rc = plan_get(p->store, who, id, 0, a, &row, &steps, &count, err);
-        if (rc == 0 && run_state_final(row.status))
-            return asked ? 0 : over(err);
-        if (rc == 0)
-            rc = cancel_once(p, who, &row, &asked, a, err);
-    }
-    return rc == ERR_FENCED ? err_set(err, ERR_CONFLICT, "The plan run went on") : rc;
-}
-
-struct wishing {
-    struct id id;
-    int64_t position;
-};
-
-static void join_wish(void *ctx, struct db_batch *b) {
-    const struct wishing *x = ctx;
-    plan_step_wish_add(b, x->id, x->position, STR("cancel"));
-    b->ops[b->count - 1].expect = DB_EXPECT_CHANGE(ERR_FENCED);
-}
-
-/* ERR_FENCED: the plan is not as it was read. */
-static int wish_once(struct plans *p, const struct plan_row *row, int64_t position,
-                     struct arena *a, struct err *err) {
-    struct db_batch b;
-    struct wishing x = {row->id, position};
-    if (row->status == RUN_STATE_BLOCKED) /* nobody would see it */
-        return plan_go_on(p, &(struct plan_go_on){.row = row, .join = join_wish, .ctx = &x}, a,
-                          err);
-    db_batch_init(&b, a);
-    plan_touch_live_add(&b, row->id, ERR_FENCED, rt_now_us(p->rt));
-    plan_step_wish_add(&b, row->id, position, STR("cancel"));
-    int rc = db_commit(p->store->db, &b, err);
-    if (rc == 0)
-        coordinator_poke(p, row->id);
-    return rc;
-}
-
-static int cancel_step_once(struct plans *p, const struct principal *who, struct id id,
-                            int64_t position, struct arena *a, struct err *err) {
-    struct plan_row row;
-    struct plan_step_row *steps;
-    size_t count;
-    int rc = plan_get(p->store, who, id, 0, a, &row, &steps, &count, err);
-    if (rc == 0 && (position < 0 || position >= row.step_count))
-        rc = err_set(err, ERR_NOT_FOUND, "Step not found");
-    if (rc == 0 && run_state_final(row.status))
-        rc = over(err);
-    if (rc == 0)
-        rc = plan_steps(p->store, id, position - 1, NULL, 1, a, &steps, &count, err);
-    if (rc == 0 && (count == 0 || run_state_final(steps[0].status)))
-        rc = err_set(err, ERR_CONFLICT, "The step is over");
-    return rc < 0 ? rc : wish_once(p, &row, position, a, err);
-}
-
-int plans_cancel_step(struct plans *p, const struct principal *who, struct id id,
-                      int64_t position, struct arena *a, struct err *err) {
-    int rc = ERR_FENCED;
-    for (int i = 0; i < TRIES_MAX && rc == ERR_FENCED; i++) {
-        err_reset(err);
-        rc = cancel_step_once(p, who, id, position, a, err);
-    }
-    return rc == ERR_FENCED ? err_set(err, ERR_CONFLICT, "The step is over") : rc;
 }

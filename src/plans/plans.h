@@ -103,6 +103,7 @@ MUST_CHECK MAY_SUSPEND int plans_rerun(struct plans *p, struct id id, const stru
                                        struct plans_create *c, struct arena *a,
                                        struct plan_spec *spec, struct plans_made *out,
                                        struct err *err);
+/* --- cancel.c --- */
 /* Ends the plan, whatever it does, and waits for that; ERR_CONFLICT when it is over. */
 MUST_CHECK MAY_SUSPEND int plans_cancel(struct plans *p, const struct principal *who, struct id id,
                                         struct arena *a, struct err *err);

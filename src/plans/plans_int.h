@@ -310,6 +310,11 @@ MUST_CHECK MAY_SUSPEND int plan_go_on(struct plans *p, const struct plan_go_on *
 /* The webhook that the plan was made with; NULL: none. */
 MAY_SUSPEND yyjson_val *plan_webhook(struct plans *p, const struct plan_row *row, struct arena *a);
 
+/* cancel.c: the end of a plan that no coordinator tells: of what is left of its steps, too. */
+MUST_CHECK MAY_SUSPEND int plan_end_entry(struct plans *p, const struct plan_row *row,
+                                          enum run_state status, str error, struct arena *a,
+                                          str *out, struct err *err);
+
 /* plans.c: runs of the plan's thread. */
 struct plan_run_asked {
     str goal;            /* the run's input; absent: it has none */
@@ -348,6 +353,7 @@ struct plan_news {
     bool began;                   /* it has begun since the last entry */
     const enum run_state *status; /* NULL: as it was, or only begun */
     str error;                    /* of the plan */
+    bool whole;                   /* one entry, however many steps moved */
 };
 /* Entries for the log; their number. */
 size_t plan_entries_write(struct arena *a, const struct plan_news *news,

@@ -8,7 +8,8 @@
  *  - no step begins before those that it waits for are done; none comes to two ends, unless it was
  *    put back between them
  *  - a plan whose cancel is acknowledged is over
- *  - the plan's row counts what its steps say, and its log tells what the rows say
+ *  - the plan's row counts what its steps say, its log tells what the rows say, and its thread asks
+ *    nothing any more
  *
  * Tools are those for tests: they take simulated time, and fail as often as they are told. */
 #include "sim.h"
@@ -288,18 +289,24 @@ static void check_log(struct sim_world *w, const struct sim_plan *p, const struc
         if (rc < 0 || count == 0)
             break;
     }
-    /* Of a plan that was stopped while no run had it, its end tells: of the steps that it cancels,
-     * too, which stay so when another step is done again. */
-    bool stopped = p->touched && row->status == RUN_STATE_CANCELLED;
     for (size_t i = 0; i < p->step_count; i++)
-        if (told.states[i] != steps[i].status &&
-            !(p->touched && steps[i].status == RUN_STATE_CANCELLED))
+        if (told.states[i] != steps[i].status)
             wrong(w, p, i, "is told to be ", run_state_name(told.states[i]));
-    if (told.states[SIM_STEPS_MAX] != row->status && !stopped)
+    if (told.states[SIM_STEPS_MAX] != row->status)
         sim_wrong(w, "plan %02x%02x is told to be " STR_FMT " and is " STR_FMT ": " STR_FMT,
                   p->id.b[14], p->id.b[15],
                   STR_ARG(run_state_name(told.states[SIM_STEPS_MAX])),
                   STR_ARG(run_state_name(row->status)), STR_ARG(row->error));
+}
+
+static void check_asks(struct sim_world *w, const struct sim_plan *p) {
+    struct thread row;
+    struct err err = {0};
+    if (thread_get(&w->current[0]->store, &w->who, p->thread_id, &w->arena, &row, &err) < 0)
+        sim_wrong(w, "the thread of a plan: %s", err.message);
+    else if (!str_eq(row.interrupts, STR("{}")))
+        sim_wrong(w, "plan %02x%02x is over and asks " STR_FMT, p->id.b[14], p->id.b[15],
+                  STR_ARG(row.interrupts));
 }
 
 static void check_plan(struct sim_world *w, const struct sim_plan *p) {
@@ -320,6 +327,7 @@ static void check_plan(struct sim_world *w, const struct sim_plan *p) {
     check_steps(w, p, steps);
     check_counts(w, p, &row, steps);
     check_log(w, p, &row, steps);
+    check_asks(w, p);
     sim_check_thread(w, &thread);
     if (w->why.len) {
         sim_note(w, "plan %02x%02x, version %lld: " STR_FMT ", run %02x%02x", p->id.b[14],
