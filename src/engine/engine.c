@@ -288,14 +288,15 @@ static size_t leave_counter(void *ctx, struct db_batch *b, int64_t count) {
                             rt_now_us(run->engine->rt));
 }
 
-str live_run_untold(struct live_run *run) {
+int live_run_untold(struct live_run *run, str *out, struct err *err) {
     const struct graph_def *def = live_run_graph(run);
     struct graph_end what = {.thread_id = run->row.thread_id,
                              .run_id = run->row.id,
                              .status = run->status,
                              .error = run->error,
                              .now_us = rt_now_us(run->engine->rt)};
-    return def && def->untold ? def->untold(def, &what, &run->arena) : STR_NULL;
+    *out = STR_NULL;
+    return def && def->untold ? def->untold(def, &what, &run->arena, out, err) : 0;
 }
 
 int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action, str reason,
@@ -305,7 +306,10 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
     db_batch_init(&b, &run->arena);
     int64_t now = rt_now_us(e->rt);
     run->status = RUN_INTERRUPTED;
-    str steps = action == CANCEL_ROLLBACK ? STR_NULL : live_run_untold(run);
+    str steps = STR_NULL;
+    int rc = action == CANCEL_ROLLBACK ? 0 : live_run_untold(run, &steps, err);
+    if (rc < 0)
+        return rc;
     struct hub_entry entries[] = {
         {.entry = {.run_id = run->row.id, .kind = LOG_STEPS, .at = now, .data = steps}},
         {.entry = {.run_id = run->row.id,
@@ -328,7 +332,7 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
                                 .count = steps.p ? 2 : 1,
                                 .counter = &counter,
                                 .told = told};
-    int rc = hub_commit(e->hub, &append, err);
+    rc = hub_commit(e->hub, &append, err);
     if (rc == 0)
         outbox_grew(run);
     return rc;

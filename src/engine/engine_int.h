@@ -318,7 +318,8 @@ MUST_CHECK MAY_SUSPEND int live_run_keep_state(struct frame *f, struct err *err)
 /* Also of a run that has not begun here; NULL: it is none that is built in. */
 const struct graph_def *live_run_graph(struct live_run *run);
 bool live_run_ended_add(struct live_run *run, struct db_batch *b); /* its graph has a hook */
-str live_run_untold(struct live_run *run); /* what its graph has to say of its end; MAY_SUSPEND */
+/* What its graph has to say of its end; absent: nothing. */
+MUST_CHECK MAY_SUSPEND int live_run_untold(struct live_run *run, str *out, struct err *err);
 void live_run_fail(struct live_run *run, int rc, const struct err *err);
 /* False: the begin of this run never became durable, so there is nothing to go on with. */
 MAY_SUSPEND bool live_run_has_begun(struct live_run *run);

@@ -221,7 +221,10 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
     db_batch_init(&b, a);
     struct hub_entry *entries = ARENA_ARRAY(&run->arena, struct hub_entry, s->task_count + 3);
     bool goes = s->end && run->temporary && !run->kept && !read_from_log(run);
-    str untold = s->end && run->status != RUN_SUCCESS ? live_run_untold(run) : STR_NULL;
+    str untold = STR_NULL;
+    int rc = s->end && run->status != RUN_SUCCESS ? live_run_untold(run, &untold, err) : 0;
+    if (rc < 0)
+        return rc;
     size_t count = step_entries(s, &b, entries);
     if (goes)
         b.count = 0; /* all of it is the thread's, which is deleted here */
@@ -229,8 +232,8 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
         entries[count] = entries[count - 1];
         entries[count++ - 1] = untold_entry(run, untold);
     }
-    int rc = s->end ? FAILPOINT("engine.end.before_commit")
-                    : FAILPOINT("engine.step.before_commit");
+    rc = s->end ? FAILPOINT("engine.end.before_commit")
+                : FAILPOINT("engine.step.before_commit");
     if (rc < 0)
         return err_set(err, rc, "failpoint before the commit of a step");
     struct settling settling = {.run = run};
@@ -405,7 +408,7 @@ int live_run_keep_state(struct frame *f, struct err *err) {
 /* --- the steps --- */
 
 void live_run_fail(struct live_run *run, int rc, const struct err *err) {
-    if (rc == ERR_CANCELLED || run->cancel) {
+    if (rc == ERR_CANCELLED || (run->cancel && !run->hand_back)) {
         run->status = RUN_INTERRUPTED;
         return;
     }
@@ -703,7 +706,7 @@ void live_run_start_pending(void *arg) {
         slot_promote(run->slot, run->holder);
         return;
     }
-    bool ours = rc == ERR_INVALID && end_now(run);
+    bool ours = rc == ERR_INVALID && !run->hand_back && end_now(run);
     if (run->cancel && !run->hand_back && (rc == ERR_UNAVAILABLE || rc == ERR_CONFLICT))
         ours = end_waiting(run);
     if (rc == ERR_FENCED)

@@ -161,7 +161,8 @@ struct graph_def {
     /* What the log says of a run that ends before it began, or whose nodes did not tell of its end,
      * besides its end: JSON in a's memory, or absent. Not asked of one that succeeded. May be NULL.
      * MAY_SUSPEND. */
-    str (*untold)(const struct graph_def *g, const struct graph_end *run, struct arena *a);
+    int (*untold)(const struct graph_def *g, const struct graph_end *run, struct arena *a, str *out,
+                  struct err *err);
     /* A run that was cut off too often is given up. How many of its attempts do not count, because
      * it came further since; NULL: all count. MAY_SUSPEND. */
     int (*progress)(const struct graph_def *g, const struct graph_end *run, int64_t *out,

@@ -39,6 +39,7 @@ struct hub_topic {
     int64_t visible_seq; /* last number known to be committed; -1 unknown */
     int64_t shown_seq;   /* last number that the live readers have seen, with all before it */
     bool filling;        /* its readers are being given entries from the log */
+    bool lost;           /* there were none to give: whether their runs go on is to be seen */
     bool hinted;         /* somebody appended while its run is here */
     int64_t tail_due_us, tail_wait_us;
     int pending;        /* commits with entries under way */
@@ -70,11 +71,15 @@ struct hub_reader {
     void (*room)(void *ctx, size_t bytes); /* of a replay under way; may be NULL */
     int values_rc; /* why the values of a state could not be read; 0: they could */
     bool seen;     /* something of its run */
+    bool lost;     /* entries that it came to read were not there any more */
     bool closed, ended;
     int refs;
 };
 
 void hub_flush_due(struct rt_timer *timer);
+/* By its row: it has ended, or is gone. */
+MUST_CHECK MAY_SUSPEND int hub_run_is_over(struct hub *h, struct id run_id, bool *out,
+                                           struct err *err);
 
 /* Fragments in an entry of the log, written and read in order; begins as {0}. See segment.c. */
 struct segment {

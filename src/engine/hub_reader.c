@@ -282,6 +282,7 @@ static int replay(struct hub_reader *r, int64_t *read_seq, struct err *err) {
         if (rc < 0)
             break;
         for (size_t i = 0; i < count && !r->closed && !r->ended; i++) {
+            r->lost = r->lost || entries[i].seq > after + 1;
             after = entries[i].seq;
             rc = show_entry(r, &entries[i], &a, err);
             if (rc < 0)
@@ -289,9 +290,10 @@ static int replay(struct hub_reader *r, int64_t *read_seq, struct err *err) {
         }
         if (rc < 0 || r->closed || r->ended)
             break;
-        /* What the log lacks up to there was deleted. */
-        if (count < LOG_PAGE_MAX && after < visible)
-            after = visible;
+        if (count < LOG_PAGE_MAX && after < visible) {
+            after = visible; /* what the log lacks up to there was deleted */
+            r->lost = true;
+        }
         if (count < LOG_PAGE_MAX && after >= r->topic->visible_seq)
             break;
         arena_reset(&a);
@@ -299,6 +301,28 @@ static int replay(struct hub_reader *r, int64_t *read_seq, struct err *err) {
     r->scratch = NULL;
     arena_deinit(&a);
     *read_seq = after;
+    return rc;
+}
+
+int hub_run_is_over(struct hub *h, struct id run_id, bool *out, struct err *err) {
+    struct run_place p;
+    struct arena a;
+    arena_init(&a, SIZE_MAX / 2);
+    int rc = run_place_get(h->store, run_id, &a, &p, err);
+    arena_deinit(&a);
+    *out = rc == ERR_NOT_FOUND || (rc == 0 && p.status != RUN_PENDING && p.status != RUN_RUNNING);
+    if (rc == ERR_NOT_FOUND)
+        err_reset(err);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* A run was live when it was looked up, and its end is not in the log: it has not ended, or that
+ * went with older states, as other entries have. The end is stored with the status, so the log is
+ * looked at once more after that. */
+static int replay_lost(struct hub_reader *r, int64_t *read_seq, bool *out_over, struct err *err) {
+    int rc = hub_run_is_over(r->hub, r->o.run_id, out_over, err);
+    if (rc == 0 && *out_over)
+        rc = replay(r, read_seq, err);
     return rc;
 }
 
@@ -310,6 +334,7 @@ int hub_reader_replay(struct hub *h, const struct hub_reader_options *o, int64_t
     r->refs++;
     *out = r;
     int64_t read_seq = first_seq;
+    bool over = false;
     int rc = 0;
     while (rc == 0 && r->topic->going)
         rc = fiber_event_wait(&r->topic->decided, FIBER_NO_DEADLINE);
@@ -317,9 +342,12 @@ int hub_reader_replay(struct hub *h, const struct hub_reader_options *o, int64_t
     r->topic->replays++;
     if (rc == 0)
         rc = replay(r, &read_seq, err);
+    bool one = !id_is_nil(o->run_id);
+    if (rc == 0 && one && !r->closed && !r->ended && (r->lost || (!r->seen && o->alive)))
+        rc = replay_lost(r, &read_seq, &over, err);
     r->topic->replays--;
     r->room = NULL;
-    bool deleted = r->topic->gone || (!r->seen && !id_is_nil(r->o.run_id) && !o->alive);
+    bool deleted = r->topic->gone || over || (one && !r->seen && !o->alive);
     if (rc == 0 && !r->closed && !r->ended && deleted)
         hub_reader_finish(r); /* run or thread: its end will never come */
     else if (rc == 0 && !r->closed && !r->ended)

@@ -13,6 +13,7 @@
  * for correctness. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/vec.h"
 #include "engine/hub_int.h"
 
 #define TAIL_WAIT_US       50000
@@ -73,6 +74,67 @@ static int fill_entry(struct hub_topic *t, const struct log_entry *e, struct are
     return rc;
 }
 
+/* All that is in the log behind what was shown. */
+static int show_rest(struct hub_topic *t, struct arena *a, struct err *err) {
+    struct log_entry *entries;
+    size_t count = LOG_PAGE_MAX;
+    int rc = 0;
+    while (rc == 0 && count == LOG_PAGE_MAX && !t->gone) {
+        arena_reset(a);
+        rc = log_read(t->hub->store, t->thread_id, t->shown_seq, LOG_PAGE_MAX, a, &entries, &count,
+                      err);
+        for (size_t i = 0; rc == 0 && i < count && !t->gone; i++) {
+            t->lost = t->lost || entries[i].seq > t->shown_seq + 1;
+            rc = fill_entry(t, &entries[i], a, err);
+        }
+    }
+    return rc;
+}
+
+static struct hub_reader *reader_of(struct hub_topic *t, struct id run_id) {
+    LIST_EACH (&t->readers, n) {
+        struct hub_reader *r = LIST_ENTRY(n, struct hub_reader, node);
+        if (id_eq(r->o.run_id, run_id))
+            return r;
+    }
+    return NULL;
+}
+
+struct followed {
+    struct id run_id;
+    bool over;
+};
+struct all_followed {
+    VEC(struct followed) list;
+};
+
+static void follow_once(struct all_followed *all, struct id run_id) {
+    for (size_t i = 0; i < all->list.count; i++)
+        if (id_eq(all->list.p[i].run_id, run_id))
+            return;
+    if (!id_is_nil(run_id))
+        vec_push(&all->list, (struct followed){.run_id = run_id});
+}
+
+/* Entries went before they were shown: those of a run that has ended and lost older states, its end
+ * among them. The end is stored with the status, so what is in the log is shown after that. */
+static int finish_lost(struct hub_topic *t, struct arena *a, struct err *err) {
+    struct all_followed all = {0};
+    int rc = 0;
+    LIST_EACH (&t->readers, n)
+        follow_once(&all, LIST_ENTRY(n, struct hub_reader, node)->o.run_id);
+    for (size_t i = 0; rc == 0 && i < all.list.count; i++)
+        rc = hub_run_is_over(t->hub, all.list.p[i].run_id, &all.list.p[i].over, err);
+    if (rc == 0)
+        rc = show_rest(t, a, err);
+    for (size_t i = 0; rc == 0 && i < all.list.count; i++)
+        for (struct hub_reader *r;
+             all.list.p[i].over && (r = reader_of(t, all.list.p[i].run_id)) != NULL;)
+            hub_reader_finish(r);
+    vec_deinit(&all.list);
+    return rc;
+}
+
 int hub_topic_fill(struct hub_topic *t, int64_t upto, struct err *err) {
     struct hub *h = t->hub;
     if (upto > t->visible_seq)
@@ -85,17 +147,18 @@ int hub_topic_fill(struct hub_topic *t, int64_t upto, struct err *err) {
     t->filling = true;
     t->refs++;
     h->tail_fills++;
-    while (rc == 0 && t->shown_seq < t->visible_seq && !t->gone) {
-        struct log_entry *entries;
-        size_t count;
+    while (rc == 0 && (t->lost || t->shown_seq < t->visible_seq) && !t->gone) {
         int64_t visible = t->visible_seq;
-        arena_reset(&a);
-        rc =
-            log_read(h->store, t->thread_id, t->shown_seq, LOG_PAGE_MAX, &a, &entries, &count, err);
-        for (size_t i = 0; rc == 0 && i < count && !t->gone; i++)
-            rc = fill_entry(t, &entries[i], &a, err);
-        if (rc == 0 && count < LOG_PAGE_MAX && t->shown_seq < visible)
+        rc = show_rest(t, &a, err);
+        if (rc == 0 && t->shown_seq < visible) {
             t->shown_seq = visible; /* what the log lacks up to there was deleted */
+            t->lost = true;
+        }
+        if (rc == 0 && t->lost) {
+            t->lost = false; /* more may go meanwhile */
+            rc = finish_lost(t, &a, err);
+            t->lost = t->lost || rc < 0;
+        }
     }
     t->filling = false;
     arena_deinit(&a);
@@ -160,7 +223,7 @@ static void fill_fiber(void *arg) {
 /* When the topic is looked at again, and whether it has to be filled. */
 static bool reckon(struct hub *h, struct hub_topic *t, int64_t seq) {
     int64_t max = h->hints_up ? TAIL_HINTED_US_MAX : TAIL_WAIT_US_MAX;
-    bool grown = seq > t->shown_seq;
+    bool grown = seq > t->shown_seq || t->lost;
     t->tail_wait_us = grown || t->tail_wait_us == 0 ? TAIL_WAIT_US
                       : t->tail_wait_us * 2 > max   ? max
                                                     : t->tail_wait_us * 2;

@@ -208,7 +208,7 @@ static int enter(struct task *t, struct frame *f, str ns, struct compiled_graph 
         f->trace = &t->span.at;
         f->compiled = compiled;
         int rc = load_or_begin(t, f, &why);
-        if (rc == 0 || !live_run_may_retry(t->run, rc)) {
+        if (rc == 0 || !live_run_own_may_retry(t->run, rc)) {
             if (rc < 0 && err)
                 *err = why;
             return rc;

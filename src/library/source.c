@@ -12,7 +12,7 @@
 #include "history/sql/sql.h"
 
 #define PAGE_BYTES     16384
-#define SEGMENT_EVENTS 16384 /* it stays small */
+#define SEGMENT_EVENTS 8192 /* it stays small */
 
 /* Of each connection; what is read once, from end to end, needs none. */
 static const int64_t cache_bytes[] = {[LIBRARY_MANY] = INT64_C(8) << 20,

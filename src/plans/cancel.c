@@ -11,6 +11,7 @@
 #include "plans/plans_int.h"
 
 #define TRIES_MAX 16
+#define END_PAGE  200 /* steps */
 #define CANCELLED STR("it was cancelled")
 
 static int over(struct err *err) {
@@ -74,24 +75,43 @@ static int end_alone(const struct ending *x, struct arena *a, struct err *err) {
     return hub_commit(engine_hub(x->plans->engine), &append, err);
 }
 
+/* Of those that are left, in pages: steps that are over may have large outputs. */
+static int read_left(struct plans *p, const struct plan_row *row, struct step_event *out,
+                     size_t *count, struct err *err) {
+    struct arena a;
+    size_t found = END_PAGE;
+    int64_t after = -1;
+    int rc = 0;
+    *count = 0;
+    arena_init(&a, SIZE_MAX / 2);
+    while (rc == 0 && found == END_PAGE) {
+        struct plan_step_row *steps;
+        arena_reset(&a);
+        rc = plan_steps(p->store, row->id, after, NULL, END_PAGE, &a, &steps, &found, err);
+        for (size_t i = 0; rc == 0 && i < found; i++) {
+            after = steps[i].position;
+            if (!run_state_final(steps[i].status) && *count < (size_t)row->step_count)
+                out[(*count)++] = (struct step_event){.position = (uint32_t)steps[i].position,
+                                                      .state = RUN_STATE_CANCELLED,
+                                                      .attempt = (int)steps[i].attempt,
+                                                      .at = rt_now_us(p->rt)};
+        }
+    }
+    arena_deinit(&a);
+    return rc;
+}
+
 int plan_end_entry(struct plans *p, const struct plan_row *row, enum run_state status, str error,
                    struct arena *a, str *out, struct err *err) {
-    struct plan_step_row *steps;
-    size_t count, moved = 0;
-    str *entries;
-    int rc = plan_steps(p->store, row->id, -1, NULL, PLAN_STEPS_MAX, a, &steps, &count, err);
-    if (rc < 0)
-        return rc;
     struct plan_news news = {
         .version = row->version + 1, .status = &status, .error = error, .whole = true};
-    struct step_event *events = ARENA_ARRAY(a, struct step_event, count + 1);
-    for (size_t i = 0; i < count; i++)
-        if (!run_state_final(steps[i].status))
-            events[moved++] = (struct step_event){.position = (uint32_t)steps[i].position,
-                                                  .state = RUN_STATE_CANCELLED,
-                                                  .attempt = (int)steps[i].attempt,
-                                                  .at = rt_now_us(p->rt)};
-    (void)plan_entries_write(a, &news, events, moved, &entries);
+    struct step_event *left = ARENA_ARRAY(a, struct step_event, row->step_count + 1);
+    size_t count;
+    str *entries;
+    int rc = read_left(p, row, left, &count, err);
+    if (rc < 0)
+        return rc;
+    (void)plan_entries_write(a, &news, left, count, &entries);
     *out = entries[0];
     return 0;
 }

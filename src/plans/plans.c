@@ -52,18 +52,19 @@ static void on_ended(const struct graph_def *g, struct db_batch *b, const struct
 }
 
 /* The plan's end, which no coordinator tells of. */
-static str untold(const struct graph_def *g, const struct graph_end *run, struct arena *a) {
+static int untold(const struct graph_def *g, const struct graph_end *run, struct arena *a,
+                  str *out, struct err *err) {
     struct plans *p = (struct plans *)g->nodes[0].data;
     struct plan_row row;
-    str entry = STR_NULL;
     bool found = false;
     enum run_state status = run_state_of(run->status);
-    if (plan_of_thread(p->store, run->thread_id, a, &row, &found, NULL) < 0 || !found ||
-        !id_eq(row.run_id, run->run_id) || run_state_final(row.status))
-        return STR_NULL;
-    plan_note_run_untold(p, &row, run->run_id, status);
-    return plan_end_entry(p, &row, status, end_error(a, run), a, &entry, NULL) == 0 ? entry
-                                                                                    : STR_NULL;
+    int rc = plan_of_thread(p->store, run->thread_id, a, &row, &found, err);
+    if (rc < 0 || !found || !id_eq(row.run_id, run->run_id) || run_state_final(row.status))
+        return rc;
+    rc = plan_end_entry(p, &row, status, end_error(a, run), a, out, err);
+    if (rc == 0)
+        plan_note_run_untold(p, &row, run->run_id, status);
+    return rc;
 }
 
 /* Attempts before that of the last batch that moved a step. What was executed when an attempt was

@@ -43,14 +43,14 @@ static size_t live_runs(struct sim_world *w) {
     return count;
 }
 
-/* Of threads that were made for plans: a client that was not told of a plan does not know where it
- * is. */
-static size_t live_plans(struct sim_world *w) {
+/* Of threads that were made for plans, by crons or as copies: a client that was not told does not
+ * know where it is. */
+static size_t live_elsewhere(struct sim_world *w) {
     struct id *ids;
     size_t count = 0;
     struct arena a;
     struct err err = {0};
-    if (!w->planning)
+    if (!w->planning && !w->firing && !w->sweeping)
         return 0;
     arena_init(&a, SIZE_MAX / 2);
     if (run_live_list(store_of(w), &w->who, ID_NIL, NULL, ID_NIL, LIVE_MAX, &a, &ids, &count,
@@ -63,7 +63,7 @@ static size_t live_plans(struct sim_world *w) {
 void sim_settle(struct sim_world *w) {
     size_t left;
     int64_t begun_us = rt_mono_us(w->rt);
-    while ((left = live_runs(w)) > 0 || (left = live_plans(w)) > 0) {
+    while ((left = live_runs(w)) > 0 || (left = live_elsewhere(w)) > 0) {
         if (rt_mono_us(w->rt) - begun_us > SIM_SETTLE_US) {
             sim_wrong(w, "%zu runs have not ended %d s after the last call", left,
                       SIM_SETTLE_US / 1000000);
@@ -148,7 +148,8 @@ struct log_walk {
 
 static void walk_entry(struct sim_world *w, const struct sim_thread *t, struct log_walk *walk,
                        const struct log_entry *e) {
-    if (e->seq != walk->seq + 1 && !(t->rolled_back && e->seq > walk->seq))
+    bool gaps = t->rolled_back || w->sweeping;
+    if (e->seq != walk->seq + 1 && !(gaps && e->seq > walk->seq))
         sim_wrong(w, "a log goes from %lld to %lld", (long long)walk->seq, (long long)e->seq);
     walk->seq = e->seq;
     if ((e->kind == LOG_TASK || e->kind == LOG_CHECKPOINT) && !id_eq(walk->running, e->run_id) &&
@@ -229,7 +230,7 @@ void sim_check_thread(struct sim_world *w, const struct sim_thread *t) {
         for (size_t i = 0; i < count; i++)
             walk_entry(w, t, &walk, &log[i]);
     } while (count);
-    if (row.seq != walk.seq && !t->rolled_back)
+    if (row.seq != walk.seq && !t->rolled_back && !w->sweeping)
         sim_wrong(w, "a thread counts %lld, its log ends at %lld", (long long)row.seq,
                   (long long)walk.seq);
     struct sim_held *held = sim_held(w, t->id);
@@ -239,7 +240,7 @@ void sim_check_thread(struct sim_world *w, const struct sim_thread *t) {
         sim_wrong(w, "a thread counts %lld entries, its log was given %lld", (long long)row.seq,
                   (long long)held->entries);
     int64_t state = count_of(w, t->id);
-    if (state != walk.counted) {
+    if (state != walk.counted && !w->sweeping) {
         sim_wrong(w, "%lld tasks are in the state of thread %02x%02x, %lld in the log",
                   (long long)state, t->id.b[14], t->id.b[15], (long long)walk.counted);
         sim_describe_log(w, t->id);
@@ -302,7 +303,7 @@ static void describe_stream(struct sim_world *w, const char *name, const struct 
 
 static void check_stream(struct sim_world *w, const struct sim_stream *s) {
     struct run row;
-    if (!s->complete ||
+    if (!s->complete || w->sweeping ||
         run_get(store_of(w), &w->who, s->thread_id, s->run_id, &w->arena, &row, NULL) < 0)
         return;
     struct sim_stream *whole = NEW(struct sim_stream);
@@ -371,6 +372,12 @@ void sim_check(struct sim_world *w) {
         sim_check_updates(w);
     if (w->deleting)
         sim_check_gone(w);
+    if (w->firing)
+        sim_check_crons(w);
+    if (w->sweeping) {
+        sim_check_gone(w);
+        sim_check_swept(w);
+    }
     if (w->planning) {
         sim_check_plans(w);
         sim_check_told(w);

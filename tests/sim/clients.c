@@ -125,6 +125,8 @@ static void follow(struct sim_world *w, const struct sim_run *run) {
 /* --- calls --- */
 
 const char *sim_strategy(struct sim_world *w) {
+    if (w->sweeping) /* where nothing is undone, or stopped before it begins */
+        return strategies[sim_below(w, 3)];
     return strategies[sim_below(w, ARRAY_COUNT(strategies))];
 }
 
@@ -207,7 +209,8 @@ static void submit_any(struct sim_world *w, struct sim_server *s, struct sim_thr
 
 static void cancel(struct sim_world *w, struct sim_server *s, const struct sim_run *run) {
     struct err err = {0};
-    enum cancel_action action = sim_chance(w, 30) ? CANCEL_ROLLBACK : CANCEL_INTERRUPT;
+    enum cancel_action action =
+        !w->sweeping && sim_chance(w, 30) ? CANCEL_ROLLBACK : CANCEL_INTERRUPT;
     for (size_t i = 0; i < w->runs.count; i++)
         if (id_eq(w->runs.p[i].id, run->id))
             *(action == CANCEL_ROLLBACK ? &w->runs.p[i].undone : &w->runs.p[i].stopped) = true;

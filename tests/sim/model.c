@@ -39,8 +39,7 @@ struct sim_held *sim_held(struct sim_world *w, struct id thread) {
     return &w->held.p[w->held.count - 1];
 }
 
-/* The last attempt that began of a run, and whose it was. */
-static struct run_hold *begun_of(struct sim_world *w, struct id run) {
+struct run_hold *sim_begun(struct sim_world *w, struct id run) {
     for (size_t i = 0; i < w->begun.count; i++)
         if (id_eq(w->begun.p[i].run_id, run))
             return &w->begun.p[i];
@@ -85,7 +84,7 @@ static bool same_hold(const struct run_hold *a, const struct run_hold *b) {
 static void begins(struct sim_world *w, const struct db_op *op) {
     struct run_hold now = hold_at(op, 9);
     struct sim_held *h = sim_held(w, now.thread_id);
-    struct run_hold *last = begun_of(w, now.run_id);
+    struct run_hold *last = sim_begun(w, now.run_id);
     if (!id_is_nil(h->hold.run_id) && !id_eq(h->hold.run_id, now.run_id))
         sim_wrong(w, "run %02x%02x takes a thread that run %02x%02x has", now.run_id.b[14],
                   now.run_id.b[15], h->hold.run_id.b[14], h->hold.run_id.b[15]);
@@ -111,7 +110,7 @@ static void writes(struct sim_world *w, const struct db_op *op, size_t at) {
                   (long long)now.attempt, now.run_id.b[14], now.run_id.b[15],
                   (long long)h->hold.attempt, h->hold.run_id.b[14], h->hold.run_id.b[15]);
     if (op->stmt == SQL_THREAD_HAND_BACK)
-        begun_of(w, now.run_id)->attempt--; /* it was not spent */
+        sim_begun(w, now.run_id)->attempt--; /* it was not spent */
     if (op->stmt == SQL_THREAD_SETTLE || op->stmt == SQL_THREAD_HAND_BACK)
         let_go(h);
 }
@@ -131,6 +130,8 @@ void sim_stored(struct sim_world *w, const struct db_batch *b) {
         size_t at = holder_of(op->stmt);
         if (!did(op))
             continue;
+        if (w->sweeping)
+            sim_swept_stored(w, op);
         if (at)
             writes(w, op, at);
         else if (op->stmt == SQL_THREAD_BEGIN)
@@ -140,6 +141,8 @@ void sim_stored(struct sim_world *w, const struct db_batch *b) {
             let_go(sim_held(w, op->params[0].id));
         else if (op->stmt == SQL_LOG_INSERT)
             sim_held(w, op->params[0].id)->entries++;
+        else if (op->stmt == SQL_CRON_FIRE)
+            sim_cron_stored(w, op);
         else if (op->stmt == SQL_WORKER_INSERT)
             lease_of(w, op->params[0].id)->until_us = op->params[3].i + op->params[4].i;
         else if (op->stmt == SQL_WORKER_RENEW)

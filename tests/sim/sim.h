@@ -5,7 +5,8 @@
  * all follow from the seed; nothing waits for real time. The same seed gives the same world, step
  * by step (sim_world.trace says so). Parts: world.c (time, servers, database), graphs.c (what runs
  * execute), clients.c (what is asked of them), checks.c (what must be true at the end), model.c,
- * main.c; and of some worlds: plans.c, gates.c, workers.c, told.c, deletes.c, updates.c. */
+ * main.c; and of some worlds: plans.c, gates.c, workers.c, told.c, deletes.c, updates.c,
+ * crons.c, redo.c, sweeps.c. */
 #ifndef HF_TESTS_SIM_H
 #define HF_TESTS_SIM_H
 
@@ -15,6 +16,7 @@
 #include "db/sqlite/sqlite.h"
 #include "engine/engine.h"
 #include "history/log.h"
+#include "jobs/jobs.h"
 #include "plans/plans.h"
 #include "store/plan_work.h"
 
@@ -40,6 +42,7 @@ struct sim_server {
     struct registry *registry;
     struct plans *plans;
     struct engine *engine;
+    struct jobs *jobs; /* NULL: it does none */
     struct lane commits; /* one after the other, in order of submission */
 };
 
@@ -81,6 +84,7 @@ struct sim_plan {
     } steps[SIM_STEPS_MAX];
     size_t step_count;
     bool touched; /* somebody cancelled it or a step, or had one done again */
+    bool kept;    /* steps that another plan has done may be done from the beginning */
 };
 
 /* A decision that was acknowledged. */
@@ -116,6 +120,22 @@ struct sim_update {
     bool stored, refused; /* as it was answered */
 };
 
+/* A cron, and an instant of one that was decided. */
+struct sim_cron {
+    struct id id, thread_id; /* thread nil: a new one for each run */
+    const char *graph;
+    str schedule;
+    int64_t first_us, end_us;
+    bool keep;
+    bool touched;    /* it may have been switched, or deleted */
+    int64_t off_us;  /* when it was acknowledged that it is off, and so it is; else 0 */
+    int64_t gone_us; /* when it was acknowledged that it is deleted; else 0 */
+};
+struct sim_firing {
+    struct id cron_id, run_id;
+    int64_t at_us, decided_us, stored_us;
+};
+
 /* What the database knows by what it was told: model.c. */
 struct sim_lease {
     struct id worker;
@@ -125,6 +145,9 @@ struct sim_lease {
 struct sim_held {
     struct run_hold hold; /* run nil: nobody has the thread */
     int64_t entries;      /* that were ever put into its log */
+    /* Of worlds that sweep: counting tasks that were committed, and those whose step was not yet;
+     * of copies: how many there were before their own run, and how many that has. */
+    int64_t counted, open, was, wanted;
 };
 
 struct sim_world {
@@ -147,6 +170,9 @@ struct sim_world {
     VEC(struct sim_update) updates;
     VEC(struct sim_doomed) doomed;
     VEC(struct sim_doomed_run) doomed_runs;
+    VEC(struct id) copies; /* of threads */
+    VEC(struct sim_cron) crons;
+    VEC(struct sim_firing) firings;
     VEC(struct sim_lease) leases;
     VEC(struct sim_held) held;
     VEC(struct run_hold) begun; /* last attempts of runs */
@@ -154,8 +180,11 @@ struct sim_world {
     bool planning;              /* a world with plans, and with webhooks of them and of runs */
     bool gating;                /* one with plans, steps of which have gates */
     bool working;               /* one with plans, steps of which are done outside */
+    bool redoing;               /* one with plans that are made again, and their steps */
     bool updating;              /* one in which states are changed by hand */
     bool deleting;              /* one in which threads are deleted */
+    bool firing;                /* one with crons */
+    bool sweeping;              /* one in which threads lose states, or end, by themselves */
     bool trouble;               /* delays and failures are allowed now */
     size_t clients;
     int64_t answers; /* numbers that commands have given: 1 to this */
@@ -215,6 +244,11 @@ MAY_SUSPEND bool sim_work_all(struct sim_world *w); /* what is to be done; false
 void sim_check_work(struct sim_world *w, const struct sim_plan *p,
                     const struct plan_step_row *step);
 
+/* redo.c: of worlds that redo, and of all with plans */
+void sim_redoer(void *world); /* a client */
+MAY_SUSPEND void sim_check_dead(struct sim_world *w, const struct sim_plan *p,
+                                const struct plan_step_row *steps, const enum sim_gates *gates);
+
 /* deletes.c: of worlds with deletes */
 void sim_deleter(void *world); /* a client */
 void sim_unaware(void *world); /* a client */
@@ -225,9 +259,22 @@ MAY_SUSPEND void sim_check_gone(struct sim_world *w);
 void sim_updater(void *world); /* a client */
 MAY_SUSPEND void sim_check_updates(struct sim_world *w);
 
+/* crons.c: of worlds with crons */
+void sim_keeper(void *world); /* a client */
+void sim_cron_stored(struct sim_world *w, const struct db_op *op);
+MAY_SUSPEND void sim_check_crons(struct sim_world *w);
+
+/* sweeps.c: of worlds that sweep */
+void sim_sweeper(void *world); /* a client */
+void sim_swept_stored(struct sim_world *w, const struct db_op *op);
+MAY_SUSPEND void sim_sweep_all(struct sim_world *w); /* the copies have runs then */
+MAY_SUSPEND void sim_check_swept(struct sim_world *w);
+
 /* model.c: of every batch that the database has stored. */
 void sim_stored(struct sim_world *w, const struct db_batch *b);
 struct sim_held *sim_held(struct sim_world *w, struct id thread);
+/* The last attempt that began of a run, and whose it was; attempt 0: none. */
+struct run_hold *sim_begun(struct sim_world *w, struct id run);
 
 /* told.c: what is to be told to other programs. */
 MAY_SUSPEND void sim_subscribe(struct sim_world *w);

@@ -19,6 +19,7 @@
 
 #define WORKERS    3
 #define TROUBLE_US 40000000
+#define SWEEP_US   2000000
 #define START_US   INT64_C(1700000000000000)
 
 /* --- time --- */
@@ -175,6 +176,7 @@ static void server_graphs(struct sim_server *s) {
 static void server_free(struct sim_server *s) {
     if (!s->closed)
         engine_close(s->engine);
+    jobs_free(s->jobs);
     registry_free(s->registry); /* it has the plans' graph */
     plans_free(s->plans);
     db_close(s->store.db);
@@ -193,6 +195,10 @@ static struct sim_server *server_new(struct sim_world *w, int number, int life) 
                                .lease_us = SIM_LEASE_US,
                                .host = "sim",
                                .pid = number + 1};
+    if (w->sweeping) {
+        o.keep_states = 2;
+        o.sweep_us = o.thread_sweep_us = SWEEP_US;
+    }
     struct way *way = NEW(struct way);
     *s = (struct sim_server){.world = w, .number = number, .life = life};
     lane_init(&s->commits);
@@ -206,6 +212,11 @@ static struct sim_server *server_new(struct sim_world *w, int number, int life) 
         UNREACHABLE(); /* takes no resource that could be missing */
     if (s->plans)
         plans_set_engine(s->plans, s->engine);
+    if (w->sweeping) {
+        struct jobs_port port = engine_jobs_port(s->engine);
+        s->jobs = jobs_new(w->rt, &s->store, &port);
+        engine_add_jobs(s->engine, s->jobs);
+    }
     if (w->seed % 2) {
         engine_hints_set(s->engine, &(struct engine_hints){.send = on_hint, .ctx = s});
         engine_hints_up(s->engine, true);
@@ -225,7 +236,8 @@ static void server_start(struct sim_world *w, int number, int life) {
         fiber_sleep_shielded_us(500000);
         s = server_new(w, number, ++life);
     }
-    if (w->gating && plans_start(s->plans, NULL) < 0)
+    if ((w->gating && plans_start(s->plans, NULL) < 0) ||
+        (w->sweeping && jobs_start(s->jobs, NULL) < 0))
         UNREACHABLE(); /* takes fibers alone */
     s->up = true;
     sim_note(w, "server %d.%d is up", number, life);
@@ -248,6 +260,7 @@ void sim_kill(struct sim_server *s, bool politely) {
     s->dead = !politely;
     if (w->gating)
         plans_stop(s->plans);
+    jobs_stop(s->jobs);
     engine_drain(s->engine, rt_mono_us(w->rt) + (politely ? (int64_t)sim_below(w, 2000000) : 0));
     while (s->users) /* their calls fail soon */
         fiber_sleep_shielded_us(10000);
@@ -274,6 +287,41 @@ static void troubles(void *arg) {
     w->clients--;
 }
 
+static void make_threads(struct sim_world *w) {
+    struct err err = {0};
+    for (size_t i = 0; i < SIM_THREADS; i++) {
+        struct thread t;
+        w->threads[i].id = id_v7();
+        if (i == SIM_THREADS - 1)
+            w->threads[i].asking = sim_graphs[SIM_PLAIN_GRAPHS + w->seed / 4 % 2].id;
+        if (thread_create(&w->current[0]->store, &w->who, w->threads[i].id, STR("{}"), STR("{}"),
+                          false, &w->arena, &t, &err) < 0)
+            sim_wrong(w, "a thread: %s", err.message);
+    }
+}
+
+static void enter(struct sim_world *w, size_t count, void (*client)(void *world)) {
+    for (size_t i = 0; i < count; i++) {
+        if (!fiber_spawn(w->rt, "sim", client, w, NULL))
+            UNREACHABLE();
+        w->clients++;
+    }
+}
+
+static void enter_all(struct sim_world *w, size_t clients) {
+    enter(w, 1, troubles);
+    enter(w, clients, sim_client);
+    enter(w, w->planning, sim_planner);
+    enter(w, w->redoing, sim_redoer);
+    enter(w, w->gating, sim_decider);
+    enter(w, w->working ? WORKERS : 0, sim_worker);
+    enter(w, w->firing, sim_keeper);
+    enter(w, w->sweeping, sim_sweeper);
+    enter(w, w->updating ? 2 : 0, sim_updater);
+    enter(w, w->deleting, sim_deleter);
+    enter(w, w->deleting || w->sweeping ? 2 : 0, sim_unaware);
+}
+
 static void world_fiber(void *arg) {
     struct sim_world *w = arg;
     const char *ids[16] = {PLAN_GRAPH};
@@ -290,32 +338,8 @@ static void world_fiber(void *arg) {
         sim_subscribe(w);
     for (int i = 0; i < SIM_SERVERS; i++)
         server_start(w, i, 1);
-    for (size_t i = 0; i < SIM_THREADS; i++) {
-        struct thread t;
-        w->threads[i].id = id_v7();
-        if (i == SIM_THREADS - 1)
-            w->threads[i].asking = sim_graphs[SIM_PLAIN_GRAPHS + w->seed / 4 % 2].id;
-        if (thread_create(&w->current[0]->store, &w->who, w->threads[i].id, STR("{}"), STR("{}"),
-                          false, &w->arena, &t, &err) < 0)
-            sim_wrong(w, "a thread: %s", err.message);
-    }
-    w->clients = clients + 1;
-    for (size_t i = 0; i <= clients; i++)
-        if (!fiber_spawn(w->rt, "sim", i ? sim_client : troubles, w, NULL))
-            UNREACHABLE();
-    if (w->planning && fiber_spawn(w->rt, "sim", sim_planner, w, NULL))
-        w->clients++;
-    if (w->gating && fiber_spawn(w->rt, "sim", sim_decider, w, NULL))
-        w->clients++;
-    for (int i = 0; w->working && i < WORKERS; i++)
-        if (fiber_spawn(w->rt, "sim", sim_worker, w, NULL))
-            w->clients++;
-    for (int i = 0; w->updating && i < 2; i++)
-        if (fiber_spawn(w->rt, "sim", sim_updater, w, NULL))
-            w->clients++;
-    for (int i = 0; w->deleting && i < 3; i++)
-        if (fiber_spawn(w->rt, "sim", i ? sim_unaware : sim_deleter, w, NULL))
-            w->clients++;
+    make_threads(w);
+    enter_all(w, clients);
     while (w->clients)
         fiber_sleep_shielded_us(50000);
     if (w->deleting)
@@ -324,10 +348,15 @@ static void world_fiber(void *arg) {
     sim_answer_all(w);
     if (w->gating)
         sim_finish_plans(w);
+    if (w->sweeping) {
+        sim_sweep_all(w);
+        sim_settle(w);
+    }
     sim_check(w);
     for (size_t i = 0; i < SIM_SERVERS; i++) {
         if (w->gating)
             plans_stop(w->current[i]->plans);
+        jobs_stop(w->current[i]->jobs);
         engine_drain(w->current[i]->engine, rt_mono_us(w->rt));
         w->current[i]->up = false;
     }
@@ -341,8 +370,11 @@ void sim_run_world(uint64_t seed, bool verbose, struct sim_world *w) {
     w->planning = seed % 3 == 1;
     w->gating = seed % 12 == 1;
     w->working = seed % 24 == 13;
+    w->redoing = seed % 24 == 19;
     w->deleting = seed % 24 == 11;
     w->updating = seed % 24 == 9;
+    w->firing = seed % 24 == 17;
+    w->sweeping = seed % 24 == 5;
     w->trace = 0xcbf29ce484222325u;
     buf_init(&w->why, 4096);
     arena_init(&w->arena, SIZE_MAX / 2);
@@ -382,6 +414,9 @@ void sim_world_deinit(struct sim_world *w) {
     vec_deinit(&w->updates);
     vec_deinit(&w->doomed);
     vec_deinit(&w->doomed_runs);
+    vec_deinit(&w->copies);
+    vec_deinit(&w->crons);
+    vec_deinit(&w->firings);
     vec_deinit(&w->leases);
     vec_deinit(&w->held);
     vec_deinit(&w->begun);

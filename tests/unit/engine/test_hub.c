@@ -6,6 +6,7 @@
 #include "engine_fixture.h"
 
 #include "base/mem.h"
+#include "store/thread_prune.h"
 
 #define ALL_MODES   0x1ffu
 #define TALK_TOKENS 30
@@ -571,12 +572,65 @@ static void test_settled(void **state) {
     fx_run(body_settled);
 }
 
+static struct id run_of(struct fx *f, struct id thread, struct live_run **out) {
+    assert_int_equal(fx_submit(f, "talk", thread, hello, NULL, NULL, out, NULL), 0);
+    return live_run_id(*out);
+}
+
+/* Elsewhere a run is followed whose log goes with older states before its end was shown. */
+static void body_pruned(struct fx *f) {
+    struct live_run *first, *second, *third;
+    struct hub *h = hub_new(f->rt, &f->store);
+    struct id thread = fx_thread(f);
+    struct reader early = {.thread = thread}, late = {.thread = thread};
+    struct thread row;
+    int64_t removed;
+    add_talk(f);
+    reader_init(&early, f, ALL_MODES, 0);
+    reader_init(&late, f, ALL_MODES, 0);
+    (void)run_of(f, thread, &first);
+    early.run = late.run = run_of(f, thread, &second); /* it waits for the first */
+    early.thread = late.thread = thread;
+    struct hub_reader_options o = options_of(&early);
+    struct hub_cursor none = {0};
+    o.alive = true;
+    assert_int_equal(hub_reader_replay(h, &o, 0, &none, NULL, &early.hub, NULL), 0);
+    assert_non_null(early.hub);
+    assert_false(early.finished);
+    (void)run_of(f, thread, &third);
+    struct live_run *runs[] = {first, second, third};
+    for (size_t i = 0; i < ARRAY_COUNT(runs); i++) {
+        assert_int_equal(live_run_wait(runs[i], FIBER_NO_DEADLINE), 0);
+        live_run_unref(runs[i]);
+    }
+    assert_int_equal(thread_get(&f->store, &f->who, thread, &f->a, &row, NULL), 0);
+    assert_int_equal(thread_prune(&f->store, &row, &PRUNE_TO_LATEST, &f->a, &removed, NULL), 0);
+    assert_true(removed > 0);
+    assert_int_equal(hub_tail_start(h, &(struct hub_events){0}, NULL), 0);
+    while (!early.finished)
+        assert_int_equal(fiber_sleep_us(1000), 0);
+    o = options_of(&late);
+    o.alive = true; /* as it was when it was looked up */
+    assert_int_equal(hub_reader_replay(h, &o, 0, &none, NULL, &late.hub, NULL), 0);
+    assert_true(late.finished);
+    reader_deinit(&early);
+    reader_deinit(&late);
+    hub_tail_stop(h);
+    hub_settle(h);
+    hub_free(h);
+}
+static void test_pruned(void **state) {
+    (void)state;
+    fx_run(body_pruned);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cursor),        cmocka_unit_test(test_after_the_end),
         cmocka_unit_test(test_while_it_runs), cmocka_unit_test(test_thread_reader),
         cmocka_unit_test(test_late_words),    cmocka_unit_test(test_slow_join),
         cmocka_unit_test(test_settled),       cmocka_unit_test(test_words_first),
+        cmocka_unit_test(test_pruned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
