@@ -16,6 +16,7 @@
 #include "rt/worker.h"
 
 #define ADDRESSES_MAX      8
+#define POST_TIMEOUTS 2 /* of one POST: to connect, and to have an answer */
 #define HEADERS_MAX        32
 #define RETRY_AFTER_MAX_US (INT64_C(24) * 3600 * 1000000)
 #define ANSWER_BYTES_MAX   (64 * 1024)
@@ -122,6 +123,7 @@ struct letter {
     size_t secret_count;
     const struct trace_context *trace; /* NULL: none */
     bool named;                        /* the target has agreed to be told by us */
+    int64_t until_us;                  /* when the claim is over */
     const struct http_header *headers; /* of its own */
     size_t header_count;
 };
@@ -211,6 +213,9 @@ static int post(struct delivery_relay *d, const struct place *to, const struct l
                                   .proxy = STR(""),
                                   .connect_to = to->address,
                                   .trace = l->trace};
+    /* Another process claims it then: this must not come after what that one sends. */
+    if (rt_mono_us(d->rt) + POST_TIMEOUTS * d->o.timeout_us > l->until_us)
+        return ERR_LIMIT;
     int rc = http_call_open(d->client, &o, &call, &err);
     if (rc < 0)
         return fail(out, a, &err, rc);
@@ -232,12 +237,11 @@ const struct parcel_maker *attempt_maker(const struct delivery_relay *d,
 }
 
 static int send_parcel(struct delivery_relay *d, const struct parcel_maker *maker,
-                       const struct delivery *what, struct arena *a,
+                       const struct delivery *what, int64_t until_us, struct arena *a,
                        struct delivery_failure *out) {
     struct parcel parcel = {0};
     struct place to;
     struct err err = {0};
-    int64_t began = rt_mono_us(d->rt);
     int rc = maker->make(maker->ctx, what, a, &parcel, &err);
     if (rc < 0)
         return fail(out, a, &err, rc);
@@ -251,10 +255,9 @@ static int send_parcel(struct delivery_relay *d, const struct parcel_maker *make
                            .secrets = parcel.secret.len ? &parcel.secret : d->secrets,
                            .secret_count = parcel.secret.len ? 1 : d->secret_count,
                            .named = parcel.handshake,
+                           .until_us = until_us,
                            .headers = parcel.headers,
                            .header_count = parcel.header_count};
-        if (out->progress > what->progress && rt_mono_us(d->rt) - began > d->o.timeout_us)
-            return ERR_LIMIT; /* before the claim is over */
         if (parcel.handshake)
             rc = handshake_pass(d, &to, parcel.rate, a, out);
         if (rc == 0)
@@ -264,14 +267,14 @@ static int send_parcel(struct delivery_relay *d, const struct parcel_maker *make
     return rc;
 }
 
-int attempt_make(struct delivery_relay *d, const struct delivery *what, struct arena *a,
-                 struct delivery_failure *out) {
+int attempt_make(struct delivery_relay *d, const struct delivery *what, int64_t until_us,
+                 struct arena *a, struct delivery_failure *out) {
     struct place to;
     int64_t now = rt_now_us(d->rt);
     *out = (struct delivery_failure){.progress = what->progress};
     const struct parcel_maker *maker = attempt_maker(d, what);
     if (maker)
-        return send_parcel(d, maker, what, a, out);
+        return send_parcel(d, maker, what, until_us, a, out);
     int rc = find_place(d, what->target, a, &to, out);
     if (rc < 0)
         return rc;
@@ -281,6 +284,7 @@ int attempt_make(struct delivery_relay *d, const struct delivery *what, struct a
                        .content_type = STR("application/json"),
                        .body = make_body(a, members, now),
                        .trace = &trace,
+                       .until_us = until_us,
                        .secrets = d->secrets,
                        .secret_count = d->secret_count};
     return post(d, &to, &l, now, a, out);

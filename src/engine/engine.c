@@ -323,6 +323,7 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
     else
         run_finish_add(&b, run->row.id, run->row.attempt, RUN_INTERRUPTED, STR_NULL, reason, now);
     bool told = live_run_ended_add(run, &b);
+    live_run_doom_add(run, &b);
     outbox_run_end_add(run, &b, action, reason);
     outbox_push_add(run, &b);
     struct log_counter counter = {leave_counter, run};

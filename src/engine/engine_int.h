@@ -314,10 +314,12 @@ MUST_CHECK MAY_SUSPEND int live_run_commit_own(struct live_run *run, struct db_b
                                                const str *entries, size_t count, struct err *err);
 /* The root's checkpoint, when it was not stored yet; a batch of its own. */
 MUST_CHECK MAY_SUSPEND int live_run_keep_state(struct frame *f, struct err *err);
-/* What the graph adds to the batch with the run's end. */
 /* Also of a run that has not begun here; NULL: it is none that is built in. */
 const struct graph_def *live_run_graph(struct live_run *run);
-bool live_run_ended_add(struct live_run *run, struct db_batch *b); /* its graph has a hook */
+/* To the batch with the run's end: what the graph adds, if it has a hook; of a temporary run, that
+ * its thread goes some time later. */
+bool live_run_ended_add(struct live_run *run, struct db_batch *b);
+void live_run_doom_add(struct live_run *run, struct db_batch *b);
 /* What its graph has to say of its end; absent: nothing. */
 MUST_CHECK MAY_SUSPEND int live_run_untold(struct live_run *run, str *out, struct err *err);
 void live_run_fail(struct live_run *run, int rc, const struct err *err);

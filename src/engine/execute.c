@@ -36,6 +36,17 @@ const struct graph_def *live_run_graph(struct live_run *run) {
     return registry_find(run->engine->registry, json_str(json_get(configurable, "graph_id")));
 }
 
+void live_run_doom_add(struct live_run *run, struct db_batch *b) {
+    yyjson_val *kwargs = run->kwargs; /* one that waited may not have been read */
+    if (!kwargs && json_parse(b->arena, run->row.kwargs, &kwargs, NULL) < 0)
+        return;
+    if (!yyjson_get_bool(json_get(kwargs, "temporary")))
+        return;
+    bool kept = yyjson_get_bool(json_get(kwargs, "kept"));
+    thread_doom_add(b, run->row.thread_id,
+                    rt_now_us(run->engine->rt) + (kept ? IDEMPOTENCY_KEEP_US : TEMPORARY_US));
+}
+
 bool live_run_ended_add(struct live_run *run, struct db_batch *b) {
     const struct graph_def *def = live_run_graph(run);
     struct graph_end end = {.thread_id = run->row.thread_id,
@@ -260,9 +271,8 @@ static int commit_once(struct step_commit *s, struct arena *a, struct err *err) 
             append.told = finish_add(&settling, &b);
             outbox_push_add(run, &b);
         }
-        if (s->end && run->temporary)
-            thread_doom_add(&b, run->row.thread_id,
-                            rt_now_us(e->rt) + (run->kept ? IDEMPOTENCY_KEEP_US : TEMPORARY_US));
+        if (s->end)
+            live_run_doom_add(run, &b);
         rc = hub_commit(e->hub, &append, err);
     }
     if (rc == 0 && s->end)

@@ -50,7 +50,7 @@ static size_t live_elsewhere(struct sim_world *w) {
     size_t count = 0;
     struct arena a;
     struct err err = {0};
-    if (!w->planning && !w->firing && !w->sweeping)
+    if (!w->planning && !w->firing && !w->sweeping && !w->stateless)
         return 0;
     arena_init(&a, SIZE_MAX / 2);
     if (run_live_list(store_of(w), &w->who, ID_NIL, NULL, ID_NIL, LIVE_MAX, &a, &ids, &count,
@@ -374,13 +374,18 @@ void sim_check(struct sim_world *w) {
         sim_check_gone(w);
     if (w->firing)
         sim_check_crons(w);
+    if (w->stateless)
+        sim_check_passers(w);
     if (w->sweeping) {
         sim_check_gone(w);
         sim_check_swept(w);
     }
     if (w->planning) {
         sim_check_plans(w);
-        sim_check_told(w);
+        if (w->delivering)
+            sim_check_received(w);
+        else
+            sim_check_told(w);
     }
     if (w->why.len && w->verbose)
         describe(w);

@@ -106,7 +106,7 @@ void sim_stream_free(struct sim_stream *s) {
     mem_free(s);
 }
 
-static void follow(struct sim_world *w, const struct sim_run *run) {
+void sim_follow(struct sim_world *w, const struct sim_run *run) {
     struct sim_stream *stream = NEW(struct sim_stream);
     *stream = (struct sim_stream){.run_id = run->id, .thread_id = run->thread_id};
     vec_push(&w->streams, stream);
@@ -226,12 +226,12 @@ static void cancel(struct sim_world *w, struct sim_server *s, const struct sim_r
         sim_wrong(w, "a cancel was refused with %s: %s", err_name(rc), err.message);
 }
 
-static void await(struct sim_world *w, struct sim_server *s, const struct sim_run *run) {
+void sim_await(struct sim_world *w, struct sim_server *s, struct id run) {
     struct arena a;
     struct run_outcome out;
     struct err err = {0};
     arena_init(&a, SIZE_MAX / 2);
-    int rc = engine_wait(s->engine, run->id, NULL, rt_mono_us(w->rt) + 30000000, &a, &out, &err);
+    int rc = engine_wait(s->engine, run, NULL, rt_mono_us(w->rt) + 30000000, &a, &out, &err);
     if (rc == 0 && s->up && (out.status == RUN_PENDING || out.status == RUN_RUNNING))
         sim_wrong(w, "a wait ended before the run");
     sim_note(w, "server %d.%d waited: %d", s->number, s->life, rc);
@@ -249,7 +249,7 @@ static void call(struct sim_world *w, struct sim_server *s) {
     if (what < 75)
         cancel(w, s, &run);
     else
-        await(w, s, &run);
+        sim_await(w, s, run.id);
 }
 
 void sim_calls(struct sim_world *w, int calls, uint64_t pause_us,
@@ -271,7 +271,7 @@ void sim_client(void *arg) {
         fiber_sleep_shielded_us((int64_t)sim_below(w, 3000000));
         if (w->runs.count && sim_chance(w, 20)) {
             struct sim_run run = w->runs.p[sim_below(w, w->runs.count)];
-            follow(w, &run);
+            sim_follow(w, &run);
             continue;
         }
         struct sim_server *s = sim_enter(w);

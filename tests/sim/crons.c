@@ -19,7 +19,6 @@
 
 #define CALLS_MAX   16
 #define CRONS_MAX   5
-#define FIRINGS_MAX 1000
 #define TRIES_MAX   40
 /* An instant that is older is missed: three leases. */
 #define LATE_US (3 * SIM_LEASE_US)
@@ -295,19 +294,8 @@ static void check_run(struct sim_world *w, const struct sim_cron *c, const struc
         wrong(w, c, "has made a run without a thread");
 }
 
-/* As the periodic work does: threads of runs that took theirs with them stay for late readers. */
-static void sweep(struct sim_world *w) {
-    int64_t deleted = 0, then = rt_now_us(w->rt) + LATE_US;
-    struct err err = {0};
-    do
-        if (thread_delete_doomed(&w->current[0]->store, then, FIRINGS_MAX, &w->arena, &deleted,
-                                 &err) < 0)
-            sim_wrong(w, "threads are not swept: %s", err.message);
-    while (deleted > 0 && w->why.len == 0);
-}
-
 void sim_check_crons(struct sim_world *w) {
-    sweep(w);
+    sim_sweep_doomed(w);
     for (size_t i = 0; i < w->crons.count; i++) {
         const struct sim_cron *c = &w->crons.p[i];
         check_order(w, c);

@@ -145,7 +145,7 @@ void sim_delete_all(struct sim_world *w) {
 /* --- the checks --- */
 
 static void wrong(struct sim_world *w, struct id thread, const char *what) {
-    sim_wrong(w, "of thread %02x%02x, which was deleted, there is %s", thread.b[14], thread.b[15],
+    sim_wrong(w, "of thread %02x%02x, which was to go, there is %s", thread.b[14], thread.b[15],
               what);
 }
 
@@ -163,7 +163,7 @@ static bool is_remembered(struct sim_world *w, struct id id) {
     return found;
 }
 
-static void check_gone(struct sim_world *w, struct id id) {
+void sim_check_thread_gone(struct sim_world *w, struct id id) {
     struct store *store = &w->current[0]->store;
     struct thread t;
     struct id *ids;
@@ -185,7 +185,7 @@ static void check_gone(struct sim_world *w, struct id id) {
 void sim_check_gone(struct sim_world *w) {
     struct run run;
     for (size_t i = 0; i < w->doomed.count; i++)
-        check_gone(w, w->doomed.p[i].id);
+        sim_check_thread_gone(w, w->doomed.p[i].id);
     for (size_t i = 0; i < w->doomed_runs.count; i++) {
         const struct sim_doomed_run *r = &w->doomed_runs.p[i];
         struct id thread = w->doomed.p[r->thread].id;

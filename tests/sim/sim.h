@@ -6,7 +6,8 @@
  * by step (sim_world.trace says so). Parts: world.c (time, servers, database), graphs.c (what runs
  * execute), clients.c (what is asked of them), checks.c (what must be true at the end), model.c,
  * main.c; and of some worlds: plans.c, gates.c, workers.c, told.c, deletes.c, updates.c,
- * crons.c, redo.c, sweeps.c. */
+ * crons.c, redo.c, sweeps.c, stateless.c,
+ * receiver.c. */
 #ifndef HF_TESTS_SIM_H
 #define HF_TESTS_SIM_H
 
@@ -14,6 +15,7 @@
 #include "base/buf.h"
 #include "base/vec.h"
 #include "db/sqlite/sqlite.h"
+#include "delivery/delivery.h"
 #include "engine/engine.h"
 #include "history/log.h"
 #include "jobs/jobs.h"
@@ -25,7 +27,7 @@
 /* The first graphs are of all threads but the last; that has one of the asking ones. */
 #define SIM_PLAIN_GRAPHS 3
 #define SIM_LEASE_US     10000000
-#define SIM_WEBHOOK      "http://receiver.test/hook"
+#define SIM_WEBHOOK      "http://10.9.8.7/hook"
 /* From the last trouble and call to the end of every run: a lease and 5 s, and the time that the
  * runs of a thread take, one after the other. */
 #define SIM_SETTLE_US (SIM_LEASE_US + 5000000 + 30000000)
@@ -42,7 +44,8 @@ struct sim_server {
     struct registry *registry;
     struct plans *plans;
     struct engine *engine;
-    struct jobs *jobs; /* NULL: it does none */
+    struct jobs *jobs;             /* NULL: it does none */
+    struct delivery_relay *relay; /* NULL: it delivers nothing */
     struct lane commits; /* one after the other, in order of submission */
 };
 
@@ -120,6 +123,19 @@ struct sim_update {
     bool stored, refused; /* as it was answered */
 };
 
+/* A run without a thread. */
+struct sim_passer {
+    struct sim_run run; /* with the thread that it was given */
+    bool keep;          /* that stays */
+};
+
+/* What a receiver was told. */
+struct sim_message {
+    str id;
+    str source, sequence; /* of an event of a plan; absent: of a run */
+    struct id run_id;
+};
+
 /* A cron, and an instant of one that was decided. */
 struct sim_cron {
     struct id id, thread_id; /* thread nil: a new one for each run */
@@ -171,6 +187,8 @@ struct sim_world {
     VEC(struct sim_doomed) doomed;
     VEC(struct sim_doomed_run) doomed_runs;
     VEC(struct id) copies; /* of threads */
+    VEC(struct sim_passer) passers;
+    VEC(struct sim_message) messages;
     VEC(struct sim_cron) crons;
     VEC(struct sim_firing) firings;
     VEC(struct sim_lease) leases;
@@ -184,6 +202,8 @@ struct sim_world {
     bool updating;              /* one in which states are changed by hand */
     bool deleting;              /* one in which threads are deleted */
     bool firing;                /* one with crons */
+    bool stateless;             /* one with runs without a thread */
+    bool delivering;            /* one with plans, whose servers deliver what is to be told */
     bool sweeping;              /* one in which threads lose states, or end, by themselves */
     bool trouble;               /* delays and failures are allowed now */
     size_t clients;
@@ -219,6 +239,8 @@ const char *sim_strategy(struct sim_world *w); /* any */
 /* What a client is: calls of some servers that are up, with pauses up to pause_us. */
 MAY_SUSPEND void sim_calls(struct sim_world *w, int calls, uint64_t pause_us,
                            void (*each)(struct sim_world *w, struct sim_server *s));
+MAY_SUSPEND void sim_await(struct sim_world *w, struct sim_server *s, struct id run);
+MAY_SUSPEND void sim_follow(struct sim_world *w, const struct sim_run *run); /* to its end */
 void sim_stream_free(struct sim_stream *s);
 MAY_SUSPEND void sim_replay(struct sim_server *s, struct sim_stream *out);
 
@@ -254,6 +276,7 @@ void sim_deleter(void *world); /* a client */
 void sim_unaware(void *world); /* a client */
 MAY_SUSPEND void sim_delete_all(struct sim_world *w); /* what is left of them */
 MAY_SUSPEND void sim_check_gone(struct sim_world *w);
+MAY_SUSPEND void sim_check_thread_gone(struct sim_world *w, struct id thread);
 
 /* updates.c: of worlds with updates */
 void sim_updater(void *world); /* a client */
@@ -264,7 +287,14 @@ void sim_keeper(void *world); /* a client */
 void sim_cron_stored(struct sim_world *w, const struct db_op *op);
 MAY_SUSPEND void sim_check_crons(struct sim_world *w);
 
+/* stateless.c: of worlds with runs without a thread */
+void sim_passers(void *world);  /* a client */
+void sim_onlooker(void *world); /* a client */
+MAY_SUSPEND void sim_check_passers(struct sim_world *w);
+
 /* sweeps.c: of worlds that sweep */
+/* What the periodic work will do: threads of runs that take theirs along go, some time later. */
+MAY_SUSPEND void sim_sweep_doomed(struct sim_world *w);
 void sim_sweeper(void *world); /* a client */
 void sim_swept_stored(struct sim_world *w, const struct db_op *op);
 MAY_SUSPEND void sim_sweep_all(struct sim_world *w); /* the copies have runs then */
@@ -279,6 +309,11 @@ struct run_hold *sim_begun(struct sim_world *w, struct id run);
 /* told.c: what is to be told to other programs. */
 MAY_SUSPEND void sim_subscribe(struct sim_world *w);
 MAY_SUSPEND void sim_check_told(struct sim_world *w);
+
+/* receiver.c: of worlds that deliver */
+void sim_relay_open(struct sim_server *s);
+MAY_SUSPEND void sim_deliver_all(struct sim_world *w); /* what is left */
+MAY_SUSPEND void sim_check_received(struct sim_world *w);
 
 /* checks.c */
 MAY_SUSPEND void sim_describe_log(struct sim_world *w, struct id thread); /* if it is verbose */

@@ -21,6 +21,8 @@
 #define TTL_US     6000000
 #define EXPIRY_MAX 100
 #define TRIES_MAX  60
+#define DOOMED_US  INT64_C(3600000000)
+#define DOOMED_MAX 1000
 #define CHAIN      3 /* tasks of a run of "chain" */
 
 /* --- of the statements --- */
@@ -115,6 +117,16 @@ static void call(struct sim_world *w, struct sim_server *s) {
 void sim_sweeper(void *world) { sim_calls(world, CALLS_MAX, 3000000, call); }
 
 /* --- the end --- */
+
+void sim_sweep_doomed(struct sim_world *w) {
+    int64_t deleted = 0, then = rt_now_us(w->rt) + DOOMED_US;
+    struct err err = {0};
+    do
+        if (thread_delete_doomed(&w->current[0]->store, then, DOOMED_MAX, &w->arena, &deleted,
+                                 &err) < 0)
+            sim_wrong(w, "threads are not swept: %s", err.message);
+    while (deleted > 0 && w->why.len == 0);
+}
 
 /* As the periodic work does, after all ttls. */
 static bool expire(struct sim_world *w) {

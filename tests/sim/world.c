@@ -177,6 +177,7 @@ static void server_free(struct sim_server *s) {
     if (!s->closed)
         engine_close(s->engine);
     jobs_free(s->jobs);
+    delivery_free(s->relay);
     registry_free(s->registry); /* it has the plans' graph */
     plans_free(s->plans);
     db_close(s->store.db);
@@ -185,7 +186,7 @@ static void server_free(struct sim_server *s) {
 
 static struct sim_server *server_new(struct sim_world *w, int number, int life) {
     struct sim_server *s = NEW(struct sim_server);
-    struct engine_options o = {.running_max = 8,
+    struct engine_options o = {.running_max = w->stateless ? 2 : 8,
                                .pending_max = 1000,
                                .attempts_max = 1000,
                                .recursion_limit = 25,
@@ -217,6 +218,8 @@ static struct sim_server *server_new(struct sim_world *w, int number, int life) 
         s->jobs = jobs_new(w->rt, &s->store, &port);
         engine_add_jobs(s->engine, s->jobs);
     }
+    if (w->delivering)
+        sim_relay_open(s);
     if (w->seed % 2) {
         engine_hints_set(s->engine, &(struct engine_hints){.send = on_hint, .ctx = s});
         engine_hints_up(s->engine, true);
@@ -233,11 +236,14 @@ static void server_start(struct sim_world *w, int number, int life) {
         engine_drain(s->engine, rt_mono_us(w->rt));
         engine_close(s->engine);
         s->closed = true;
+        delivery_free(s->relay);
+        s->relay = NULL;
         fiber_sleep_shielded_us(500000);
         s = server_new(w, number, ++life);
     }
     if ((w->gating && plans_start(s->plans, NULL) < 0) ||
-        (w->sweeping && jobs_start(s->jobs, NULL) < 0))
+        (w->sweeping && jobs_start(s->jobs, NULL) < 0) ||
+        (w->delivering && delivery_start(s->relay, 0, NULL) < 0))
         UNREACHABLE(); /* takes fibers alone */
     s->up = true;
     sim_note(w, "server %d.%d is up", number, life);
@@ -261,11 +267,15 @@ void sim_kill(struct sim_server *s, bool politely) {
     if (w->gating)
         plans_stop(s->plans);
     jobs_stop(s->jobs);
+    if (w->delivering)
+        delivery_stop(s->relay, rt_mono_us(w->rt) + (politely ? 1000000 : 0));
     engine_drain(s->engine, rt_mono_us(w->rt) + (politely ? (int64_t)sim_below(w, 2000000) : 0));
     while (s->users) /* their calls fail soon */
         fiber_sleep_shielded_us(10000);
     engine_close(s->engine);
     s->closed = true;
+    delivery_free(s->relay);
+    s->relay = NULL;
     if (!politely) /* the machine is gone for a while */
         fiber_sleep_shielded_us(1 + (int64_t)sim_below(w, 2 * SIM_LEASE_US));
     server_start(w, s->number, s->life + 1);
@@ -317,6 +327,8 @@ static void enter_all(struct sim_world *w, size_t clients) {
     enter(w, w->working ? WORKERS : 0, sim_worker);
     enter(w, w->firing, sim_keeper);
     enter(w, w->sweeping, sim_sweeper);
+    enter(w, w->stateless ? 2 : 0, sim_passers);
+    enter(w, w->stateless, sim_onlooker);
     enter(w, w->updating ? 2 : 0, sim_updater);
     enter(w, w->deleting, sim_deleter);
     enter(w, w->deleting || w->sweeping ? 2 : 0, sim_unaware);
@@ -352,11 +364,15 @@ static void world_fiber(void *arg) {
         sim_sweep_all(w);
         sim_settle(w);
     }
+    if (w->delivering)
+        sim_deliver_all(w);
     sim_check(w);
     for (size_t i = 0; i < SIM_SERVERS; i++) {
         if (w->gating)
             plans_stop(w->current[i]->plans);
         jobs_stop(w->current[i]->jobs);
+        if (w->delivering)
+            delivery_stop(w->current[i]->relay, rt_mono_us(w->rt));
         engine_drain(w->current[i]->engine, rt_mono_us(w->rt));
         w->current[i]->up = false;
     }
@@ -375,6 +391,8 @@ void sim_run_world(uint64_t seed, bool verbose, struct sim_world *w) {
     w->updating = seed % 24 == 9;
     w->firing = seed % 24 == 17;
     w->sweeping = seed % 24 == 5;
+    w->stateless = seed % 24 == 21;
+    w->delivering = seed % 24 == 10;
     w->trace = 0xcbf29ce484222325u;
     buf_init(&w->why, 4096);
     arena_init(&w->arena, SIZE_MAX / 2);
@@ -415,6 +433,8 @@ void sim_world_deinit(struct sim_world *w) {
     vec_deinit(&w->doomed);
     vec_deinit(&w->doomed_runs);
     vec_deinit(&w->copies);
+    vec_deinit(&w->passers);
+    vec_deinit(&w->messages);
     vec_deinit(&w->crons);
     vec_deinit(&w->firings);
     vec_deinit(&w->leases);
