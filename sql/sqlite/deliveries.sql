@@ -39,10 +39,10 @@ UPDATE deliveries SET status = $3, due_at = $4, http_status = $5, error = $6, up
 WHERE id = $1 AND attempt = $2;
 
 -- name: delivery_give_back
--- The attempt was not made, or not to its end. $1 id, $2 attempt, $3 when it is due again, $4 parts
--- that were taken
+-- The attempt was not made, or not to its end: its number comes again, so the claim is told by its
+-- end, too. $1 id, $2 attempt, $3 when it is due again, $4 parts that were taken, $5 the claim's end
 UPDATE deliveries SET due_at = $3, attempt = attempt - 1, progress = $4
-WHERE id = $1 AND attempt = $2;
+WHERE id = $1 AND attempt = $2 AND due_at = $5;
 
 -- name: delivery_next_due
 SELECT due_at FROM deliveries WHERE status = 'pending' ORDER BY due_at LIMIT 1;

@@ -15,13 +15,14 @@ void delivery_add(struct db_batch *b, const struct delivery *d, int64_t now_us) 
                  DB_EXPECT_NONE);
 }
 
-static struct delivery claimed(const struct db_rows *rows, size_t i) {
+static struct delivery claimed(const struct db_rows *rows, size_t i, int64_t until_us) {
     return (struct delivery){.id = db_id(rows, i, 0),
                              .kind = db_str(rows, i, 1),
                              .order_key = db_str(rows, i, 2),
                              .target = db_str(rows, i, 3),
                              .payload = db_str(rows, i, 4),
                              .attempt = db_int(rows, i, 5),
+                             .due_at = until_us,
                              .progress = db_int(rows, i, 6),
                              .created_at = db_int(rows, i, 7)};
 }
@@ -38,7 +39,7 @@ int delivery_claim(struct store *s, int64_t now_us, int64_t lease_us, int64_t li
     const struct db_rows *rows = &b.ops[0].rows;
     struct delivery *list = ARENA_ARRAY(a, struct delivery, rows->row_count + 1);
     for (size_t i = 0; i < rows->row_count; i++)
-        list[i] = claimed(rows, i);
+        list[i] = claimed(rows, i, now_us + lease_us);
     *out = list;
     *out_count = rows->row_count;
     return 0;
@@ -74,7 +75,7 @@ int delivery_done_next(struct store *s, const struct delivery *done, int64_t now
         return rc;
     *out_found = b.ops[1].rows.row_count > 0;
     if (*out_found)
-        *out_next = claimed(&b.ops[1].rows, 0);
+        *out_next = claimed(&b.ops[1].rows, 0, now_us + lease_us);
     return 0;
 }
 
@@ -92,7 +93,8 @@ int delivery_failed(struct store *s, const struct delivery *d, const struct deli
 int delivery_give_back(struct store *s, const struct delivery *d, int64_t progress,
                        int64_t due_at, struct arena *a, struct err *err) {
     return commit_one(s, SQL_DELIVERY_GIVE_BACK,
-                      DB_PARAMS(DB_UUID(d->id), DB_I(d->attempt), DB_I(due_at), DB_I(progress)),
+                      DB_PARAMS(DB_UUID(d->id), DB_I(d->attempt), DB_I(due_at), DB_I(progress),
+                                DB_I(d->due_at)),
                       DB_EXPECT_NONE, a, err);
 }
 

@@ -22,7 +22,7 @@ struct delivery {
 /* id, owner, kind, order_key ("": any order), target, payload. */
 void delivery_add(struct db_batch *b, const struct delivery *d, int64_t now_us);
 /* Up to `limit` that are due, for lease_us: id, kind, order_key, target, payload, attempt,
- * progress, created_at. */
+ * progress, created_at, and as due_at the end of the claim. */
 MUST_CHECK int delivery_claim(struct store *s, int64_t now_us, int64_t lease_us, int64_t limit,
                               struct arena *a, struct delivery **out, size_t *out_count,
                               struct err *err);

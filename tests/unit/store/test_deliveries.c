@@ -52,9 +52,12 @@ static void leases(struct fixture *f) {
     CHECK_INT(list[0].attempt, 2);
     CHECK_INT(delivery_done(&f->store, id, 1, &f->arena, &f->err), 0); /* it did not */
     CHECK_INT(shown(f, &ALICE, false, &list), 1);
-    CHECK_INT(delivery_give_back(&f->store, &list[0], 0, NOW, &f->arena, &f->err), 0);
+    struct delivery mine = list[0];
+    CHECK_INT(delivery_give_back(&f->store, &mine, 0, NOW, &f->arena, &f->err), 0);
     CHECK_INT(claim(f, NOW, &list), 1);
     CHECK_INT(list[0].attempt, 2);
+    CHECK_INT(delivery_give_back(&f->store, &mine, 0, NOW, &f->arena, &f->err), 0);
+    CHECK_INT(claim(f, NOW, &list), 0); /* once more, and it is another's by now */
     CHECK_INT(delivery_done(&f->store, id, 2, &f->arena, &f->err), 0);
     CHECK_INT(shown(f, &ALICE, false, &list), 0);
     CHECK_INT(delivery_next_due(&f->store, &f->arena, &due, &f->err), 0);
