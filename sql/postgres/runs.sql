@@ -622,8 +622,8 @@ WITH args AS (
 SELECT number, seq FROM head;
 
 -- name: thread_leave
--- A run that waited goes, also one that waited for its next attempt. $1 thread, $2 run, $3 now,
--- $4 entries
+-- A run that waited goes, also one that waited for its next attempt: the thread is again what it was,
+-- unless what it asked is void. $1 thread, $2 run, $3 now, $4 entries, $5 void: 1
 WITH head AS (
   UPDATE holdfast.thread_heads SET
     attempt = CASE WHEN run_id = $2 THEN NULL ELSE attempt END,
@@ -631,10 +631,14 @@ WITH head AS (
     run_id = CASE WHEN run_id = $2 THEN NULL ELSE run_id END,
     seq = seq + $4
   WHERE thread_id = $1
-  RETURNING seq
+  RETURNING seq, error
 ), thread AS (
   UPDATE langgraph_server.threads t SET
-    status = CASE WHEN holdfast.thread_has_live_runs($1) THEN 'busy' ELSE 'idle' END,
+    status = CASE WHEN holdfast.thread_has_live_runs($1) THEN 'busy'
+                  WHEN head.error IS NOT NULL THEN 'error'
+                  WHEN $5::int8 = 0 AND t.interrupts <> '{}'::jsonb THEN 'interrupted'
+                  ELSE 'idle' END,
+    interrupts = CASE WHEN $5::int8 = 0 THEN t.interrupts ELSE '{}'::jsonb END,
     updated_at = $3
   FROM head
   WHERE t.id IN ($1::uuid::text, replace($1::uuid::text, '-', ''))

@@ -171,11 +171,14 @@ UPDATE threads SET
 WHERE id = $1 AND run_id = $8 AND attempt = $9 AND worker = $10;
 
 -- name: thread_leave
--- A run that waited goes, also one that waited for its next attempt. $1 thread, $2 run, $3 now,
--- $4 entries
+-- A run that waited goes, also one that waited for its next attempt: the thread is again what it was,
+-- unless what it asked is void. $1 thread, $2 run, $3 now, $4 entries, $5 void: 1
 UPDATE threads SET
   status = CASE WHEN EXISTS (SELECT 1 FROM runs WHERE thread_id = $1
-                             AND status IN ('pending', 'running')) THEN 'busy' ELSE 'idle' END,
+                             AND status IN ('pending', 'running')) THEN 'busy'
+                WHEN error IS NOT NULL THEN 'error'
+                WHEN $5 = 0 AND interrupts <> '{}' THEN 'interrupted' ELSE 'idle' END,
+  interrupts = CASE WHEN $5 = 0 THEN interrupts ELSE '{}' END,
   attempt = CASE WHEN run_id = $2 THEN NULL ELSE attempt END,
   worker = CASE WHEN run_id = $2 THEN NULL ELSE worker END,
   run_id = CASE WHEN run_id = $2 THEN NULL ELSE run_id END,

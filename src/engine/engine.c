@@ -281,11 +281,16 @@ int live_run_wait(struct live_run *run, int64_t deadline_us) {
 
 /* --- cancelling --- */
 
+struct leaving {
+    const struct live_run *run;
+    bool asks_void; /* what the thread asked went with the run */
+};
+
 /* The thread's row when a waiting run leaves: its state stays as it was. */
 static size_t leave_counter(void *ctx, struct db_batch *b, int64_t count) {
-    const struct live_run *run = ctx;
-    return thread_leave_add(b, run->row.thread_id, run->row.id, count,
-                            rt_now_us(run->engine->rt));
+    const struct leaving *l = ctx;
+    return thread_leave_add(b, l->run->row.thread_id, l->run->row.id, l->asks_void, count,
+                            rt_now_us(l->run->engine->rt));
 }
 
 int live_run_untold(struct live_run *run, str *out, struct err *err) {
@@ -307,9 +312,10 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
     int64_t now = rt_now_us(e->rt);
     run->status = RUN_INTERRUPTED;
     str steps = STR_NULL;
-    int rc = action == CANCEL_ROLLBACK ? 0 : live_run_untold(run, &steps, err);
+    int rc = live_run_untold(run, &steps, err);
     if (rc < 0)
         return rc;
+    bool shown = steps.p && action != CANCEL_ROLLBACK;
     struct hub_entry entries[] = {
         {.entry = {.run_id = run->row.id, .kind = LOG_STEPS, .at = now, .data = steps}},
         {.entry = {.run_id = run->row.id,
@@ -326,11 +332,12 @@ int live_run_commit_waiting_end(struct live_run *run, enum cancel_action action,
     live_run_doom_add(run, &b);
     outbox_run_end_add(run, &b, action, reason);
     outbox_push_add(run, &b);
-    struct log_counter counter = {leave_counter, run};
+    struct leaving leaving = {.run = run, .asks_void = steps.p != NULL};
+    struct log_counter counter = {leave_counter, &leaving};
     struct hub_append append = {.thread_id = run->row.thread_id,
                                 .batch = &b,
-                                .entries = steps.p ? entries : entries + 1,
-                                .count = steps.p ? 2 : 1,
+                                .entries = shown ? entries : entries + 1,
+                                .count = shown ? 2 : 1,
                                 .counter = &counter,
                                 .told = told};
     rc = hub_commit(e->hub, &append, err);

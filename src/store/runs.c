@@ -438,10 +438,10 @@ void thread_delete_held_add(const struct store *s, struct db_batch *b,
     thread_delete_add(s, b, &server, hold->thread_id);
 }
 
-size_t thread_leave_add(struct db_batch *b, struct id thread_id, struct id run_id,
+size_t thread_leave_add(struct db_batch *b, struct id thread_id, struct id run_id, bool asks_void,
                         int64_t log_count, int64_t now_us) {
-    return db_batch_add(
-        b, SQL_THREAD_LEAVE,
-        DB_PARAMS(DB_UUID(thread_id), DB_UUID(run_id), DB_I(now_us), DB_I(log_count)),
-        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
+    return db_batch_add(b, SQL_THREAD_LEAVE,
+                        DB_PARAMS(DB_UUID(thread_id), DB_UUID(run_id), DB_I(now_us),
+                                  DB_I(log_count), DB_I(asks_void)),
+                        DB_EXPECT_CHANGE(ERR_NOT_FOUND));
 }

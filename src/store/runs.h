@@ -187,8 +187,9 @@ size_t thread_log_add(struct db_batch *b, const struct run_hold *hold, int64_t l
 size_t thread_hold_add(struct db_batch *b, const struct run_hold *hold);
 /* The thread goes with the run that has it, and all of it. ERR_FENCED. */
 void thread_delete_held_add(const struct store *s, struct db_batch *b, const struct run_hold *hold);
-/* A run that waited leaves. ERR_NOT_FOUND. */
-size_t thread_leave_add(struct db_batch *b, struct id thread_id, struct id run_id,
+/* A run that waited leaves: the thread is idle, in error or asks, as before. asks_void: it asks
+ * nothing any more. ERR_NOT_FOUND. */
+size_t thread_leave_add(struct db_batch *b, struct id thread_id, struct id run_id, bool asks_void,
                         int64_t log_count, int64_t now_us);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - runs worlds of the simulation, one seed after the other.
  *
- * usage: simulation [--first N] [--count N] [--step N] [--twice N] [--verbose]
+ * usage: simulation [--first N] [--count N] [--step N] [--twice N] [--harsh] [--verbose]
  *   --first    the first seed (default 1)      --count   how many (120; HF_TEST_FULL: 10000)
  *   --step     from one seed to the next (1; worlds of a kind: see sim_run_world)
  *   --twice    every N-th seed is run twice and must be the same, step by step (20)
+ *   --harsh    with many more troubles: other worlds under the same seeds
  * Without --first, worlds that once went wrong come before.
  * A seed that fails is printed with what was wrong; --first SEED --count 1 --verbose shows it all.
  * Ends with "N passed, N failed". */
@@ -34,7 +35,7 @@ static const uint64_t once_wrong[] = {
 
 struct options {
     uint64_t first, count, step, twice;
-    bool verbose, named; /* named: --first was given */
+    bool harsh, verbose, named; /* named: --first was given */
 };
 
 static void read_options(int argc, char **argv, struct options *o) {
@@ -48,6 +49,8 @@ static void read_options(int argc, char **argv, struct options *o) {
                                                          : NULL;
         if (strcmp(argv[i], "--verbose") == 0)
             o->verbose = true;
+        else if (strcmp(argv[i], "--harsh") == 0)
+            o->harsh = true;
         else if (!to || ++i == argc || !str_to_u64(str_of(argv[i]), to)) {
             (void)fprintf(stderr, "simulation: bad option %s\n", argv[i < argc ? i : argc - 1]);
             exit(2);
@@ -64,7 +67,7 @@ struct result {
 };
 
 /* In a process of its own: nothing is left of the world before, and a crash is one world's. */
-static struct result world(uint64_t seed, bool verbose) {
+static struct result world(uint64_t seed, const struct options *o, bool verbose) {
     struct result r = {0};
     int ends[2];
     if (pipe(ends) < 0)
@@ -74,7 +77,7 @@ static struct result world(uint64_t seed, bool verbose) {
     if (child == 0) {
         struct sim_world w;
         (void)alarm(WORLD_SECONDS_MAX);
-        sim_run_world(seed, verbose, &w);
+        sim_run_world(seed, o->harsh, verbose, &w);
         r = (struct result){
             .trace = w.trace, .runs = w.runs.count, .answers = w.taken, .good = w.why.len == 0};
         if (!r.good)
@@ -106,8 +109,8 @@ int main(int argc, char **argv) {
     size_t before = o.named ? 0 : ARRAY_COUNT(once_wrong);
     for (uint64_t i = 0; i < before + o.count; i++) {
         uint64_t seed = i < before ? once_wrong[i] : o.first + (i - before) * o.step;
-        struct result r = world(seed, o.verbose);
-        if (r.good && o.twice && i % o.twice == 0 && world(seed, false).trace != r.trace) {
+        struct result r = world(seed, &o, o.verbose);
+        if (r.good && o.twice && i % o.twice == 0 && world(seed, &o, false).trace != r.trace) {
             printf("seed %llu: the same seed made another world\n", (unsigned long long)seed);
             r.good = false;
         }

@@ -194,6 +194,7 @@ struct sim_world {
     VEC(struct sim_lease) leases;
     VEC(struct sim_held) held;
     VEC(struct run_hold) begun; /* last attempts of runs */
+    bool harsh;                 /* troubles are many times as many */
     bool peaceful;              /* a world without trouble */
     bool planning;              /* a world with plans, and with webhooks of them and of runs */
     bool gating;                /* one with plans, steps of which have gates */
@@ -214,7 +215,7 @@ struct sim_world {
 };
 
 /* world.c */
-void sim_run_world(uint64_t seed, bool verbose, struct sim_world *out);
+void sim_run_world(uint64_t seed, bool harsh, bool verbose, struct sim_world *out);
 void sim_world_deinit(struct sim_world *w);
 void sim_note(struct sim_world *w, const char *format, ...) PRINTF_LIKE(2, 3);
 void sim_wrong(struct sim_world *w, const char *format, ...) PRINTF_LIKE(2, 3);

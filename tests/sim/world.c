@@ -83,12 +83,14 @@ struct way {
 
 /* Waits are deaf to cancellation: the port says that an operation comes to its end. */
 static int64_t delay_us(struct sim_world *w) {
-    if (!w->trouble || sim_chance(w, 90))
+    if (!w->trouble || sim_chance(w, w->harsh ? 60 : 90))
         return 1 + (int64_t)sim_below(w, 800);
-    if (sim_chance(w, 95))
+    if (sim_chance(w, w->harsh ? 90 : 95))
         return 1 + (int64_t)sim_below(w, 200000);
     return 1 + (int64_t)sim_below(w, 2 * SIM_LEASE_US);
 }
+
+static unsigned trouble_percent(const struct sim_world *w) { return w->harsh ? 10 : 2; }
 
 /* Before an operation: does it reach the database at all? */
 static int reach(struct sim_server *s, struct err *err) {
@@ -96,7 +98,7 @@ static int reach(struct sim_server *s, struct err *err) {
     fiber_sleep_shielded_us(delay_us(w));
     if (s->dead)
         return err_set(err, ERR_UNAVAILABLE, "the server is dead");
-    if (w->trouble && sim_chance(w, 2))
+    if (w->trouble && sim_chance(w, trouble_percent(w)))
         return err_set(err, ERR_UNAVAILABLE, "the database cannot be reached");
     return 0;
 }
@@ -118,7 +120,7 @@ static int way_commit(struct db *db, struct db_batch *b, struct err *err) {
     }
     lane_leave(&s->commits);
     fiber_sleep_shielded_us(delay_us(w));
-    if (rc == 0 && (s->dead || (w->trouble && sim_chance(w, 2)))) {
+    if (rc == 0 && (s->dead || (w->trouble && sim_chance(w, trouble_percent(w))))) {
         b->in_doubt = true;
         return err_set(err, ERR_UNAVAILABLE, "the answer was lost");
     }
@@ -289,7 +291,7 @@ static void troubles(void *arg) {
     int64_t end = rt_mono_us(w->rt) + (int64_t)sim_below(w, TROUBLE_US);
     while (w->trouble && rt_mono_us(w->rt) < end) {
         fiber_sleep_shielded_us(1 + (int64_t)sim_below(w, 5000000));
-        if (sim_chance(w, 30))
+        if (sim_chance(w, w->harsh ? 60 : 30))
             sim_kill(w->current[sim_below(w, SIM_SERVERS)], sim_chance(w, 30));
     }
     w->trouble = false;
@@ -379,9 +381,10 @@ static void world_fiber(void *arg) {
     rt_stop(w->rt);
 }
 
-void sim_run_world(uint64_t seed, bool verbose, struct sim_world *w) {
+void sim_run_world(uint64_t seed, bool harsh, bool verbose, struct sim_world *w) {
     struct db_sqlite_options o;
-    *w = (struct sim_world){.seed = seed, .verbose = verbose, .who = {.owner = STR("")}};
+    *w = (struct sim_world){
+        .seed = seed, .harsh = harsh, .verbose = verbose, .who = {.owner = STR("")}};
     w->peaceful = seed % 4 == 0;
     w->planning = seed % 3 == 1;
     w->gating = seed % 12 == 1;
