@@ -123,7 +123,6 @@ static int may_queue(const struct again *x, struct err *err) {
 
 static int put_back(struct again *x, struct arena *a, struct id *out_run, struct err *err) {
     struct plans *p = x->plans;
-    struct run run;
     str *entries;
     enum run_state queued = RUN_STATE_QUEUED;
     int rc = mark_behind(x, a, err);
@@ -138,22 +137,12 @@ static int put_back(struct again *x, struct arena *a, struct id *out_run, struct
         return rc;
     struct plan_news news = {.version = x->row.version + 1, .status = &queued, .whole = true};
     (void)plan_entries_write(a, &news, x->events, moved, &entries);
-    struct principal who = {.owner = x->row.owner};
-    struct trace_context trace;
-    struct run_submit s = {.who = &who,
-                           .thread_id = x->row.thread_id,
-                           .header_configurable = STR("{}"),
-                           .join_batch = join_again,
-                           .trace = plan_trace_of(p, &x->row, a, &trace) ? &trace : NULL,
-                           .steps = entries[0],
-                           .ctx = x};
-    struct plan_run_asked asked = {.goal = x->row.goal, .webhook = plan_webhook(p, &x->row, a)};
-    rc = plan_submit(p, &s, plan_run_body(a, &asked), a, &run, err);
+    struct plan_more more = {
+        .goal = x->row.goal, .entry = entries[0], .join = join_again, .ctx = x};
+    rc = plan_submit_more(p, &x->row, &more, a, out_run, err);
     pressure_end(p, moved, rc == 0);
     if (rc == ERR_FENCED)
         rc = err_set(err, ERR_CONFLICT, "The plan run is under way");
-    if (rc == 0)
-        *out_run = run.id;
     return rc;
 }
 

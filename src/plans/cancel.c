@@ -46,22 +46,6 @@ static void join_end(void *ctx, const struct live_run *run, struct db_batch *b) 
     add_end(ctx, b);
 }
 
-static int end_by_run(const struct ending *x, struct arena *a, struct err *err) {
-    struct plans *p = x->plans;
-    struct principal who = {.owner = x->row->owner};
-    struct run run;
-    struct trace_context trace;
-    struct plan_run_asked asked = {.goal = x->row->goal, .webhook = plan_webhook(p, x->row, a)};
-    struct run_submit s = {.who = &who,
-                           .thread_id = x->row->thread_id,
-                           .header_configurable = STR("{}"),
-                           .join_batch = join_end,
-                           .steps = x->entry,
-                           .trace = plan_trace_of(p, x->row, a, &trace) ? &trace : NULL,
-                           .ctx = (void *)x};
-    return plan_submit(p, &s, plan_run_body(a, &asked), a, &run, err);
-}
-
 static int end_alone(const struct ending *x, struct arena *a, struct err *err) {
     struct db_batch b;
     db_batch_init(&b, a);
@@ -121,8 +105,9 @@ static int end_here(struct plans *p, const struct plan_row *row, struct arena *a
                     struct err *err) {
     struct ending x = {.plans = p, .row = row};
     int rc = plan_end_entry(p, row, RUN_STATE_CANCELLED, CANCELLED, a, &x.entry, err);
+    struct plan_more more = {.goal = row->goal, .entry = x.entry, .join = join_end, .ctx = &x};
     if (rc == 0)
-        rc = end_by_run(&x, a, err);
+        rc = plan_submit_more(p, row, &more, a, NULL, err);
     if (rc == ERR_LIMIT) { /* no room for a run is no reason to let the plan wait on */
         err_reset(err);
         rc = end_alone(&x, a, err);

@@ -57,18 +57,6 @@ void gate_count(struct plans *p, enum gate_status status) {
 
 /* --- a plan that no run has --- */
 
-/* The webhook that the plan was made with is told of the end, whichever run comes to it. */
-yyjson_val *plan_webhook(struct plans *p, const struct plan_row *row, struct arena *a) {
-    struct principal who = {.owner = row->owner, .all = true};
-    struct run run;
-    yyjson_val *kwargs;
-    if (run_get(p->store, &who, row->thread_id, row->run_id, a, &run, NULL) < 0 ||
-        json_parse(a, run.kwargs, &kwargs, NULL) < 0)
-        return NULL;
-    yyjson_val *v = json_get(kwargs, "webhook");
-    return yyjson_is_null(v) ? NULL : v;
-}
-
 struct plan_change plan_change_again(const struct plan_row *row) {
     return (struct plan_change){.plan_id = row->id,
                                 .version = row->version,
@@ -94,19 +82,10 @@ static void join_going(void *ctx, const struct live_run *run, struct db_batch *b
 }
 
 int plan_go_on(struct plans *p, const struct plan_go_on *g, struct arena *a, struct err *err) {
-    struct principal who = {.owner = g->row->owner};
     struct going x = {p, g};
-    struct run run;
-    struct trace_context trace;
-    struct plan_run_asked asked = {.resume = g->resume, .webhook = plan_webhook(p, g->row, a)};
-    struct run_submit s = {.who = &who,
-                           .thread_id = g->row->thread_id,
-                           .header_configurable = STR("{}"),
-                           .join_batch = join_going,
-                           .steps = g->entry,
-                           .trace = plan_trace_of(p, g->row, a, &trace) ? &trace : NULL,
-                           .ctx = &x};
-    return plan_submit(p, &s, plan_run_body(a, &asked), a, &run, err);
+    struct plan_more more = {
+        .resume = g->resume, .entry = g->entry, .join = join_going, .ctx = &x};
+    return plan_submit_more(p, g->row, &more, a, NULL, err);
 }
 
 /* --- saying something --- */

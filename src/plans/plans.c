@@ -256,7 +256,14 @@ int plans_prepare(struct plans *p, const struct principal *who, struct plan_spec
 
 /* --- making --- */
 
-str plan_run_body(struct arena *a, const struct plan_run_asked *asked) {
+struct plan_run_asked {
+    str goal;            /* the run's input; absent: it has none */
+    str resume;          /* JSON: it answers with that; absent: it answers nothing */
+    yyjson_val *webhook; /* NULL: none */
+    bool first;          /* the thread is made with it */
+};
+
+static str plan_run_body(struct arena *a, const struct plan_run_asked *asked) {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
     struct json_writer w = json_writer(&b);
@@ -291,8 +298,8 @@ str plan_run_body(struct arena *a, const struct plan_run_asked *asked) {
     return arena_take(a, &b);
 }
 
-int plan_submit(struct plans *p, struct run_submit *s, str body, struct arena *a, struct run *out,
-                struct err *err) {
+static int plan_submit(struct plans *p, struct run_submit *s, str body, struct arena *a,
+                       struct run *out, struct err *err) {
     struct live_run *live;
     s->assistant_name = STR(PLAN_GRAPH);
     s->assistant_id = plans_assistant();
@@ -374,10 +381,31 @@ int plans_create(struct plans *p, const struct plans_create *c, struct arena *a,
     return 0;
 }
 
+/* --- more runs --- */
+
+/* The webhook that the plan was made with is told of the end, whichever run comes to it. */
+int plan_webhook(struct plans *p, const struct plan_row *row, struct arena *a, yyjson_val **out,
+                 struct err *err) {
+    struct principal who = {.owner = row->owner, .all = true};
+    struct run run;
+    yyjson_val *kwargs;
+    *out = NULL;
+    int rc = run_get(p->store, &who, row->thread_id, row->run_id, a, &run, err);
+    if (rc == ERR_NOT_FOUND) { /* deleted: nobody knows any more */
+        err_reset(err);
+        return 0;
+    }
+    if (rc == 0)
+        rc = json_parse(a, run.kwargs, &kwargs, err);
+    if (rc == 0 && !yyjson_is_null(json_get(kwargs, "webhook")))
+        *out = json_get(kwargs, "webhook");
+    return rc;
+}
+
 /* A run that goes on with a plan goes on with its trace: that of its first run. False: it has none,
  * or nobody knows any more. */
-bool plan_trace_of(struct plans *p, const struct plan_row *row, struct arena *a,
-                   struct trace_context *out) {
+static bool plan_trace_of(struct plans *p, const struct plan_row *row, struct arena *a,
+                          struct trace_context *out) {
     struct principal who = {.owner = row->owner};
     struct run run;
     yyjson_val *kwargs;
@@ -386,4 +414,26 @@ bool plan_trace_of(struct plans *p, const struct plan_row *row, struct arena *a,
         return false;
     return trace_context_parse(json_str(json_get(kwargs, "traceparent")),
                                json_str(json_get(kwargs, "tracestate")), out);
+}
+
+int plan_submit_more(struct plans *p, const struct plan_row *row, const struct plan_more *m,
+                     struct arena *a, struct id *out_run, struct err *err) {
+    struct principal who = {.owner = row->owner};
+    struct run run;
+    struct trace_context trace;
+    struct plan_run_asked asked = {.goal = m->goal, .resume = m->resume};
+    int rc = plan_webhook(p, row, a, &asked.webhook, err);
+    if (rc < 0)
+        return rc;
+    struct run_submit s = {.who = &who,
+                           .thread_id = row->thread_id,
+                           .header_configurable = STR("{}"),
+                           .join_batch = m->join,
+                           .steps = m->entry,
+                           .trace = plan_trace_of(p, row, a, &trace) ? &trace : NULL,
+                           .ctx = m->ctx};
+    rc = plan_submit(p, &s, plan_run_body(a, &asked), a, &run, err);
+    if (rc == 0 && out_run)
+        *out_run = run.id;
+    return rc;
 }

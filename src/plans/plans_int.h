@@ -296,8 +296,6 @@ MUST_CHECK MAY_SUSPEND int gate_expire(struct plans *p, const struct gate_row *r
 void gate_count(struct plans *p, enum gate_status status);
 /* Another run of the thread goes on with a plan that none has. join: adds to its batch, whose
  * expectations name ERR_FENCED; that of the plan's version is in it. */
-bool plan_trace_of(struct plans *p, const struct plan_row *row, struct arena *a,
-                   struct trace_context *out); /* MAY_SUSPEND */
 struct plan_go_on {
     const struct plan_row *row;
     str resume; /* JSON; absent: nothing is answered */
@@ -307,26 +305,31 @@ struct plan_go_on {
 };
 MUST_CHECK MAY_SUSPEND int plan_go_on(struct plans *p, const struct plan_go_on *g, struct arena *a,
                                       struct err *err);
-/* The webhook that the plan was made with; NULL: none. */
-MAY_SUSPEND yyjson_val *plan_webhook(struct plans *p, const struct plan_row *row, struct arena *a);
-
 /* cancel.c: the end of a plan that no coordinator tells: of what is left of its steps, too. */
 MUST_CHECK MAY_SUSPEND int plan_end_entry(struct plans *p, const struct plan_row *row,
                                           enum run_state status, str error, struct arena *a,
                                           str *out, struct err *err);
 
-/* plans.c: runs of the plan's thread. */
-struct plan_run_asked {
-    str goal;            /* the run's input; absent: it has none */
-    str resume;          /* JSON: it answers with that; absent: it answers nothing */
-    yyjson_val *webhook; /* NULL: none */
-    bool first;          /* the thread is made with it */
-};
-str plan_run_body(struct arena *a, const struct plan_run_asked *asked);
 /* The plan is queued again, for another run, under the version that was read; no step moves. */
 struct plan_change plan_change_again(const struct plan_row *row);
-MUST_CHECK MAY_SUSPEND int plan_submit(struct plans *p, struct run_submit *s, str body,
-                                       struct arena *a, struct run *out, struct err *err);
+
+/* plans.c: runs of the plan's thread. */
+/* The webhook that the plan was made with; NULL: none. */
+MUST_CHECK MAY_SUSPEND int plan_webhook(struct plans *p, const struct plan_row *row,
+                                        struct arena *a, yyjson_val **out, struct err *err);
+/* Another run of the thread of a plan that none has, in the name of its owner, with the webhook and
+ * the trace that it was made with. out_run may be NULL. */
+struct plan_more {
+    str goal;   /* the run's input; absent: it has none */
+    str resume; /* JSON: it answers with that; absent: it answers nothing */
+    str entry;  /* of the log, with the run; absent: none */
+    /* Adds to the batch that makes the run, as run_submit.join_batch. */
+    void (*join)(void *ctx, const struct live_run *run, struct db_batch *b);
+    void *ctx;
+};
+MUST_CHECK MAY_SUSPEND int plan_submit_more(struct plans *p, const struct plan_row *row,
+                                            const struct plan_more *m, struct arena *a,
+                                            struct id *out_run, struct err *err);
 /* expiry.c: a gate of this process expires then. */
 void expiry_note(struct plans *p, int64_t at);
 

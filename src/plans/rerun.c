@@ -149,10 +149,11 @@ int plans_rerun(struct plans *p, struct id id, const struct plans_rerun *how,
                      count);
     if (rc == 0)
         rc = make_spec(p, c->who, &row, rows, count, how, a, spec, err);
+    if (rc == 0)
+        rc = plan_webhook(p, &row, a, &c->webhook, err);
     if (rc < 0)
         return rc;
     c->plan = spec;
     c->rerun_of = row.id;
-    c->webhook = plan_webhook(p, &row, a);
     return plans_create(p, c, a, out, err);
 }
