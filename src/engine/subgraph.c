@@ -171,8 +171,11 @@ static int steps(struct task *t, struct frame *f, struct err *err) {
             return live_run_recursed(limit, err);
         if (!frame_step(f, &end))
             continue;
-        if (!end.ours)
+        if (!end.ours) { /* nor is what the root would make of it: that could be stored */
+            if (!f->run->cancel)
+                live_run_cut_short(f->run);
             return err_set(err, ERR_CANCELLED, "the run is another one's by now");
+        }
         for (size_t i = 0; end.rc == ERR_INTERRUPTED && i < end.interrupt_count; i++)
             vec_push(&t->interrupts, end.interrupts[i]);
         if (end.rc < 0 && err)
