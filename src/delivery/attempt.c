@@ -16,7 +16,7 @@
 #include "rt/worker.h"
 
 #define ADDRESSES_MAX      8
-#define POST_TIMEOUTS 2 /* of one POST: to connect, and to have an answer */
+#define POST_TIMEOUTS      2 /* of one POST: to connect, and to have an answer */
 #define HEADERS_MAX        32
 #define RETRY_AFTER_MAX_US (INT64_C(24) * 3600 * 1000000)
 #define ANSWER_BYTES_MAX   (64 * 1024)
@@ -123,7 +123,7 @@ struct letter {
     size_t secret_count;
     const struct trace_context *trace; /* NULL: none */
     bool named;                        /* the target has agreed to be told by us */
-    int64_t until_us;                  /* when the claim is over */
+    int64_t due_at;                    /* when the claim is over */
     const struct http_header *headers; /* of its own */
     size_t header_count;
 };
@@ -214,7 +214,7 @@ static int post(struct delivery_relay *d, const struct place *to, const struct l
                                   .connect_to = to->address,
                                   .trace = l->trace};
     /* Another process claims it then: this must not come after what that one sends. */
-    if (rt_mono_us(d->rt) + POST_TIMEOUTS * d->o.timeout_us > l->until_us)
+    if (rt_now_us(d->rt) + POST_TIMEOUTS * d->o.timeout_us > l->due_at)
         return ERR_LIMIT;
     int rc = http_call_open(d->client, &o, &call, &err);
     if (rc < 0)
@@ -237,7 +237,7 @@ const struct parcel_maker *attempt_maker(const struct delivery_relay *d,
 }
 
 static int send_parcel(struct delivery_relay *d, const struct parcel_maker *maker,
-                       const struct delivery *what, int64_t until_us, struct arena *a,
+                       const struct delivery *what, struct arena *a,
                        struct delivery_failure *out) {
     struct parcel parcel = {0};
     struct place to;
@@ -255,7 +255,7 @@ static int send_parcel(struct delivery_relay *d, const struct parcel_maker *make
                            .secrets = parcel.secret.len ? &parcel.secret : d->secrets,
                            .secret_count = parcel.secret.len ? 1 : d->secret_count,
                            .named = parcel.handshake,
-                           .until_us = until_us,
+                           .due_at = what->due_at,
                            .headers = parcel.headers,
                            .header_count = parcel.header_count};
         if (parcel.handshake)
@@ -267,14 +267,14 @@ static int send_parcel(struct delivery_relay *d, const struct parcel_maker *make
     return rc;
 }
 
-int attempt_make(struct delivery_relay *d, const struct delivery *what, int64_t until_us,
-                 struct arena *a, struct delivery_failure *out) {
+int attempt_make(struct delivery_relay *d, const struct delivery *what, struct arena *a,
+                 struct delivery_failure *out) {
     struct place to;
     int64_t now = rt_now_us(d->rt);
     *out = (struct delivery_failure){.progress = what->progress};
     const struct parcel_maker *maker = attempt_maker(d, what);
     if (maker)
-        return send_parcel(d, maker, what, until_us, a, out);
+        return send_parcel(d, maker, what, a, out);
     int rc = find_place(d, what->target, a, &to, out);
     if (rc < 0)
         return rc;
@@ -284,7 +284,7 @@ int attempt_make(struct delivery_relay *d, const struct delivery *what, int64_t 
                        .content_type = STR("application/json"),
                        .body = make_body(a, members, now),
                        .trace = &trace,
-                       .until_us = until_us,
+                       .due_at = what->due_at,
                        .secrets = d->secrets,
                        .secret_count = d->secret_count};
     return post(d, &to, &l, now, a, out);

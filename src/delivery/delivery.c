@@ -43,7 +43,6 @@ struct job {
     struct delivery_relay *d;
     struct claim *claim;
     struct delivery what;
-    int64_t until_us; /* when it is anybody's again; by the monotonic clock */
 };
 
 static void claim_unref(struct claim *c) {
@@ -72,7 +71,6 @@ struct outcome {
     int rc;
     struct delivery_failure f;
     struct delivery next;
-    int64_t next_until_us;
     bool has_next;
 };
 
@@ -88,7 +86,6 @@ static int write_result(const struct job *j, struct outcome *o, bool last, struc
         return delivery_failed(d->store, &j->what, &o->f, now, a, err);
     if (last || j->what.order_key.len == 0)
         return delivery_done(d->store, j->what.id, j->what.attempt, a, err);
-    o->next_until_us = rt_mono_us(d->rt) + lease_us(d);
     return delivery_done_next(d->store, &j->what, now, lease_us(d), a, &o->next, &o->has_next, err);
 }
 
@@ -112,7 +109,7 @@ static void note(const struct job *j, int rc, const struct delivery_failure *f) 
 static void attempt(struct job *j, struct outcome *o, bool last, struct arena *a) {
     struct delivery_relay *d = j->d;
     struct err err = {0};
-    o->rc = attempt_make(d, &j->what, j->until_us, a, &o->f);
+    o->rc = attempt_make(d, &j->what, a, &o->f);
     if (o->rc < 0 && fiber_cancelled())
         o->rc = ERR_CANCELLED;
     bool further = o->f.progress > j->what.progress;
@@ -148,10 +145,8 @@ static void job_fiber(void *arg) {
         attempt(j, &o, n == SERIES_MAX || d->stop, &now);
         arena_deinit(&before);
         before = now; /* the next one lies there */
-        if (o.has_next) {
+        if (o.has_next)
             j->what = o.next;
-            j->until_us = o.next_until_us;
-        }
     }
     arena_deinit(&before);
     list_remove(&j->node);
@@ -193,7 +188,6 @@ static int claim_some(struct delivery_relay *d, size_t *out_count, struct err *e
     struct claim *c = NEW(struct claim);
     struct delivery *list;
     size_t room = d->o.concurrency_max - d->under_way;
-    int64_t until_us = rt_mono_us(d->rt) + lease_us(d);
     c->refs = 1;
     arena_init(&c->memory, SIZE_MAX / 2);
     int rc = delivery_claim(d->store, rt_now_us(d->rt), lease_us(d),
@@ -205,7 +199,7 @@ static int claim_some(struct delivery_relay *d, size_t *out_count, struct err *e
             continue;
         }
         struct job *j = ARENA_NEW(&c->memory, struct job);
-        *j = (struct job){.d = d, .claim = c, .what = list[i], .until_us = until_us};
+        *j = (struct job){.d = d, .claim = c, .what = list[i]};
         list_push_back(&d->live, &j->node);
         if (fiber_group_spawn(&d->jobs, d->rt, "delivery", job_fiber, j, NULL) < 0) {
             list_remove(&j->node);

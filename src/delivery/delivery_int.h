@@ -45,12 +45,11 @@ bool rules_allow_self(const struct delivery_rules *rules);
 const struct parcel_maker *attempt_maker(const struct delivery_relay *d,
                                          const struct delivery *what);
 
-/* attempt.c: the POSTs of one delivery. until_us: when its claim is over, by the monotonic clock;
- * what could not be over by then is not begun. 0: taken. Else *out says what is to become of it:
- * due_at 0: the relay's pause. ERR_LIMIT: its time is over before its parts are; no failure. */
+/* attempt.c: the POSTs of one delivery. What could not be over by the end of its claim (due_at) is
+ * not begun. 0: taken. Else *out says what is to become of it: due_at 0: the relay's pause.
+ * ERR_LIMIT: its time is over before its parts are; no failure. */
 MUST_CHECK MAY_SUSPEND int attempt_make(struct delivery_relay *d, const struct delivery *what,
-                                        int64_t until_us, struct arena *a,
-                                        struct delivery_failure *out);
+                                        struct arena *a, struct delivery_failure *out);
 /* handshake.c: may the target be POSTed to now? Asks it when that is not known. rate: requests a
  * minute to ask for; 0: none. ERR_LIMIT: not before out->due_at; else it failed, as an attempt. */
 struct place {

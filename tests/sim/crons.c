@@ -86,7 +86,6 @@ static void make(struct sim_world *w, struct sim_server *s) {
     made.thread_id = c.thread_id;
     made.end_us = c.end_us;
     made.schedule = c.schedule;
-    made.graph = graph;
     int rc = next_of(s, &c, &c.next_us, &err);
     made.first_us = c.next_us;
     if (rc == 0)

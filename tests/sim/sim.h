@@ -139,7 +139,6 @@ struct sim_message {
 /* A cron, and an instant of one that was decided. */
 struct sim_cron {
     struct id id, thread_id; /* thread nil: a new one for each run */
-    const char *graph;
     str schedule;
     int64_t first_us, end_us;
     bool keep;

@@ -175,11 +175,18 @@ static void server_graphs(struct sim_server *s) {
         s->plans = plans_open(w->rt, &s->store, s->registry, &o);
 }
 
+/* What has to be gone before a new one is in its place; the rest goes with the world. */
+static void server_close(struct sim_server *s) {
+    engine_close(s->engine);
+    s->closed = true;
+    delivery_free(s->relay);
+    s->relay = NULL;
+}
+
 static void server_free(struct sim_server *s) {
     if (!s->closed)
-        engine_close(s->engine);
+        server_close(s);
     jobs_free(s->jobs);
-    delivery_free(s->relay);
     registry_free(s->registry); /* it has the plans' graph */
     plans_free(s->plans);
     db_close(s->store.db);
@@ -229,6 +236,15 @@ static struct sim_server *server_new(struct sim_world *w, int number, int life) 
     return s;
 }
 
+static void server_stop(struct sim_server *s, bool politely) {
+    struct sim_world *w = s->world;
+    if (w->gating)
+        plans_stop(s->plans);
+    jobs_stop(s->jobs);
+    delivery_stop(s->relay, rt_mono_us(w->rt) + (politely ? 1000000 : 0));
+    engine_drain(s->engine, rt_mono_us(w->rt) + (politely ? (int64_t)sim_below(w, 2000000) : 0));
+}
+
 /* A start that fails ends the process, as it does for real; somebody starts it anew. */
 static void server_start(struct sim_world *w, int number, int life) {
     struct err err = {0};
@@ -236,10 +252,7 @@ static void server_start(struct sim_world *w, int number, int life) {
     while (engine_start(s->engine, &err) < 0) {
         sim_note(w, "server %d.%d cannot start: %s", number, life, err.message);
         engine_drain(s->engine, rt_mono_us(w->rt));
-        engine_close(s->engine);
-        s->closed = true;
-        delivery_free(s->relay);
-        s->relay = NULL;
+        server_close(s);
         fiber_sleep_shielded_us(500000);
         s = server_new(w, number, ++life);
     }
@@ -266,18 +279,10 @@ void sim_kill(struct sim_server *s, bool politely) {
     sim_note(w, "server %d.%d %s", s->number, s->life, politely ? "drains" : "dies");
     s->up = false;
     s->dead = !politely;
-    if (w->gating)
-        plans_stop(s->plans);
-    jobs_stop(s->jobs);
-    if (w->delivering)
-        delivery_stop(s->relay, rt_mono_us(w->rt) + (politely ? 1000000 : 0));
-    engine_drain(s->engine, rt_mono_us(w->rt) + (politely ? (int64_t)sim_below(w, 2000000) : 0));
+    server_stop(s, politely);
     while (s->users) /* their calls fail soon */
         fiber_sleep_shielded_us(10000);
-    engine_close(s->engine);
-    s->closed = true;
-    delivery_free(s->relay);
-    s->relay = NULL;
+    server_close(s);
     if (!politely) /* the machine is gone for a while */
         fiber_sleep_shielded_us(1 + (int64_t)sim_below(w, 2 * SIM_LEASE_US));
     server_start(w, s->number, s->life + 1);
@@ -370,12 +375,7 @@ static void world_fiber(void *arg) {
         sim_deliver_all(w);
     sim_check(w);
     for (size_t i = 0; i < SIM_SERVERS; i++) {
-        if (w->gating)
-            plans_stop(w->current[i]->plans);
-        jobs_stop(w->current[i]->jobs);
-        if (w->delivering)
-            delivery_stop(w->current[i]->relay, rt_mono_us(w->rt));
-        engine_drain(w->current[i]->engine, rt_mono_us(w->rt));
+        server_stop(w->current[i], false);
         w->current[i]->up = false;
     }
     rt_stop(w->rt);
